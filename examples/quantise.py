@@ -74,7 +74,9 @@ class _Calibration(CalibrationDataReader):
         return None if sample is None else {INPUT: sample[None]}
 
 
-def quantise(source: Path, target: Path, calibration: np.ndarray, *, activations: QuantType, reduce_range: bool) -> None:
+def quantise(
+    source: Path, target: Path, calibration: np.ndarray, *, activations: QuantType, reduce_range: bool
+) -> None:
     """Quantise the float model `source` into the QDQ model `target`, weights int8 per channel.
 
     With `reduce_range` the weights take 7 bits: x86 kernels without VNNI add two uint8 x int8 products in a saturating

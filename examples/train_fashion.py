@@ -26,7 +26,9 @@ COMMITTED_SAMPLES = 400
 SHIFT_PIXELS = 2
 
 
-def convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, group: int = 1) -> list[tuple[str, nn.Module]]:
+def convolution(
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, group: int = 1
+) -> list[tuple[str, nn.Module]]:
     """Return a "same"-padded convolution and its batch normalisation."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=group, bias=False)
     return [("conv", conv), ("norm", nn.BatchNorm2d(outputs))]

@@ -1,0 +1,1 @@
+"""The covenant: one architecture graph, and everything derived from it."""

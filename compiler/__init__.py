@@ -1,0 +1,1 @@
+"""ONNX networks to instructions of any architecture graph."""

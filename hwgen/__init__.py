@@ -1,0 +1,1 @@
+"""Amaranth RTL of an accelerator, generated from an architecture graph."""

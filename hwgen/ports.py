@@ -1,0 +1,59 @@
+"""Signatures of on-chip memory ports, as seen by an engine."""
+
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["ReadPort", "WritePort"]
+
+
+def _positive(where: str, name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{where}: {name} must be an integer, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{where}: {name} must be at least 1, not {value}")
+    return value
+
+
+class ReadPort(wiring.Signature):
+    """A read port in port words: ``en`` at cycle t brings ``data`` at cycle t + the memory's read latency.
+
+    Parameters
+    ----------
+    addr_bits : int
+        Width of ``addr``, which counts port words.
+    data_bits : int
+        Width of one port word in bits.
+    """
+
+    def __init__(self, *, addr_bits: int, data_bits: int):
+        self.addr_bits = _positive("ReadPort", "addr_bits", addr_bits)
+        self.data_bits = _positive("ReadPort", "data_bits", data_bits)
+        super().__init__({
+            "en": Out(1),
+            "addr": Out(addr_bits),
+            "data": In(data_bits),
+        })
+
+
+class WritePort(wiring.Signature):
+    """A write port in port words: ``en`` at cycle t is seen by reads with ``en`` at cycle t + 1 and later.
+
+    Parameters
+    ----------
+    addr_bits : int
+        Width of ``addr``, which counts port words.
+    data_bits : int
+        Width of one port word in bits; a multiple of 8. ``mask`` has one bit a byte.
+    """
+
+    def __init__(self, *, addr_bits: int, data_bits: int):
+        self.addr_bits = _positive("WritePort", "addr_bits", addr_bits)
+        self.data_bits = _positive("WritePort", "data_bits", data_bits)
+        if data_bits % 8:
+            raise ValueError(f"WritePort: data_bits must be a multiple of 8, not {data_bits}")
+        super().__init__({
+            "en": Out(1),
+            "addr": Out(addr_bits),
+            "data": Out(data_bits),
+            "mask": Out(data_bits // 8),
+        })

@@ -1,0 +1,1 @@
+"""Witnesses and benches: references, functional simulator, Verilator runs, timeline compare."""

@@ -1,0 +1,1 @@
+"""Instruction-level functional simulator (numpy)."""
