@@ -1,0 +1,175 @@
+"""The rules an IR graph obeys between passes; `compiler.ir.verify` applies them.
+
+Graph: tensor keys are their names; every tensor is fed once, by an input or an earlier node; nodes and tensors are uniquely
+named; outputs exist and come from a node; no node is without effect. Node: arity, element types, shapes and quantisation
+parameters of its operands agree with its attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from compiler.errors import IRError
+from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
+
+
+def _expect(condition: bool, where: str, found: object, expected: object) -> None:
+    if not condition:
+        raise IRError(where, found=str(found), expected=str(expected))
+
+
+def _check_tensor(key: str, t: Tensor) -> None:
+    where = f"tensor {key}"
+    _expect(t.name == key, where, f"name {t.name}", "the name it is listed under")
+    _expect(len(t.shape) == 4 and all(isinstance(d, int) and d > 0 for d in t.shape), where, f"shape {t.shape}", "four positive dimensions")
+    _expect(t.dtype in RANGES, where, f"type {t.dtype}", "i8, u8 or i32")
+    if t.scale is not None:
+        _expect(t.dtype != "i32", where, "an i32 with a scale", "a scale on 8-bit tensors only")
+        _expect(np.float32(t.scale) == t.scale and np.isfinite(t.scale) and t.scale > 0, where, f"scale {t.scale}", "a positive float32")
+    low, high = RANGES[t.dtype]
+    _expect(low <= t.zero_point <= high, where, f"zero point {t.zero_point}", f"a value of {t.dtype}")
+
+
+def _clamp(where: str, low: int, high: int, y: Tensor) -> None:
+    bounds = RANGES[y.dtype]
+    _expect(bounds[0] <= low <= high <= bounds[1], where, f"clamp [{low}, {high}]", f"a range within {list(bounds)}")
+
+
+def _quantisation(where: str, t: Tensor, scale: float | None, zero: int) -> None:
+    _expect((t.scale, t.zero_point) == (scale, zero), where, f"scale {scale}, zero {zero}", f"those of {t.name}: {t.scale}, {t.zero_point}")
+
+
+def _window(where: str, x: Tensor, y: Tensor, kernel: Pair, strides: Pair, dilations: Pair, pads: Pads, *, exact: bool) -> None:
+    _expect(min(*kernel, *strides, *dilations) >= 1 and min(pads) >= 0, where, f"window {kernel} {strides} {dilations} {pads}", "positive sizes")
+    for i in range(2):
+        room = x.shape[2 + i] + pads[i] + pads[2 + i] - (kernel[i] - 1) * dilations[i] - 1
+        sizes = {room // strides[i] + 1} if exact else {room // strides[i] + 1, -(-room // strides[i]) + 1}
+        _expect(y.shape[2 + i] in sizes, where, f"output size {y.shape[2 + i]} on axis {2 + i}", f"one of {sorted(sizes)}")
+    _expect(y.shape[0] == x.shape[0], where, f"batch {y.shape[0]}", x.shape[0])
+
+
+def _conv(where: str, a: Conv, x: Tensor, y: Tensor) -> None:
+    oc, ic, kh, kw = a.weight.shape
+    _expect(a.weight.dtype in (np.int8, np.uint8), where, f"weights {a.weight.dtype}", "int8 or uint8")
+    _expect(a.group >= 1 and oc % a.group == 0 and x.shape[1] == ic * a.group, where, f"{x.shape[1]} channels", f"{ic} x {a.group} groups")
+    _expect(y.shape[1] == oc, where, f"{y.shape[1]} output channels", oc)
+    _window(where, x, y, (kh, kw), a.strides, a.dilations, a.pads, exact=True)
+    if a.bias is not None:
+        _expect(a.bias.dtype == np.int32 and a.bias.shape == (oc,), where, f"bias {a.bias.dtype} {a.bias.shape}", f"int32 ({oc},)")
+    _expect(a.w_scale.dtype == np.float32 and a.w_scale.shape in ((oc,), (1,)), where, f"weight scales {a.w_scale.shape}", f"({oc},) or (1,)")
+    info = np.iinfo(a.weight.dtype)
+    _expect(info.min <= a.w_zero <= info.max, where, f"weight zero point {a.w_zero}", f"a value of {a.weight.dtype}")
+    _expect(x.zero_point == a.x_zero, where, f"input zero point {a.x_zero}", x.zero_point)
+    if a.y_scale is None:
+        _expect(y.dtype == "i32", where, f"result {y.dtype} without a scale", "i32")
+    else:
+        _quantisation(where, x, a.x_scale, a.x_zero)
+        _quantisation(where, y, a.y_scale, a.y_zero)
+        _clamp(where, a.y_low, a.y_high, y)
+        normal = np.isfinite(a.scale) & (a.scale >= np.finfo(np.float32).tiny)
+        _expect(bool(normal.all()), where, f"requantisation scales {a.scale[~normal]}", "normal float32 numbers")
+
+
+def _max_pool(where: str, a: MaxPool, x: Tensor, y: Tensor) -> None:
+    _window(where, x, y, a.kernel, a.strides, a.dilations, a.pads, exact=False)
+    _expect((x.shape[1], x.dtype) == (y.shape[1], y.dtype), where, f"{y.shape[1]} channels {y.dtype}", f"{x.shape[1]} {x.dtype}")
+    _expect((x.scale, x.zero_point) == (y.scale, y.zero_point), where, "input and output quantised differently", "one scale and zero point")
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _average_pool(where: str, a: AveragePool, x: Tensor, y: Tensor) -> None:
+    _window(where, x, y, a.kernel, a.strides, a.dilations, a.pads, exact=False)
+    _average(where, a, x, y)
+
+
+def _global_average_pool(where: str, a: GlobalAveragePool, x: Tensor, y: Tensor) -> None:
+    _expect(y.shape == (*x.shape[:2], 1, 1), where, f"output {y.shape}", (*x.shape[:2], 1, 1))
+    _average(where, a, x, y)
+
+
+def _average(where: str, a: AveragePool | GlobalAveragePool, x: Tensor, y: Tensor) -> None:
+    _expect(x.shape[1] == y.shape[1], where, f"{y.shape[1]} channels", x.shape[1])
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _add(where: str, a: Add, x: Tensor, x2: Tensor, y: Tensor) -> None:
+    _expect(x.shape == x2.shape == y.shape, where, f"shapes {x.shape} + {x2.shape} = {y.shape}", "three equal shapes")
+    _quantisation(where, x, a.a_scale, a.a_zero)
+    _quantisation(where, x2, a.b_scale, a.b_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _unary(where: str, a: Unary, x: Tensor, y: Tensor) -> None:
+    _expect(a.table.dtype == np.uint8 and a.table.shape == (256,), where, f"table {a.table.dtype} {a.table.shape}", "uint8 (256,)")
+    _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
+    _expect("i32" not in (x.dtype, y.dtype), where, "an i32 operand", "8-bit tensors")
+
+
+def _reshape(where: str, a: Reshape, x: Tensor, y: Tensor) -> None:
+    _expect(x.elements == y.elements, where, f"{y.elements} elements", x.elements)
+    same = (x.dtype, x.scale, x.zero_point) == (y.dtype, y.scale, y.zero_point)
+    _expect(same, where, "a change of type or quantisation", "the same type, scale and zero point")
+
+
+_RULES: dict[type, tuple[int, Callable[..., None]]] = {
+    Conv: (1, _conv),
+    MaxPool: (1, _max_pool),
+    AveragePool: (1, _average_pool),
+    GlobalAveragePool: (1, _global_average_pool),
+    Add: (2, _add),
+    Unary: (1, _unary),
+    Reshape: (1, _reshape),
+}
+
+
+def _check_node(graph: Graph, node: Node) -> None:
+    where = f"node {node.name} ({node.op})"
+    arity, rule = _RULES[type(node.attrs)]
+    _expect(len(node.inputs) == arity and len(node.outputs) == 1, where, f"{len(node.inputs)} inputs, {len(node.outputs)} outputs", f"{arity}, 1")
+    operands = [graph.tensors[t] for t in (*node.inputs, *node.outputs)]
+    if node.op not in ("Conv", "Reshape"):
+        _expect(all(t.dtype != "i32" for t in operands), where, "an i32 operand", "8-bit tensors")
+    elif node.op == "Conv":
+        _expect(operands[0].dtype != "i32", where, "an i32 input", "an 8-bit tensor")
+    rule(where, node.attrs, *operands)
+
+
+def check_graph(graph: Graph) -> None:
+    """Raise IRError at the first rule that `graph` breaks."""
+    where = f"graph {graph.name}"
+    for key, tensor in graph.tensors.items():
+        _check_tensor(key, tensor)
+    fed = set()
+    for edge in graph.inputs:
+        _expect(edge.tensor in graph.tensors and edge.tensor not in fed, f"input {edge.name}", f"tensor {edge.tensor}", "a listed tensor, fed once")
+        tensor = graph.tensors[edge.tensor]
+        _expect(int(np.prod(edge.shape)) == tensor.elements, f"input {edge.name}", f"shape {edge.shape}", f"{tensor.elements} elements")
+        quantised = tensor.scale is not None if edge.dtype == "f32" else edge.dtype == tensor.dtype
+        _expect(quantised, f"input {edge.name}", f"{edge.dtype} feeding {tensor.dtype}", "the tensor's type, or f32 and a scale")
+        fed.add(edge.tensor)
+    names: set[str] = set()
+    for node in graph.nodes:
+        _expect(node.name not in names, f"node {node.name}", "a second node of this name", "unique names")
+        names.add(node.name)
+        for t in node.inputs:
+            _expect(t in fed, f"node {node.name}", f"input {t} that nothing before it feeds", "topological order")
+        for t in node.outputs:
+            _expect(t in graph.tensors and t not in fed, f"node {node.name}", f"output {t}", "a listed tensor, fed once")
+            fed.add(t)
+        _check_node(graph, node)
+    _expect(fed == set(graph.tensors), where, f"tensors {sorted(set(graph.tensors) - fed)} that nothing feeds", "none")
+    sources = {t for n in graph.nodes for t in n.outputs}
+    for out in graph.outputs:
+        _expect(out.tensor in sources, f"output {out.name}", f"tensor {out.tensor}", "the output of a node")
+        tensor = graph.tensors[out.tensor]
+        _expect(int(np.prod(out.shape)) == tensor.elements, f"output {out.name}", f"shape {out.shape}", f"{tensor.elements} elements")
+        quantised = tensor.scale is not None if out.dtype == "f32" else out.dtype == tensor.dtype
+        _expect(quantised, f"output {out.name}", f"{out.dtype} taken from {tensor.dtype}", "the tensor's type, or f32 and a scale")
+    read = {t for n in graph.nodes for t in n.inputs} | {o.tensor for o in graph.outputs}
+    for node in graph.nodes:
+        _expect(any(t in read for t in node.outputs), f"node {node.name}", "a result that nothing reads", "only nodes with an effect")
