@@ -1,0 +1,34 @@
+"""The fingerprint: a hash of the canonical graph, in the RTL's ID register and in every program."""
+
+import hashlib
+import json
+
+from acg.graph import Graph
+
+__all__ = ["canonical", "fingerprint"]
+
+#: Changes when the meaning of a graph changes (encodings, timing contract): old programs are then refused.
+CONTRACT_VERSION = 1
+
+
+def canonical(graph: Graph) -> str:
+    """Canonical JSON of a graph: nodes by their place in the description, so that names do not matter."""
+    memory_index = {name: index for index, name in enumerate(graph.memories)}
+    value = {
+        "contract": CONTRACT_VERSION,
+        "control": [graph.control.discipline, graph.control.queue_depth, memory_index[graph.control.fetch_memory], graph.control.fetch_outstanding_bursts],
+        "memories": [
+            [m.kind, m.element.name, m.lanes, m.banks, m.depth_words, m.read_latency_cycles, m.size_bytes, m.bus_bits, m.address_bits, m.write_latency_cycles]
+            for m in graph.memories.values()
+        ],
+        "engines": [
+            [e.kind, [str(c) for c in e.capabilities], e.organisation, e.rows, e.columns, e.lanes, e.outstanding_bursts] for e in graph.engines.values()
+        ],
+        "links": [[graph.engines[link.engine].index, memory_index[link.memory], link.port, link.reads] for link in graph.links],
+    }
+    return json.dumps(value, separators=(",", ":"))
+
+
+def fingerprint(graph: Graph) -> int:
+    """64-bit fingerprint: the first eight bytes of SHA-256 over :func:`canonical`."""
+    return int.from_bytes(hashlib.sha256(canonical(graph).encode()).digest()[:8], "big")

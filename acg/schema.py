@@ -1,0 +1,147 @@
+"""The strict schema of an architecture description (YAML)."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from acg.errors import ArchitectureError
+from acg.yaml_source import Source
+
+__all__ = ["ArchitectureModel", "ControlModel", "EngineModel", "LinkModel", "MemoryModel", "parse"]
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+def Count(low: int, high: int):  # noqa: N802 - a type constructor
+    return Annotated[int, Field(strict=True, ge=low, le=high)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FetchModel(_Model):
+    """Where instructions come from, and how many of them the fetch unit asks for ahead."""
+
+    memory: Name
+    outstanding_bursts: Count(1, 64)
+
+
+class ControlModel(_Model):
+    """How instructions reach engines."""
+
+    discipline: Literal["queued"]
+    queue_depth: Count(2, 256)
+    fetch: FetchModel
+
+
+class ExternalModel(_Model):
+    """External memory behind AXI4, with the timing that its deterministic model promises."""
+
+    kind: Literal["external"]
+    size_bytes: Count(4096, 1 << 40)
+    bus_bits: Literal[32, 64, 128, 256, 512]
+    address_bits: Count(12, 64)
+    read_latency_cycles: Count(1, 1024)
+    write_latency_cycles: Count(1, 1024)
+
+
+class ScratchpadModel(_Model):
+    """Banked on-chip memory; ``depth_words`` is that of one bank."""
+
+    kind: Literal["scratchpad"]
+    element: Literal["i8", "i32"]
+    lanes: Count(1, 256)
+    banks: Count(1, 64)
+    depth_words: Count(1, 1 << 20)
+    read_latency_cycles: Count(1, 8)
+
+
+class TableModel(_Model):
+    """Look-up tables for unary functions of one 8-bit value: ``banks`` tables of ``entries`` bytes."""
+
+    kind: Literal["table"]
+    element: Literal["i8"]
+    entries: Literal[256]
+    banks: Count(1, 16)
+
+
+MemoryModel = Annotated[ExternalModel | ScratchpadModel | TableModel, Field(discriminator="kind")]
+Capabilities = Annotated[list[str], Field(min_length=1)]
+
+
+class CopyModel(_Model):
+    """A DMA: strided copies between external and on-chip memory."""
+
+    kind: Literal["load", "store"]
+    outstanding_bursts: Count(1, 64)
+    capabilities: Capabilities
+
+
+class MatrixModel(_Model):
+    """A matrix unit: ``rows`` input lanes by ``columns`` output lanes."""
+
+    kind: Literal["matrix"]
+    organisation: Literal["systolic", "dot"]
+    rows: Count(1, 64)
+    columns: Count(1, 64)
+    capabilities: Capabilities
+
+
+class VectorModel(_Model):
+    """A vector unit of ``lanes`` lanes."""
+
+    kind: Literal["vector"]
+    lanes: Count(1, 64)
+    capabilities: Capabilities
+
+
+EngineModel = Annotated[CopyModel | MatrixModel | VectorModel, Field(discriminator="kind")]
+
+
+class LinkModel(BaseModel):
+    """A port of an engine on a memory; its direction says whether the engine reads or writes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    source: Name = Field(alias="from")
+    target: Name = Field(alias="to")
+    port: Name
+
+
+class ArchitectureModel(_Model):
+    """A whole description."""
+
+    name: Name
+    summary: str
+    control: ControlModel
+    memories: dict[Name, MemoryModel]
+    engines: dict[Name, EngineModel]
+    links: list[LinkModel]
+
+
+def parse(source: Source) -> ArchitectureModel:
+    """Validate; raise ArchitectureError with one line a problem: file, line, path, value, expectation."""
+    try:
+        return ArchitectureModel.model_validate(source.data)
+    except ValidationError as error:
+        raise ArchitectureError([_line(source, problem) for problem in error.errors()]) from None
+
+
+_TAGS = {"external", "scratchpad", "table", "load", "store", "load,store", "matrix", "vector"}
+
+
+def _line(source: Source, problem) -> str:
+    location = tuple(part for part in problem["loc"] if part not in ("[key]",))
+    # pydantic inserts the discriminator's value behind a union's place
+    path = tuple(part for index, part in enumerate(location) if not (index == 2 and part in _TAGS and location[0] in ("memories", "engines")))
+    where = source.where(path)
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        return f"{where}: unknown key; expected only the keys of docs/architecture.md, remove it or mend its spelling"
+    if kind == "missing":
+        return f"{where}: missing; expected a value, add the key"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    value = repr(problem["input"])
+    if len(value) > 60:
+        value = value[:57] + "..."
+    return f"{where}: found {value}; {message}"
