@@ -233,9 +233,8 @@ def parse_graph(text: str, *, name: str = "architecture") -> Graph:
         memory = memories[link.source if reads else link.target]
         chunk = external.bus_bytes
         if engine.kind in ("load", "store"):
-            peers = [memories[other.target if engine.kind == "load" else other.source] for other in model.links
-                     if engine.name in (other.source, other.target)]
-            chunk = min([chunk, *(peer.word_bytes for peer in peers if peer.kind == "scratchpad")])
+            ends = (other.target if engine.kind == "load" else other.source for other in model.links if engine.name in (other.source, other.target))
+            chunk = min([chunk, *(memories[end].word_bytes for end in ends if end in memories and memories[end].kind == "scratchpad")])
         lanes = external.bus_bytes if memory.kind == "external" else _port_lanes(engine, memory, link.port, chunk)
         port_bytes = chunk if engine.kind in ("load", "store") and memory.kind != "external" else lanes * memory.element.bits // 8
         links.append(Link(engine.name, memory.name, link.port, reads, lanes, port_bytes))
