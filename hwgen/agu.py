@@ -1,0 +1,175 @@
+"""Loop nests and strided addresses: the two building blocks of every engine's address generation.
+
+A :class:`LoopCounter` walks a nest of loops, one iteration a cycle, and says which level moves. Any number of
+:class:`AddressGenerator` follow it: each keeps one partial sum a strided level, so that a step needs a single adder
+whatever the depth of the nest, and no multiplication.
+
+Together, for a nest with counts ``n_l`` and indices ``i_l``, after ``load`` and k steps::
+
+    value = (base + sum over l of stride_l * i_l) mod 2**width
+
+where ``i`` is the k-th tuple of indices in row-major order (level 0 outermost).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["AddressGenerator", "LoopCounter"]
+
+
+def _widths(where: str, name: str, widths: Sequence[int]) -> tuple[int, ...]:
+    widths = tuple(widths)
+    for width in widths:
+        if not isinstance(width, int) or isinstance(width, bool):
+            raise TypeError(f"{where}: {name} must be integers, not {width!r}")
+        if width < 1:
+            raise ValueError(f"{where}: {name} must be at least 1, not {width}")
+    return widths
+
+
+class LoopCounter(wiring.Component):
+    """Counters of a loop nest, one step a cycle.
+
+    Parameters
+    ----------
+    count_widths : sequence of int
+        Width in bits of each level's count, outermost first; its length is the number of levels.
+
+    Members
+    -------
+    load : In(1)
+        Sets all indices to 0; seen in the next cycle. Wins over ``step``.
+    step : In(1)
+        Advances to the next iteration; seen in the next cycle. A step from the last iteration returns to the first.
+    n_0, n_1, ... : In(width)
+        Number of iterations of each level minus one. Must be stable from the cycle after ``load`` on.
+    advance : Out(levels)
+        One-hot: bit l is set when ``step`` increments level l (and clears the levels inside it). No bit is set without
+        ``step``, nor in the step from the last iteration. Combinational, for an :class:`AddressGenerator`.
+    last : Out(levels)
+        Bit l: level l and all levels inside it are in their last iteration, so bit 0 marks the end of the nest.
+    zero : Out(levels)
+        Bit l: index of level l (alone) is 0.
+    """
+
+    def __init__(self, *, count_widths: Sequence[int]):
+        self.count_widths = _widths("LoopCounter", "count_widths", count_widths)
+        if not self.count_widths:
+            raise ValueError("LoopCounter: count_widths must name at least one level, not none")
+        self.levels = len(self.count_widths)
+        super().__init__({
+            "load": In(1),
+            "step": In(1),
+            **{f"n_{level}": In(width) for level, width in enumerate(self.count_widths)},
+            "advance": Out(self.levels),
+            "last": Out(self.levels),
+            "zero": Out(self.levels),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        inner_last = Const(1)
+        for level in reversed(range(self.levels)):
+            index = Signal(self.count_widths[level], name=f"index_{level}", reset_less=True)
+            at_last = Signal(name=f"at_last_{level}")
+            m.d.comb += [
+                at_last.eq(index == getattr(self, f"n_{level}")),
+                self.last[level].eq(at_last & inner_last),
+                self.zero[level].eq(index == 0),
+                self.advance[level].eq(self.step & inner_last & ~at_last),
+            ]
+            with m.If(self.step & inner_last):
+                m.d.sync += index.eq(index + 1)
+                with m.If(at_last):
+                    m.d.sync += index.eq(0)
+            with m.If(self.load):
+                m.d.sync += index.eq(0)
+            inner_last = self.last[level]
+        return m
+
+
+class AddressGenerator(wiring.Component):
+    """A strided sum that follows a :class:`LoopCounter`: one adder, one partial sum a strided level.
+
+    ``value`` belongs to the counter's present iteration: it is ``base`` in the cycle after ``load``. All arithmetic is
+    modulo ``2**width``; strides are signed and sign-extended. Also serves as a generator of coordinates (``value`` is
+    then read as signed).
+
+    Parameters
+    ----------
+    width : int
+        Width of ``base``, ``value`` and the partial sums in bits.
+    levels : int
+        Number of levels of the loop nest.
+    stride_widths : mapping of int to int
+        For each level that has a stride, the width of that stride in bits. Other levels do not move the value.
+
+    Members
+    -------
+    load : In(1)
+        Takes ``base`` and starts over; the loop counter's ``load`` in the same cycle.
+    base : In(width)
+        Sampled in the cycle of ``load``, free afterwards.
+    advance : In(levels)
+        The loop counter's ``advance``.
+    stride_<l> : In(signed(stride_widths[l]))
+        Added when level l advances. Must be stable from the cycle after ``load`` on.
+    value : Out(width)
+        The present sum, from a register.
+    """
+
+    def __init__(self, *, width: int, levels: int, stride_widths: Mapping[int, int]):
+        (self.width,) = _widths("AddressGenerator", "width", [width])
+        (self.levels,) = _widths("AddressGenerator", "levels", [levels])
+        self.stride_widths = dict(sorted(stride_widths.items()))
+        _widths("AddressGenerator", "stride_widths", self.stride_widths.values())
+        for level in self.stride_widths:
+            if not 0 <= level < levels:
+                raise ValueError(f"AddressGenerator: strided level must be in 0..{levels - 1}, not {level}")
+        super().__init__({
+            "load": In(1),
+            "base": In(width),
+            "advance": In(levels),
+            **{f"stride_{level}": In(signed(bits)) for level, bits in self.stride_widths.items()},
+            "value": Out(width),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        # partial[l]: base plus the strides of levels 0..l. A level without a stride shares the register of the level
+        # around it; outside the first strided level that is the base itself, which needs a register only if such a
+        # level exists (else nothing ever goes back to it).
+        partial = []
+        for level in range(self.levels):
+            if level in self.stride_widths:
+                partial.append(Signal(self.width, name=f"partial_{level}", reset_less=True))
+            else:
+                partial.append(partial[-1] if partial else Signal(self.width, name="base_taken", reset_less=True))
+        registers = list({id(register): register for register in partial}.values())
+
+        start = Signal(self.width)
+        stride = Signal(signed(max([*self.stride_widths.values(), 1])))
+        following = Signal(self.width)
+        for level in range(self.levels):
+            with m.If(self.advance[level]):
+                m.d.comb += start.eq(partial[level])
+                if level in self.stride_widths:
+                    m.d.comb += stride.eq(getattr(self, f"stride_{level}"))
+        m.d.comb += following.eq(start + stride)
+
+        for register in registers:
+            outermost = next(level for level in range(self.levels) if partial[level] is register)
+            # A step of a level outside (or at) this register's own moves it; a stride-less level that shares it
+            # leaves it where it is.
+            moving = [self.advance[level] for level in range(self.levels)
+                      if level <= outermost and not (level == outermost and level not in self.stride_widths)]
+            if moving:
+                with m.If(Cat(moving).any()):
+                    m.d.sync += register.eq(following)
+            with m.If(self.load):
+                m.d.sync += register.eq(self.base)
+        m.d.comb += self.value.eq(partial[-1])
+        return m
