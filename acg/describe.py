@@ -1,0 +1,66 @@
+"""Markdown from a graph: what the machine is, its memory map, its instruction set and its registers."""
+
+from acg.fingerprint import fingerprint
+from acg.graph import Graph
+from acg.isa import InstructionSet
+from acg.regmap import ErrorCode, RegisterMap
+
+__all__ = ["describe", "instruction_manual", "memory_map", "register_manual"]
+
+
+def _table(head: tuple[str, ...], rows) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def memory_map(graph: Graph) -> str:
+    """Memories: sizes, banks, ports."""
+    rows = []
+    for memory in graph.memories.values():
+        users = ", ".join(f"{link.engine}.{link.port} ({link.port_bytes} B)" for link in graph.links if link.memory == memory.name)
+        shape = f"AXI4, {memory.bus_bits} bits" if memory.kind == "external" else f"{memory.banks} x {memory.depth_words} x {memory.lanes} {memory.element.name}"
+        rows.append((memory.name, memory.kind, shape, memory.size_bytes, memory.read_latency_cycles, users))
+    return _table(("memory", "kind", "banks x words x lanes", "bytes", "read latency, cycles", "ports (bytes an access)"), rows)
+
+
+def instruction_manual(graph: Graph) -> str:
+    """Every instruction's fields, bit by bit."""
+    isa = InstructionSet(graph)
+    parts = [f"Every instruction has {isa.instruction_bytes} bytes, least significant bit first. Counts (`n_*`) are encoded minus one; "
+             "bases wrap modulo their width; the exclusive or of all 16-bit halfwords is the low half of the fingerprint's low word."]
+    header = [(f"`{item.name}`", f"{item.lsb + item.width - 1}:{item.lsb}", item.width) for item in isa.header]
+    parts.append("### Header\n\n" + _table(("field", "bits", "width"), header))
+    for name, layout in isa.formats.items():
+        engine = graph.engines[name]
+        rows = [(f"`{item.name}`", f"{item.lsb + item.width - 1}:{item.lsb}", item.width, f"{item.low} to {item.high}") for item in layout.fields]
+        capabilities = ", ".join(f"`{capability}`" for capability in engine.capabilities)
+        parts.append(f"### {name} (engine field {engine.index + 1})\n\n{capabilities}\n\n" + _table(("field", "bits", "width", "values"), rows))
+    return "\n\n".join(parts)
+
+
+def register_manual(graph: Graph) -> str:
+    """Registers and error codes."""
+    rows = [(f"{register.offset_bytes:#05x}", f"`{register.name}`", register.access, f"{register.reset:#x}", register.doc)
+            for register in RegisterMap(graph).registers]
+    codes = [(int(code), code.name, code.doc) for code in ErrorCode]
+    return _table(("offset", "register", "access", "reset", "what it is"), rows) + "\n\n" + _table(("code", "error", "what it says"), codes)
+
+
+def describe(graph: Graph) -> str:
+    """The whole manual of a machine."""
+    engines = []
+    for engine in graph.engines.values():
+        size = {"matrix": f"{engine.organisation}, {engine.rows} x {engine.columns}", "vector": f"{engine.lanes} lanes"}.get(
+            engine.kind, f"{engine.outstanding_bursts} bursts outstanding, {graph.chunk_bytes(engine.name) if engine.kind in ('load', 'store') else 0} bytes a cycle")
+        engines.append((engine.index, engine.name, engine.kind, size, ", ".join(capability.operation for capability in engine.capabilities)))
+    control = graph.control
+    return "\n\n".join([
+        f"# {graph.name}",
+        f"{graph.summary}. Fingerprint `{fingerprint(graph):016x}`.",
+        f"Control: {control.discipline}, {control.queue_depth} instructions a queue, {control.fetch_outstanding_bursts} instruction fetches outstanding.",
+        "## Engines\n\n" + _table(("index", "engine", "kind", "size", "capabilities"), engines),
+        "## Memory map\n\n" + memory_map(graph),
+        "## Instructions\n\n" + instruction_manual(graph),
+        "## Registers\n\n" + register_manual(graph),
+    ]) + "\n"

@@ -1,0 +1,104 @@
+"""The instruction-level functional simulator: memories as numpy bytes, instructions executed in program order.
+
+Program order is a legal order of the machine: an instruction waits only for earlier ones, and the compiler orders whatever touches the
+same bytes. That it does is checked against the predicted timeline by :mod:`verif.hazards`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from acg.graph import Graph
+from acg.isa import Instruction, InstructionSet
+from verif.iss.copy import execute_load, execute_store
+from verif.iss.errors import MachineError
+from verif.iss.matrix import execute_matrix
+from verif.iss.vector import execute_vector
+
+__all__ = ["Machine"]
+
+
+class Machine:
+    """A machine of a graph.
+
+    Attributes
+    ----------
+    memories : dict[str, numpy.ndarray]
+        Bytes (uint8) of every memory by node name; zero at first. The external memory is sized by need, ``external_bytes``.
+    """
+
+    def __init__(self, graph: Graph, *, external_bytes: int | None = None):
+        self.graph = graph
+        size = graph.external.size_bytes if external_bytes is None else external_bytes
+        if size > graph.external.size_bytes:
+            raise ValueError(f"Machine: external_bytes is {size}; expected at most the graph's {graph.external.size_bytes}")
+        self.memories = {
+            name: np.zeros(size if memory.kind == "external" else memory.size_bytes, np.uint8) for name, memory in graph.memories.items()
+        }
+        self._defaults = {name: {item.name: item.bias for item in layout.fields} for name, layout in InstructionSet(graph).formats.items()}
+        self._run = {name: self._runner(name) for name in graph.engines}
+
+    def _views(self, engine: str, port: str, width: int) -> list[np.ndarray]:
+        """Memories behind a port as arrays of port words, int32 where the memory's elements are."""
+        views = []
+        for link in self.graph.links_of(engine, port):
+            flat = self.memories[link.memory]
+            if self.graph.memories[link.memory].element.bits == 32:
+                flat = flat.view(np.int32)
+            views.append(flat.reshape(-1, width))
+        return views
+
+    def _runner(self, name: str) -> Callable[[Mapping[str, int]], None]:
+        engine = self.graph.engines[name]
+        external = self.memories[self.graph.external.name]
+        if engine.kind in ("load", "store"):
+            execute = execute_load if engine.kind == "load" else execute_store
+            port = "destination" if engine.kind == "load" else "source"
+            local = [self.memories[link.memory] for link in self.graph.links_of(name, port)]
+            return lambda fields: execute(fields, external=external, memories=local)
+        if engine.kind == "matrix":
+            (activation,) = self._views(name, "activation", engine.rows)
+            (weight,) = self._views(name, "weight", engine.columns)
+            (accumulator,) = self._views(name, "accumulator", engine.columns)
+            return lambda fields: execute_matrix(
+                fields, rows=engine.rows, columns=engine.columns, activation=activation, weight=weight, accumulator=accumulator
+            )
+        a = self._views(name, "a", engine.lanes)
+        b = self._views(name, "b", engine.lanes)
+        y = self._views(name, "y", engine.lanes)
+        (parameter,) = self._views(name, "parameter", 2 * engine.lanes)
+        table = self.memories[self.graph.link_of(name, "table").memory]
+        return lambda fields: execute_vector(
+            fields, lanes=engine.lanes, a_memories=a, b_memories=b, parameter=parameter, table=table, y_memories=y
+        )
+
+    def write(self, address: int, data: bytes | np.ndarray) -> None:
+        """Put bytes into the external memory at a byte address."""
+        view = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else data
+        self.memories[self.graph.external.name][address : address + view.size] = view.reshape(-1)
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """Bytes of the external memory."""
+        return self.memories[self.graph.external.name][address : address + size_bytes].tobytes()
+
+    def execute(self, instruction: Instruction) -> None:
+        """Execute one instruction. Raises MachineError for an access outside a memory."""
+        self._run[instruction.engine](self._defaults[instruction.engine] | dict(instruction.fields))
+
+    def run(self, instructions: Sequence[Instruction], *, after: Callable[[int, Instruction], None] | None = None) -> None:
+        """Execute a program in order; ``after(number, instruction)`` is called behind each.
+
+        Raises MachineError whose message names the instruction's number.
+        """
+        for number, instruction in enumerate(instructions):
+            try:
+                self.execute(instruction)
+            except MachineError as error:
+                raise MachineError(error.code, error.address, f"instruction {number} ({instruction.engine}): {error}") from None
+            if after is not None:
+                after(number, instruction)
+
+    def load_segments(self, segments: Iterable[tuple[int, bytes]]) -> None:
+        """Write several segments of (byte address, bytes)."""
+        for address, data in segments:
+            self.write(address, data)
