@@ -101,13 +101,13 @@ def _order(value: np.ndarray) -> np.ndarray:
 
 def minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Smaller of two float32. Shapes broadcast."""
-    x, y = np.atleast_1d(flush(x)), np.atleast_1d(flush(y))
+    x, y = flush(x), flush(y)
     return np.where(_order(y) < _order(x), y, x)
 
 
 def maximum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Larger of two float32. Shapes broadcast."""
-    x, y = np.atleast_1d(flush(x)), np.atleast_1d(flush(y))
+    x, y = flush(x), flush(y)
     return np.where(_order(y) > _order(x), y, x)
 
 

@@ -1,0 +1,86 @@
+"""Time of the vector unit: its pipeline, stage by stage, and the two formulas that follow.
+
+The unit starts one iteration of its loop nest every cycle, so an instruction of N iterations (the product of its counts)
+occupies it for N cycles and the next may start right then. An instruction started at cycle s issues iteration i at
+s + 1 + i; its operands are on the memory ports ``read_latency_cycles`` later; its result is on the write port after
+the registers of `STAGES`. It retires in the cycle in which its last iteration reaches the write port:
+
+    retire = s + N + read_latency_cycles + sum of STAGES
+
+hwgen builds its pipeline from this very table, so RTL and prediction share the number of stages by construction.
+"""
+
+from collections.abc import Mapping
+
+__all__ = ["PIPELINE_CYCLES", "STAGES", "VectorTiming", "depth_cycles"]
+
+#: (stage, registers in it), from the cycle in which operands are on the memory ports to that of the write. hwgen gives
+#: each name exactly this many registers; a bypassed stage takes as long as a used one.
+STAGES: tuple[tuple[str, int], ...] = (
+    ("operand", 1),     # source selected, zero point subtracted, padding replaced
+    ("multiply", 1),    # a * b
+    ("reduce", 1),      # sum or maximum over the inner loops
+    ("bias", 1),        # + int32 bias
+    ("convert", 2),     # int32 to float32: normalise, round
+    ("scale", 2),       # * float32: product, round
+    ("binary", 3),      # float32 add (align, sum, normalise and round), multiply, minimum, maximum
+    ("rescale", 3),     # * 52-bit constant: partial products, their sum, round
+    ("integer", 1),     # round half to even
+    ("saturate", 1),    # + zero point, limits
+    ("table", 1),       # 256-entry lookup
+    ("write", 1),       # memory and bytes selected, address and enable of the write port
+)
+
+#: Registers between operands on the memory ports and the result on the write port.
+PIPELINE_CYCLES = sum(cycles for _, cycles in STAGES)
+
+_COUNTS = tuple(f"n_{level}" for level in range(6))
+
+
+def depth_cycles(stage: str) -> int:
+    """Registers passed from operands on the memory ports until the output of ``stage``."""
+    total = 0
+    for name, cycles in STAGES:
+        total += cycles
+        if name == stage:
+            return total
+    raise ValueError(f"depth_cycles: no stage {stage!r}; expected one of {', '.join(name for name, _ in STAGES)}")
+
+
+class VectorTiming:
+    """Predicts start and retire of a vector unit's instructions, one after the other.
+
+    Parameters
+    ----------
+    read_latency_cycles : int
+        The largest read latency among the memories of ports a, b and parameter; the unit aligns all of them to it.
+    """
+
+    def __init__(self, *, read_latency_cycles: int):
+        if not isinstance(read_latency_cycles, int) or isinstance(read_latency_cycles, bool):
+            raise TypeError(f"VectorTiming: read_latency_cycles must be an integer, not {read_latency_cycles!r}")
+        if read_latency_cycles < 1:
+            raise ValueError(f"VectorTiming: read_latency_cycles must be at least 1, not {read_latency_cycles}")
+        self._latency_cycles = read_latency_cycles + PIPELINE_CYCLES
+        self._ready_cycle = 0
+
+    @property
+    def ready_cycle(self) -> int:
+        """Earliest cycle at which the next instruction may start."""
+        return self._ready_cycle
+
+    def start(self, cycle: int, fields: Mapping[str, int]) -> int:
+        """Start an instruction with fields n_0..n_5 (counts, at least 1) at ``cycle``; return the cycle it retires at.
+
+        Raises
+        ------
+        ValueError
+            The unit is not ready at ``cycle``.
+        """
+        if cycle < self._ready_cycle:
+            raise ValueError(f"VectorTiming: start at cycle {cycle}, but the unit is ready from cycle {self._ready_cycle}")
+        iterations = 1
+        for name in _COUNTS:
+            iterations *= fields[name]
+        self._ready_cycle = cycle + iterations
+        return cycle + iterations + self._latency_cycles

@@ -1,0 +1,46 @@
+"""The vector unit's time formulas, pinned by hand."""
+
+import pytest
+
+from acg.timing.vector import PIPELINE_CYCLES, STAGES, VectorTiming, depth_cycles
+
+
+def counts(*values):
+    return {f"n_{level}": value for level, value in enumerate(values)}
+
+
+def test_pipeline():
+    assert PIPELINE_CYCLES == 18
+    assert len({name for name, _ in STAGES}) == len(STAGES)
+    assert (depth_cycles("operand"), depth_cycles("bias"), depth_cycles("write")) == (1, 4, PIPELINE_CYCLES)
+
+
+def test_back_to_back():
+    timing = VectorTiming(read_latency_cycles=1)
+    assert timing.ready_cycle == 0
+    assert timing.start(5, counts(1, 1, 1, 1, 1, 1)) == 5 + 1 + 1 + 18
+    assert timing.ready_cycle == 6
+    assert timing.start(6, counts(2, 1, 3, 4, 5, 1)) == 6 + 120 + 1 + 18
+    assert timing.ready_cycle == 126
+
+
+def test_latency_of_memories():
+    assert VectorTiming(read_latency_cycles=4).start(0, counts(1, 1, 1, 1, 1, 7)) == 7 + 4 + 18
+
+
+def test_refusals():
+    timing = VectorTiming(read_latency_cycles=2)
+    timing.start(10, counts(1, 1, 1, 1, 1, 3))
+    with pytest.raises(ValueError) as error:
+        timing.start(12, counts(1, 1, 1, 1, 1, 1))
+    assert str(error.value) == "VectorTiming: start at cycle 12, but the unit is ready from cycle 13"
+    with pytest.raises(ValueError) as error:
+        VectorTiming(read_latency_cycles=0)
+    assert str(error.value) == "VectorTiming: read_latency_cycles must be at least 1, not 0"
+    with pytest.raises(TypeError) as error:
+        VectorTiming(read_latency_cycles=True)
+    assert str(error.value) == "VectorTiming: read_latency_cycles must be an integer, not True"
+    with pytest.raises(ValueError) as error:
+        depth_cycles("decode")
+    assert str(error.value) == ("depth_cycles: no stage 'decode'; expected one of operand, multiply, reduce, bias, convert, "
+                                "scale, binary, rescale, integer, saturate, table, write")
