@@ -1,0 +1,63 @@
+# Covenant: type `make help`.
+ARCH ?= edge16
+MODEL ?= examples/fashion_dscnn.onnx
+INPUT ?= examples/fashion_test.npz
+LIMIT ?= 4
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.covenant-setup
+COVENANT := $(BIN)/covenant
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup tools run rtl compile verify test lint bench clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  variables: ARCH=$(ARCH) MODEL=$(MODEL) INPUT=$(INPUT) LIMIT=$(LIMIT)"
+
+tools:
+	@missing=""; for pair in g++:g++ make:make perl:perl; do \
+	  command -v $${pair%%:*} >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "setup: missing programs; on Debian and Ubuntu: apt-get install$$missing" >&2; exit 2; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "setup: $(PYTHON) is older than 3.11; install python3.11 or newer and name it: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "setup: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+
+setup: tools $(STAMP) ## .venv with everything the project needs
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: setup ## compile the example, run it on the simulated RTL, show exactness and cycles
+	$(COVENANT) run $(MODEL) --arch $(ARCH) --input $(INPUT) --limit $(LIMIT) --on rtl
+
+rtl: setup ## Verilog, JSON sidecar, C header and manual of ARCH in build/rtl/ARCH
+	$(COVENANT) rtl $(ARCH) -o build/rtl/$(ARCH)
+
+compile: setup ## compile MODEL for ARCH into build/
+	@mkdir -p build
+	$(COVENANT) compile $(MODEL) --arch $(ARCH) -o build/$(basename $(notdir $(MODEL))).$(ARCH).covenant
+
+verify: setup ## co-verification: every example on every architecture, RTL against reference and prediction
+	$(COVENANT) verify
+
+test: setup ## the test suite: pure Python first, then simulators
+	$(BIN)/python -m pytest -q -m "not sim and not rtl"
+	$(BIN)/python -m pytest -q -m "sim and not rtl"
+	$(BIN)/python -m pytest -q -m "rtl"
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup ## speed, side by side, as ratios; and the cycle figures of the docs
+	$(BIN)/python -m covenant.bench
+
+clean: ## remove build/ (keeps .venv)
+	rm -rf build
