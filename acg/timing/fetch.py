@@ -1,0 +1,67 @@
+"""Timing of instruction fetch and dispatch.
+
+For instruction i, with N buffers, B beats an instruction and read latency L of the external memory:
+
+    asked(i)     = max(asked(i-1) + 1, dispatch(i-N) + 1)            asked(0) = 0
+    last_beat(i) = max(last_beat(i-1) + 1, asked(i) + L) + B - 1
+    dispatch(i)  = max(last_beat(i) + 1, dispatch(i-1) + 1, room in the engine's queue)
+"""
+
+__all__ = ["FetchTiming"]
+
+
+class FetchTiming:
+    """State of the fetch unit, one constant-time step an instruction. Cycle 0 is the first in which the machine runs.
+
+    Parameters
+    ----------
+    instruction_bytes, bus_bytes : int
+        Bytes of an instruction and of a beat of the external bus.
+    read_latency_cycles : int
+        From the handshake of an address to the first beat of its burst.
+    outstanding_bursts : int
+        Instruction buffers.
+    """
+
+    __slots__ = ("_asked", "_beats", "_buffers", "_dispatches", "_last_beat", "_last_dispatch", "_latency", "_slot")
+
+    def __init__(self, *, instruction_bytes: int, bus_bytes: int, read_latency_cycles: int, outstanding_bursts: int):
+        for name, value in (("instruction_bytes", instruction_bytes), ("bus_bytes", bus_bytes),
+                            ("read_latency_cycles", read_latency_cycles), ("outstanding_bursts", outstanding_bursts)):
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"FetchTiming: {name} must be an integer, not {value!r}")
+            if value < 1:
+                raise ValueError(f"FetchTiming: {name} must be at least 1, not {value}")
+        if instruction_bytes % bus_bytes:
+            raise ValueError(f"FetchTiming: instruction_bytes must be a multiple of bus_bytes {bus_bytes}, not {instruction_bytes}")
+        self._beats = instruction_bytes // bus_bytes
+        self._latency = read_latency_cycles
+        self._buffers = outstanding_bursts
+        self._dispatches = [-1] * outstanding_bursts
+        self._slot = 0
+        self._asked = -1
+        self._last_beat = -1
+        self._last_dispatch = -1
+
+    def available(self) -> int:
+        """Earliest dispatch cycle of the next instruction of the program, were its queue never full."""
+        asked = max(self._asked, self._dispatches[self._slot]) + 1
+        last_beat = max(self._last_beat + 1, asked + self._latency) + self._beats - 1
+        return max(last_beat, self._last_dispatch) + 1
+
+    def dispatched(self, cycle: int) -> None:
+        """Advance to the following instruction: this one was dispatched at ``cycle``, at or after :meth:`available`."""
+        self._asked = max(self._asked, self._dispatches[self._slot]) + 1
+        self._last_beat = max(self._last_beat + 1, self._asked + self._latency) + self._beats - 1
+        self._last_dispatch = cycle
+        self._dispatches[self._slot] = cycle
+        self._slot = self._slot + 1 if self._slot + 1 < self._buffers else 0
+
+    @staticmethod
+    def total_cycles(last_retire: int) -> int:
+        """Value of the CYCLES register after a program whose last retire is at ``last_retire`` (-1: an empty program).
+
+        The counter counts cycles 0 to last_retire + 1: a retire is seen in the retire counters one cycle later, and that cycle is the
+        last in which the machine runs.
+        """
+        return last_retire + 2
