@@ -12,14 +12,16 @@ def outline(signature):
 
 def test_read_channels():
     assert outline(AXI4Read(addr_bits=32, data_bits=128)) == {
-        "arvalid": ("out", 1), "arready": ("in", 1), "araddr": ("out", 32), "arlen": ("out", 8), "arsize": ("out", 3), "arburst": ("out", 2),
+        "arvalid": ("out", 1), "arready": ("in", 1), "araddr": ("out", 32),
+        "arlen": ("out", 8), "arsize": ("out", 3), "arburst": ("out", 2),
         "rvalid": ("in", 1), "rready": ("out", 1), "rdata": ("in", 128), "rresp": ("in", 2), "rlast": ("in", 1),
     }
 
 
 def test_write_channels():
     assert outline(AXI4Write(addr_bits=40, data_bits=64)) == {
-        "awvalid": ("out", 1), "awready": ("in", 1), "awaddr": ("out", 40), "awlen": ("out", 8), "awsize": ("out", 3), "awburst": ("out", 2),
+        "awvalid": ("out", 1), "awready": ("in", 1), "awaddr": ("out", 40),
+        "awlen": ("out", 8), "awsize": ("out", 3), "awburst": ("out", 2),
         "wvalid": ("out", 1), "wready": ("in", 1), "wdata": ("out", 64), "wstrb": ("out", 8), "wlast": ("out", 1),
         "bvalid": ("in", 1), "bready": ("out", 1), "bresp": ("in", 2),
     }
