@@ -12,8 +12,8 @@ import numpy as np
 
 from acg.errors import InstructionError
 from acg.graph import Graph
-from acg.isa import Instruction
-from acg.timing import engine_timing, fetch_timing
+from acg.isa import Instruction, InstructionSet
+from acg.timing import DONE_CYCLES, engine_timing, fetch_timing
 
 __all__ = ["Timeline", "predict"]
 
@@ -50,6 +50,8 @@ def predict(graph: Graph, instructions: Sequence[Instruction], *, program_addres
     fetch = fetch_timing(graph)
     names = {name: engine.index for name, engine in graph.engines.items()}
     timings = [engine_timing(graph, name) for name in graph.engines]
+    defaults = [{item.name: item.bias for item in layout.fields} for layout in InstructionSet(graph).formats.values()]
+    sizes = [len(default) for default in defaults]
     starts: list[list[int]] = [[] for _ in names]
     retires: list[list[int]] = [[] for _ in names]
     depth = graph.control.queue_depth
@@ -62,10 +64,7 @@ def predict(graph: Graph, instructions: Sequence[Instruction], *, program_addres
     for number, instruction in enumerate(instructions):
         index = names[instruction.engine]
         own = starts[index]
-        dispatch = fetch.available()
-        if len(own) >= depth and own[-depth] >= dispatch:
-            dispatch = own[-depth] + 1
-        fetch.dispatched(dispatch)
+        dispatch = fetch.dispatch(own[-depth] + 1 if len(own) >= depth else 0)
         timing = timings[index]
         start = timing.ready_cycle
         if dispatch >= start:
@@ -81,11 +80,14 @@ def predict(graph: Graph, instructions: Sequence[Instruction], *, program_addres
                 )
             if position > 0 and history[position - 1] >= start:
                 start = history[position - 1] + 1
-        retire = timing.start(start, instruction.fields)
+        fields = instruction.fields
+        if len(fields) != sizes[index]:
+            fields = defaults[index] | dict(fields)
+        retire = timing.start(start, fields)
         own.append(start)
         retires[index].append(retire)
         engines[number], dispatches[number], started[number], retired[number] = index, dispatch, start, retire
         if retire > end:
             end = retire
     arrays = [np.array(values, dtype=np.int64) for values in (engines, dispatches, started, retired)]
-    return Timeline(*arrays, total_cycles=fetch.total_cycles(end))
+    return Timeline(*arrays, total_cycles=end + 1 + DONE_CYCLES)

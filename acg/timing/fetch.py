@@ -7,7 +7,11 @@ For instruction i, with N buffers, B beats an instruction and read latency L of 
     dispatch(i)  = max(last_beat(i) + 1, dispatch(i-1) + 1, room in the engine's queue)
 """
 
-__all__ = ["FetchTiming"]
+__all__ = ["DONE_CYCLES", "FetchTiming"]
+
+#: The CYCLES register ends at (cycle of the last retire + 1) + this; -1 stands for the last retire of an empty program. A retire is
+#: seen in the retire counters one cycle later, and that cycle is the last in which the machine runs.
+DONE_CYCLES = 1
 
 
 class FetchTiming:
@@ -56,12 +60,3 @@ class FetchTiming:
         self._last_dispatch = cycle
         self._dispatches[self._slot] = cycle
         self._slot = self._slot + 1 if self._slot + 1 < self._buffers else 0
-
-    @staticmethod
-    def total_cycles(last_retire: int) -> int:
-        """Value of the CYCLES register after a program whose last retire is at ``last_retire`` (-1: an empty program).
-
-        The counter counts cycles 0 to last_retire + 1: a retire is seen in the retire counters one cycle later, and that cycle is the
-        last in which the machine runs.
-        """
-        return last_retire + 2

@@ -34,11 +34,6 @@ def test_a_full_queue_delays_and_buffered_instructions_follow_each_cycle():
     assert walk(timing, [0, 20, 0, 0]) == [4, 20, 21, 25]
 
 
-def test_total_cycles_count_the_cycle_that_sees_the_last_retire():
-    assert FetchTiming.total_cycles(41) == 43
-    assert FetchTiming.total_cycles(-1) == 1
-
-
 def test_random_schedules_obey_the_recursion():
     seed = 5
     print("seed", seed)

@@ -1,0 +1,14 @@
+"""What ends a command: bad input (exit status 2) or a broken promise (exit status 1)."""
+
+__all__ = ["BROKEN", "EXACT", "REFUSED", "UserError"]
+
+#: Exit status: everything exact.
+EXACT = 0
+#: Exit status: a promise of bytes or cycles broken.
+BROKEN = 1
+#: Exit status: the input was refused, with a message that says what to do.
+REFUSED = 2
+
+
+class UserError(ValueError):
+    """Bad input: the message says where, what was found, what was expected and what to do."""

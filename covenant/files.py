@@ -1,0 +1,74 @@
+"""Files as users meet them: atomic writes, and errors that say what to do."""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from covenant.errors import UserError
+
+__all__ = ["read_arrays", "write_arrays", "write_bytes", "write_json", "write_text"]
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises UserError when it cannot be written."""
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); expected a folder that can be written to") from None
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: str, value) -> None:
+    """Write JSON to a file, or to standard output when ``path`` is '-'."""
+    text = json.dumps(value, indent=2) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        write_text(path, text)
+
+
+def write_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an .npz, deterministic bytes, whole or not at all."""
+    import io
+
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    write_bytes(path, stream.getvalue())
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read an .npz without pickle. Raises UserError."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise UserError(f"{path}: a single array; expected an .npz with one array for each input of the model")
+            return {name: archive[name] for name in archive.files}
+    except UserError:
+        raise
+    except OSError as error:
+        if error.strerror:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); expected an .npz with one array for each input of the model") from None
+        raise UserError(f"{path}: not an .npz file; expected one with an array for each input of the model") from None
+    except Exception:  # numpy raises many kinds for damaged archives
+        raise UserError(f"{path}: not an .npz file of plain arrays; expected one with an array for each input of the model") from None

@@ -1,0 +1,123 @@
+"""Architecture descriptions: what is read, what is refused and with which words."""
+
+import re
+
+import pytest
+
+from acg.errors import ArchitectureError
+from acg.fingerprint import fingerprint
+from acg.graph import ARCHITECTURES, architecture_names, load_graph, parse_graph
+
+TINY = (ARCHITECTURES / "tiny.yaml").read_text()
+
+
+def _refusal(text):
+    with pytest.raises(ArchitectureError) as caught:
+        parse_graph(text, name="a.yaml")
+    return caught.value.problems
+
+
+def _line_of(text, fragment):
+    return next(number for number, line in enumerate(text.splitlines(), 1) if fragment in line)
+
+
+def renamed(text):
+    """The same description with every node called otherwise."""
+    names = re.findall(r"^  ([a-z_]+):", text, re.M)
+    for position, name in enumerate(sorted({n for n in names if n not in ("discipline", "queue_depth", "fetch")}, key=len, reverse=True)):
+        text = re.sub(rf"(^  |from: |to: |memory: ){name}\b", rf"\g<1>node{position}", text, flags=re.M)
+    return text
+
+
+def test_the_four_architectures_are_there():
+    assert architecture_names() == ["dot16", "edge16", "tiny", "wide"]
+    assert len({fingerprint(load_graph(name)) for name in architecture_names()}) == 4
+
+
+def test_sizes_of_edge16():
+    graph = load_graph("edge16")
+    assert graph.memories["act"].size_bytes == 256 * 1024
+    assert [engine.index for engine in graph.engines.values()] == [0, 1, 2, 3]
+    assert [link.memory for link in graph.links_of("vector", "a")] == ["acc", "act"]
+    assert graph.link_of("matrix", "activation").port_bytes == 16
+    assert graph.link_of("vector", "parameter").port_bytes == 128
+    assert graph.chunk_bytes("load") == 16
+    assert set(graph.network.successors("matrix")) == {"acc"}
+
+
+def test_names_do_not_enter_the_fingerprint():
+    other = parse_graph(renamed(TINY))
+    assert not set(other.memories) & set(parse_graph(TINY).memories)
+    assert fingerprint(other) == fingerprint(parse_graph(TINY))
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("queue_depth: 4", "queue_depth: 5"), ("rows: 4", "rows: 2"), ("banks: 4, depth_words: 1024", "banks: 5, depth_words: 1024"),
+    ("read_latency_cycles: 9", "read_latency_cycles: 10"), ("bus_bits: 64", "bus_bits: 128"), ("depth_words: 512", "depth_words: 511"),
+    ("organisation: systolic", "organisation: dot"),
+])
+def test_every_number_enters_the_fingerprint(old, new):
+    text = TINY.replace(old, new, 1).replace("((i9,4),(i9,4,4))", "((i9,2),(i9,2,4))" if new == "rows: 2" else "((i9,4),(i9,4,4))")
+    assert text != TINY
+    assert fingerprint(parse_graph(text)) != fingerprint(parse_graph(TINY))
+
+
+@pytest.mark.parametrize(("old", "new", "fragment", "message"), [
+    ("queue_depth: 4", "queue_depth: 4\n  queue_depth: 4", "  queue_depth: 4\n", "key 'queue_depth' appears twice; expected each key once, remove one of the two"),
+    ("queue_depth: 4", "queue_depht: 4", None, None),
+    ("queue_depth: 4", "queue_depth: 010", "queue_depth: 010", "control.queue_depth: found '010'; input should be a valid integer"),
+    ("queue_depth: 4", "queue_depth: 1", "queue_depth: 1", "control.queue_depth: found 1; input should be greater than or equal to 2"),
+    ("lanes: 4, banks: 4, depth_words: 1024", "lanes: 6, banks: 4, depth_words: 1024", "lanes: 6",
+     "memories.act.lanes: found 6; expected a power of two, words are addressed by aligned sub-words"),
+    ("{from: act, to: matrix, port: activation}", "{from: act, to: matrix, port: activations}", "port: activations",
+     "links.5: port 'activations' is not one of a matrix engine; expected one of activation, weight, accumulator, result"),
+    ("{from: act, to: matrix, port: activation}", "{from: akt, to: matrix, port: activation}", "akt",
+     "links.5: 'akt' is no node; expected names of a memory and an engine of this file"),
+    ("{from: matrix, to: acc, port: result}", "{from: acc, to: matrix, port: result}", "acc, to: matrix, port: result",
+     "links.8: port 'result' of a matrix engine has the engine at the wrong end; expected the engine under 'from'"),
+])
+def test_refusals_say_file_line_path_and_cure(old, new, fragment, message):
+    text = TINY.replace(old, new, 1)
+    problems = _refusal(text)
+    if message is None:
+        line = _line_of(text, "queue_depht")
+        assert problems[0].startswith("a.yaml:") and "control.queue_depth: missing; expected a value, add the key" in problems[0]
+        assert problems[1] == f"a.yaml:{line}: control.queue_depht: unknown key; expected only the keys of docs/architecture.md, remove it or mend its spelling"
+        return
+    if "twice" in message:
+        line = _line_of(text, "queue_depth") + 1
+        assert problems == (f"a.yaml:{line}: {message}",)
+        return
+    assert problems[0] == f"a.yaml:{_line_of(text, fragment)}: {message}"
+
+
+def test_sizes_that_do_not_fit_are_refused_together():
+    text = TINY.replace("rows: 4", "rows: 8").replace("element: i32, lanes: 8", "element: i32, lanes: 16")
+    problems = _refusal(text)
+    assert problems[0].endswith("engines.matrix.capabilities: found (i32,4)=MATMUL((i9,4),(i9,4,4)); expected (i32,4)=MATMUL((i9,8),(i9,8,4)), as the engine's size says")
+    assert problems[1].endswith("engines.matrix.rows: found 8 on port 'activation' of 'act', whose words have 4 lanes; expected a divisor of 4")
+    assert problems[2].endswith("memories.par.lanes: found 16; expected 8, a bias and a scale for each of 4 vector lanes")
+    assert len(problems) == 3
+
+
+def test_one_bank_cannot_serve_two_operands():
+    (problem,) = _refusal(TINY.replace("banks: 4, depth_words: 1024", "banks: 1, depth_words: 1024"))
+    assert problem.endswith("memories.act.banks: found 1; expected at least 2, one instruction reads operands a and b at the same time and a bank has one read port")
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "a.yaml:1: the file is empty; expected an architecture description"),
+    ("a: [", "a.yaml:1: not YAML: expected the node content, but found '<stream end>'; expected an architecture description"),
+    ("- 1", "a.yaml:1: (top level): found [1]; input should be a valid dictionary or instance of ArchitectureModel"),
+    ("1: 2", "a.yaml:1: key '1' is not a plain name; expected a name, quote it if it looks like a number"),
+])
+def test_what_is_no_description_is_refused(text, message):
+    problems = _refusal(text)
+    assert problems[0].rstrip() == message
+
+
+def test_missing_files_and_names():
+    with pytest.raises(ArchitectureError, match=r"^architecture 'edge17' does not exist; expected a \.yaml file or one of dot16, edge16, tiny, wide$"):
+        load_graph("edge17")
+    with pytest.raises(ArchitectureError, match=r"^nowhere\.yaml: cannot be read \(No such file or directory\); expected an architecture description in YAML$"):
+        load_graph("nowhere.yaml")
