@@ -1,5 +1,6 @@
 """The matrix unit's closed form against the recursion that it closes, and the promises it makes."""
 
+import itertools
 import random
 
 import pytest
@@ -48,7 +49,7 @@ def test_steady_state_has_no_bubble(organisation, positions, passes):
                         accumulator_latency_cycles=1)
     retires = [unit.start(unit.ready_cycle, fields(passes, positions)) for _ in range(20)]
     period = passes * max(positions, 3, 16)
-    assert [b - a for a, b in zip(retires, retires[1:], strict=False)] == [period] * 19
+    assert [b - a for a, b in itertools.pairwise(retires)] == [period] * 19
 
 
 def test_constants_of_edge16():
