@@ -47,16 +47,18 @@ class FetchTiming:
         self._last_beat = -1
         self._last_dispatch = -1
 
-    def available(self) -> int:
-        """Earliest dispatch cycle of the next instruction of the program, were its queue never full."""
+    def dispatch(self, room_cycle: int) -> int:
+        """Cycle in which the next instruction of the program is dispatched; the state advances to the one after it.
+
+        ``room_cycle`` is the first cycle in which the queue of its engine can take it: 0, or one more than the start of the instruction
+        that stands as many places before it in that queue as the queue is deep.
+        """
         asked = max(self._asked, self._dispatches[self._slot]) + 1
         last_beat = max(self._last_beat + 1, asked + self._latency) + self._beats - 1
-        return max(last_beat, self._last_dispatch) + 1
-
-    def dispatched(self, cycle: int) -> None:
-        """Advance to the following instruction: this one was dispatched at ``cycle``, at or after :meth:`available`."""
-        self._asked = max(self._asked, self._dispatches[self._slot]) + 1
-        self._last_beat = max(self._last_beat + 1, self._asked + self._latency) + self._beats - 1
+        cycle = max(last_beat + 1, self._last_dispatch + 1, room_cycle)
+        self._asked = asked
+        self._last_beat = last_beat
         self._last_dispatch = cycle
         self._dispatches[self._slot] = cycle
         self._slot = self._slot + 1 if self._slot + 1 < self._buffers else 0
+        return cycle

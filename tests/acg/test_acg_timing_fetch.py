@@ -9,11 +9,7 @@ from acg.timing.fetch import FetchTiming
 
 
 def walk(timing, rooms):
-    cycles = []
-    for room in rooms:
-        cycles.append(max(timing.available(), room))
-        timing.dispatched(cycles[-1])
-    return cycles
+    return [timing.dispatch(room) for room in rooms]
 
 
 def test_one_buffer_serialises_whole_round_trips():
