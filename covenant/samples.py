@@ -1,0 +1,112 @@
+"""Input samples of a model: from an .npz file, or drawn from a seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from covenant.errors import UserError
+
+__all__ = ["ModelInput", "draw", "model_inputs", "model_outputs", "take"]
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """An ONNX graph input or output: ``dtype`` of numpy, fixed ``shape``; for float inputs that are quantised at once the
+    ``scale`` and zero point and integer type of that quantisation."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    scale: float | None = None
+    zero_point: int = 0
+    low: int = 0
+    high: int = 0
+
+
+def _value(info: onnx.ValueInfoProto) -> ModelInput:
+    tensor = info.type.tensor_type
+    dims = [dim.dim_value for dim in tensor.shape.dim]
+    if any(size < 1 for size in dims):
+        raise UserError(f"model value {info.name}: found a dynamic dimension; expected fixed sizes, export the model with a fixed batch and shape")
+    return ModelInput(info.name, np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)), tuple(dims))
+
+
+def model_inputs(model: onnx.ModelProto) -> list[ModelInput]:
+    """Inputs that are not initializers, in order."""
+    constants = {item.name: item for item in model.graph.initializer}
+    result = []
+    for info in model.graph.input:
+        if info.name in constants:
+            continue
+        value = _value(info)
+        for node in model.graph.node:
+            if node.op_type == "QuantizeLinear" and node.input[0] == info.name and node.input[1] in constants:
+                scale = numpy_helper.to_array(constants[node.input[1]])
+                zero = numpy_helper.to_array(constants[node.input[2]]) if len(node.input) > 2 and node.input[2] in constants else np.uint8(0)
+                limits = np.iinfo(zero.dtype)
+                if scale.size == 1:
+                    value = ModelInput(info.name, value.dtype, value.shape, float(scale.reshape(())), int(zero.reshape(())), int(limits.min), int(limits.max))
+                break
+        result.append(value)
+    return result
+
+
+def model_outputs(model: onnx.ModelProto) -> list[ModelInput]:
+    """Outputs, in order."""
+    return [_value(info) for info in model.graph.output]
+
+
+def draw(inputs: list[ModelInput], *, seed: int, count: int) -> list[dict[str, np.ndarray]]:
+    """``count`` random samples: integers over their whole type; floats over what their quantisation can hold, else standard normal."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for _ in range(count):
+        sample = {}
+        for value in inputs:
+            if np.issubdtype(value.dtype, np.integer):
+                limits = np.iinfo(value.dtype)
+                sample[value.name] = rng.integers(limits.min, limits.max, value.shape, value.dtype, endpoint=True)
+            elif value.scale is not None:
+                steps = rng.integers(value.low, value.high, value.shape, endpoint=True) - value.zero_point
+                sample[value.name] = (steps * np.float32(value.scale)).astype(value.dtype)
+            else:
+                sample[value.name] = rng.standard_normal(value.shape).astype(value.dtype)
+        samples.append(sample)
+    return samples
+
+
+def take(arrays: Mapping[str, np.ndarray], inputs: list[ModelInput], *, limit: int | None, where: str) -> list[dict[str, np.ndarray]]:
+    """Cut arrays into samples along their leading dimension, a multiple of the model's batch; at most ``limit`` of them.
+
+    Raises UserError for a missing array, another type or shape, or arrays that disagree on the number of samples.
+    """
+    counts = {}
+    for value in inputs:
+        if value.name not in arrays:
+            raise UserError(f"{where}: no array {value.name!r}, found {', '.join(sorted(arrays)) or 'none'}; expected one for each input of the model")
+        array = arrays[value.name]
+        if array.dtype != value.dtype:
+            raise UserError(f"{where}: array {value.name!r} is {array.dtype}; expected {value.dtype}, as the model declares")
+        if array.shape == value.shape:
+            counts[value.name] = 1
+            continue
+        if not value.shape or array.ndim != len(value.shape) or array.shape[1:] != value.shape[1:] or array.shape[0] % value.shape[0] or not array.shape[0]:
+            raise UserError(f"{where}: array {value.name!r} has shape {array.shape}; expected {value.shape}, or a multiple of its leading dimension")
+        counts[value.name] = array.shape[0] // value.shape[0]
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        raise UserError(f"{where}: arrays hold different numbers of samples ({listed}); expected one number")
+    number = next(iter(counts.values()), 1)
+    if limit is not None:
+        number = min(number, limit)
+    samples = []
+    for index in range(number):
+        sample = {}
+        for value in inputs:
+            array, batch = arrays[value.name], value.shape[0] if value.shape else 1
+            sample[value.name] = array if array.shape == value.shape else array[index * batch : (index + 1) * batch]
+        samples.append(sample)
+    return samples

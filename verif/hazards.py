@@ -1,0 +1,69 @@
+"""Are all instructions that share bytes or bank ports ordered? Checked on a timeline, independent of who computed the waits.
+
+Two instructions are ordered when the later one starts after the earlier one's retire. Unordered ones must neither use the same read
+(or write) port of a bank on different engines, nor touch common bytes of which one writes some.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from acg.footprint import Access, Footprints
+from acg.graph import Graph
+from acg.isa import Instruction
+from acg.predictor import Timeline
+
+__all__ = ["Hazard", "find_hazards"]
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """Instructions ``earlier`` and ``later`` (numbers in program order) overlap in time and meet in ``memory``.
+
+    ``kind``: 'race' (common bytes, one writes) or 'port' (one port of one bank).
+    """
+
+    kind: str
+    earlier: int
+    later: int
+    memory: str
+
+    def __str__(self) -> str:
+        what = "touch common bytes of" if self.kind == "race" else "use one port of one bank of"
+        return f"instructions {self.earlier} and {self.later} {what} {self.memory} without an order; expected a wait between them"
+
+
+def _meet(first: Access, second: Access, same_engine: bool, external: str) -> str | None:
+    if first.memory != second.memory:
+        return None
+    if first.write != second.write and first.lo_byte < second.hi_byte and second.lo_byte < first.hi_byte:
+        # An engine starts its instructions in order: only a later read of an earlier write can come too early.
+        return None if same_engine and (second.write or (first.self_ordered and second.self_ordered)) else "race"
+    if same_engine or first.memory == external:
+        overlaps = first.lo_byte < second.hi_byte and second.lo_byte < first.hi_byte
+        return "race" if first.write and second.write and overlaps and not same_engine else None
+    if first.write == second.write and first.first_bank <= second.last_bank and second.first_bank <= first.last_bank:
+        return "port"
+    return None
+
+
+def find_hazards(graph: Graph, instructions: Sequence[Instruction], timeline: Timeline, *, most: int = 100,
+                 footprint: Callable[[Instruction], list[Access]] | None = None) -> list[Hazard]:
+    """Unordered pairs that meet, at most ``most``, in order of the later instruction's start."""
+    footprint = footprint or Footprints(graph)
+    accesses = [footprint(instruction) for instruction in instructions]
+    order = sorted(range(len(instructions)), key=lambda number: (int(timeline.start[number]), number))
+    found: list[Hazard] = []
+    active: list[int] = []
+    for number in order:
+        start = int(timeline.start[number])
+        active = [other for other in active if int(timeline.retire[other]) >= start]
+        for other in active:
+            first, second = min(number, other), max(number, other)
+            same = instructions[first].engine == instructions[second].engine
+            pairs = ((a, b) for a in accesses[first] for b in accesses[second])
+            kinds = {(kind, a.memory) for a, b in pairs if (kind := _meet(a, b, same, graph.external.name))}
+            found += [Hazard(kind, first, second, memory) for kind, memory in sorted(kinds)]
+            if len(found) >= most:
+                return found[:most]
+        active.append(number)
+    return found
