@@ -1,0 +1,54 @@
+"""The hazard finder finds races and port conflicts, and is silent about ordered pairs."""
+
+import numpy as np
+
+from acg.graph import load_graph
+from acg.isa import Instruction
+from acg.predictor import Timeline, predict
+from verif.hazards import Hazard, find_hazards
+
+GRAPH = load_graph("tiny")
+BANK = GRAPH.memories["act"].bank_bytes
+
+
+def _timeline(*spans):
+    start, retire = (np.array(column) for column in zip(*spans, strict=True))
+    return Timeline(np.zeros(len(spans), int), start - 1, start, retire, int(retire.max()) + 1)
+
+
+def _load(address, size=64):
+    return Instruction("load", {"select": 0, "local_address": address, "n_3": size})
+
+
+def _reads(word):
+    return Instruction("matrix", {"a_base": word, "y_bound": 1, "x_bound": 1})
+
+
+def test_a_read_that_overtakes_a_write_is_a_race():
+    program = [_load(0), _reads(0)]
+    assert find_hazards(GRAPH, program, _timeline((0, 10), (10, 20))) == [Hazard("race", 0, 1, "act")]
+    assert find_hazards(GRAPH, program, _timeline((0, 10), (11, 20))) == []
+    assert find_hazards(GRAPH, [_load(64), _reads(0)], _timeline((0, 10), (5, 20))) == []
+    assert str(Hazard("race", 0, 1, "act")) == "instructions 0 and 1 touch common bytes of act without an order; expected a wait between them"
+
+
+def test_two_engines_on_one_read_port():
+    vector = Instruction("vector", {"a_select": 1, "a_base": 7, "y_bound": 1, "x_bound": 1, "y_base": BANK // 4})
+    other_bank = Instruction("vector", {"a_select": 1, "a_base": BANK // 4, "y_bound": 1, "x_bound": 1, "y_base": BANK // 4})
+    assert find_hazards(GRAPH, [_reads(0), vector], _timeline((0, 10), (3, 20))) == [Hazard("port", 0, 1, "act")]
+    assert find_hazards(GRAPH, [_reads(0), other_bank], _timeline((0, 10), (3, 20))) == []
+
+
+def test_an_engine_orders_its_own_writes_but_not_reads_of_them():
+    twice = [_load(0), _load(0)]
+    assert find_hazards(GRAPH, twice, _timeline((0, 10), (3, 20))) == []
+    produce = Instruction("vector", {"a_select": 0, "y_bound": 1, "x_bound": 1, "y_base": 5})
+    consume = Instruction("vector", {"a_select": 1, "a_base": 5, "y_bound": 1, "x_bound": 1, "y_base": 900})
+    assert find_hazards(GRAPH, [produce, consume], _timeline((0, 30), (3, 40))) == [Hazard("race", 0, 1, "act")]
+
+
+def test_predicted_timelines_show_a_dropped_wait():
+    waits = [_load(0), Instruction("matrix", {"a_base": 0, "y_bound": 1, "x_bound": 1}, {"load": 1})]
+    assert find_hazards(GRAPH, waits, predict(GRAPH, waits)) == []
+    dropped = [waits[0], Instruction("matrix", waits[1].fields)]
+    assert find_hazards(GRAPH, dropped, predict(GRAPH, dropped)) == [Hazard("race", 0, 1, "act")]
