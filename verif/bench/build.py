@@ -1,0 +1,188 @@
+"""Verilates a machine with its bench into a simulator, cached by content.
+
+Cache layout, below the given folder (several builds may share it, also at the same time: every entry appears by one rename):
+
+    models/<key>/simulate, bare    the simulator under cocotb, and without it
+    objects/<key>.o                C++ objects shared by all models: Verilator's runtime, the main programs
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cocotb
+from cocotb_tools import config as cocotb_config
+
+from .errors import BuildError
+from .toolchain import Toolchain, find_toolchain
+from .wrapper import Description, generate, visibility
+
+__all__ = ["BuiltModel", "build"]
+
+_HERE = Path(__file__).parent
+_VERILOG = ("axi_memory.v", "monitor.v")
+_RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
+_CXXFLAGS = ("-DVL_TIME_CONTEXT",)
+_DEFINES = ("-DVERILATOR=1", *(f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")))
+_OPTIMISATIONS = ("O0", "O1", "O2", "O3")
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A simulator on disk.
+
+    Attributes
+    ----------
+    path : Path
+        Folder of the programs.
+    cached : bool
+        True if nothing had to be built.
+    seconds : float
+        Wall time of `build`.
+    key : str
+        Hash of everything the simulator was made of.
+    """
+
+    path: Path
+    cached: bool
+    seconds: float
+    key: str
+
+    @property
+    def simulate(self) -> Path:
+        """The simulator that cocotb drives."""
+        return self.path / "simulate"
+
+    @property
+    def bare(self) -> Path:
+        """The simulator that replays commands, without cocotb."""
+        return self.path / "bare"
+
+
+def _hash(parts: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _run(command: Sequence[str], *, folder: Path, toolchain: Toolchain, step: str) -> None:
+    done = subprocess.run(command, cwd=folder, env=toolchain.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace", check=False)
+    if done.returncode != 0:
+        text = "\n".join(done.stdout.strip().splitlines()[:40])
+        raise BuildError(step, found=f"exit status {done.returncode}:\n{text}\n", expected="a build without errors",
+                         action="correct the Verilog or the tool named above")
+
+
+def _object(source: Path, header_text: str, include: Sequence[Path], *, objects: Path, toolchain: Toolchain) -> Path:
+    """Compile one C++ file once for all models that agree in `header_text`; returns the object file."""
+    key = _hash({"source": source.read_text(), "shared": (_HERE / "simulation.h").read_text(), "header": header_text,
+                 "version": toolchain.version, "compiler": toolchain.compiler_version, "flags": _CXXFLAGS + _DEFINES})
+    target = objects / f"{source.stem}-{key}.o"
+    if not target.exists():
+        objects.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(suffix=".o", dir=objects)
+        os.close(handle)
+        try:
+            root = toolchain.root / "include"
+            includes = [f"-I{folder}" for folder in (*include, root, root / "vltstd", _HERE)]
+            _run([toolchain.compiler, "-O2", "-w", *_CXXFLAGS, *_DEFINES, *includes, "-c", str(source), "-o", name],
+                 folder=objects, toolchain=toolchain, step=f"C++ compiler on {source.name}")
+            os.replace(name, target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    return target
+
+
+def _link(target: str, objects: Iterable[Path], libraries: Sequence[str], *, folder: Path, toolchain: Toolchain) -> None:
+    _run([toolchain.compiler, "-o", target, *map(str, objects), *libraries, "-pthread"], folder=folder, toolchain=toolchain, step="C++ linker")
+
+
+def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str]) -> None:
+    """Verilate, compile and link in the folder `work`, whose Verilog is written; leaves `simulate` and `bare`."""
+    _run([*toolchain.verilator, *arguments], folder=work, toolchain=toolchain, step="Verilator")
+    generated = work / "generated"
+    if len(str(generated).split()) != 1:
+        raise BuildError("cache folder", found=f"{str(work.parent)!r} with a space in it", expected="a path without spaces, which make cannot handle",
+                         action="choose another folder")
+    _run(["make", "-C", "generated", "-f", "Vtb.mk", f"-j{min(2, os.cpu_count() or 1)}", "Vtb__ALL.a", f"OPT_FAST=-{opt}", f"OPT_SLOW=-{min(opt, 'O1')}",
+          "CFG_CXXFLAGS_PCH_I=-include", f"CXX={toolchain.compiler}", "AR=ar", "PYTHON3=python3", f"VERILATOR_ROOT={toolchain.root}"],
+         folder=work, toolchain=toolchain, step="C++ compiler on the model")
+    runtime = [_object(toolchain.root / "include" / f"{name}.cpp", "", (), objects=objects, toolchain=toolchain) for name in _RUNTIME]
+    header = "".join((generated / name).read_text() for name in ("Vtb.h",))
+    mains = {name: _object(_HERE / source, header, (generated,), objects=objects, toolchain=toolchain)
+             for name, source in (("simulate", "main.cpp"), ("bare", "bare.cpp"))}
+    libraries = str(cocotb_config.libs_dir)
+    _link("simulate", [mains["simulate"], generated / "Vtb__ALL.a", *runtime],
+          ["-rdynamic", f"-L{libraries}", f"-Wl,-rpath-link,{libraries}", "-lcocotbvpi_verilator"], folder=work, toolchain=toolchain)
+    _link("bare", [mains["bare"], generated / "Vtb__ALL.a", *runtime], [], folder=work, toolchain=toolchain)
+
+
+def _texts(verilog: Sequence[str | Path]) -> list[str]:
+    """Verilog texts; a `Path` is read, a string is taken as the text itself."""
+    return [source.read_text() if isinstance(source, Path) else source for source in verilog]
+
+
+def build(verilog: Sequence[str | Path], description: Description | Mapping[str, object], cache_dir: str | Path, *, opt: str = "O2",
+          assertions: bool = False) -> BuiltModel:
+    """Build the simulator of a machine, or find it in the cache.
+
+    Parameters
+    ----------
+    verilog : sequence
+        Design files (`Path`) or texts (`str`); together they define the module ``description.top``.
+    description : Description or mapping
+        See `Description`.
+    cache_dir : path
+        Folder of the cache; made if it is not there.
+    opt : str
+        Optimisation of the model's C++: O0, O1, O2 or O3. -O1 builds in three quarters of the time of -O2 and runs 10% slower.
+    assertions : bool
+        Compile the design's assertions in.
+
+    Raises
+    ------
+    ToolMissing
+        If Verilator, g++, make or perl is missing.
+    BuildError
+        If the Verilog has not the ports of a generated machine, or does not compile.
+    """
+    begin = time.perf_counter()
+    if opt not in _OPTIMISATIONS:
+        raise ValueError(f"build: opt must be one of {', '.join(_OPTIMISATIONS)}, not {opt!r}")
+    if not isinstance(description, Description):
+        description = Description.from_dict(description)
+    design = "\n".join(_texts(verilog))
+    sources = {"design.v": design, "tb.v": generate(design, description), "tb.vlt": visibility(),
+               **{name: (_HERE / name).read_text() for name in _VERILOG}}
+    arguments = ["--cc", "--prefix", "Vtb", "--top-module", "tb", "--Mdir", "generated", "--vpi", "--no-timing", "--timescale", "1ns/1ns",
+                 "-O3", "--x-assign", "fast", "--x-initial", "fast", "--assert" if assertions else "--no-assert", "--output-split", "20000",
+                 "-Wno-lint", "-Wno-style", "-CFLAGS", " ".join(_CXXFLAGS), *sorted(sources, key=lambda name: not name.endswith(".vlt"))]
+    toolchain = find_toolchain()
+    programs = {name: (_HERE / name).read_text() for name in ("main.cpp", "bare.cpp", "simulation.h")}
+    key = _hash({"sources": sources, "programs": programs, "arguments": arguments, "opt": opt, "verilator": toolchain.version,
+                 "compiler": toolchain.compiler_version, "cocotb": cocotb.__version__, "flags": _DEFINES})
+    cache = Path(cache_dir).resolve()
+    target = cache / "models" / key
+    cached = target.exists()
+    if not cached:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+        try:
+            for name, text in sources.items():
+                (work / name).write_text(text)
+            _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments)
+            shutil.rmtree(work / "generated")
+            try:
+                os.rename(work, target)
+            except OSError:     # another process was faster with the same content: its entry is as good
+                if not target.exists():
+                    raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return BuiltModel(path=target, cached=cached, seconds=time.perf_counter() - begin, key=key)

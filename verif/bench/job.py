@@ -1,0 +1,88 @@
+"""What passes between `run` (the caller's process) and `cocotb_main` (inside the simulator): files in a work folder.
+
+``job.json`` holds registers, program and runs; ``data.bin`` all bytes that go into the memory; ``outputs.bin`` all bytes that came
+out; ``result.json`` one entry a run; ``timeline.bin`` the monitor's records.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+__all__ = [
+    "CONTROL_IRQ_ENABLE", "CONTROL_SOFT_RESET", "CONTROL_START", "STATUS_BUSY", "STATUS_DONE", "STATUS_ERROR", "STATUS_IDLE",
+    "Job", "JobRun", "Program", "RunSpec", "counter_names",
+]
+
+CONTROL_START, CONTROL_SOFT_RESET, CONTROL_IRQ_ENABLE = 1, 2, 4
+STATUS_BUSY, STATUS_DONE, STATUS_ERROR, STATUS_IDLE = 1, 2, 4, 8
+
+#: Registers that a run reads or writes; the per-engine counters are read beside them when the map has them.
+REGISTERS = ("CONTROL", "STATUS", "ERROR_CODE", "ERROR_ENGINE", "ERROR_ADDRESS", "PROGRAM_ADDRESS_LO", "PROGRAM_ADDRESS_HI", "PROGRAM_COUNT",
+             "PROGRAM_FINGERPRINT_LO", "PROGRAM_FINGERPRINT_HI", "CYCLES_LO", "CYCLES_HI")
+RESET_CYCLES = 8
+
+
+@dataclass(frozen=True)
+class Program:
+    """Where the instructions lie in the external memory (byte address), how many, and the fingerprint of the graph they are for."""
+
+    address: int
+    count: int
+    fingerprint: int
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One inference: (byte address, bytes) to write before it, (byte address, bytes to read) after it."""
+
+    inputs: Sequence[tuple[int, bytes]] = ()
+    outputs: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """A `RunSpec` whose input bytes lie in ``data.bin``: inputs are (address, offset, size)."""
+
+    inputs: list[list[int]]
+    outputs: list[list[int]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One simulator process. `segments` are (address, offset, size), loaded once; `watchdog_cycles` None keeps the reset value."""
+
+    registers: dict[str, int]
+    program: list[int]
+    segments: list[list[int]]
+    runs: list[JobRun]
+    timeout_cycles: int
+    keep_going: bool
+    watchdog_cycles: int | None = None
+    counters: list[str] = field(default_factory=list)
+
+    def write(self, folder: Path) -> None:
+        """Write ``job.json``."""
+        (folder / "job.json").write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Job":
+        """Read ``job.json``."""
+        values = json.loads((folder / "job.json").read_text())
+        values["runs"] = [JobRun(**run) for run in values["runs"]]
+        return cls(**values)
+
+    def configuration(self) -> list[tuple[int, int]]:
+        """(register offset, value) writes that come before the first start."""
+        address, count, fingerprint = self.program
+        low = 0xFFFFFFFF
+        values = {"PROGRAM_ADDRESS_LO": address & low, "PROGRAM_ADDRESS_HI": address >> 32, "PROGRAM_COUNT": count,
+                  "PROGRAM_FINGERPRINT_LO": fingerprint & low, "PROGRAM_FINGERPRINT_HI": fingerprint >> 32}
+        if self.watchdog_cycles is not None:
+            values["WATCHDOG_CYCLES"] = self.watchdog_cycles
+        return [(self.registers[name], value) for name, value in values.items()]
+
+
+def counter_names(registers: Mapping[str, int]) -> list[str]:
+    """Per-engine counters of a register map: RETIRED_*, BUSY_*, STALL_*."""
+    return [name for name in registers if name.startswith(("RETIRED_", "BUSY_", "STALL_"))]
