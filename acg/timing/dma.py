@@ -98,8 +98,10 @@ class _Engine:
         second = full - page_offset // bus                               # index of the second burst's first beat
         final = second + (bursts - 2) * full
         runs = [(at(second), at(second - 1), 1)]
-        if bursts > 2:
-            runs.append((at(second + full) - at(second), at(second + full - 1) - at(second), bursts - 2))
+        if bursts > 3:
+            runs.append((at(second + full) - at(second), at(second + full - 1) - at(second), bursts - 3))
+        if bursts > 2:                                                   # apart: the row's last beat may be early, the row ends in it
+            runs.append((at(final) - at(final - full), at(final - 1) - at(final - full), 1))
         runs.append((steps - at(final), at(beats - 1) - at(final), 1))
         return tuple(runs)
 
@@ -136,7 +138,7 @@ class _Engine:
                 rows %= block
                 self._push += ahead
                 self._free += ahead
-                self._done = deque([cycle + ahead for cycle in self._done], block)
+                self._done.extend([cycle + ahead for cycle in self._done])
         for _ in range(rows):
             self._walk(runs)
 
@@ -212,7 +214,7 @@ class _Engine:
                     at += length
             done.extend(reversed(bursts))
         self._push = done[limit] + 1
-        self._done = deque(reversed(done[:limit]), limit)
+        self._done.extend(reversed(done[:limit]))
         return True
 
 
