@@ -2,7 +2,7 @@
 
 The path of a trained torch module to the committed files:
 
-    fold batch normalisation -> ONNX opset 17, batch 1 -> quant_pre_process -> quantize_static (QDQ) -> accuracy -> files
+    fold batch normalisation -> ONNX opset 17, batch 1 -> quant_pre_process -> quantize_static (QDQ) -> measure -> files
 
 Needs torch, onnx and onnxruntime; nothing else in the project imports this module.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
         fold_batch_norm(child)
     if isinstance(module, nn.Sequential):
         children = list(module.named_children())
-        for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+        for (conv_name, conv), (norm_name, norm) in pairwise(children):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
                 delattr(module, norm_name)
@@ -80,7 +81,7 @@ def quantise(
     """Quantise the float model `source` into the QDQ model `target`, weights int8 per channel.
 
     With `reduce_range` the weights take 7 bits: x86 kernels without VNNI add two uint8 x int8 products in a saturating
-    int16, and 2 * 255 * 64 = 32640 still fits, so every host computes the same bytes.
+    int16, and 2 * 255 * 64 = 32640 still fits, so the sums are the same on every host.
     """
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"

@@ -114,3 +114,16 @@ def test_int8_accuracy(name: str) -> None:
 def test_file_sizes(name: str) -> None:
     assert (EXAMPLES / f"{name}.onnx").stat().st_size < 600_000
     assert (EXAMPLES / ACCURACY[name]["data"]).stat().st_size < 1_500_000
+
+
+def test_readme_states_the_recorded_figures() -> None:
+    lines = (EXAMPLES / "README.md").read_text().splitlines()
+    entries = [ACCURACY[name] for name in sorted(SHAPES)]
+    rows = ["| MACs per inference | " + " | ".join(f"{e['macs']:,}" for e in entries) + " |"]
+    for part, title in (("full_test", "Full test set"), ("committed", "Committed samples")):
+        for kind in ("float", "int8"):
+            scores = [(e[part][kind], e[part]["samples"]) for e in entries]
+            cells = [f"{s['correct']:,} of {n:,} = {s['accuracy']:.2%}" for s, n in scores]
+            rows.append(f"| {title}, {kind} | " + " | ".join(cells) + " |")
+    first = lines.index("| | `digits_cnn` | `fashion_dscnn` |") + 2
+    assert lines[first : first + len(rows)] == rows, "expected in examples/README.md:\n" + "\n".join(rows)
