@@ -1,0 +1,188 @@
+"""float32 arithmetic of one lane, as combinational pieces between pipeline registers.
+
+Every function adds wires to a module and returns the values to be registered at the end of its pipeline stage, so the
+caller decides when registers move. The arithmetic is that of `acg.primitives`: round to nearest even, subnormals are
+zero, exponent 255 is infinity, no NaN. No wire is wider than 64 bits: wider ones are slow in a compiled simulation.
+
+Exponents between stages are biased by 127, 10 bits, two's complement. A zero or infinite operand is folded into the
+exponent (`_ZERO`, `_INFINITE`), far enough out that neither normalisation nor a rounding carry brings it back.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+
+__all__ = [
+    "add_align", "add_round", "add_sum", "constant_products", "constant_sum", "int_normalise", "int_round", "lesser", "normalise",
+    "product", "round_product", "round_to_integer", "wire",
+]
+
+_EXPONENT_BITS = 10
+_ZERO = Const(-200, signed(_EXPONENT_BITS)).as_unsigned()
+_INFINITE = Const(400, unsigned(_EXPONENT_BITS))
+
+#: Values between stages, by name.
+Values = dict[str, Value]
+
+
+def wire(m: Module, value, name: str) -> Signal:
+    """A named signal driven by ``value``, so that the expression exists once however often it is used."""
+    value = Value.cast(value)
+    signal = Signal(value.shape(), name=name)
+    m.d.comb += signal.eq(value)
+    return signal
+
+
+def normalise(m: Module, value: Value, name: str) -> tuple[Signal, Value]:
+    """Shift left until the top bit is set, or by the largest possible count for 0. Returns (shifted, count)."""
+    width = len(value)
+    current = wire(m, value, f"{name}_shift_0")
+    count = []
+    step = 1 << (width - 1).bit_length() >> 1
+    while step:
+        empty = wire(m, current[width - step:] == 0, f"{name}_empty_{step}")
+        current = wire(m, Mux(empty, current << step, current)[:width], f"{name}_shift_{step}")
+        count.insert(0, empty)
+        step >>= 1
+    return current, wire(m, Cat(count), f"{name}_count")
+
+
+def _pack(m: Module, *, sign: Value, exponent: Value, fraction: Value, up: Value, raise_exponent: Value | int, name: str) -> Signal:
+    """Round and pack, flushing below the smallest normal and overflowing to infinity: one adder for all carries."""
+    raised = Cat(Value.cast(up)[0], Const(0, 22), Value.cast(raise_exponent)[0])
+    packed = wire(m, (Cat(fraction, exponent) + raised)[:33], f"{name}_packed")
+    negative = packed[32]
+    tiny = negative | (packed[23:32] == 0)
+    huge = ~negative & (packed[23:32] >= 255)
+    magnitude = Mux(tiny, 0, Mux(huge, 0x7F80_0000, packed[:31]))
+    return wire(m, Cat(magnitude[:31], sign), name)
+
+
+def int_normalise(m: Module, value: Value, name: str) -> Values:
+    """First half of int to float32: sign, normalised magnitude (the width of ``value``, at most 32 bits) and shift count."""
+    value = value.as_signed()
+    sign = value[-1]
+    magnitude = wire(m, Mux(sign, -value, value)[:len(value)], f"{name}_magnitude")
+    shifted, count = normalise(m, magnitude, name)
+    return {"sign": sign, "magnitude": shifted, "shift": count}
+
+
+def int_round(m: Module, *, sign: Value, magnitude: Value, shift: Value, name: str) -> Signal:
+    """Second half of int to float32: the 32-bit pattern, rounded to nearest even."""
+    width = len(magnitude)
+    exponent = wire(m, (127 + width - 1 - shift)[:_EXPONENT_BITS], f"{name}_exponent")
+    if width > 24:
+        discarded = width - 24
+        fraction = magnitude[discarded:width - 1]
+        half = magnitude[discarded - 1]
+        up = half & (magnitude[discarded] | (magnitude[:discarded - 1] != 0))
+    else:
+        fraction = Cat(Const(0, 24 - width), magnitude[:width - 1])
+        up = Const(0, 1)
+    exponent = Mux(magnitude[-1], exponent, _ZERO)
+    rounded = _pack(m, sign=sign & magnitude[-1], exponent=exponent, fraction=fraction, up=up, raise_exponent=0, name=name)
+    return rounded
+
+
+def _product_exponent(m: Module, x: Value, y: Value, name: str) -> Signal:
+    """Biased exponent of x * y, with zero and infinite operands folded in; zero times infinity is zero."""
+    x, y = x[23:31], y[23:31]
+    zero = (x == 0) | (y == 0)
+    infinite = (x == 255) | (y == 255)
+    return wire(m, Mux(zero, _ZERO, Mux(infinite, _INFINITE, (x + y - 127)[:_EXPONENT_BITS])), f"{name}_exponent")
+
+
+def _mantissa(x: Value) -> Value:
+    return Cat(x[:23], Const(1, 1))
+
+
+def product(m: Module, x: Value, y: Value, name: str) -> Values:
+    """First half of a multiplication of two patterns: sign, exponent, 48-bit product of the mantissas."""
+    return {
+        "sign": x[31] ^ y[31],
+        "exponent": _product_exponent(m, x, y, name),
+        "product": wire(m, _mantissa(x) * _mantissa(y), f"{name}_product"),
+    }
+
+
+def round_product(m: Module, *, sign: Value, exponent: Value, product: Value, sticky: Value | int = 0, name: str) -> Signal:
+    """Second half of a multiplication: normalise by at most one bit, round. ``sticky``: anything below the 48 bits."""
+    high = product[47]
+    shifted = wire(m, Mux(high, product, product << 1)[:48], f"{name}_shifted")
+    up = shifted[23] & (shifted[24] | (shifted[:23] != 0) | sticky)
+    return _pack(m, sign=sign, exponent=exponent, fraction=shifted[24:47], up=up, raise_exponent=high, name=name)
+
+
+def _larger(m: Module, x: Value, y: Value, name: str) -> Signal:
+    return wire(m, x[:31] >= y[:31], f"{name}_x_larger")
+
+
+def add_align(m: Module, x: Value, y: Value, name: str) -> Values:
+    """First third of an addition of two results of this module (no subnormal, no NaN pattern): order by magnitude, align.
+
+    ``large`` is the larger mantissa (24 bits), ``small`` the other with 3 bits below, the lowest of them sticky.
+    """
+    swap = ~_larger(m, x, y, name)
+    large = wire(m, Mux(swap, y, x), f"{name}_large")
+    small = wire(m, Mux(swap, x, y), f"{name}_small")
+    distance = wire(m, (large[23:31] - small[23:31])[:8], f"{name}_distance")
+    # At a distance of 27 all 24 bits are sticky already; clamped there, no bit of the 51 is ever lost.
+    shift = wire(m, Mux(distance > 27, 27, distance)[:5], f"{name}_shift")
+    # Nothing is added to infinity, so that it neither normalises nor cancels.
+    present = (small[23:31] != 0) & (large[23:31] != 255)
+    spread = wire(m, (Cat(Const(0, 27), small[:23], Const(1, 1)) >> shift)[:51], f"{name}_spread")
+    aligned = Cat(spread[24] | (spread[:24] != 0), spread[25:51])
+    return {
+        "sign": large[31],
+        "zero_sign": x[31] & y[31],
+        "subtract": x[31] ^ y[31],
+        "exponent": large[23:31],
+        "large": Cat(large[:23], large[23:31] != 0),
+        "small": wire(m, Mux(present, aligned, 0)[:27], f"{name}_aligned"),
+    }
+
+
+def add_sum(m: Module, *, subtract: Value, large: Value, small: Value, name: str) -> Signal:
+    """Second third of an addition: the 28-bit sum or difference of magnitudes, never negative."""
+    large = Cat(Const(0, 3), large)
+    return wire(m, Mux(subtract, large - small, large + small)[:28], name)
+
+
+def add_round(m: Module, *, sign: Value, zero_sign: Value, exponent: Value, total: Value, name: str) -> Signal:
+    """Last third of an addition: normalise, round, pack."""
+    shifted, count = normalise(m, total, name)
+    some = shifted[27]
+    exponent = Mux(some, (exponent + 1 - count)[:_EXPONENT_BITS], _ZERO)
+    up = shifted[3] & (shifted[4] | (shifted[:3] != 0))
+    return _pack(m, sign=Mux(some, sign, zero_sign), exponent=exponent, fraction=shifted[4:27], up=up, raise_exponent=0, name=name)
+
+
+def lesser(m: Module, x: Value, y: Value, name: str) -> Signal:
+    """1 if ``x`` is the lesser of two results of this module, -0 below +0; either value if they are equal."""
+    return wire(m, Mux(x[31] ^ y[31], x[31], _larger(m, x, y, name) == x[31]), name)
+
+
+def constant_products(m: Module, x: Value, scale: Value, scale_low: Value, name: str) -> Values:
+    """First third of a multiplication by a 52-bit constant: 24 x 24 and 24 x 28 bits."""
+    return {
+        "sign": x[31] ^ scale[31],
+        "exponent": _product_exponent(m, x, scale, name),
+        "high": wire(m, _mantissa(x) * _mantissa(scale), f"{name}_high"),
+        "low": wire(m, _mantissa(x) * scale_low, f"{name}_low"),
+    }
+
+
+def constant_sum(m: Module, *, high: Value, low: Value, name: str) -> Values:
+    """Second third: upper 48 bits of the 76-bit product, and whether any of the others is set; then `round_product`."""
+    return {"product": wire(m, (high + low[28:])[:48], f"{name}_product"), "sticky": low[:28] != 0}
+
+
+def round_to_integer(m: Module, x: Value, name: str) -> Signal:
+    """Nearest integer of a pattern, ties to even, limited to [-1024, 1024]: signed, 12 bits."""
+    exponent = x[23:31]
+    # |x| = mantissa * 2^(exponent - 150), below 1024 up to exponent 136. The point stands above 26 bits; a distance of 12
+    # puts |x| below one half, where it stays.
+    distance = wire(m, (136 - exponent)[:9].as_signed(), f"{name}_distance")
+    shift = Mux(distance > 12, 12, distance)[:4]
+    spread = wire(m, (Cat(Const(0, 12), _mantissa(x)) >> shift)[:36], f"{name}_spread")
+    up = spread[25] & (spread[26] | (spread[:25] != 0))
+    magnitude = wire(m, Mux(distance < 0, 1024, spread[26:36] + up)[:11], f"{name}_magnitude")
+    return wire(m, Mux(x[31], -magnitude, magnitude)[:12].as_signed(), name)
