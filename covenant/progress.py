@@ -1,0 +1,46 @@
+"""Progress on standard error: one line that is rewritten, only on a terminal unless it takes long."""
+
+import sys
+import time
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """Shows ``what`` with simulated cycles, rate and remaining time."""
+
+    def __init__(self, what: str, *, stream=None, quiet: bool = False):
+        self.what = what
+        self.stream = stream or sys.stderr
+        self.quiet = quiet
+        self.shown = False
+        self._last = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """A line of its own, for steps that take more than a second."""
+        if not self.quiet:
+            self.clear()
+            print(f"{self.what}: {text}", file=self.stream, flush=True)
+
+    def __call__(self, state) -> None:
+        """Called about once a second with an object that has cycles, cycles_per_second, expected_cycles, remaining_seconds."""
+        if self.quiet:
+            return
+        terminal = self.stream.isatty()
+        now = time.monotonic()
+        if not terminal and now - self._last < 15:
+            return
+        self._last = now
+        text = f"{self.what}: {state.cycles:,} cycles, {state.cycles_per_second:,.0f} a second"
+        if state.expected_cycles:
+            text += f", {100 * state.cycles / state.expected_cycles:.0f}%"
+        if state.remaining_seconds is not None:
+            text += f", {state.remaining_seconds:.0f} s to go"
+        print(f"\r{text}\033[K" if terminal else text, end="" if terminal else "\n", file=self.stream, flush=True)
+        self.shown = terminal
+
+    def clear(self) -> None:
+        """Remove the progress line."""
+        if self.shown:
+            print("\r\033[K", end="", file=self.stream, flush=True)
+            self.shown = False

@@ -1,0 +1,121 @@
+"""Run a program on the RTL or on the functional simulator, and judge it: bytes against ONNX, cycles against the prediction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from acg.fingerprint import fingerprint
+from acg.graph import Graph
+from acg.predictor import Timeline, predict
+from acg.regmap import RegisterMap
+from covenant import layers as layering
+from covenant.hardware import simulator
+from covenant.progress import Progress
+from verif.bench import Outcome, RunSpec, run
+from verif.iss.machine import Machine
+from verif.timeline import TimelineReport, compare
+
+__all__ = ["Execution", "execute_iss", "execute_rtl", "ideal_cycles", "layer_rows"]
+
+
+@dataclass
+class Execution:
+    """What running a program gave.
+
+    Attributes
+    ----------
+    outputs : list of dict
+        Arrays by ONNX output name, one dict a sample.
+    predicted : Timeline
+    measured_cycles : int or None
+        CYCLES register; of several samples the one that differs most from the prediction. None on the ISS.
+    timelines : list of TimelineReport
+        One a sample; empty on the ISS.
+    starts, retires : numpy.ndarray or None
+        Measured cycles of the first sample, one entry an instruction, -1 where an event is missing.
+    """
+
+    outputs: list[dict[str, np.ndarray]]
+    predicted: Timeline
+    measured_cycles: int | None = None
+    timelines: list[TimelineReport] = field(default_factory=list)
+    starts: np.ndarray | None = None
+    retires: np.ndarray | None = None
+    cycles_per_second: int = 0
+    build_cached: bool = False
+
+    @property
+    def timeline_mismatches(self) -> int | None:
+        """Events that differ from the prediction, all samples together; None on the ISS."""
+        return sum(len(report.mismatches) for report in self.timelines) if self.timelines else None
+
+
+def execute_iss(graph: Graph, program, samples: Sequence[dict[str, np.ndarray]], *, after: Callable | None = None) -> Execution:
+    """Run all samples on the functional simulator, memories kept in between as in hardware."""
+    machine = Machine(graph, external_bytes=program.memory_bytes)
+    machine.load_segments(program.segments())
+    outputs = []
+    for sample in samples:
+        machine.load_segments(program.pack_inputs(sample))
+        machine.run(program.instructions, after=after)
+        outputs.append(program.unpack_outputs([machine.read(address, size) for address, size in program.output_regions()]))
+    return Execution(outputs, predict(graph, program.instructions, program_address=program.address))
+
+
+def _per_instruction(predicted: Timeline, events: np.ndarray, kind: str) -> np.ndarray:
+    """Measured cycles in program order: the k-th event of an engine belongs to its k-th instruction."""
+    from verif.timeline import events_of
+
+    result = np.full(len(predicted.engine), -1, np.int64)
+    for engine in np.unique(predicted.engine):
+        places = np.flatnonzero(predicted.engine == engine)
+        cycles = events_of(events, kind, int(engine))[: len(places)]
+        result[places[: len(cycles)]] = cycles
+    return result
+
+
+def execute_rtl(graph: Graph, program, samples: Sequence[dict[str, np.ndarray]], *, progress: Progress | None = None, opt: str = "O2") -> Execution:
+    """Run all samples on the Verilator simulation of the RTL. Raises BenchError."""
+    predicted = predict(graph, program.instructions, program_address=program.address)
+    if progress is not None:
+        progress.note(f"{graph.name}: generating RTL and building its simulator (kept for the next time)")
+    model = simulator(graph, opt=opt)
+    total = predicted.total_cycles * len(samples)
+    specs = [RunSpec(inputs=program.pack_inputs(sample), outputs=program.output_regions()) for sample in samples]
+    outcome: Outcome = run(
+        model, program.segments(), specs, program=(program.address, len(program.instructions), fingerprint(graph)),
+        registers=RegisterMap(graph).offsets, timeout_cycles=4 * predicted.total_cycles + 100_000, expected_cycles=total, progress=progress,
+    )
+    if progress is not None:
+        progress.clear()
+    reports = [compare(predicted, result.timeline) for result in outcome.results]
+    cycles = [result.cycles for result in outcome.results]
+    return Execution(
+        [program.unpack_outputs(result.outputs) for result in outcome.results], predicted,
+        measured_cycles=max(cycles, key=lambda value: abs(value - predicted.total_cycles)), timelines=reports,
+        starts=_per_instruction(predicted, outcome.results[0].timeline, "start"),
+        retires=_per_instruction(predicted, outcome.results[0].timeline, "retire"),
+        cycles_per_second=round(outcome.cycles_per_second), build_cached=model.cached,
+    )
+
+
+def ideal_cycles(graph: Graph, program) -> int:
+    """Roofline bound: the larger of MACs at peak and external bytes (weights, parameters, network edges) at one beat a cycle."""
+    macs = sum(layer.macs for layer in program.layers)
+    return max(-(-macs // layering.peak_macs(graph)), -(-program.external_bytes // graph.external.bus_bytes))
+
+
+def layer_rows(graph: Graph, program, execution: Execution) -> list[dict]:
+    """The ``layers`` of the report; layers overlap, so their cycles need not add up to the total."""
+    layer_of = np.array(program.layer_of, np.int64)
+    arguments = (graph, program.instructions, layer_of)
+    predicted = layering.layer_cycles(*arguments, execution.predicted.start, execution.predicted.retire, len(program.layers))
+    measured: list[int | None] = [None] * len(program.layers)
+    if execution.starts is not None and execution.retires is not None:
+        measured = list(layering.layer_cycles(*arguments, execution.starts, execution.retires, len(program.layers)))
+    peak = layering.peak_macs(graph)
+    return [
+        {"name": layer.name, "op": layer.op, "macs": layer.macs, "predicted": ours, "measured": theirs, "utilisation": round(layer.macs / (peak * max(1, ours)), 4)}
+        for layer, ours, theirs in zip(program.layers, predicted, measured, strict=True)
+    ]

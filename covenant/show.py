@@ -1,0 +1,47 @@
+"""Tables for people."""
+
+from collections.abc import Sequence
+
+__all__ = ["run_table", "table"]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: frozenset[int] = frozenset()) -> str:
+    """Aligned columns; those in ``right`` are right-aligned."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = ["  ".join(cell.rjust(width) if column in right else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+             for row in cells]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _count(value) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def run_table(report: dict) -> str:
+    """What ``covenant run`` prints of its JSON report."""
+    cycles = report["cycles"]
+    rows = [
+        (layer["name"], layer["op"], _count(layer["macs"]), _count(layer["predicted"]), _count(layer["measured"]), f"{100 * layer['utilisation']:.1f}%")
+        for layer in report["layers"]
+    ]
+    parts = [table(("layer", "operator", "MACs", "predicted", "measured", "of peak"), rows, right=frozenset({2, 3, 4, 5}))]
+    lines = [f"{report['model']} on {report['arch']} ({report['on']}), {report['samples']} sample{'s' if report['samples'] != 1 else ''}"]
+    for name, entry in report["outputs"].items():
+        lines.append(f"  output {name}: {entry['elements']:,} elements, {entry['mismatches']:,} mismatches against {report['golden']['reference']}"
+                     + (f" (largest {entry['max_abs_diff_steps']} steps)" if entry["mismatches"] else ""))
+        if "onnxruntime" in entry:
+            golden = entry["onnxruntime"]
+            lines.append(f"  output {name}: {golden['mismatches']:,} mismatches against onnxruntime {report['golden']['onnxruntime']}"
+                         + (f" (largest {golden['max_abs_diff_steps']} steps)" if golden["mismatches"] else ""))
+    if "accuracy" in report:
+        lines.append("  accuracy: " + ", ".join(f"{name} {100 * value:.2f}%" for name, value in report["accuracy"].items()))
+    lines.append(f"  instructions: {report['instructions']['count']:,}, timeline mismatches: {_count(report['instructions']['timeline_mismatches'])}")
+    lines.append(f"  cycles an inference: predicted {cycles['predicted']:,}, measured {_count(cycles['measured'])}, ideal {cycles['ideal']:,} "
+                 f"({100 * cycles['ideal'] / max(1, cycles['predicted']):.1f}% of the roofline)")
+    if report["simulation"] is not None:
+        simulation = report["simulation"]
+        lines.append(f"  simulation: {simulation['cycles_per_second']:,} cycles a second, build {'cached' if simulation['build_cached'] else 'new'}")
+    lines += [f"  {line}" for line in report.get("divergence", [])]
+    lines.append(f"exact: {'yes' if report['exact'] else 'NO'}")
+    return "\n".join([*parts, "", *lines])

@@ -1,0 +1,71 @@
+"""Layers: hwgen, compiler and verif never import each other; acg imports none of ours; units of hwgen do not know the graph."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = {"acg", "hwgen", "compiler", "verif", "covenant"}
+ALLOWED = {
+    "acg": {"acg"},
+    "hwgen": {"hwgen", "acg"},
+    "compiler": {"compiler", "acg"},
+    "verif": {"verif", "acg"},
+    "covenant": OURS,
+}
+FOREIGN = {"acg": {"amaranth", "onnx", "onnxruntime", "cocotb"}, "hwgen": {"onnx", "onnxruntime", "cocotb"},
+           "compiler": {"amaranth", "cocotb", "onnxruntime"}, "verif": {"amaranth"}, "covenant": set()}
+#: The only files of hwgen that see an architecture graph.
+GRAPH_WALKERS = {"top.py", "emit.py"}
+
+
+def imports(text):
+    """(module, line) of every absolute import in Python source, also within functions."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.append((node.module, node.lineno))
+    return found
+
+
+def forbidden(package, text):
+    """Imports of ``text`` that its package must not make."""
+    bad = (OURS - ALLOWED[package]) | FOREIGN[package]
+    return [f"line {line}: {name}" for name, line in imports(text) if name.split(".")[0] in bad]
+
+
+@pytest.mark.parametrize("package", sorted(OURS))
+def test_no_forbidden_import(package):
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    assert [f"{path.relative_to(ROOT)}: {line}" for path in files for line in forbidden(package, path.read_text())] == []
+
+
+def test_units_of_hwgen_do_not_see_the_graph():
+    for path in sorted((ROOT / "hwgen").rglob("*.py")):
+        seen = {name for name, _ in imports(path.read_text())} & {"acg.graph", "acg.isa", "acg.regmap", "acg.fingerprint"}
+        assert not (seen - {"acg.regmap"}) or path.name in GRAPH_WALKERS, f"{path.name} imports {seen}; only {GRAPH_WALKERS} may"
+
+
+def test_the_check_itself_can_fail():
+    assert forbidden("hwgen", "import compiler.ir") == ["line 1: compiler.ir"]
+    assert forbidden("acg", "def f():\n    from amaranth import Module") == ["line 2: amaranth"]
+    assert forbidden("verif", "from acg.graph import Graph") == []
+
+
+def test_the_compiler_names_no_node_and_no_architecture():
+    from acg.graph import architecture_names, load_graph
+
+    names = set(architecture_names())
+    for arch in architecture_names():
+        graph = load_graph(arch)
+        names |= set(graph.memories) | set(graph.engines)
+    names -= {"load", "store", "matrix", "vector"}  # kinds of engines, which are the graph's own vocabulary
+    names -= {"acc"}  # a variable of codelets; tests/covenant renames every node and compares bytes
+    for path in sorted((ROOT / "compiler").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert node.value not in names, f"{path.relative_to(ROOT)}:{node.lineno} names {node.value!r}"
