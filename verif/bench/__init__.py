@@ -1,12 +1,27 @@
 """The fast bench: a Verilated machine with a Verilog AXI memory, a native clock and cocotb asleep while it runs."""
 
+from .bare_run import BareOutcome, run_bare
 from .build import BuiltModel, build
 from .errors import BenchError, BuildError, MachineError, RunTimeout, SimulationError, ToolMissing
-
-from .run import BareOutcome, Outcome, Program, Progress, RunResult, RunSpec, run, run_bare
+from .run import Outcome, Program, Progress, RunResult, RunSpec, run
 from .wrapper import Description
 
 __all__ = [
-    "BenchError", "BuildError", "BuiltModel", "Description", "MachineError", "Outcome", "Program", "Progress", "RunResult", "RunSpec",
-    "RunTimeout", "SimulationError", "ToolMissing", "build", "run", "run_bare",
+    "BareOutcome",
+    "BenchError",
+    "BuildError",
+    "BuiltModel",
+    "Description",
+    "MachineError",
+    "Outcome",
+    "Program",
+    "Progress",
+    "RunResult",
+    "RunSpec",
+    "RunTimeout",
+    "SimulationError",
+    "ToolMissing",
+    "build",
+    "run",
+    "run_bare",
 ]

