@@ -50,7 +50,7 @@ Pads = tuple[int, int, int, int]
 Pair = tuple[int, int]
 
 
-def f32(value: float) -> float:
+def f32(value: float | np.floating) -> float:
     """Round `value` to float32 and return it as a Python float (exactly representable in both)."""
     return float(np.float32(value))
 
@@ -81,7 +81,7 @@ class Conv:
     weight (OC, IC/group, KH, KW) i8 or u8; bias int32 (OC,) or None; w_scale float32 (OC,) or (1,); w_zero one value for all.
     requantise(acc) = clip(round_half_even(float32(float32(acc) * scale[o])) + y_zero, y_low, y_high), all steps in float32.
     y_scale None: no requantisation, the result is the int32 sum (modulo 2^32).
-    strides, dilations (y, x); pads (top, left, bottom, right).
+    strides, dilations (y, x); pads (top, left, bottom, right); alpha: Gemm's.
     """
 
     weight: np.ndarray
@@ -98,6 +98,7 @@ class Conv:
     group: int = 1
     y_low: int = -128
     y_high: int = 127
+    alpha: float = 1.0
 
     def __post_init__(self) -> None:
         for array in (self.weight, self.bias, self.w_scale):
@@ -111,10 +112,10 @@ class Conv:
 
     @property
     def scale(self) -> np.ndarray:
-        """Requantisation scale a channel, float32 (OC,): float32(float32(x_scale * w_scale) / y_scale)."""
+        """Requantisation scale a channel, float32 (OC,): float32(float32(float32(alpha * x_scale) * w_scale) / y_scale)."""
         if self.y_scale is None or self.x_scale is None:
             return np.ones(self.out_channels, np.float32)
-        product = (np.float32(self.x_scale) * self.w_scale.astype(np.float32)).astype(np.float32)
+        product = np.float32(self.alpha) * np.float32(self.x_scale) * self.w_scale.astype(np.float32)
         return np.broadcast_to(product / np.float32(self.y_scale), (self.out_channels,)).astype(np.float32)
 
 

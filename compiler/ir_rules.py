@@ -38,7 +38,8 @@ def _clamp(where: str, low: int, high: int, y: Tensor) -> None:
 
 
 def _quantisation(where: str, t: Tensor, scale: float | None, zero: int) -> None:
-    _expect((t.scale, t.zero_point) == (scale, zero), where, f"scale {scale}, zero {zero}", f"those of {t.name}: {t.scale}, {t.zero_point}")
+    same = t.scale is None or (t.scale, t.zero_point) == (scale, zero)
+    _expect(same, where, f"scale {scale}, zero {zero}", f"those of {t.name}: {t.scale}, {t.zero_point}")
 
 
 def _window(where: str, x: Tensor, y: Tensor, kernel: Pair, strides: Pair, dilations: Pair, pads: Pads, *, exact: bool) -> None:

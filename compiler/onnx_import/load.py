@@ -1,0 +1,91 @@
+"""Reading an ONNX file: what is wrong with a file or a model as a whole is said here, before any operator is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import inliner, shape_inference
+
+from compiler.errors import ModelError
+from compiler.support import FIRST_OPSET, LAST_OPSET
+
+
+def load_model(path: str | Path) -> onnx.ModelProto:
+    """Read an ONNX file, external data included. Raises ModelError when there is none or it is not one."""
+    path = Path(path)
+    where = f"model {path}"
+    if not path.is_file():
+        found = "a directory" if path.is_dir() else "no such file"
+        raise ModelError(where, found=found, expected="an ONNX file", do="check the path")
+    try:
+        model = onnx.load(path)
+    except DecodeError:
+        raise ModelError(where, found="bytes that are not an ONNX model", expected="a file written by onnx.save", do="export it again") from None
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelError(where, found=f"an unreadable model ({_line(error)})", expected="a complete ONNX model", do="export it again") from None
+    if not model.graph.node and not model.graph.output:
+        raise ModelError(where, found="an empty graph", expected="nodes and outputs", do="export it again")
+    return model
+
+
+def _line(error: Exception) -> str:
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return text.rstrip(".")
+
+
+def _opset(model: onnx.ModelProto, where: str) -> int:
+    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    if len(versions) != 1 or not FIRST_OPSET <= versions[0] <= LAST_OPSET:
+        found = f"opset {', '.join(map(str, versions)) or 'none'}"
+        expected = f"an opset from {FIRST_OPSET} to {LAST_OPSET}"
+        raise ModelError(where, found=found, expected=expected, do="convert it with onnx.version_converter.convert_version")
+    return versions[0]
+
+
+def _fix_dimensions(model: onnx.ModelProto, dimensions: Mapping[str, int], where: str) -> None:
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in dimensions:
+                dim.dim_value = dimensions[dim.dim_param]
+    constants = {i.name for i in model.graph.initializer}
+    left = []
+    for value in model.graph.input:
+        if value.name in constants:
+            continue
+        if not value.type.tensor_type.HasField("shape"):
+            raise ModelError(where, found=f"input {value.name} without a shape", expected="a fixed shape", do="export it with fixed shapes")
+        sizes = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in value.type.tensor_type.shape.dim]
+        if any(not isinstance(s, int) or s < 1 for s in sizes):
+            left.append(f"{value.name} ({', '.join(map(str, sizes))})")
+    if left:
+        raise ModelError(
+            where,
+            found=f"dimensions left open: {'; '.join(left)}",
+            expected="positive numbers",
+            do="give each named dimension a size, or export the model with fixed shapes",
+        )
+
+
+def prepare_model(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapping[str, int] | None = None) -> tuple[onnx.ModelProto, int]:
+    """Return (checked copy with local functions inlined, dimensions fixed and shapes inferred; opset).
+
+    `dimensions` gives sizes to named dimensions. Raises ModelError for a model that onnx refuses, another opset or open dimensions.
+    """
+    where = f"model {name}"
+    opset = _opset(model, where)
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    _fix_dimensions(fixed, dimensions or {}, where)
+    if fixed.graph.sparse_initializer:
+        raise ModelError(where, found="sparse initializers", expected="dense ones", do="export it with dense initializers")
+    try:
+        onnx.checker.check_model(fixed)
+        if fixed.functions:
+            fixed = inliner.inline_local_functions(fixed)
+        fixed = shape_inference.infer_shapes(fixed, check_type=True, strict_mode=True, data_prop=True)
+    except (onnx.checker.ValidationError, shape_inference.InferenceError, RuntimeError) as error:
+        raise ModelError(where, found=f"a model that onnx refuses ({_line(error)})", expected="a valid model", do="correct it, see onnx.checker") from None
+    return fixed, opset

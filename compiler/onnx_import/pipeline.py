@@ -1,0 +1,41 @@
+"""The front of the compiler as a list: from an ONNX model to the IR that the back end starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import onnx
+
+from compiler.ir import Graph
+from compiler.onnx_import.load import load_model
+from compiler.passes.fold_reshapes import fold_reshapes
+from compiler.passes.fuse_clamps import fuse_clamps
+from compiler.passes.fuse_flatten import fuse_flatten
+from compiler.passes.fuse_tables import fuse_tables
+from compiler.passes.import_onnx import import_onnx
+
+#: In order; each takes and returns a verified graph.
+FRONT_PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    fold_reshapes,  # views that the host or nobody has to make
+    fuse_tables,  # functions of functions
+    fuse_clamps,  # Relu and Clip into the node before
+    fuse_flatten,  # Flatten and Gemm into one convolution
+    fold_reshapes,  # what the fusions have brought together
+)
+
+
+def read_network(source: str | Path | onnx.ModelProto, *, name: str | None = None, dimensions: Mapping[str, int] | None = None) -> Graph:
+    """Return the IR of an ONNX file or model, ready for the back end.
+
+    `name` stands in messages and defaults to the file's; `dimensions` gives sizes to named dimensions.
+    Raises ModelError or UnsupportedError (both ValueError), see `compiler.errors`.
+    """
+    if isinstance(source, onnx.ModelProto):
+        model, default = source, source.graph.name or "model"
+    else:
+        model, default = load_model(source), Path(source).name
+    graph = import_onnx(model, name=name or default, dimensions=dimensions)
+    for run in FRONT_PASSES:
+        graph = run(graph)
+    return graph

@@ -1,0 +1,254 @@
+"""Which ONNX operators compile, and under which constraints.
+
+A constraint is a function from facts to a truth value; the first paragraph of its docstring *is* the message that a user
+reads when it does not hold (`explain`), and the text of the generated table (`support_markdown`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.onnx_import.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table
+
+#: Opsets of the ONNX domain that are read.
+FIRST_OPSET, LAST_OPSET = 13, 21
+
+Constraint = Callable[..., bool]
+
+
+def explain(constraint: Constraint) -> str:
+    """Return the message of a constraint: the first paragraph of its docstring on one line."""
+    return " ".join((inspect.getdoc(constraint) or "").split("\n\n")[0].split())
+
+
+def listed(operator: object) -> bool:
+    """The operator must be one of those that the support table lists."""
+    return operator is not None
+
+
+def quantised_operand(value: object) -> bool:
+    """An activation operand must come from DequantizeLinear of an 8-bit tensor."""
+    return isinstance(value, Real)
+
+
+def integer_operand(value: object) -> bool:
+    """An activation operand must be an 8-bit integer tensor."""
+    return isinstance(value, Quant) and value.dtype in ("i8", "u8")
+
+
+def quantisable(value: object) -> bool:
+    """The input must be a float graph input, a constant, or the result of a supported operator on dequantised 8-bit tensors."""
+    return isinstance(value, HostFloat | Const | RealConst | Real | Table | Pending)
+
+
+def quantised_output(value: object) -> bool:
+    """A graph output must be an integer tensor or come from DequantizeLinear, and it must depend on an input."""
+    return isinstance(value, Quant | Real)
+
+
+def eight_bits(dtype: object) -> bool:
+    """Quantised activations and weights must be int8 or uint8."""
+    return dtype in ("i8", "u8")
+
+
+def constant_parameters(*values: object) -> bool:
+    """Scales, zero points and other parameters must be constants."""
+    return all(isinstance(v, Const | RealConst | None) for v in values)
+
+
+def one_scale(scale: np.ndarray, zero: np.ndarray) -> bool:
+    """An activation must have one scale and one zero point for the whole tensor."""
+    return scale.size == 1 and zero.size == 1
+
+
+def usable_scale(scale: np.ndarray) -> bool:
+    """Scales must be positive normal float32 numbers."""
+    return bool(np.all(np.isfinite(scale) & (scale >= np.finfo(np.float32).tiny)))
+
+
+def not_blocked(block_size: int) -> bool:
+    """Blocked quantisation (block_size) is not supported: use one scale a tensor or a channel."""
+    return block_size == 0
+
+
+def constant_weights(value: object) -> bool:
+    """The weights must be constant int8 or uint8 values (behind DequantizeLinear in QDQ models)."""
+    return isinstance(value, RealConst) and value.array.dtype in (np.int8, np.uint8)
+
+
+def one_weight_zero(zero: np.ndarray) -> bool:
+    """All output channels must have the same weight zero point."""
+    return zero.size > 0 and bool(np.all(zero == zero.flat[0]))
+
+
+def scales_along_outputs(count: int, axis: int, channels: int, output_axis: int) -> bool:
+    """Weight scales must be one for the tensor or one an output channel."""
+    return count == 1 or (count == channels and axis == output_axis)
+
+
+def constant_bias(value: object) -> bool:
+    """The bias must be a constant."""
+    return isinstance(value, Const | RealConst | None)
+
+
+def channel_bias(shape: Sequence[int], channels: int, axis_from_end: int) -> bool:
+    """The bias must have one value for all or one an output channel."""
+    size = int(np.prod(shape)) if shape else 1
+    at = len(shape) - axis_from_end
+    return size == 1 or (size == channels and 0 <= at < len(shape) and shape[at] == channels)
+
+
+def finite_requantisation(scales: np.ndarray) -> bool:
+    """The requantisation scale x_scale * w_scale / y_scale must be a normal float32 number."""
+    return bool(np.all(np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)))
+
+
+def two_dimensions_at_most(rank: int) -> bool:
+    """Convolution and pooling windows must have one or two spatial dimensions."""
+    return rank in (3, 4)
+
+
+def padding_not_negative(pads: Sequence[int]) -> bool:
+    """Padding must not be negative."""
+    return min(pads, default=0) >= 0
+
+
+def windows_touch_input(divisors: np.ndarray) -> bool:
+    """Every pooling window must touch the input."""
+    return bool((divisors > 0).all())
+
+
+def output_not_empty(sizes: Sequence[int]) -> bool:
+    """The window must fit into the padded input."""
+    return min(sizes, default=1) >= 1
+
+
+def no_indices(outputs: int) -> bool:
+    """MaxPool must not return indices."""
+    return outputs == 1
+
+
+def channels_first(channels_last: int) -> bool:
+    """The layout must be channels first (channels_last = 0)."""
+    return channels_last == 0
+
+
+def row_major(order: int) -> bool:
+    """MaxPool's storage_order must be 0."""
+    return order == 0
+
+
+def untransposed(trans_a: int) -> bool:
+    """The activation operand must not be transposed (transA = 0)."""
+    return trans_a == 0
+
+
+def positive_alpha(alpha: float) -> bool:
+    """Gemm's alpha must be positive."""
+    return alpha > 0
+
+
+def matrix_weights(rank: int) -> bool:
+    """The right side must be a two-dimensional constant."""
+    return rank == 2
+
+
+def equal_shapes(a: Sequence[int], b: Sequence[int]) -> bool:
+    """The operands must have equal shapes; a constant operand must be a scalar or, after MatMul or Conv, a bias."""
+    return tuple(a) == tuple(b)
+
+
+def one_source(sources: Sequence[str]) -> bool:
+    """An element-wise function must depend on one 8-bit tensor and constant scalars only."""
+    return len(set(sources)) == 1
+
+
+def finite_values(values: np.ndarray) -> bool:
+    """An element-wise function must give no NaN for any value of its input."""
+    return not bool(np.isnan(values).any())
+
+
+def order_kept(moves_data: bool) -> bool:
+    """Transpose of an activation must move dimensions of size 1 only."""
+    return not moves_data
+
+
+def same_elements(found: int, expected: int) -> bool:
+    """The target shape must have as many elements as the input."""
+    return found == expected
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A supported operator: where it goes in the IR and the constraints it is held to."""
+
+    result: str
+    constraints: tuple[Constraint, ...]
+
+
+_WINDOW = (two_dimensions_at_most, padding_not_negative, output_not_empty)
+_WEIGHTS = (constant_weights, one_weight_zero, scales_along_outputs, constant_bias, channel_bias, finite_requantisation)
+_QLINEAR = (integer_operand, constant_parameters, one_scale, usable_scale, eight_bits)
+_TABLE = (one_source, finite_values)
+_CLAMP = ("Relu", "Clip")
+#: Float functions of one 8-bit tensor, evaluated at compile time for its 256 values.
+TABLE_FUNCTIONS = (
+    "Abs", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log",
+    "Mish", "Neg", "Reciprocal", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Tanh",
+    "ThresholdedRelu", "Sub", "Mul", "Div", "Pow", "Max", "Min",
+)  # fmt: skip
+_SHAPES = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+
+#: (domain, operator) -> what is supported of it.
+OPERATORS: dict[tuple[str, str], Operator] = {
+    ("", "QuantizeLinear"): Operator(
+        "edge, requantisation", (quantisable, constant_parameters, one_scale, usable_scale, eight_bits, not_blocked, finite_values)
+    ),
+    ("", "DequantizeLinear"): Operator("edge, weights", (constant_parameters, one_scale, usable_scale, eight_bits, not_blocked)),
+    ("", "Conv"): Operator("Conv", (quantised_operand, *_WINDOW, *_WEIGHTS)),
+    ("", "Gemm"): Operator("Conv", (quantised_operand, untransposed, positive_alpha, *_WEIGHTS)),
+    ("", "MatMul"): Operator("Conv", (quantised_operand, matrix_weights, *_WEIGHTS)),
+    ("", "QLinearConv"): Operator("Conv", (*_QLINEAR, *_WINDOW, *_WEIGHTS)),
+    ("", "QLinearMatMul"): Operator("Conv", (*_QLINEAR, matrix_weights, *_WEIGHTS)),
+    ("", "ConvInteger"): Operator("Conv (int32)", (integer_operand, constant_parameters, one_scale, *_WINDOW, *_WEIGHTS)),
+    ("", "MatMulInteger"): Operator("Conv (int32)", (integer_operand, constant_parameters, one_scale, matrix_weights, *_WEIGHTS)),
+    ("com.microsoft", "QGemm"): Operator("Conv", (*_QLINEAR, untransposed, positive_alpha, *_WEIGHTS)),
+    ("", "MaxPool"): Operator("MaxPool", (quantised_operand, *_WINDOW, no_indices, row_major, windows_touch_input)),
+    ("", "AveragePool"): Operator("AveragePool", (quantised_operand, *_WINDOW, windows_touch_input)),
+    ("", "GlobalAveragePool"): Operator("GlobalAveragePool", (quantised_operand, two_dimensions_at_most)),
+    ("com.microsoft", "QLinearAveragePool"): Operator("AveragePool", (*_QLINEAR, *_WINDOW, channels_first, windows_touch_input)),
+    ("com.microsoft", "QLinearGlobalAveragePool"): Operator(
+        "GlobalAveragePool", (*_QLINEAR, two_dimensions_at_most, channels_first)
+    ),
+    ("", "Add"): Operator("Add, bias, Unary", (quantised_operand, equal_shapes, constant_bias, channel_bias, *_TABLE)),
+    ("com.microsoft", "QLinearAdd"): Operator("Add", (*_QLINEAR, equal_shapes)),
+    **{("", name): Operator("clamp of the producer, Unary", _TABLE) for name in _CLAMP},
+    **{("", name): Operator("Unary", _TABLE) for name in TABLE_FUNCTIONS},
+    **{("", name): Operator("Reshape or nothing", (constant_parameters, same_elements)) for name in _SHAPES},
+    ("", "Transpose"): Operator("Reshape or nothing", (order_kept,)),
+    ("", "Shape"): Operator("constant", ()),
+}
+#: ONNX Runtime writes these in its own domain for older opsets; the meaning is the same.
+for _name in ("QuantizeLinear", "DequantizeLinear"):
+    OPERATORS["com.microsoft", _name] = OPERATORS["", _name]
+
+
+
+
+def support_markdown() -> str:
+    """Return the table of supported operators as Markdown, sorted by name."""
+    lines = [
+        f"ONNX opset {FIRST_OPSET} to {LAST_OPSET}. Any operator is folded when all its inputs are constants.",
+        "",
+        "| Operator | Becomes | Constraints |",
+        "|---|---|---|",
+    ]
+    for domain, name in sorted(OPERATORS, key=lambda k: (k[1], k[0])):
+        entry = OPERATORS[domain, name]
+        texts = "<br>".join(explain(c) for c in entry.constraints) or "none"
+        lines.append(f"| {domain + '.' if domain else ''}{name} | {entry.result} | {texts} |")
+    return "\n".join(lines) + "\n"
