@@ -1,0 +1,106 @@
+"""``make bench``: speeds side by side as ratios, and the cycle figures that the documents quote.
+
+Seconds depend on the machine; the ratios are taken from runs that alternate, and the median is printed.
+"""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import acg
+from acg.fingerprint import fingerprint
+from acg.graph import Graph, load_graph
+from acg.predictor import predict
+from acg.regmap import RegisterMap
+from compiler.passes.import_onnx import import_onnx
+from compiler.pipeline import compile_graph
+from covenant.files import read_arrays
+from covenant.hardware import simulator
+from covenant.networks import compile_network
+from covenant.run import execute_rtl, ideal_cycles
+from covenant.samples import draw, model_inputs, take
+from covenant.show import table
+from covenant.workloads import convolution
+from verif.bench import RunSpec, run, run_bare
+
+__all__ = ["convolution_figures", "main", "matrix_utilisation"]
+
+EXAMPLES = Path(acg.__file__).resolve().parent.parent / "examples"
+ROUNDS = 5
+
+
+def matrix_utilisation(graph: Graph, program, start: np.ndarray, retire: np.ndarray) -> float:
+    """Share of peak between the matrix unit's first start and its last retire: MACs / (peak * cycles)."""
+    engine = graph.capable("MATMUL")[0]
+    mine = np.array([instruction.engine == engine.name for instruction in program.instructions])
+    cycles = int(retire[mine].max() - start[mine].min() + 1)
+    return sum(layer.macs for layer in program.layers) / (engine.rows * engine.columns * cycles)
+
+
+def convolution_figures(arch: str = "edge16", *, on_rtl: bool = True) -> dict[str, float]:
+    """3x3 convolution, 64 to 64 channels on 32x32, from and to external memory: cycles, roofline bound, share of matrix peak."""
+    graph = load_graph(arch)
+    model = convolution(channels=64, filters=64, size=32)
+    program = compile_graph(import_onnx(model, name="conv"), graph)
+    timeline = predict(graph, program.instructions, program_address=program.address)
+    start, retire, cycles = timeline.start, timeline.retire, timeline.total_cycles
+    if on_rtl:
+        execution = execute_rtl(graph, program, draw(model_inputs(model), seed=0, count=1))
+        assert execution.starts is not None and execution.retires is not None and execution.measured_cycles is not None
+        start, retire, cycles = execution.starts, execution.retires, execution.measured_cycles
+    ideal = ideal_cycles(graph, program)
+    return {"cycles": cycles, "ideal": ideal, "over_roofline": cycles / ideal - 1, "matrix_utilisation": matrix_utilisation(graph, program, start, retire)}
+
+
+def _speed(arch: str, samples: int) -> dict[str, float]:
+    """Cycles a second under cocotb and bare, and seconds of a prediction, each a median over alternating rounds."""
+    graph = load_graph(arch)
+    model, program = compile_network(str(EXAMPLES / "fashion_dscnn.onnx"), graph)
+    data = EXAMPLES / "fashion_test.npz"
+    taken = take(read_arrays(data), model_inputs(model), limit=samples, where=str(data))
+    built = simulator(graph)
+    cycles = predict(graph, program.instructions, program_address=program.address).total_cycles
+    specs = [RunSpec(inputs=program.pack_inputs(sample), outputs=program.output_regions()) for sample in taken]
+    job = {"program": (program.address, len(program.instructions), fingerprint(graph)), "registers": RegisterMap(graph).offsets,
+           "timeout_cycles": 4 * cycles + 100_000}
+    ratios, rates, bares, predictions, simulations = [], [], [], [], []
+    for _ in range(ROUNDS):
+        bare = run_bare(built, program.segments(), specs, **job)
+        ours = run(built, program.segments(), specs, **job)
+        begin = time.perf_counter()
+        predict(graph, program.instructions, program_address=program.address)
+        predictions.append(time.perf_counter() - begin)
+        simulations.append(ours.seconds / len(specs))
+        rates.append(ours.cycles_per_second)
+        bares.append(bare.cycles_per_second)
+        ratios.append(ours.cycles_per_second / bare.cycles_per_second)
+    return {
+        "cycles": cycles, "instructions": len(program.instructions), "cocotb": statistics.median(rates), "bare": statistics.median(bares),
+        "ratio": statistics.median(ratios), "prediction": statistics.median(predictions), "simulation": statistics.median(simulations),
+    }
+
+
+def main() -> int:
+    """Print the tables."""
+    rows = []
+    for arch in ("edge16", "dot16"):
+        speed = _speed(arch, 16)
+        rows.append((arch, f"{speed['cycles']:,}", f"{speed['cocotb']:,.0f}", f"{speed['bare']:,.0f}", f"{100 * speed['ratio']:.1f}%",
+                     f"{1e3 * speed['prediction']:.2f}", f"{1e3 * speed['simulation']:.1f}", f"{speed['simulation'] / speed['prediction']:,.0f}x"))
+    print("fashion_dscnn, 16 inferences, medians of alternating runs")
+    print(table(("arch", "cycles", "cycles/s under covenant run", "bare C++ main", "ratio", "predict ms", "simulate ms", "predictor faster"), rows,
+                right=frozenset(range(1, 8))))
+    print("\n3x3 convolution, 64 to 64 channels on 32x32, measured on the RTL")
+    rows = []
+    for arch in ("edge16", "dot16", "wide"):
+        figures = convolution_figures(arch)
+        rows.append((arch, f"{figures['cycles']:,}", f"{figures['ideal']:,}", f"{100 * figures['over_roofline']:.1f}%", f"{100 * figures['matrix_utilisation']:.1f}%"))
+    print(table(("arch", "cycles", "roofline", "over roofline", "matrix unit of peak"), rows, right=frozenset(range(1, 5))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

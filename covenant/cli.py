@@ -1,0 +1,101 @@
+"""The command line. Exit status: 0 all exact, 1 a promise broken, 2 bad input."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from acg.errors import ArchitectureError, InstructionError
+from covenant import commands
+from covenant.errors import REFUSED, UserError
+
+__all__ = ["main"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="covenant", description="One architecture graph: the accelerator's RTL, its compiler, and the proof that they agree.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, function) -> argparse.ArgumentParser:
+        sub = subparsers.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(function=function)
+        return sub
+
+    def arch(sub: argparse.ArgumentParser, default: str | None = "edge16") -> None:
+        sub.add_argument("--arch", default=default, help=f"architecture: a name of archs/ or a YAML file (default {default})")
+
+    def machine_readable(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--json", metavar="FILE", help="write the result as JSON; '-' for standard output")
+        sub.add_argument("--quiet", action="store_true", help="no progress on standard error")
+
+    sub = command("rtl", "generate Verilog, JSON sidecar, C header and manual of an architecture", commands.rtl)
+    sub.add_argument("arch", metavar="ARCH", help="a name of archs/ or a YAML file")
+    sub.add_argument("-o", "--output", metavar="FOLDER", help="where to (default build/rtl/NAME)")
+
+    sub = command("compile", "compile an ONNX network to a program file", commands.compile_)
+    sub.add_argument("model", metavar="MODEL", help="quantised ONNX network")
+    arch(sub)
+    sub.add_argument("-o", "--output", metavar="FILE", required=True, help="program file to write")
+    machine_readable(sub)
+
+    sub = command("predict", "cycles in total and a layer, without simulation", commands.predict)
+    sub.add_argument("file", metavar="FILE", help="program file or ONNX network")
+    arch(sub, None)
+    machine_readable(sub)
+
+    sub = command("run", "run a network and compare bytes with ONNX, cycles with the prediction", commands.run)
+    sub.add_argument("file", metavar="MODEL|FILE", nargs="+", help="ONNX networks or program files")
+    arch(sub, None)
+    sub.add_argument("--input", metavar="X.npz", help="samples: an array for each ONNX input, labels under 'y' (default: drawn from --seed)")
+    sub.add_argument("--limit", type=_positive, metavar="N", help="the first N samples only (drawn inputs: N samples, default 1)")
+    sub.add_argument("--seed", type=int, default=0, help="seed of drawn inputs (default 0)")
+    sub.add_argument("--on", choices=("rtl", "iss"), default="rtl", help="simulated RTL, or the functional simulator (default rtl)")
+    sub.add_argument("-o", "--output", metavar="Y.npz", help="write the outputs under their ONNX names")
+    machine_readable(sub)
+
+    sub = command("verify", "co-verification: networks on architectures, RTL against reference and prediction", commands.verify)
+    sub.add_argument("--arch", action="append", metavar="ARCH", help="architecture, may be repeated (default: all of archs/)")
+    sub.add_argument("--networks", type=_count, default=4, metavar="N", help="random networks an architecture, beside the examples (default 4)")
+    sub.add_argument("--seed", type=int, default=1, help="seed of the random networks (default 1)")
+    sub.add_argument("--limit", type=_positive, default=1, metavar="N", help="samples a network (default 1)")
+    machine_readable(sub)
+
+    sub = command("arch", "list, show or check architectures", commands.arch)
+    sub.add_argument("action", choices=("list", "show", "check"))
+    sub.add_argument("arch", metavar="ARCH", nargs="?", help="a name of archs/ or a YAML file")
+    machine_readable(sub)
+
+    sub = command("disasm", "print the instructions of a program file", commands.disasm)
+    sub.add_argument("file", metavar="FILE", help="program file")
+    arch(sub, None)
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; messages of refused input go to standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.function(options)
+    except (UserError, ArchitectureError, InstructionError, *commands.input_errors()) as error:
+        print(f"covenant: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("covenant: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""The subcommands, one a file; each takes the parsed options and returns the exit status."""
+
+from covenant.commands.arch import arch
+from covenant.commands.compile import compile_
+from covenant.commands.disasm import disasm
+from covenant.commands.predict import predict
+from covenant.commands.rtl import rtl
+from covenant.commands.run import run
+from covenant.commands.verify import verify
+
+__all__ = ["arch", "compile_", "disasm", "input_errors", "predict", "rtl", "run", "verify"]
+
+
+def input_errors() -> tuple[type[Exception], ...]:
+    """Errors of the layers below that mean refused input or a missing tool."""
+    from compiler.errors import CompilerError
+    from verif.bench import BenchError
+
+    return (CompilerError, BenchError)

@@ -1,0 +1,23 @@
+"""``covenant compile``."""
+
+from acg.graph import load_graph
+from covenant.errors import EXACT
+from covenant.files import write_bytes, write_json
+from covenant.networks import compile_network
+
+__all__ = ["compile_"]
+
+
+def compile_(options) -> int:
+    """Compile a network and write its program file."""
+    graph = load_graph(options.arch)
+    _, program = compile_network(options.model, graph)
+    data = program.to_bytes()
+    write_bytes(options.output, data)
+    summary = {"arch": graph.name, "model": options.model, "file": options.output, "bytes": len(data), "instructions": len(program.instructions),
+               "layers": len(program.layers), "memory_bytes": program.memory_bytes}
+    if options.json:
+        write_json(options.json, summary)
+    else:
+        print(f"{options.output}: {summary['instructions']:,} instructions, {summary['layers']} layers, {summary['memory_bytes']:,} bytes of external memory")
+    return EXACT

@@ -1,0 +1,48 @@
+"""``covenant predict``: cycles without simulation."""
+
+import time
+
+from acg.fingerprint import fingerprint
+from acg.predictor import predict as predict_timeline
+from covenant.errors import EXACT
+from covenant.files import write_json
+from covenant.networks import open_network
+from covenant.run import Execution, ideal_cycles, layer_rows
+from covenant.show import table
+
+__all__ = ["predict"]
+
+
+def predict(options) -> int:
+    """Predict a program (or a network, compiled first) and print cycles a layer, the busiest engine and the total."""
+    network = open_network(options.file, options.arch)
+    graph, program = network.graph, network.program
+    begin = time.perf_counter()
+    timeline = predict_timeline(graph, program.instructions, program_address=program.address)
+    seconds = time.perf_counter() - begin
+    busy = {}
+    for engine in graph.engines.values():
+        mine = timeline.engine == engine.index
+        # Cycles in which at least one instruction of the engine is under way: spans merged, since an engine overlaps its own.
+        covered, until = 0, -1
+        for start, retire in zip(timeline.start[mine].tolist(), timeline.retire[mine].tolist(), strict=True):
+            covered += max(0, retire - max(start - 1, until))
+            until = max(until, retire)
+        busy[engine.name] = covered
+    layers = layer_rows(graph, program, Execution([], timeline))
+    report = {
+        "arch": graph.name, "fingerprint": f"{fingerprint(graph):016x}", "file": options.file,
+        "cycles": {"predicted": timeline.total_cycles, "ideal": ideal_cycles(graph, program)},
+        "instructions": len(program.instructions), "busy_cycles": busy, "bottleneck": max(busy, key=lambda name: busy[name]),
+        "layers": [{key: value for key, value in layer.items() if key != "measured"} for layer in layers], "seconds": round(seconds, 6),
+    }
+    if options.json:
+        write_json(options.json, report)
+        return EXACT
+    print(table(("layer", "operator", "MACs", "cycles", "of peak"),
+                [(layer["name"], layer["op"], f"{layer['macs']:,}", f"{layer['predicted']:,}", f"{100 * layer['utilisation']:.1f}%") for layer in layers],
+                right=frozenset({2, 3, 4})))
+    total = timeline.total_cycles
+    print(f"\n{options.file} on {graph.name}: {total:,} cycles, ideal {report['cycles']['ideal']:,}, {report['instructions']:,} instructions")
+    print("busy: " + ", ".join(f"{name} {100 * cycles / max(1, total):.0f}%" for name, cycles in busy.items()) + f"; bottleneck: {report['bottleneck']}")
+    return EXACT

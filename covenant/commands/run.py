@@ -1,0 +1,56 @@
+"""``covenant run``: a network on the simulated RTL or on the functional simulator, judged to the byte and to the cycle."""
+
+import sys
+
+from covenant.errors import BROKEN, EXACT, UserError
+from covenant.files import read_arrays, write_arrays, write_json
+from covenant.networks import Network, open_network
+from covenant.progress import Progress
+from covenant.report import judge_network
+from covenant.samples import draw, model_inputs, take
+from covenant.show import run_table
+
+__all__ = ["run"]
+
+
+def _samples(network: Network, options):
+    """Samples and labels (None when the file has none)."""
+    inputs = model_inputs(network.model) if network.model is not None else network.program.input_values()
+    if options.input is None:
+        return draw(inputs, seed=options.seed, count=options.limit or 1), None
+    arrays = read_arrays(options.input)
+    samples = take(arrays, inputs, limit=options.limit, where=options.input)
+    labels = arrays.get("y") if not any(value.name == "y" for value in inputs) else None
+    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
+        raise UserError(f"{options.input}: array 'y' is {labels.dtype}{labels.shape}; expected integer labels, one a row")
+    return samples, labels
+
+
+def run(options) -> int:
+    """Run one or several networks. With several, the JSON is a list and ``-o`` is refused."""
+    if len(options.file) > 1 and options.output:
+        raise UserError(f"run: -o {options.output} with {len(options.file)} networks; expected one network, run them one by one")
+    prepared = []
+    for path in options.file:
+        network = open_network(path, options.arch)
+        prepared.append((network, *_samples(network, options)))
+    reports = []
+    for network, samples, labels in prepared:
+        progress = Progress("run", quiet=options.quiet)
+        report, outputs = judge_network(network, samples, labels=labels, on=options.on, progress=progress)
+        if options.output:
+            arrays = {name: outputs[0][name] if len(outputs) == 1 else _stack([sample[name] for sample in outputs]) for name in outputs[0]}
+            write_arrays(options.output, arrays)
+        reports.append(report)
+        if options.json != "-":
+            print(run_table(report))
+            sys.stdout.flush()
+    if options.json:
+        write_json(options.json, reports[0] if len(reports) == 1 else reports)
+    return EXACT if all(report["exact"] for report in reports) else BROKEN
+
+
+def _stack(arrays):
+    import numpy as np
+
+    return np.concatenate(arrays) if arrays[0].ndim else np.stack(arrays)

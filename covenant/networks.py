@@ -1,0 +1,69 @@
+"""Networks and programs as a command meets them: an ONNX file, or a program file made earlier."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from acg.graph import Graph, load_graph
+from compiler.passes.import_onnx import import_model
+from compiler.pipeline import compile_graph
+from compiler.program import Program, load_program, program_fingerprint
+from covenant.errors import UserError
+
+__all__ = ["Network", "compile_network", "load_program_file", "open_network"]
+
+_DEFAULT_ARCHITECTURE = "edge16"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A program on its graph; ``model`` is the ONNX network it was compiled from, None for a program file."""
+
+    name: str
+    graph: Graph
+    program: Program
+    model: onnx.ModelProto | None
+
+
+def compile_network(path: str, graph: Graph) -> tuple[onnx.ModelProto, Program]:
+    """Import and compile an ONNX file. Raises CompilerError."""
+    model, network = import_model(path)
+    return model, compile_graph(network, graph)
+
+
+def is_program(path: str) -> bool:
+    """Whether a file is a program file, by its content."""
+    try:
+        return zipfile.is_zipfile(path)
+    except OSError:
+        return False
+
+
+def load_program_file(path: str, arch: str | None) -> tuple[Graph, Program]:
+    """Load a program file for the named architecture, or for the one of archs/ whose fingerprint it carries."""
+    from acg.fingerprint import fingerprint
+    from acg.graph import architecture_names
+
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; expected a program file or an ONNX network")
+    if arch is not None:
+        graph = load_graph(arch)
+        return graph, load_program(path, graph)
+    wanted = program_fingerprint(path)
+    for name in architecture_names():
+        graph = load_graph(name)
+        if fingerprint(graph) == wanted:
+            return graph, load_program(path, graph)
+    raise UserError(f"{path}: made for fingerprint {wanted:016x}, which no architecture of archs/ has; name the architecture with --arch")
+
+
+def open_network(path: str, arch: str | None) -> Network:
+    """Load a program file, or compile an ONNX network (for edge16 unless ``arch`` says otherwise)."""
+    if is_program(path):
+        graph, program = load_program_file(path, arch)
+        return Network(path, graph, program, None)
+    graph = load_graph(arch or _DEFAULT_ARCHITECTURE)
+    model, program = compile_network(path, graph)
+    return Network(path, graph, program, model)

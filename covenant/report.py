@@ -1,0 +1,65 @@
+"""The report of a run: what ``covenant run --json`` writes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from acg.fingerprint import fingerprint
+from covenant import judge
+from covenant.locate import locate
+from covenant.networks import Network
+from covenant.progress import Progress
+from covenant.run import Execution, execute_iss, execute_rtl, ideal_cycles, layer_rows
+from verif.golden import Golden
+from verif.reference import Reference
+
+__all__ = ["judge_network"]
+
+Sample = dict[str, np.ndarray]
+
+
+def _witnesses(network: Network, samples: Sequence[Sample]) -> tuple[str, list[Sample], list[Sample] | None, str | None]:
+    """Name and outputs of the reference, outputs and version of onnxruntime (None for a program file, judged by the ISS)."""
+    if network.model is None:
+        return "functional simulator", execute_iss(network.graph, network.program, samples).outputs, None, None
+    reference, golden = Reference(network.model), Golden(network.model)
+    return "ONNX definition (numpy)", [reference.run(sample) for sample in samples], [golden.run(sample) for sample in samples], golden.version
+
+
+def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.ndarray | None = None, on: str = "rtl",
+                  progress: Progress | None = None) -> tuple[dict[str, Any], list[Sample]]:
+    """Run and judge; returns the report and the outputs of each sample."""
+    graph, program = network.graph, network.program
+    execution: Execution = execute_rtl(graph, program, samples, progress=progress) if on == "rtl" else execute_iss(graph, program, samples)
+    reference_name, expected, golden, version = _witnesses(network, samples)
+    steps = program.output_steps()
+    report_outputs: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in judge.compare(execution.outputs, expected, steps).items()}
+    bytes_exact = judge.exact(report_outputs)
+    if golden is not None:
+        for name, entry in judge.compare(execution.outputs, golden, steps).items():
+            report_outputs[name]["onnxruntime"] = {key: entry[key] for key in ("mismatches", "max_abs_diff_steps")}
+    predicted = execution.predicted.total_cycles
+    cycles_exact = on != "rtl" or (
+        execution.measured_cycles == predicted and all(report.exact for report in execution.timelines) and len(execution.timelines) == len(samples)
+    )
+    report: dict[str, Any] = {
+        "arch": graph.name, "fingerprint": f"{fingerprint(graph):016x}", "model": network.name, "on": on, "samples": len(samples),
+        "cycles": {"predicted": predicted, "measured": execution.measured_cycles, "ideal": ideal_cycles(graph, program)},
+        "instructions": {"count": len(program.instructions), "timeline_mismatches": execution.timeline_mismatches},
+        "outputs": report_outputs,
+        "golden": {"reference": reference_name, "onnxruntime": version},
+        "exact": bytes_exact and cycles_exact,
+        "layers": layer_rows(graph, program, execution),
+        "simulation": {"cycles_per_second": execution.cycles_per_second, "build_cached": execution.build_cached} if on == "rtl" else None,
+    }
+    if labels is not None:
+        name = next(iter(steps))
+        scores = {"hardware" if on == "rtl" else "functional simulator": judge.accuracy(execution.outputs, name, labels),
+                  "reference": judge.accuracy(expected, name, labels)}
+        if golden is not None:
+            scores["onnxruntime"] = judge.accuracy(golden, name, labels)
+        report["accuracy"] = scores
+    if not report["exact"]:
+        report["divergence"] = locate(network, samples, execution, expected, bytes_exact=bytes_exact)
+    return report, execution.outputs
