@@ -2,7 +2,7 @@
 
 from acg.fingerprint import fingerprint
 from acg.graph import Graph
-from acg.isa import InstructionSet
+from acg.isa import instruction_set
 from acg.regmap import ErrorCode, RegisterMap
 
 __all__ = ["describe", "instruction_manual", "memory_map", "register_manual"]
@@ -26,7 +26,7 @@ def memory_map(graph: Graph) -> str:
 
 def instruction_manual(graph: Graph) -> str:
     """Every instruction's fields, bit by bit."""
-    isa = InstructionSet(graph)
+    isa = instruction_set(graph)
     parts = [f"Every instruction has {isa.instruction_bytes} bytes, least significant bit first. Counts (`n_*`) are encoded minus one; "
              "bases wrap modulo their width; the exclusive or of all 16-bit halfwords is the low half of the fingerprint's low word."]
     header = [(f"`{item.name}`", f"{item.lsb + item.width - 1}:{item.lsb}", item.width) for item in isa.header]

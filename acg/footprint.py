@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from acg.graph import Engine, Graph, Memory
-from acg.isa import Instruction, InstructionSet
+from acg.isa import Instruction, instruction_set
 
 __all__ = ["Access", "Footprints"]
 
@@ -76,7 +76,7 @@ class Footprints:
 
     def __init__(self, graph: Graph):
         self.graph = graph
-        self._formats = {name: layout.by_name for name, layout in InstructionSet(graph).formats.items()}
+        self._formats = {name: layout.by_name for name, layout in instruction_set(graph).formats.items()}
         self._rules = {"load": self._copy, "store": self._copy, "matrix": self._matrix, "vector": self._vector}
 
     def __call__(self, instruction: Instruction) -> list[Access]:

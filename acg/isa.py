@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -11,7 +11,7 @@ from acg.errors import InstructionError
 from acg.fingerprint import fingerprint
 from acg.graph import Engine, Graph
 
-__all__ = ["ENGINE_BITS", "Field", "Format", "Instruction", "InstructionSet"]
+__all__ = ["ENGINE_BITS", "Field", "Format", "Instruction", "InstructionSet", "instruction_set"]
 
 #: Width of the header's engine field: 1 + engine index.
 ENGINE_BITS = 8
@@ -323,3 +323,9 @@ class InstructionSet:
             else:
                 parts.append(f"{item.name}={value}")
         return " ".join(parts)
+
+
+@lru_cache(maxsize=64)
+def instruction_set(graph: Graph) -> InstructionSet:
+    """Instruction set of a graph, made once a graph."""
+    return InstructionSet(graph)

@@ -12,7 +12,7 @@ import numpy as np
 
 from acg.errors import InstructionError
 from acg.graph import Graph
-from acg.isa import Instruction, InstructionSet
+from acg.isa import Instruction, instruction_set
 from acg.timing import DONE_CYCLES, engine_timing, fetch_timing
 
 __all__ = ["Timeline", "predict"]
@@ -50,7 +50,7 @@ def predict(graph: Graph, instructions: Sequence[Instruction], *, program_addres
     fetch = fetch_timing(graph)
     names = {name: engine.index for name, engine in graph.engines.items()}
     timings = [engine_timing(graph, name) for name in graph.engines]
-    defaults = [{item.name: item.bias for item in layout.fields} for layout in InstructionSet(graph).formats.values()]
+    defaults = [{item.name: item.bias for item in layout.fields} for layout in instruction_set(graph).formats.values()]
     sizes = [len(default) for default in defaults]
     starts: list[list[int]] = [[] for _ in names]
     retires: list[list[int]] = [[] for _ in names]

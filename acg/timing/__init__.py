@@ -25,11 +25,11 @@ class EngineTiming(Protocol):
 
 def fetch_timing(graph: Graph) -> FetchTiming:
     """Timing of the fetch unit of ``graph``."""
-    from acg.isa import InstructionSet
+    from acg.isa import instruction_set
 
     external = graph.memories[graph.control.fetch_memory]
     return FetchTiming(
-        instruction_bytes=InstructionSet(graph).instruction_bytes, bus_bytes=external.bus_bytes,
+        instruction_bytes=instruction_set(graph).instruction_bytes, bus_bytes=external.bus_bytes,
         read_latency_cycles=external.read_latency_cycles, outstanding_bursts=graph.control.fetch_outstanding_bursts,
     )
 

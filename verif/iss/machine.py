@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from acg.graph import Graph
-from acg.isa import Instruction, InstructionSet
+from acg.isa import Instruction, instruction_set
 from verif.iss.copy import execute_load, execute_store
 from verif.iss.errors import MachineError
 from verif.iss.matrix import execute_matrix
@@ -35,7 +35,7 @@ class Machine:
         self.memories = {
             name: np.zeros(size if memory.kind == "external" else memory.size_bytes, np.uint8) for name, memory in graph.memories.items()
         }
-        self._defaults = {name: {item.name: item.bias for item in layout.fields} for name, layout in InstructionSet(graph).formats.items()}
+        self._defaults = {name: {item.name: item.bias for item in layout.fields} for name, layout in instruction_set(graph).formats.items()}
         self._run = {name: self._runner(name) for name in graph.engines}
 
     def _views(self, engine: str, port: str, width: int) -> list[np.ndarray]:
