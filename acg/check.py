@@ -49,6 +49,8 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
     for name in model.engines:
         if name in model.memories:
             say(f"{source.where(('engines', name))}: the name is that of a memory too; expected each node once, rename one of the two")
+        if name == "fetch":
+            say(f"{source.where(('engines', name))}: the name is that of the instruction fetch's AXI port; expected another, rename the engine")
     kinds = [memory.kind for memory in model.memories.values()]
     if kinds.count("external") != 1:
         say(f"{source.where(('memories',))}: found {kinds.count('external')} external memories; expected exactly one")

@@ -48,7 +48,7 @@ def _padded_span(fields: Mapping[str, int], axis: str, prefix: str, outer: int, 
     step_o, step_i = fields[f"{axis}_step_{outer}"], fields[f"{axis}_step_{inner}"]
     stride_o, stride_i = fields[f"{prefix}_stride_{outer}"], fields[f"{prefix}_stride_{inner}"]
     count_o, count_i = fields[f"n_{outer}"], fields[f"n_{inner}"]
-    if 0 <= origin and origin + (count_o - 1) * step_o + (count_i - 1) * step_i < bound:
+    if origin >= 0 and origin + (count_o - 1) * step_o + (count_i - 1) * step_i < bound:
         return _span(((count_o, stride_o), (count_i, stride_i)))
     if count_o > count_i:  # walk the shorter loop
         step_o, step_i, stride_o, stride_i, count_o, count_i = step_i, step_o, stride_i, stride_o, count_i, count_o

@@ -12,10 +12,6 @@ __all__ = ["ArchitectureModel", "ControlModel", "EngineModel", "LinkModel", "Mem
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
-def Count(low: int, high: int):  # noqa: N802 - a type constructor
-    return Annotated[int, Field(strict=True, ge=low, le=high)]
-
-
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,14 +20,14 @@ class FetchModel(_Model):
     """Where instructions come from, and how many of them the fetch unit asks for ahead."""
 
     memory: Name
-    outstanding_bursts: Count(1, 64)
+    outstanding_bursts: Annotated[int, Field(strict=True, ge=1, le=64)]
 
 
 class ControlModel(_Model):
     """How instructions reach engines."""
 
     discipline: Literal["queued"]
-    queue_depth: Count(2, 256)
+    queue_depth: Annotated[int, Field(strict=True, ge=2, le=256)]
     fetch: FetchModel
 
 
@@ -39,11 +35,11 @@ class ExternalModel(_Model):
     """External memory behind AXI4, with the timing that its deterministic model promises."""
 
     kind: Literal["external"]
-    size_bytes: Count(4096, 1 << 40)
+    size_bytes: Annotated[int, Field(strict=True, ge=4096, le=1 << 40)]
     bus_bits: Literal[32, 64, 128, 256, 512]
-    address_bits: Count(12, 64)
-    read_latency_cycles: Count(1, 1024)
-    write_latency_cycles: Count(1, 1024)
+    address_bits: Annotated[int, Field(strict=True, ge=12, le=64)]
+    read_latency_cycles: Annotated[int, Field(strict=True, ge=1, le=1024)]
+    write_latency_cycles: Annotated[int, Field(strict=True, ge=1, le=1024)]
 
 
 class ScratchpadModel(_Model):
@@ -51,10 +47,10 @@ class ScratchpadModel(_Model):
 
     kind: Literal["scratchpad"]
     element: Literal["i8", "i32"]
-    lanes: Count(1, 256)
-    banks: Count(1, 64)
-    depth_words: Count(1, 1 << 20)
-    read_latency_cycles: Count(1, 8)
+    lanes: Annotated[int, Field(strict=True, ge=1, le=256)]
+    banks: Annotated[int, Field(strict=True, ge=1, le=64)]
+    depth_words: Annotated[int, Field(strict=True, ge=1, le=1 << 20)]
+    read_latency_cycles: Annotated[int, Field(strict=True, ge=1, le=8)]
 
 
 class TableModel(_Model):
@@ -63,7 +59,7 @@ class TableModel(_Model):
     kind: Literal["table"]
     element: Literal["i8"]
     entries: Literal[256]
-    banks: Count(1, 16)
+    banks: Annotated[int, Field(strict=True, ge=1, le=16)]
 
 
 MemoryModel = Annotated[ExternalModel | ScratchpadModel | TableModel, Field(discriminator="kind")]
@@ -74,7 +70,7 @@ class CopyModel(_Model):
     """A DMA: strided copies between external and on-chip memory."""
 
     kind: Literal["load", "store"]
-    outstanding_bursts: Count(1, 64)
+    outstanding_bursts: Annotated[int, Field(strict=True, ge=1, le=64)]
     capabilities: Capabilities
 
 
@@ -83,8 +79,8 @@ class MatrixModel(_Model):
 
     kind: Literal["matrix"]
     organisation: Literal["systolic", "dot"]
-    rows: Count(1, 64)
-    columns: Count(1, 64)
+    rows: Annotated[int, Field(strict=True, ge=1, le=64)]
+    columns: Annotated[int, Field(strict=True, ge=1, le=64)]
     capabilities: Capabilities
 
 
@@ -92,7 +88,7 @@ class VectorModel(_Model):
     """A vector unit of ``lanes`` lanes."""
 
     kind: Literal["vector"]
-    lanes: Count(1, 64)
+    lanes: Annotated[int, Field(strict=True, ge=1, le=64)]
     capabilities: Capabilities
 
 

@@ -45,7 +45,7 @@ def convolution_figures(arch: str = "edge16", *, on_rtl: bool = True) -> dict[st
     graph = load_graph(arch)
     model = convolution(channels=64, filters=64, size=32)
     program = compile_graph(import_onnx(model, name="conv"), graph)
-    timeline = predict(graph, program.instructions, program_address=program.address)
+    timeline = predict(graph, program.instructions, program_address=program.program_address)
     start, retire, cycles = timeline.start, timeline.retire, timeline.total_cycles
     if on_rtl:
         execution = execute_rtl(graph, program, draw(model_inputs(model), seed=0, count=1))
@@ -62,16 +62,16 @@ def _speed(arch: str, samples: int) -> dict[str, float]:
     data = EXAMPLES / "fashion_test.npz"
     taken = take(read_arrays(data), model_inputs(model), limit=samples, where=str(data))
     built = simulator(graph)
-    cycles = predict(graph, program.instructions, program_address=program.address).total_cycles
+    cycles = predict(graph, program.instructions, program_address=program.program_address).total_cycles
     specs = [RunSpec(inputs=program.pack_inputs(sample), outputs=program.output_regions()) for sample in taken]
-    job = {"program": (program.address, len(program.instructions), fingerprint(graph)), "registers": RegisterMap(graph).offsets,
+    job = {"program": (program.program_address, len(program.instructions), fingerprint(graph)), "registers": RegisterMap(graph).offsets,
            "timeout_cycles": 4 * cycles + 100_000}
     ratios, rates, bares, predictions, simulations = [], [], [], [], []
     for _ in range(ROUNDS):
-        bare = run_bare(built, program.segments(), specs, **job)
-        ours = run(built, program.segments(), specs, **job)
+        bare = run_bare(built, program.image, specs, **job)
+        ours = run(built, program.image, specs, **job)
         begin = time.perf_counter()
-        predict(graph, program.instructions, program_address=program.address)
+        predict(graph, program.instructions, program_address=program.program_address)
         predictions.append(time.perf_counter() - begin)
         simulations.append(ours.seconds / len(specs))
         rates.append(ours.cycles_per_second)

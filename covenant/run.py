@@ -53,14 +53,14 @@ class Execution:
 
 def execute_iss(graph: Graph, program, samples: Sequence[dict[str, np.ndarray]], *, after: Callable | None = None) -> Execution:
     """Run all samples on the functional simulator, memories kept in between as in hardware."""
-    machine = Machine(graph, external_bytes=program.memory_bytes)
-    machine.load_segments(program.segments())
+    machine = Machine(graph, external_bytes=program.external_bytes)
+    machine.load_segments(program.image)
     outputs = []
     for sample in samples:
         machine.load_segments(program.pack_inputs(sample))
         machine.run(program.instructions, after=after)
         outputs.append(program.unpack_outputs([machine.read(address, size) for address, size in program.output_regions()]))
-    return Execution(outputs, predict(graph, program.instructions, program_address=program.address))
+    return Execution(outputs, predict(graph, program.instructions, program_address=program.program_address))
 
 
 def _per_instruction(predicted: Timeline, events: np.ndarray, kind: str) -> np.ndarray:
@@ -77,14 +77,14 @@ def _per_instruction(predicted: Timeline, events: np.ndarray, kind: str) -> np.n
 
 def execute_rtl(graph: Graph, program, samples: Sequence[dict[str, np.ndarray]], *, progress: Progress | None = None, opt: str = "O2") -> Execution:
     """Run all samples on the Verilator simulation of the RTL. Raises BenchError."""
-    predicted = predict(graph, program.instructions, program_address=program.address)
+    predicted = predict(graph, program.instructions, program_address=program.program_address)
     if progress is not None:
         progress.note(f"{graph.name}: generating RTL and building its simulator (kept for the next time)")
     model = simulator(graph, opt=opt)
     total = predicted.total_cycles * len(samples)
     specs = [RunSpec(inputs=program.pack_inputs(sample), outputs=program.output_regions()) for sample in samples]
     outcome: Outcome = run(
-        model, program.segments(), specs, program=(program.address, len(program.instructions), fingerprint(graph)),
+        model, program.image, specs, program=(program.program_address, len(program.instructions), fingerprint(graph)),
         registers=RegisterMap(graph).offsets, timeout_cycles=4 * predicted.total_cycles + 100_000, expected_cycles=total, progress=progress,
     )
     if progress is not None:
@@ -108,7 +108,7 @@ def ideal_cycles(graph: Graph, program) -> int:
 
 def layer_rows(graph: Graph, program, execution: Execution) -> list[dict]:
     """The ``layers`` of the report; layers overlap, so their cycles need not add up to the total."""
-    layer_of = np.array(program.layer_of, np.int64)
+    layer_of = np.array([layer for layer, _ in program.provenance], np.int64)
     arguments = (graph, program.instructions, layer_of)
     predicted = layering.layer_cycles(*arguments, execution.predicted.start, execution.predicted.retire, len(program.layers))
     measured: list[int | None] = [None] * len(program.layers)

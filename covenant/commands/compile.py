@@ -15,7 +15,7 @@ def compile_(options) -> int:
     data = program.to_bytes()
     write_bytes(options.output, data)
     summary = {"arch": graph.name, "model": options.model, "file": options.output, "bytes": len(data), "instructions": len(program.instructions),
-               "layers": len(program.layers), "memory_bytes": program.memory_bytes}
+               "layers": len(program.layers), "memory_bytes": program.external_bytes}
     if options.json:
         write_json(options.json, summary)
     else:

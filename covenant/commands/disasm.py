@@ -15,7 +15,7 @@ def disasm(options) -> int:
     isa = InstructionSet(graph)
     last = None
     for number, instruction in enumerate(program.instructions):
-        layer = program.layer_of[number]
+        layer = program.provenance[number][0]
         if layer != last and layer >= 0:
             print(f"; {program.layers[layer].name} ({program.layers[layer].op})")
             last = layer

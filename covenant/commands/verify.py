@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from verif.random_networks import random_network
+
 import acg
 from acg.graph import architecture_names, load_graph
 from compiler.passes.import_onnx import import_onnx
@@ -14,7 +16,6 @@ from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, take
 from covenant.show import table
 from verif.hazards import find_hazards
-from verif.random_networks import random_network
 
 __all__ = ["verify"]
 
@@ -65,4 +66,4 @@ def verify(options) -> int:
 def _timeline(network: Network):
     from acg.predictor import predict
 
-    return predict(network.graph, network.program.instructions, program_address=network.program.address)
+    return predict(network.graph, network.program.instructions, program_address=network.program.program_address)

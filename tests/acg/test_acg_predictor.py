@@ -3,8 +3,7 @@
 import pytest
 
 from acg.errors import InstructionError
-from acg.graph import load_graph, parse_graph
-from acg.graph import ARCHITECTURES
+from acg.graph import ARCHITECTURES, load_graph, parse_graph
 from acg.isa import Instruction
 from acg.predictor import predict
 
