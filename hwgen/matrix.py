@@ -202,9 +202,7 @@ class MatrixUnit(wiring.Component):
         for name, (width, base, stride, levels) in generators.items():
             generator = AddressGenerator(width=width, levels=6, stride_widths=self._stride_widths(stride, levels))
             m.submodules[f"generate_{name}"] = generator
-            origin = Signal(self._shape(base), name=f"{name}_start")
-            m.d.comb += [origin.eq(loading[base]), generator.load.eq(nest.load), generator.advance.eq(nest.advance),
-                         generator.base.eq(origin)]
+            m.d.comb += [generator.load.eq(nest.load), generator.advance.eq(nest.advance), generator.base.eq(loading[base])]
             m.d.comb += [getattr(generator, f"stride_{level}").eq(stream[f"{stride}_{level}"]) for level in levels]
             value[name] = generator.value
         inside = Signal()
@@ -237,8 +235,10 @@ class MatrixUnit(wiring.Component):
         self._subtract(m, array.weight, self.weight.data, number, enable=None)
 
         # The command register is the first of the held-back cycles; the mask follows the word to the array.
-        swap = _Delay(m, streaming & pass_first, read + 1, name="swap_line", reset_less=False)
-        m.d.comb += array.swap.eq(swap.after(read + 1))
+        token = _Delay(m, Cat(streaming & pass_first, streaming), read + 1, name="token_line", reset_less=False).after(read + 1)
+        m.d.comb += array.swap.eq(token[0])
+        if self.organisation == "dot":
+            m.d.comb += array.valid.eq(token[1])
         held = 1 + read - self.activation_latency_cycles
         command = _Delay(m, Cat(inside & ~self.halt, activation_address), held, name="activation_command", reset_less=False).after(held)
         m.d.comb += [self.activation.en.eq(command[0] & ~self.halt), self.activation.addr.eq(command[1:])]
