@@ -1,0 +1,359 @@
+"""The accelerator of a graph: the one place of the generator that walks it."""
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
+from amaranth.utils import exact_log2
+
+from acg.fingerprint import fingerprint
+from acg.graph import Engine, Graph, Link
+from acg.isa import InstructionSet
+from acg.regmap import ErrorCode, RegisterMap
+
+from .axi import AXI4Lite, AXI4Read, AXI4Write
+from .bus import FlatBus
+from .control import Control, RegisterShape
+from .dispatch import Dispatch
+from .dma_load import LoadUnit
+from .dma_store import StoreUnit
+from .fetch import Fetch
+from .issue import Issue, wait_layout
+from .layout import body_layout
+from .matrix import MatrixUnit
+from .progress import Progress
+from .queue import Queue
+from .scratchpad import PortShape, Scratchpad
+from .sequencer import Sequencer
+from .vector import VectorDestination, VectorSource, VectorUnit
+
+__all__ = ["Accelerator", "top_name"]
+
+#: Registers whose value is fixed by the graph.
+_CONSTANTS = ("ID", "VERSION", "FINGERPRINT_LO", "FINGERPRINT_HI")
+#: Bits of the control register.
+_START, _SOFT_RESET, _IRQ_ENABLE = 0, 1, 2
+
+
+def top_name(graph: Graph) -> str:
+    """Name of the Verilog module."""
+    return f"covenant_{graph.name}"
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A unit's port on an on-chip memory. ``byte_masked`` writers enable bytes, others write whole port words."""
+
+    memory: str
+    port: wiring.PureInterface
+    reads: bool
+    byte_masked: bool = False
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """The hardware of an engine and what it is to be connected to."""
+
+    name: str
+    component: wiring.Component
+    uses: tuple[_Use, ...]
+    axi: wiring.PureInterface | None = None
+
+
+class Accelerator(wiring.Component):
+    """The whole machine.
+
+    Parameters
+    ----------
+    graph : acg.graph.Graph
+        A checked graph of the queued discipline.
+
+    Ports
+    -----
+    s_axil_* : AXI4-Lite slave
+        Registers of acg.regmap.
+    m_axi_fetch_*, m_axi_<engine>_* : AXI4 masters
+        Reading for instruction fetch and load engines, writing for store engines. One transaction ID, hence no ID signals.
+    irq : Out(1)
+        Level; a run has ended, well or not.
+    running : Out(1)
+        The cycles that the cycle counter counts; the first is cycle 0.
+    trace_start, trace_retire : Out(engines)
+        One bit an engine, pulses. Simulation and logic analysers only.
+    trace_dispatch, trace_dispatch_engine : Out(1), Out(8)
+        An instruction enters the queue of this engine (index).
+
+    Raises
+    ------
+    ValueError
+        For an engine with the name of the instruction fetch's port.
+    """
+
+    def __init__(self, graph: Graph):
+        if "fetch" in graph.engines:
+            raise ValueError("Accelerator: an engine is named 'fetch', the name of the instruction fetch's port; rename the engine")
+        self.graph = graph
+        self.isa = InstructionSet(graph)
+        self.registers = RegisterMap(graph)
+        external = graph.memories[graph.control.fetch_memory]
+        read = AXI4Read(addr_bits=external.address_bits, data_bits=external.bus_bits)
+        write = AXI4Write(addr_bits=external.address_bits, data_bits=external.bus_bits)
+        self._host = FlatBus("s_axil", AXI4Lite(addr_bits=exact_log2(self.registers.size_bytes)).flip())
+        self._buses = {"fetch": FlatBus("m_axi_fetch", read)}
+        for engine in graph.engines.values():
+            if engine.kind in ("load", "store"):
+                self._buses[engine.name] = FlatBus(f"m_axi_{engine.name}", read if engine.kind == "load" else write)
+        engines = len(graph.engines)
+        members = {}
+        for bus in (self._host, *self._buses.values()):
+            members |= bus.members()
+        super().__init__(members | {
+            "irq": Out(1),
+            "running": Out(1),
+            "trace_start": Out(engines),
+            "trace_retire": Out(engines),
+            "trace_dispatch": Out(1),
+            "trace_dispatch_engine": Out(8),
+        })
+
+    @property
+    def parity(self) -> int:
+        """XOR of the halfwords of every instruction made for this graph."""
+        low = fingerprint(self.graph) & 0xFFFF
+        return sum(1 << bit for bit in range(16) if self.isa.halfword_xor(1 << bit) & low)
+
+    def elaborate(self, platform):
+        m = Module()
+        graph, isa, external = self.graph, self.isa, self.graph.external
+        engines = list(graph.engines.values())
+        names = [engine.name for engine in engines]
+
+        sequencer = Sequencer(
+            fingerprint=fingerprint(graph), external_bytes=external.size_bytes, instruction_bytes=isa.instruction_bytes,
+            sources=1 + len(engines) + sum(memory.kind == "scratchpad" for memory in graph.memories.values()),
+            code_fingerprint=ErrorCode.FINGERPRINT, code_external=ErrorCode.EXTERNAL, code_watchdog=ErrorCode.WATCHDOG)
+        fetch = Fetch(
+            addr_bits=external.address_bits, data_bits=external.bus_bits, instruction_bits=isa.instruction_bits,
+            outstanding_bursts=graph.control.fetch_outstanding_bursts)
+        dispatch = Dispatch(
+            instruction_bits=isa.instruction_bits, engines=len(engines), parity=self.parity, code_check=ErrorCode.CHECK,
+            code_illegal=ErrorCode.ILLEGAL, code_bus=ErrorCode.BUS)
+        progress = Progress(engines=len(engines))
+        control = Control(registers=self._register_shapes(), addr_bits=exact_log2(self.registers.size_bytes))
+        m.submodules.control, m.submodules.sequencer, m.submodules.progress = control, sequencer, progress
+        clear = sequencer.clear
+        m.submodules.fetch = ResetInserter(clear)(fetch)
+        m.submodules.dispatch = dispatch
+
+        units = [getattr(self, f"_{engine.kind}")(engine) for engine in engines]
+        queues = []
+        for index, (name, unit) in enumerate(zip(names, units, strict=True)):
+            m.submodules[f"engine_{name}"] = ResetInserter(clear)(unit.component)
+            queues.append(self._queue(m, index, unit, dispatch=dispatch, progress=progress, sequencer=sequencer))
+        pads, moving = self._memories(m, units)
+        self._errors(m, sequencer, dispatch, units, pads)
+        self._host_side(m, control, sequencer, progress)
+
+        handshakes = [self._buses["fetch"].attach(m, self, fetch.axi)]
+        handshakes += [self._buses[name].attach(m, self, unit.axi) for name, unit in zip(names, units, strict=True) if unit.axi is not None]
+        m.d.comb += [
+            fetch.load.eq(sequencer.begin),
+            fetch.address.eq(sequencer.program_address),
+            fetch.count.eq(sequencer.program_count),
+            fetch.halt.eq(sequencer.halt),
+            fetch.ready.eq(dispatch.ready),
+            *[getattr(dispatch, name).eq(getattr(fetch, name)) for name in ("valid", "instruction", "parity", "bus_error")],
+            dispatch.enable.eq(sequencer.running),
+            dispatch.clear.eq(sequencer.begin | clear),
+            dispatch.queue_ready.eq(Cat(queue.i.ready for queue in queues)),
+            progress.clear.eq(sequencer.begin | clear),
+            progress.retire.eq(Cat(unit.component.retire for unit in units)),
+            sequencer.all_idle.eq(fetch.idle & Cat(unit.component.idle for unit in units).all()),
+            sequencer.finished.eq((dispatch.count == sequencer.program_count) & ~Cat(queue.o.valid for queue in queues).any()
+                                  & progress.quiet),
+            sequencer.activity.eq(dispatch.dispatched | progress.start.any() | progress.retire.any() | reduce(or_, handshakes)
+                                  | Cat(moving).any()),
+            self.running.eq(sequencer.running),
+            self.trace_start.eq(progress.start),
+            self.trace_retire.eq(progress.retire),
+            self.trace_dispatch.eq(dispatch.dispatched),
+            self.trace_dispatch_engine.eq(dispatch.engine),
+        ]
+        return m
+
+    def _body(self, engine: str) -> data.FlexibleLayout:
+        layout = self.isa.formats[engine]
+        fields = [(field.name, field.width, field.lsb - layout.body_lsb, field.signed) for field in layout.fields]
+        return body_layout(fields, size_bits=layout.body_bits)
+
+    def _address_bits(self, link: Link) -> int:
+        """Width of a port's address, which counts port words."""
+        return max(1, (self.graph.memories[link.memory].size_bytes // link.port_bytes - 1).bit_length())
+
+    def _latency(self, link: Link) -> int:
+        return self.graph.memories[link.memory].read_latency_cycles
+
+    def _matrix(self, engine: Engine) -> _Unit:
+        links = {port: self.graph.link_of(engine.name, port) for port in ("activation", "weight", "accumulator", "result")}
+        parameters = {}
+        for port in ("activation", "weight", "accumulator"):
+            parameters[f"{port}_latency_cycles"] = self._latency(links[port])
+            parameters[f"{port}_address_bits"] = self._address_bits(links[port])
+        unit = MatrixUnit(
+            rows=engine.rows, columns=engine.columns, organisation=engine.organisation, layout=self._body(engine.name), **parameters)
+        return _Unit(engine.name, unit, tuple(_Use(link.memory, getattr(unit, port), link.reads) for port, link in links.items()))
+
+    def _vector(self, engine: Engine) -> _Unit:
+        links = {port: self.graph.links_of(engine.name, port) for port in ("a", "b", "y")}
+        parameter, table = self.graph.link_of(engine.name, "parameter"), self.graph.link_of(engine.name, "table")
+
+        def source(link: Link) -> VectorSource:
+            return VectorSource(self.graph.memories[link.memory].element.bits, self._address_bits(link), self._latency(link))
+
+        def destination(link: Link) -> VectorDestination:
+            return VectorDestination(self.graph.memories[link.memory].element.bits, self._address_bits(link))
+
+        unit = VectorUnit(
+            body=self._body(engine.name), lanes=engine.lanes, a_sources=[source(link) for link in links["a"]],
+            b_sources=[source(link) for link in links["b"]], p_addr_bits=self._address_bits(parameter),
+            p_read_latency_cycles=self._latency(parameter),
+            y_destinations=[destination(link) for link in links["y"]], table_banks=self.graph.memories[table.memory].banks, table_write_bytes=self._table_writer(table.memory).port_bytes)
+        uses = [_Use(parameter.memory, unit.p, True)]
+        for port, group in links.items():
+            uses += [_Use(link.memory, getattr(unit, f"{port}_{number}"), link.reads) for number, link in enumerate(group)]
+        return _Unit(engine.name, unit, tuple(uses))
+
+    def _load(self, engine: Engine) -> _Unit:
+        external, links = self.graph.external, self.graph.links_of(engine.name, "destination")
+        unit = LoadUnit(
+            bus_bits=external.bus_bits, address_bits=external.address_bits, size_bytes=external.size_bytes,
+            chunk_bytes=self.graph.chunk_bytes(engine.name), destination_addr_bits=[self._address_bits(link) for link in links],
+            outstanding_bursts=engine.outstanding_bursts, body=self._body(engine.name),
+            code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS)
+        uses = [_Use(link.memory, port, False, byte_masked=True) for link, port in zip(links, unit.destinations, strict=True)]
+        return _Unit(engine.name, unit, tuple(uses), unit.axi)
+
+    def _store(self, engine: Engine) -> _Unit:
+        external, links = self.graph.external, self.graph.links_of(engine.name, "source")
+        unit = StoreUnit(
+            bus_bits=external.bus_bits, address_bits=external.address_bits, size_bytes=external.size_bytes,
+            chunk_bytes=self.graph.chunk_bytes(engine.name), source_addr_bits=[self._address_bits(link) for link in links],
+            source_latency_cycles=[self._latency(link) for link in links],
+            outstanding_bursts=engine.outstanding_bursts, body=self._body(engine.name),
+            code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS)
+        uses = [_Use(link.memory, port, True) for link, port in zip(links, unit.sources, strict=True)]
+        return _Unit(engine.name, unit, tuple(uses), unit.axi)
+
+    def _table_writer(self, memory: str) -> Link:
+        """The only link that writes a table memory."""
+        links = [link for link in self.graph.links if link.memory == memory and not link.reads]
+        if len(links) != 1:
+            raise ValueError(f"Accelerator: {len(links)} engines write table memory {memory!r}; expected one load engine, change the links")
+        return links[0]
+
+    def _queue(self, m: Module, index: int, unit: _Unit, *, dispatch: Dispatch, progress: Progress, sequencer: Sequencer) -> Queue:
+        """Queue and start logic of one engine; the queue holds the waits and the body that this engine needs."""
+        engines, name = len(self.graph.engines), unit.name
+        body = self._body(name)
+        entry = data.StructLayout({"waits": wait_layout(engines), "body": body})
+        queue = Queue(shape=entry, depth=self.graph.control.queue_depth)
+        issue = Issue(engines=engines)
+        m.submodules[f"queue_{name}"] = ResetInserter(sequencer.clear)(queue)
+        m.submodules[f"issue_{name}"] = issue
+
+        header = {field.name: field for field in self.isa.header}
+        instruction = dispatch.instruction
+        first = self.isa.formats[name].body_lsb
+        m.d.comb += [queue.i.valid.eq(dispatch.queue_valid[index]), queue.i.payload.body.eq(instruction[first:first + body.size])]
+        for other in range(engines):
+            on, count = header[f"wait_on_{other}"], header[f"wait_count_{other}"]
+            m.d.comb += [
+                queue.i.payload.waits[other].on.eq(instruction[on.lsb]),
+                queue.i.payload.waits[other].count.eq(instruction[count.lsb:count.lsb + count.width]),
+                issue.retired[other].eq(progress.retired[other]),
+            ]
+        component = unit.component
+        m.d.comb += [
+            issue.valid.eq(queue.o.valid),
+            issue.waits.eq(queue.o.payload.waits),
+            issue.ready.eq(component.ready),
+            issue.enable.eq(sequencer.running),
+            queue.o.ready.eq(issue.start),
+            component.start.eq(issue.start),
+            component.instr.eq(queue.o.payload.body),
+            component.halt.eq(sequencer.halt),
+            progress.start[index].eq(issue.start),
+            progress.stalled[index].eq(issue.stalled),
+        ]
+        return queue
+
+    def _memories(self, m: Module, units: list[_Unit]) -> tuple[list, list]:
+        """Scratchpads with all their requesters. Returns (scratchpad, engine number of each of its ports) pairs, and all enables."""
+        pads, moving = [], []
+        for memory in self.graph.memories.values():
+            users = [(number, use) for number, unit in enumerate(units, start=1) for use in unit.uses if use.memory == memory.name]
+            readers = [(number, use) for number, use in users if use.reads]
+            writers = [(number, use) for number, use in users if not use.reads]
+            moving += [use.port.en for _, use in users]
+            if memory.kind == "table":
+                # The tables themselves are in the vector units that look them up, each unit with its own copies.
+                (_, writer), = writers
+                for unit in units:
+                    if any(link.memory == memory.name for link in self.graph.links_of(unit.name, "table")):
+                        for signal in ("en", "addr", "data", "mask"):
+                            m.d.comb += getattr(unit.component.table, signal).eq(getattr(writer.port, signal))
+            if memory.kind != "scratchpad":
+                continue
+            pad = Scratchpad(
+                banks=memory.banks, depth_words=memory.depth_words, word_bits=8 * memory.word_bytes,
+                read_latency_cycles=memory.read_latency_cycles,
+                readers=[PortShape(len(use.port.data), len(use.port.addr)) for _, use in readers],
+                writers=[PortShape(len(use.port.data), len(use.port.addr), use.byte_masked) for _, use in writers])
+            m.submodules[f"memory_{memory.name}"] = pad
+            for port, (_, use) in zip([*pad.read_ports, *pad.write_ports], [*readers, *writers], strict=True):
+                wiring.connect(m, use.port, port)
+            pads.append((pad, [number for number, _ in readers + writers]))
+        return pads, moving
+
+    def _errors(self, m: Module, sequencer: Sequencer, dispatch: Dispatch, units: list[_Unit], pads: list) -> None:
+        sources = [(dispatch.error, dispatch.error_code, dispatch.error_engine, dispatch.count)]
+        for number, unit in enumerate(units, start=1):
+            component = unit.component
+            sources.append((component.error, component.error_code, Const(number, 8), component.error_address))
+        for pad, numbers in pads:
+            code = Mux(pad.address_error, ErrorCode.ADDRESS, ErrorCode.CONFLICT)
+            sources.append((pad.conflict | pad.address_error, code, Array(numbers)[pad.error_port], pad.error_address))
+        for record, (valid, code, number, address) in zip(sequencer.errors, sources, strict=True):
+            m.d.comb += [record.valid.eq(valid), record.code.eq(code), record.engine.eq(number), record.address.eq(address)]
+
+    def _register_shapes(self) -> list[RegisterShape]:
+        shapes = []
+        for register in self.registers.registers:
+            access = "constant" if register.name in _CONSTANTS else register.access
+            pulses = 1 << _START | 1 << _SOFT_RESET if register.name == "CONTROL" else 0
+            shapes.append(RegisterShape(register.name, register.offset_bytes, access, register.reset, pulses))
+        return shapes
+
+    def _host_side(self, m: Module, control: Control, sequencer: Sequencer, progress: Progress) -> None:
+        self._host.attach(m, self, control.axil)
+        m.d.comb += [
+            sequencer.start.eq(control.control[_START]),
+            sequencer.soft_reset.eq(control.control[_SOFT_RESET]),
+            sequencer.irq_enable.eq(control.control[_IRQ_ENABLE]),
+            sequencer.program_fingerprint.eq(Cat(control.program_fingerprint_lo, control.program_fingerprint_hi)),
+            sequencer.program_address.eq(Cat(control.program_address_lo, control.program_address_hi)),
+            sequencer.program_count.eq(control.program_count),
+            sequencer.watchdog_cycles.eq(control.watchdog_cycles),
+            control.status.eq(Cat(sequencer.busy, sequencer.done, sequencer.error, sequencer.idle)),
+            control.error_code.eq(sequencer.error_code),
+            control.error_engine.eq(sequencer.error_engine),
+            control.error_address.eq(sequencer.error_address),
+            Cat(control.cycles_lo, control.cycles_hi).eq(sequencer.cycles),
+            self.irq.eq(sequencer.irq),
+        ]
+        for index in range(len(self.graph.engines)):
+            for counter in ("retired", "busy", "stall"):
+                m.d.comb += getattr(control, f"{counter}_{index}").eq(getattr(progress, counter)[index])
