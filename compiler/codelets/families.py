@@ -1,0 +1,30 @@
+"""Which codelet families express which operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from compiler.codelets.base import Codelet
+from compiler.codelets.contraction import contraction
+from compiler.codelets.depthwise import depthwise
+from compiler.codelets.elementwise import addition, lookup
+from compiler.codelets.pooling import average, average_as_contraction, largest
+from compiler.codelets.reshape import reshape
+from compiler.ir import Graph, Node
+
+#: Operator to families, preferred first; a family returns None where it does not apply.
+FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
+    "Conv": (depthwise, contraction),
+    "MaxPool": (largest,),
+    "AveragePool": (average, average_as_contraction),
+    "GlobalAveragePool": (average, average_as_contraction),
+    "Add": (addition,),
+    "Unary": (lookup,),
+    "Reshape": (reshape,),
+}
+
+
+def candidates(node: Node, graph: Graph) -> tuple[Codelet, ...]:
+    """Codelets that compute `node`, the preferred one first; a later pass takes the first that the machine can run."""
+    made = (family(node, graph) for family in FAMILIES[node.op])
+    return tuple(codelet for codelet in made if codelet is not None)

@@ -1,0 +1,125 @@
+"""Pass: decide where each tensor lives, and with it which transfers there are.
+
+    before   codelets on engines, tensors without a place
+    after    each tensor resident in an on-chip memory, or in external memory, or both; a tensor that is external and read
+             from a memory on chip gets a transfer (a `Fetch` of the whole, or boxes while its consumer is tiled)
+
+A tensor can be resident when the engine that writes it and all that read it reach one memory; otherwise the path between them leads
+through external memory. `spilled` names tensors that are to stay external although they could be resident: there was no room.
+A Reshape that moves nothing in memory makes its output an alias of its input; one at the edge of the network is done by the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from acg.graph import Memory
+from compiler.ir import Graph, Tensor
+from compiler.layout import Layout
+from compiler.passes.assign_engines import Assigned
+from compiler.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Where tensors live.
+
+    `alias` leads from a tensor to the one whose bytes it shares; all other fields are keyed by such roots. `resident`: memory of a
+    tensor on chip; `external`: tensors with bytes in external memory; `fetched`: graph inputs copied whole before the first use.
+    `layouts`: layout of each root; `edge`: for tensors at the edge, the root whose bytes the host packs or unpacks; `packed`: pairs
+    of an input tensor and the tensor as which the host packs it (itself, or a Reshape of it).
+    """
+
+    ir: Graph
+    steps: tuple[Assigned, ...]
+    alias: dict[str, str]
+    layouts: dict[str, Layout]
+    resident: dict[str, Memory]
+    external: frozenset[str]
+    fetched: tuple[str, ...]
+    edge: dict[str, str] = field(default_factory=dict)
+    packed: tuple[tuple[str, str], ...] = ()
+
+    def root(self, tensor: str) -> str:
+        """Tensor whose bytes `tensor` shares."""
+        return plan_root(self.alias, tensor)
+
+
+def same_bytes(x: Tensor, y: Tensor) -> bool:
+    """Whether row-major reinterpretation leaves every element at its place in memory."""
+    pixels = x.shape[2] * x.shape[3] == y.shape[2] * y.shape[3]
+    return x.shape[1] == y.shape[1] and (pixels or x.shape[1] == 1)
+
+
+def plan_root(alias: dict[str, str], tensor: str) -> str:
+    """Tensor whose bytes `tensor` shares."""
+    while tensor in alias:
+        tensor = alias[tensor]
+    return tensor
+
+
+def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, *, spilled: frozenset[str] = frozenset()) -> Plan:
+    """Place every tensor; `spilled` tensors never reside on chip."""
+    alias: dict[str, str] = {}
+    edge: dict[str, str] = {item.tensor: item.tensor for item in (*ir.inputs, *ir.outputs)}
+    fed = {item.tensor for item in ir.inputs}
+    leaving = {item.tensor for item in ir.outputs}
+    packed = [(item.tensor, item.tensor) for item in ir.inputs]
+    steps = []
+    for step in assigned:
+        codelet = step.codelet
+        x, y = codelet.operands["x"].tensor, codelet.operands["y"].tensor
+        if codelet.family == "reshape":
+            if same_bytes(ir.tensors[x], ir.tensors[y]):
+                alias[y] = x
+                continue
+            if plan_root(alias, x) in fed:  # the host packs the input as this view of it
+                fed.add(y)
+                edge[y] = y
+                packed.append((next(a for a, b in packed if b == plan_root(alias, x)), y))
+                continue
+            if y in leaving and not ir.consumers(y):  # the host reads the source and reinterprets it
+                edge[y] = x
+                continue
+        steps.append(step)
+    plan = Plan(ir, tuple(steps), alias, {}, {}, frozenset(), ())
+
+    def root(tensor: str) -> str:
+        return plan.root(tensor)
+
+    edge = {tensor: root(source) for tensor, source in edge.items()}
+    writers: dict[str, Memory | None] = {}
+    readers: dict[str, list[Memory | None]] = {}
+    for step in steps:
+        for role in ("x", "b"):
+            if role in step.codelet.operands:
+                readers.setdefault(root(step.codelet.operands[role].tensor), []).append(step.source)
+        writers[root(step.codelet.operands["y"].tensor)] = step.sink
+    used = set(writers) | set(readers) | set(edge.values())
+    lanes = max([v.lanes for v in target.vector] + [m.lanes for m in _activation_memories(steps)] + [1])
+    layouts = {name: Layout(ir.tensors[name].shape, ir.tensors[name].dtype, lanes) for name in sorted(used)}
+    resident: dict[str, Memory] = {}
+    fetched = []
+    roots_fed = {root(tensor) for tensor in fed}
+    for name in layouts:
+        wanted = [m for m in readers.get(name, [])]
+        if name in spilled or not wanted:
+            continue
+        home = next((m for m in wanted if m is not None), writers.get(name))
+        written_there = name in roots_fed or (writers.get(name) is not None and home is not None and writers[name].name == home.name)
+        if home is None or not written_there or any(m is not None and m.name != home.name for m in wanted):
+            continue
+        if any(m is None for m in wanted) and name in roots_fed:
+            continue
+        if layouts[name].size_bytes > home.size_bytes:
+            continue
+        resident[name] = home
+        if name in roots_fed:
+            fetched.append(name)
+    at_edge = set(edge.values())
+    external = frozenset(name for name in layouts if name not in resident or name in at_edge)
+    return Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed))
+
+
+def _activation_memories(steps: list[Assigned]) -> list[Memory]:
+    return [m for step in steps for m in (step.source, step.sink) if m is not None]

@@ -1,0 +1,206 @@
+"""Pass: the order of the program, and the waits that keep it true.
+
+    before   instructions in the order the layers were tiled, no waits
+    after    instructions in the order in which they can start, each with the retire counts it must see
+
+Two instructions depend on each other when they touch the same bytes and one writes, or when two engines use the same port of one bank
+(`acg.footprint`). The earlier in the order of tiling goes first. A list scheduler with the engines' own timing then decides the order:
+whenever an engine is free it takes, of its instructions whose predecessors are done, the one that can start first. Dispatch is in
+order and waits point back only, so no program deadlocks.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from itertools import product
+
+from acg.footprint import Access, Footprints
+from acg.graph import Graph
+from acg.isa import COUNTER_BITS, Instruction
+from acg.timing import engine_timing
+
+#: A wait may not name a count so far back that the comparison modulo 2^16 turns round: half the range, less what queues can add.
+FURTHEST_WAIT = (1 << (COUNTER_BITS - 1)) // 2
+
+
+#: Of the instructions an engine could take next, this many are looked at.
+LOOK_AHEAD = 32
+#: Accesses to external memory are looked up by pages of this many bytes.
+PAGE_BYTES = 1 << 16
+
+
+def _places(access: Access, external: bool) -> range:
+    """Pages of external memory, or banks of another, that an access may touch."""
+    if external:
+        return range(access.lo_byte // PAGE_BYTES, (access.hi_byte - 1) // PAGE_BYTES + 1)
+    return range(access.first_bank, access.last_bank + 1)
+
+
+class _History:
+    """Accesses so far, by memory and page: each entry is (instruction number, engine, Access)."""
+
+    def __init__(self, external: str) -> None:
+        self.external = external
+        self.entries: dict[tuple[str, int], list[tuple[int, str, Access]]] = {}
+
+    def conflicts(self, engine: str, accesses: Sequence[Access]) -> dict[int, bool]:
+        """Earlier instructions that must go first: number to whether their retire must be awaited (else the order of starts suffices)."""
+        found: dict[int, bool] = {}
+        for access in accesses:
+            for place in _places(access, access.memory == self.external):
+                for number, other_engine, other in self.entries.get((access.memory, place), ()):
+                    kind = conflict(engine, access, other_engine, other, True)
+                    if kind is not None:
+                        found[number] = found.get(number, False) or kind
+        return found
+
+    def add(self, number: int, engine: str, accesses: Sequence[Access]) -> None:
+        """Remember an instruction's accesses. What a write covers whole is ordered through that write from now on: forget it."""
+        for access in accesses:
+            for place in _places(access, access.memory == self.external):
+                rows = self.entries.setdefault((access.memory, place), [])
+                if access.write:
+                    lo, hi = access.lo_byte, access.hi_byte
+                    rows[:] = [row for row in rows if row[0] == number or row[2].lo_byte < lo or row[2].hi_byte > hi]
+                rows.append((number, engine, access))
+
+
+def conflict(engine: str, access: Access, other_engine: str, other: Access, external: bool) -> bool | None:
+    """How an access depends on an earlier one to the same memory.
+
+    Returns
+    -------
+    bool or None
+        None: not at all. True: the earlier instruction's retire must be awaited. False: both are of one engine, which runs in order
+        and pipelined, so that the order of starts suffices (write after read, write after write).
+    """
+    overlap = access.lo_byte < other.hi_byte and other.lo_byte < access.hi_byte
+    if overlap and (access.write or other.write):
+        if engine != other_engine:
+            return True
+        if access.self_ordered and other.self_ordered:
+            return False
+        return other.write and not access.write
+    if engine != other_engine and not external and access.write == other.write:
+        if access.first_bank <= other.last_bank and other.first_bank <= access.last_bank:
+            return True
+    return None
+
+
+def order(graph: Graph, instructions: Sequence[Instruction]) -> list[int]:
+    """Order of the program as positions in `instructions`: by list scheduling with the engines' timing."""
+    footprints = Footprints(graph)
+    history = _History(graph.external.name)
+    needs: list[dict[int, bool]] = []
+    ports: list[_Ports] = []
+    followers: list[list[int]] = [[] for _ in instructions]
+    for number, instruction in enumerate(instructions):
+        accesses = footprints(instruction)
+        found = history.conflicts(instruction.engine, accesses)
+        needs.append(found)
+        ports.append(_Ports(instruction.engine, accesses, graph.external.name))
+        for earlier in found:
+            followers[earlier].append(number)
+        history.add(number, instruction.engine, accesses)
+    return _list_schedule(graph, instructions, needs, followers, ports)
+
+
+class _Ports:
+    """Until when other engines hold the read and write ports of the banks that an instruction uses."""
+
+    def __init__(self, engine: str, accesses: Sequence[Access], external: str) -> None:
+        self.engine = engine
+        self.keys = tuple({(a.memory, a.write, bank) for a in accesses if a.memory != external for bank in range(a.first_bank, a.last_bank + 1)})
+
+    def free(self, held: dict[tuple, dict[str, int]]) -> int:
+        """Earliest cycle at which no other engine holds one of them."""
+        return max((cycle for key in self.keys for name, cycle in held.get(key, {}).items() if name != self.engine), default=0)
+
+    def take(self, held: dict[tuple, dict[str, int]], until: int) -> None:
+        """Hold them until a cycle."""
+        for key in self.keys:
+            held.setdefault(key, {})[self.engine] = until
+
+
+def _list_schedule(
+    graph: Graph, instructions: Sequence[Instruction], needs: list[dict[int, bool]], followers: list[list[int]], ports: list[_Ports]
+) -> list[int]:
+    timings = {name: engine_timing(graph, name) for name in graph.engines}
+    waiting = [len(found) for found in needs]
+    earliest = [0] * len(instructions)
+    held: dict[tuple, dict[str, int]] = {}
+    # Of each engine: instructions whose predecessors are scheduled. Among those that could start at once, the order of tiling decides.
+    ready: dict[str, list[int]] = {name: [] for name in graph.engines}
+    for number, instruction in enumerate(instructions):
+        if waiting[number] == 0:
+            ready[instruction.engine].append(number)
+    program: list[tuple[int, int]] = []
+    for _ in instructions:
+        best: tuple[int, int] | None = None
+        for name, pool in ready.items():
+            free = timings[name].ready_cycle
+            for number in pool[:LOOK_AHEAD]:
+                start = max(free, earliest[number], ports[number].free(held))
+                if best is None or (start, number) < best:
+                    best = (start, number)
+                if start <= free:
+                    break
+        start, number = best
+        instruction = instructions[number]
+        ready[instruction.engine].remove(number)
+        retire = timings[instruction.engine].start(start, instruction.fields)
+        ports[number].take(held, retire + 1)
+        program.append((start, number))
+        for follower in followers[number]:
+            after = retire + 1 if needs[follower][number] else start + 1
+            earliest[follower] = max(earliest[follower], after)
+            waiting[follower] -= 1
+            if waiting[follower] == 0:
+                insort(ready[instructions[follower].engine], follower)
+    return [number for _, number in sorted(program)]
+
+
+def add_waits(graph: Graph, instructions: Sequence[Instruction]) -> list[Instruction]:
+    """Give every instruction the retire counts it must see, the least that order all conflicts.
+
+    An instruction does not name what an earlier one of its own engine has awaited already: engines run in order.
+    """
+    footprints = Footprints(graph)
+    external = graph.external.name
+    counts = dict.fromkeys(graph.engines, 0)
+    known = {name: dict.fromkeys(graph.engines, 0) for name in graph.engines}
+    past: dict[tuple[str, str, int], list[tuple[int, Access]]] = {}
+    result = []
+    for instruction in instructions:
+        engine = instruction.engine
+        accesses = footprints(instruction)
+        awaited = dict.fromkeys(graph.engines, 0)
+        for access, other_engine in product(accesses, graph.engines):
+            for place in _places(access, access.memory == external):
+                floor = max(known[engine][other_engine], awaited[other_engine])
+                for count, other in reversed(past.get((access.memory, other_engine, place), ())):
+                    if count <= floor:
+                        break
+                    if conflict(engine, access, other_engine, other, access.memory == external):
+                        awaited[other_engine] = count
+                        break
+        waits = {}
+        for name, count in awaited.items():
+            if counts[name] >= FURTHEST_WAIT:  # engines may run no further apart than the counters can tell
+                count = max(count, counts[name] - FURTHEST_WAIT)
+            if count > known[engine][name]:
+                waits[name] = count & ((1 << COUNTER_BITS) - 1)
+                known[engine][name] = count
+        counts[engine] += 1
+        for access in accesses:
+            for place in _places(access, access.memory == external):
+                past.setdefault((access.memory, engine, place), []).append((counts[engine], access))
+        result.append(Instruction(engine, instruction.fields, waits))
+    return result
+
+
+def schedule(graph: Graph, instructions: Sequence[Instruction], *, reorder: bool = True) -> tuple[list[Instruction], list[int]]:
+    """Order the program and add its waits; returns the instructions and, for each, its position in the order of tiling."""
+    positions = order(graph, instructions) if reorder else list(range(len(instructions)))
+    return add_waits(graph, [instructions[number] for number in positions]), positions

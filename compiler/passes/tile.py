@@ -1,0 +1,75 @@
+"""Pass: codelets with engines and places -> operations of one instruction each, on buffers.
+
+    before   codelet c0 on a matrix and a vector engine, x resident, y external
+    after    load .., matrix .., vector .., store ..        one TileOp an instruction, addresses still open
+
+The size of each tile is a search, priced by the closed forms of `price_contraction` and `tile_lanes`.
+"""
+
+from __future__ import annotations
+
+from compiler.errors import CompilerError
+from compiler.passes.assign_engines import Assigned
+from compiler.passes.insert_transfers import Plan
+from compiler.passes.price_contraction import ContractionPricer
+from compiler.passes.tile_context import TileContext
+from compiler.passes.tile_contraction import ContractionTiler
+from compiler.passes.tile_copy import fetch, reshape
+from compiler.passes.tile_lanes import LaneTiler
+from compiler.target import Target
+
+class TileError(CompilerError):
+    """A codelet has no tile that fits beside the resident tensors; `layer` is its number."""
+
+    def __init__(self, layer: int, cause: CompilerError) -> None:
+        self.layer = layer
+        super().__init__(cause.where, found=cause.found, expected=cause.expected, do=cause.do)
+
+
+#: Part of a memory that tiles may fill; the rest is lost to whole banks and fragments.
+USABLE = 0.9
+
+
+def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None) -> TileContext:
+    """Tile every codelet. `shrink`: part of the usual room that a layer's tiles may take, for layers that did not fit before."""
+    context = TileContext(target, plan)
+    last_use: dict[str, int] = {}
+    first_use: dict[str, int] = {}
+    for number, step in enumerate(plan.steps):
+        for role, operand in step.codelet.operands.items():
+            if operand.tensor is not None:
+                root = plan.root(operand.tensor)
+                last_use[root] = number
+                if role != "y" or root not in plan.fetched:
+                    first_use.setdefault(root, number)
+    for number, step in enumerate(plan.steps):
+        context.budget_bytes = _room(plan, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
+        for name in plan.fetched:
+            if first_use.get(name) == number:
+                context.begin(number, None)
+                fetch(context, name)
+        context.begin(number, step.codelet)
+        try:
+            _tile_step(context, step)
+        except CompilerError as error:
+            raise TileError(number, error) from None
+    return context
+
+
+def _tile_step(context: TileContext, step: Assigned) -> None:
+    if step.codelet.family == "reshape":
+        reshape(context, step)
+    elif step.codelet.family == "contraction":
+        pricer = ContractionPricer(context, step)
+        ContractionTiler(context, step, pricer.shape, pricer.best()).run()
+    else:
+        LaneTiler(context, step).run()
+
+
+def _room(plan: Plan, target: Target, number: int, first: dict[str, int], last: dict[str, int], shrink: float) -> dict[str, int]:
+    """Bytes of each memory that no tensor resident at this step takes."""
+    room = {name: memory.size_bytes for name, memory in target.graph.memories.items()}
+    for name, memory in plan.resident.items():
+        if first.get(name, number + 1) <= number <= last.get(name, -1):
+            room[memory.name] -= plan.layouts[name].size_bytes
+    return {name: int(max(size, 0) * USABLE * shrink) for name, size in room.items()}

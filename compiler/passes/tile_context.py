@@ -1,0 +1,172 @@
+"""What tiling one codelet needs: buffers for tensors and constants, transfers of boxes, and the list of operations made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acg.graph import Memory
+from compiler.codelets import Codelet, Operand
+from compiler.passes.insert_transfers import Plan
+from compiler.target import Target
+from compiler.tiles import Buffer, Ref, TileOp, View
+
+Box = tuple[int, int, int, int, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One loop of a copy: iterations and strides in bytes on both sides."""
+
+    count: int
+    outside: int
+    inside: int
+
+
+def copy_fields(row_bytes: int, levels: list[Level]) -> dict[str, int]:
+    """Count and stride fields of a copy of rows under at most 3 loops, outermost first; contiguous loops are merged into the row."""
+    levels = [level for level in levels if level.count > 1]
+    while levels and levels[-1].outside == levels[-1].inside == row_bytes and row_bytes * levels[-1].count < 1 << 20:
+        row_bytes *= levels.pop().count
+    if len(levels) > 3:
+        raise AssertionError(f"copy of {len(levels)} loops, at most 3 fit an instruction")
+    levels = [Level(1, 0, 0)] * (3 - len(levels)) + levels
+    fields = {"n_3": row_bytes}
+    for number, level in enumerate(levels):
+        fields |= {f"n_{number}": level.count, f"ext_stride_{number}": level.outside, f"local_stride_{number}": level.inside}
+    return fields
+
+
+class TileContext:
+    """Collects the operations of a network, codelet by codelet."""
+
+    def __init__(self, target: Target, plan: Plan) -> None:
+        self.target = target
+        self.plan = plan
+        self.ops: list[TileOp] = []
+        self.layer = -1
+        self.codelet: Codelet | None = None
+        self.resident: dict[str, Buffer] = {}
+        self.external: dict[str, Buffer] = {}
+        self.budget_bytes: dict[str, int] = {}
+        self._constants: dict[tuple[str, bytes], Buffer] = {}
+        for name, memory in plan.resident.items():
+            self.resident[name] = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes)
+        for name in sorted(plan.external):
+            layout = plan.layouts[name]
+            pinned = name in plan.edge.values()
+            self.external[name] = Buffer(name, target.external, layout.size_bytes, max(64, target.external.bus_bytes), pinned=pinned)
+
+    def begin(self, layer: int, codelet: Codelet | None) -> None:
+        """Operations made from now on belong to this layer."""
+        self.layer, self.codelet = layer, codelet
+
+    def emit(self, engine: str, fields: dict[str, int | Ref], reads: list[Buffer], writes: list[Buffer], tile: str) -> None:
+        """Add an operation."""
+        self.ops.append(TileOp(engine, fields, tuple(reads), tuple(writes), self.layer, tile))
+
+    def buffer(self, name: str, memory: Memory, size_bytes: int, align_bytes: int | None = None) -> Buffer:
+        """Return a new buffer, whole words of its memory."""
+        words = -(-size_bytes // memory.word_bytes)
+        return Buffer(name, memory, words * memory.word_bytes, align_bytes or memory.word_bytes)
+
+    def constant(self, name: str, content: bytes) -> Buffer:
+        """External buffer that holds these bytes when the program starts; equal bytes of one name share it."""
+        key = (name, content)
+        if key not in self._constants:
+            external = self.target.external
+            self._constants[key] = Buffer(name, external, len(content), external.bus_bytes, content=content, pinned=True)
+        return self._constants[key]
+
+    def load_constant(self, name: str, content: bytes, memory: Memory, tile: str, align_bytes: int | None = None) -> Buffer:
+        """Copy constant bytes into a new on-chip buffer."""
+        path = self.target.load_path(memory)
+        source = self.constant(name, content)
+        place = self.buffer(name, memory, len(content), align_bytes)
+        fields = {"select": path.select, "ext_address": Ref(source), "local_address": Ref(place), **copy_fields(len(content), [])}
+        self.emit(path.engine.name, fields, [source], [place], tile)
+        return place
+
+    def strides(self, operand: Operand) -> tuple[int, int, int, int]:
+        """Bytes (image, row, pixel, element) of an operand's tensor as the codelet's shape sees it."""
+        layout = self.plan.layouts[self.plan.root(operand.tensor)]
+        row = operand.shape[3] * layout.pixel_bytes
+        return operand.shape[2] * row, row, layout.pixel_bytes, layout.element_bytes
+
+    def is_resident(self, operand: Operand) -> bool:
+        """Whether the operand's tensor lives on chip."""
+        return self.plan.root(operand.tensor) in self.resident
+
+    def whole(self, operand: Operand, *, outside: bool = False) -> View:
+        """View of the whole tensor, on chip or in external memory."""
+        table = self.external if outside else self.resident
+        buffer = table[self.plan.root(operand.tensor)]
+        return View(buffer, 0, *self.strides(operand), operand.shape[2], operand.shape[3])
+
+    def box_bytes(self, operand: Operand, box: Box) -> int:
+        """Bytes of a box on chip: whole pixels when it has all channels, else its channels padded to a word."""
+        return self._box_strides(operand, box)[1]
+
+    def _box_strides(self, operand: Operand, box: Box) -> tuple[tuple[int, int, int], int]:
+        n0, n1, y0, y1, x0, x1, c0, c1 = box
+        pixel, element = self.strides(operand)[2:]
+        if c0 > 0 or c1 < operand.shape[1]:
+            granule = self.plan.layouts[self.plan.root(operand.tensor)].lanes
+            pixel = -(-(c1 - c0) // granule) * granule * element
+        row = (x1 - x0) * pixel
+        image = (y1 - y0) * row
+        return (image, row, pixel), (n1 - n0) * image
+
+    def view_box(self, operand: Operand, box: Box, memory: Memory, name: str) -> View:
+        """New buffer for a box (n0, n1, y0, y1, x0, x1, c0, c1) of a tensor, and the view of it."""
+        n0, _, y0, y1, x0, x1, c0, _ = box
+        strides, size = self._box_strides(operand, box)
+        element = self.strides(operand)[3]
+        place = self.buffer(name, memory, max(size, 1))
+        return View(place, 0, *strides, element, y1 - y0, x1 - x0, n0, y0, x0, c0)
+
+    def _levels(self, operand: Operand, outside: View, inside: View, box: Box) -> tuple[int, list[Level]]:
+        n0, n1, y0, y1, x0, x1, c0, c1 = box
+        whole_pixels = (c0, c1) == (0, operand.shape[1]) and outside.pixel_bytes == inside.pixel_bytes
+        row = inside.pixel_bytes if whole_pixels else (c1 - c0) * inside.element_bytes
+        return row, [
+            Level(n1 - n0, outside.image_bytes, inside.image_bytes),
+            Level(y1 - y0, outside.row_bytes, inside.row_bytes),
+            Level(x1 - x0, outside.pixel_bytes, inside.pixel_bytes),
+        ]
+
+    def load_box(self, operand: Operand, box: Box, view: View, tile: str) -> None:
+        """Copy a box of an external tensor into `view`."""
+        self._move(operand, box, view, tile, inward=True)
+
+    def store_box(self, operand: Operand, box: Box, view: View, tile: str) -> None:
+        """Copy a box from `view` into its external tensor."""
+        self._move(operand, box, view, tile, inward=False)
+
+    def _move(self, operand: Operand, box: Box, view: View, tile: str, *, inward: bool) -> None:
+        outside = self.whole(operand, outside=True)
+        n0, n1, y0, y1, x0, x1, c0, c1 = box
+        if n1 <= n0 or y1 <= y0 or x1 <= x0 or c1 <= c0:
+            return
+        memory = view.buffer.memory
+        path = self.target.load_path(memory) if inward else self.target.store_path(memory)
+        row, levels = self._levels(operand, outside, view, box)
+        fields: dict[str, int | Ref] = {
+            "select": path.select,
+            "ext_address": Ref(outside.buffer, outside.at(n0, y0, x0, c0)),
+            "local_address": Ref(view.buffer, view.at(n0, y0, x0, c0)),
+            **copy_fields(row, levels),
+        }
+        reads, writes = ([outside.buffer], [view.buffer]) if inward else ([view.buffer], [outside.buffer])
+        self.emit(path.engine.name, fields, reads, writes, tile)
+
+    def parameters(self, bias: np.ndarray, scale: np.ndarray, lanes: int) -> bytes:
+        """Bytes of the parameter words of these channels: `lanes` int32 biases, then as many float32 scales, zero beyond the last."""
+        blocks = -(-len(bias) // lanes)
+        words = np.zeros((blocks, 2, lanes), np.int32)
+        for row, values in enumerate((bias.astype(np.int32), scale.astype(np.float32).view(np.int32))):
+            padded = np.zeros(blocks * lanes, np.int32)
+            padded[: len(values)] = values
+            words[:, row] = padded.reshape(blocks, lanes)
+        return words.astype("<i4").tobytes()

@@ -1,0 +1,277 @@
+"""Tile the lane-by-lane codelets (depthwise, window, elementwise): one vector instruction a tile.
+
+    before   codelet: for n, c, oy, ox: reduce ky, kx: acc = MAC(..); y = REQUANTIZE(acc)
+    after    for each tile: [load weights] [load parameters] [load input boxes] vector [store]
+
+Loop levels of the instruction: 0 images, 1 channel blocks, 2 and 3 output positions, 4 and 5 kernel positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from acg.graph import Memory
+from compiler.codelets import Operand
+from compiler.errors import CompilerError
+from compiler.passes.assign_engines import Assigned
+from compiler.passes.finish import BINARY_ADD, REDUCE, Region, finish_fields, regions
+from compiler.passes.price_contraction import INSTRUCTION_CYCLES, _cuts
+from compiler.passes.tile_context import TileContext
+from compiler.passes.window import Window, coordinates
+from compiler.target import narrow
+from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
+
+
+@dataclass(frozen=True)
+class LaneChoice:
+    """A tile: `images` x `rows` x `columns` x `channels` of the output."""
+
+    images: int
+    rows: int
+    columns: int
+    channels: int
+
+
+class LaneTiler:
+    """Chooses the tile of one lane-by-lane codelet and emits its operations."""
+
+    def __init__(self, context: TileContext, step: Assigned) -> None:
+        self.context, self.step, self.codelet = context, step, step.codelet
+        self.vector = step.vector
+        self.lanes = step.vector.lanes
+        operands = self.codelet.operands
+        self.x, self.y, self.b, self.w = operands["x"], operands["y"], operands.get("b"), operands.get("w")
+        self.window = Window.of(self.codelet)
+        self.stored = context.plan.root(self.y.tensor) in context.plan.external
+        self.operation = self.codelet.operations[0].name
+        self._constants: dict[tuple, Buffer] = {}
+        self._table: Buffer | None = None
+        if self.w is not None:
+            others = tuple(m for m in self.vector.b if m.name != step.source.name)
+            self.weight_memory = narrow(others, None) or narrow(self.vector.b, None)
+
+    # ---- choice
+
+    def _in_bytes(self, operand: Operand, choice: LaneChoice) -> int:
+        window = self.window if operand is self.x else None
+        sizes = []
+        for axis, count in enumerate((choice.rows, choice.columns)):
+            need = count if window is None else (count - 1) * window.step[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
+            sizes.append(min(operand.shape[2 + axis], need))
+        return choice.images * sizes[0] * sizes[1] * self._pixel(choice)
+
+    def _pixel(self, choice: LaneChoice) -> int:
+        granule = self.context.plan.layouts[self.context.plan.root(self.y.tensor)].lanes
+        return ceil_div(choice.channels, granule) * granule
+
+    def fits(self, choice: LaneChoice, copies: int) -> bool:
+        """Whether the buffers of a choice fit, `copies` of those that move at the same time."""
+        source, sink = self.step.source, self.step.sink
+        sizes = {source.name: 0, sink.name: 0}
+        for operand in filter(None, (self.x, self.b)):
+            if not self.context.is_resident(operand):
+                sizes[source.name] += copies * self._in_bytes(operand, choice)
+        if self.b is not None and self.context.plan.root(self.b.tensor) == self.context.plan.root(self.x.tensor):
+            sizes[source.name] += copies * self._in_bytes(self.b, choice)
+        if not self.context.is_resident(self.y):
+            sizes[sink.name] += copies * choice.images * choice.rows * choice.columns * self._pixel(choice)
+        if any(size > self.context.budget_bytes[name] for name, size in sizes.items()):
+            return False
+        blocks = ceil_div(choice.channels, self.lanes)
+        if self.w is not None and copies * blocks * self.taps * self.lanes > self.weight_memory.size_bytes // 2:
+            return False
+        return self.codelet.finish.scale is None or copies * blocks <= self.vector.parameter.size_words
+
+    @property
+    def taps(self) -> int:
+        """Kernel positions."""
+        return self.window.kernel[0] * self.window.kernel[1]
+
+    def price(self, choice: LaneChoice) -> float:
+        """Cycles: the busiest of vector, load and store, plus the first box, the last tile and the instructions."""
+        n, c, oh, ow = self.y.shape
+        bus = self.context.target.external.bus_bytes
+        tiles = ceil_div(n, choice.images) * ceil_div(oh, choice.rows) * ceil_div(ow, choice.columns) * ceil_div(c, choice.channels)
+        cycles = n * oh * ow * ceil_div(c, self.lanes) * self.taps
+        box = sum(self._in_bytes(o, choice) for o in filter(None, (self.x, self.b)) if not self.context.is_resident(o)) / bus
+        store = n * oh * ow * self._pixel(choice) * ceil_div(c, choice.channels) / bus if self.stored else 0.0
+        return max(cycles, box * tiles, store) + box + (cycles + store) / tiles + INSTRUCTION_CYCLES * tiles
+
+    def choices(self) -> Iterator[LaneChoice]:
+        """Tiles worth a price, larger ones first."""
+        n, c, oh, ow = self.y.shape
+        granule = self.context.plan.layouts[self.context.plan.root(self.y.tensor)].lanes
+        channels = sorted({min(c, ceil_div(size, granule) * granule) for size in _cuts(c, 8)}, reverse=True)
+        for channel in channels:
+            for columns in _cuts(ow, 4):
+                yield from (LaneChoice(images, oh, columns, channel) for images in _cuts(n, 4))
+                yield from (LaneChoice(1, rows, columns, channel) for rows in _cuts(oh, 12)[1:])
+
+    def best(self) -> LaneChoice:
+        """Cheapest choice that fits. Raises CompilerError when none fits."""
+        for copies in (2, 1):
+            fitting = [choice for choice in self.choices() if self.fits(choice, copies)]
+            if fitting:
+                return min(fitting, key=self.price)
+        raise CompilerError(
+            f"node {self.codelet.name}", found="no tile that fits the on-chip memories", expected="room for one window of one channel block",
+            do="use an architecture with larger memories",
+        )
+
+    # ---- operations
+
+    def run(self) -> None:
+        """Emit everything."""
+        choice = self.best()
+        n, c, oh, ow = self.y.shape
+        for images in spans(n, choice.images):
+            for rows in spans(oh, choice.rows):
+                for columns in spans(ow, choice.columns):
+                    for channels in spans(c, choice.channels):
+                        self.body((*images, *rows, *columns, *channels))
+
+    def body(self, box: tuple) -> None:
+        """One tile of outputs."""
+        n0, _, y0, y1, x0, x1, c0, c1 = box
+        label = f"n{n0} y{y0} x{x0} c{c0}"
+        window_box = (*box[:2], *self.window.reach(0, y0, y1), *self.window.reach(1, x0, x1), c0, c1)
+        view = self.input_view(self.x, window_box, "x", label)
+        second = self.second_operand(box, label) if self.b is not None else None
+        if self.context.is_resident(self.y):
+            out = self.context.whole(self.y)
+        else:
+            out = self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
+        for region in regions(self.codelet.finish, (y0, y1, x0, x1)):
+            self.vector_op(box, region, view, second, out, label)
+        if self.stored:
+            self.context.store_box(self.y, box, out, label)
+
+    def input_view(self, operand: Operand, box: tuple, role: str, label: str) -> View:
+        """The resident tensor, or a box of it loaded for this tile."""
+        if self.context.is_resident(operand):
+            return self.context.whole(operand)
+        view = self.context.view_box(operand, box, self.step.source, f"{self.codelet.name}.{role}")
+        self.context.load_box(operand, box, view, label)
+        return view
+
+    def second_operand(self, box: tuple, label: str) -> View:
+        """View of operand b. A tensor added to itself is copied first: one instruction cannot read one bank twice in a cycle."""
+        view = self.input_view(self.b, box, "b", label)
+        if self.context.plan.root(self.b.tensor) != self.context.plan.root(self.x.tensor) or not self.context.is_resident(self.b):
+            return view
+        copy = self.context.view_box(self.b, box, self.step.sink, f"{self.codelet.name}.b")
+        low, high = (-128, 127) if self.b.dtype == "i8" else (0, 255)
+        y0, y1, x0, x1 = box[2:6]
+        fields = self.streams(box, (y0, y1, x0, x1), view, copy)
+        fields |= {"y_bound": 1, "x_bound": 1, "a_signed": int(self.b.dtype == "i8"), "y_low": low, "y_high": high}
+        self.context.emit(self.vector.engine.name, fields, [view.buffer], [copy.buffer], label)
+        return copy
+
+    def streams(self, box: tuple, region: tuple[int, int, int, int], view: View, out: View) -> dict[str, int | Ref]:
+        """Counts of the outer levels and the streams a (from the first window) and y."""
+        n0, n1, _, _, _, _, c0, c1 = box
+        ry0, ry1, rx0, rx1 = region
+        lanes, blocks = self.lanes, ceil_div(c1 - c0, self.lanes)
+        a_words, y_words = view.buffer.memory.size_bytes // lanes, out.buffer.memory.size_bytes // lanes
+        y, x = self.window.origin(0, ry0), self.window.origin(1, rx0)
+        counts = (n1 - n0, blocks, ry1 - ry0, rx1 - rx0)
+        a_steps = (view.image_bytes, lanes, self.window.step[0] * view.row_bytes, self.window.step[1] * view.pixel_bytes)
+        y_steps = (out.image_bytes, lanes, out.row_bytes, out.pixel_bytes)
+        fields: dict[str, int | Ref] = {
+            "a_select": _select(self.vector.a, view.buffer.memory), "a_base": Ref(view.buffer, view.at(n0, y, x, c0), lanes),
+            "y_select": _select(self.vector.y, out.buffer.memory), "y_base": Ref(out.buffer, out.at(n0, ry0, rx0, c0), lanes),
+        }
+        for level, count in enumerate(counts):
+            fields |= {
+                f"n_{level}": count, f"a_stride_{level}": stride(count, a_steps[level], lanes, a_words),
+                f"y_stride_{level}": stride(count, y_steps[level], lanes, y_words),
+            }
+        return fields
+
+    def vector_op(self, box: tuple, region: Region, view: View, second: View | None, out: View, label: str) -> None:
+        """One vector instruction: the outputs of `region`, all channels of the tile."""
+        n0, n1, _, _, _, _, c0, c1 = box
+        ry0, ry1, rx0, rx1 = region.box
+        finish, lanes = self.codelet.finish, self.lanes
+        kernel, blocks = self.window.kernel, ceil_div(c1 - c0, lanes)
+        a_words = view.buffer.memory.size_bytes // lanes
+        counts = {"ky": kernel[0], "kx": kernel[1], "oy": ry1 - ry0, "ox": rx1 - rx0}
+        fields = self.streams(box, region.box, view, out)
+        fields |= {
+            "n_4": kernel[0], "n_5": kernel[1],
+            "a_stride_4": stride(kernel[0], self.window.dilation[0] * view.row_bytes, lanes, a_words),
+            "a_stride_5": stride(kernel[1], self.window.dilation[1] * view.pixel_bytes, lanes, a_words),
+            "a_signed": int(self.x.dtype == "i8"), "a_zero": self.x.zero,
+            **coordinates(self.window, view, self.window.origin(0, ry0), self.window.origin(1, rx0), counts, (4, 5, 2, 3)),
+            **finish_fields(finish, self.y.dtype, region),
+        }
+        reads = [view.buffer]
+        fields["reduce"] = {"MAC": REDUCE["sum"], "SUM": REDUCE["sum"], "MAXIMUM": REDUCE["max"]}.get(self.operation, REDUCE["none"])
+        if second is not None:
+            b_words = second.buffer.memory.size_bytes // lanes
+            steps = (second.image_bytes, lanes, second.row_bytes, second.pixel_bytes)
+            sizes = (n1 - n0, blocks, ry1 - ry0, rx1 - rx0)
+            fields |= {f"b_stride_{i}": stride(sizes[i], steps[i], lanes, b_words) for i in range(4)}
+            fields |= {
+                "b_enable": 1, "b_select": _select(self.vector.b, second.buffer.memory), "binary": BINARY_ADD,
+                "b_base": Ref(second.buffer, second.at(n0, ry0, rx0, c0), lanes), "b_signed": int(self.b.dtype == "i8"), "b_zero": self.b.zero,
+            }
+            reads.append(second.buffer)
+        if self.w is not None:
+            weights = self.weights(c0, c1, label)
+            b_words = self.weight_memory.size_bytes // lanes
+            fields |= {
+                "int_op": 1, "b_enable": 1, "b_select": _select(self.vector.b, self.weight_memory), "b_base": Ref(weights, 0, lanes),
+                "b_stride_1": stride(blocks, self.taps * lanes, lanes, b_words), "b_stride_4": stride(kernel[0], kernel[1] * lanes, lanes, b_words),
+                "b_stride_5": stride(kernel[1], lanes, lanes, b_words), "b_signed": int(self.w.dtype == "i8"), "b_zero": self.w.zero,
+            }
+            reads.append(weights)
+        if finish.scale is not None:
+            word = self.vector.parameter.word_bytes
+            place = self.parameters(c0, c1, label)
+            fields |= {"p_enable": 1, "p_base": Ref(place, 0, word), "p_stride_1": int(blocks > 1)}
+            reads.append(place)
+        if finish.table is not None:
+            place = self.table(label)
+            fields |= {"table_enable": 1, "table_select": Ref(place, 0, place.memory.bank_bytes)}
+            reads.append(place)
+        self.context.emit(self.vector.engine.name, fields, reads, [out.buffer], label)
+
+    def weights(self, c0: int, c1: int, label: str) -> Buffer:
+        """Buffer of the weights of channels [c0, c1): by channel block, ky, kx."""
+        key = ("w", c0, c1)
+        if key not in self._constants:
+            weight = self.w.constant[c0:c1, 0]
+            blocks = ceil_div(c1 - c0, self.lanes)
+            padded = np.full((blocks * self.lanes, *weight.shape[1:]), self.w.zero, weight.dtype)
+            padded[: c1 - c0] = weight
+            packed = padded.reshape(blocks, self.lanes, *weight.shape[1:]).transpose(0, 2, 3, 1)
+            content = np.ascontiguousarray(packed).tobytes()
+            self._constants = {k: v for k, v in self._constants.items() if k[0] != "w"} if c1 - c0 < self.y.shape[1] else self._constants
+            self._constants[key] = self.context.load_constant(f"{self.codelet.name}.w", content, self.weight_memory, label)
+        return self._constants[key]
+
+    def parameters(self, c0: int, c1: int, label: str) -> Buffer:
+        """Buffer of bias and scale of channels [c0, c1)."""
+        key = ("p", c0, c1)
+        if key not in self._constants:
+            finish = self.codelet.finish
+            content = self.context.parameters(finish.bias[c0:c1], finish.scale[c0:c1], self.lanes)
+            self._constants = {k: v for k, v in self._constants.items() if k[0] != "p"} if c1 - c0 < self.y.shape[1] else self._constants
+            self._constants[key] = self.context.load_constant(f"{self.codelet.name}.p", content, self.vector.parameter, label)
+        return self._constants[key]
+
+    def table(self, label: str) -> Buffer:
+        """Buffer of the 256-entry table, a bank of the table memory."""
+        if self._table is None:
+            memory = self.vector.table
+            content = self.codelet.finish.table.tobytes()
+            self._table = self.context.load_constant(f"{self.codelet.name}.t", content, memory, label, memory.bank_bytes)
+        return self._table
+
+
+def _select(memories: tuple[Memory, ...], memory: Memory) -> int:
+    return next(i for i, m in enumerate(memories) if m.name == memory.name)

@@ -1,0 +1,55 @@
+"""Geometry of sliding windows over tiles: which box of the input a tile of the output needs, and its padding coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.codelets import Codelet
+from compiler.tiles import View
+
+
+@dataclass(frozen=True)
+class Window:
+    """Window of a codelet: kernel, stride, dilation and top/left padding of each axis, and the input's size, all (y, x)."""
+
+    kernel: tuple[int, int]
+    step: tuple[int, int]
+    dilation: tuple[int, int]
+    pad: tuple[int, int]
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, codelet: Codelet) -> Window:
+        """Window of the operand x of a codelet; elementwise ones have a kernel of one."""
+        x = codelet.operands["x"]
+        loops = {loop.name: loop.extent for loop in codelet.loops}
+        y_index, x_index = x.index[2], x.index[3]
+        return cls(
+            (loops.get("ky", 1), loops.get("kx", 1)), (y_index.step("oy"), x_index.step("ox")),
+            (y_index.step("ky") or 1, x_index.step("kx") or 1), (-y_index.offset, -x_index.offset), x.shape[2:],
+        )
+
+    def reach(self, axis: int, lo: int, hi: int, k_lo: int = 0, k_hi: int | None = None) -> tuple[int, int]:
+        """Input positions [a, b) within bounds that outputs [lo, hi) touch with kernel positions [k_lo, k_hi); (0, 0) when none."""
+        k_hi = self.kernel[axis] if k_hi is None else k_hi
+        first = lo * self.step[axis] - self.pad[axis] + k_lo * self.dilation[axis]
+        last = (hi - 1) * self.step[axis] - self.pad[axis] + (k_hi - 1) * self.dilation[axis]
+        a, b = max(0, first), min(self.size[axis], last + 1)
+        return (a, b) if a < b else (0, 0)
+
+    def origin(self, axis: int, out: int, k: int = 0) -> int:
+        """Input coordinate of output position `out` and kernel position `k`; may lie in the padding."""
+        return out * self.step[axis] - self.pad[axis] + k * self.dilation[axis]
+
+
+def coordinates(window: Window, view: View, y: int, x: int, counts: dict[str, int], levels: tuple[int, int, int, int]) -> dict[str, int]:
+    """Fields of the virtual padding for an instruction whose first element is at input (y, x), seen from `view`.
+
+    `levels`: numbers of the loop levels of ky, kx, oy, ox; `counts` their iterations by those names. Loops of one iteration get step 0.
+    """
+    ky, kx, oy, ox = levels
+    steps = {
+        f"y_step_{ky}": window.dilation[0] if counts["ky"] > 1 else 0, f"x_step_{kx}": window.dilation[1] if counts["kx"] > 1 else 0,
+        f"y_step_{oy}": window.step[0] if counts["oy"] > 1 else 0, f"x_step_{ox}": window.step[1] if counts["ox"] > 1 else 0,
+    }
+    return {"y_origin": y - view.y0, "x_origin": x - view.x0, "y_bound": view.height, "x_bound": view.width, **steps}

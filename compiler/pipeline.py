@@ -1,0 +1,136 @@
+"""The passes, as one readable list.
+
+    IR -> instantiate_codelets -> assign_engines -> insert_transfers -> tile -> allocate -> emit -> schedule -> Program
+
+Where a network does not fit, the three middle passes are repeated with less on chip: first without gaps, then with a tensor spilled to
+external memory, or, where nothing resident is in the way, with smaller tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from acg.graph import Graph as Architecture
+from acg.isa import InstructionSet
+from compiler.errors import CompilerError
+from compiler.ir import Graph, verify
+from compiler.passes.allocate import OutOfMemory, allocate
+from compiler.passes.assign_engines import Assigned, assign_engines
+from compiler.passes.emit import emit
+from compiler.passes.insert_transfers import Plan, insert_transfers
+from compiler.passes.instantiate_codelets import instantiate_codelets
+from compiler.passes.schedule import schedule
+from compiler.passes.tile import TileError, tile
+from compiler.passes.tile_context import TileContext
+from compiler.program import EdgeTensor, Layer, Placed, Program
+from compiler.target import Target
+from compiler.tiles import Buffer, ceil_div
+
+#: Instructions start at a multiple of the AXI boundary.
+PROGRAM_ALIGN_BYTES = 4096
+#: A layer's tiles are made smaller at most this often.
+SMALLEST_SHRINK = 1 / 256
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices of a compilation: `reorder` False keeps the order of tiling; `resident` False keeps every tensor external."""
+
+    reorder: bool = True
+    resident: bool = True
+
+
+def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | None = None) -> Program:
+    """Compile an IR graph for an architecture.
+
+    Raises
+    ------
+    UnsupportedError
+        No engines can compute some nodes; all are listed.
+    CompilerError
+        The network does not fit the machine.
+    """
+    options = options or Options()
+    verify(ir)
+    target = Target(architecture)
+    assigned = assign_engines(instantiate_codelets(ir), target)
+    context, buffers = place(ir, assigned, target, options)
+    instruction_set = InstructionSet(architecture)
+    instructions, positions = schedule(architecture, emit(context.ops, instruction_set), reorder=options.reorder)
+    used = max((b.address + b.size_bytes for b in buffers if b.memory.kind == "external"), default=0)
+    program_address = ceil_div(used, PROGRAM_ALIGN_BYTES) * PROGRAM_ALIGN_BYTES
+    code = instruction_set.encode_program(instructions)
+    if program_address + len(code) > architecture.external.size_bytes:
+        raise CompilerError(
+            f"memory {architecture.external.name}", found=f"{program_address + len(code)} bytes of tensors, constants and instructions",
+            expected=f"at most {architecture.external.size_bytes}", do="use an architecture with a larger external memory",
+        )
+    plan = context.plan
+    return Program(
+        name=ir.name, architecture=architecture.name, fingerprint=instruction_set.fingerprint, instructions=tuple(instructions), code=code,
+        program_address=program_address, segments=tuple((b.address, b.content) for b in buffers if b.content is not None),
+        inputs=tuple(
+            _edge(context, item, stored) for item in ir.inputs for tensor, stored in plan.packed if tensor == item.tensor and stored in plan.layouts
+        ),
+        outputs=tuple(_edge(context, item, plan.edge[item.tensor]) for item in ir.outputs),
+        layers=tuple(Layer(s.codelet.name, s.codelet.op, s.codelet.origin, s.codelet.macs) for s in plan.steps),
+        provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in positions),
+        external_bytes=program_address + len(code), memory_map=_map(context),
+    )
+
+
+def place(ir: Graph, assigned: Sequence[Assigned], target: Target, options: Options) -> tuple[TileContext, list[Buffer]]:
+    """Insert transfers, tile and allocate, again with less on chip until everything has a place."""
+    spilled: frozenset[str] = frozenset() if options.resident else frozenset(ir.tensors)
+    shrink: dict[int, float] = {}
+    while True:
+        plan = insert_transfers(ir, tuple(assigned), target, spilled=spilled)
+        layer = -1
+        try:
+            context = tile(plan, target, shrink=shrink)
+        except TileError as error:
+            layer, failure = error.layer, error
+        else:
+            for compact in (False, True):
+                try:
+                    return context, allocate(context.ops, compact=compact)
+                except OutOfMemory as error:
+                    layer, failure = error.layer, error
+        victim = _victim(plan, layer, failure)
+        if victim is not None:
+            spilled |= {victim}
+        elif isinstance(failure, OutOfMemory) and failure.buffer.memory.kind != "external" and shrink.get(layer, 1.0) > SMALLEST_SHRINK:
+            shrink[layer] = shrink.get(layer, 1.0) / 2
+        else:
+            raise failure
+
+
+def _victim(plan: Plan, layer: int, failure: CompilerError) -> str | None:
+    """Resident tensor to spill: of those alive at `layer` one that is not used there if there is such, the largest; None when none is."""
+    uses: dict[str, list[int]] = {}
+    for number, step in enumerate(plan.steps):
+        for operand in step.codelet.operands.values():
+            if operand.tensor is not None:
+                uses.setdefault(plan.root(operand.tensor), []).append(number)
+    memory = failure.buffer.memory.name if isinstance(failure, OutOfMemory) else None
+    alive = [
+        name for name, home in plan.resident.items()
+        if uses[name][0] <= layer <= uses[name][-1] and memory in (None, home.name)
+    ]
+    return max(alive, key=lambda name: (layer not in uses[name], plan.layouts[name].size_bytes, name), default=None)
+
+
+def _edge(context: TileContext, item, stored: str) -> EdgeTensor:
+    tensor = context.plan.ir.tensors[item.tensor]
+    root = context.plan.root(stored)
+    layout, buffer = context.plan.layouts[root], context.external[root]
+    return EdgeTensor(
+        item.name, item.dtype, tuple(item.shape), tensor.dtype, tensor.shape, tensor.scale, tensor.zero_point, layout.shape, layout.lanes,
+        buffer.address, layout.size_bytes,
+    )
+
+
+def _map(context: TileContext) -> tuple[Placed, ...]:
+    tables = (context.resident, context.external)
+    return tuple(Placed(name, b.memory.name, b.address, b.size_bytes) for table in tables for name, b in table.items() if b.address >= 0)

@@ -1,0 +1,123 @@
+"""The compiler's view of an architecture graph: which engine can do what, and which memories its ports reach.
+
+Nothing here or in any pass looks at a name: engines are found by capability, memories by the links of an engine's ports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acg.graph import Engine, Graph, Memory
+from compiler.errors import CompilerError
+
+#: Operations that finish a chain on the vector unit, besides those of its body.
+FINISH = "REQUANTIZE"
+
+
+@dataclass(frozen=True)
+class MatrixUnit:
+    """An engine that offers MATMUL: `rows` input lanes by `columns` output lanes, and the memory behind each port."""
+
+    engine: Engine
+    activation: Memory
+    weight: Memory
+    accumulator: Memory
+
+    @property
+    def rows(self) -> int:
+        """Input channels a pass reduces."""
+        return self.engine.rows
+
+    @property
+    def columns(self) -> int:
+        """Output channels a pass computes."""
+        return self.engine.columns
+
+
+@dataclass(frozen=True)
+class VectorUnit:
+    """An engine that offers REQUANTIZE: `lanes` elements a cycle; memories of each operand port in the order of its select field."""
+
+    engine: Engine
+    a: tuple[Memory, ...]
+    b: tuple[Memory, ...]
+    y: tuple[Memory, ...]
+    parameter: Memory
+    table: Memory
+
+    @property
+    def lanes(self) -> int:
+        """Elements an iteration."""
+        return self.engine.lanes
+
+
+@dataclass(frozen=True)
+class CopyPath:
+    """A copy engine between external memory and an on-chip one; `select` numbers that memory among the engine's links."""
+
+    engine: Engine
+    memory: Memory
+    select: int
+    chunk_bytes: int
+
+
+class Target:
+    """What the passes ask of a graph. Raises CompilerError when the graph cannot run any network."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.external = graph.external
+        self.matrix = tuple(self._matrix(e) for e in graph.capable("MATMUL"))
+        self.vector = tuple(self._vector(e) for e in graph.capable(FINISH))
+        self.into: dict[str, tuple[CopyPath, ...]] = {}
+        self.out_of: dict[str, tuple[CopyPath, ...]] = {}
+        for engine in graph.capable("COPY"):
+            inward = self._is_external(engine, "source")
+            table, port = (self.into, "destination") if inward else (self.out_of, "source")
+            for select, link in enumerate(graph.links_of(engine.name, port)):
+                path = CopyPath(engine, graph.memories[link.memory], select, graph.chunk_bytes(engine.name))
+                table[link.memory] = (*table.get(link.memory, ()), path)
+
+    def _is_external(self, engine: Engine, port: str) -> bool:
+        return any(self.graph.memories[link.memory].kind == "external" for link in self.graph.links_of(engine.name, port))
+
+    def _memories(self, engine: Engine, port: str) -> tuple[Memory, ...]:
+        return tuple(self.graph.memories[link.memory] for link in self.graph.links_of(engine.name, port))
+
+    def _matrix(self, engine: Engine) -> MatrixUnit:
+        return MatrixUnit(engine, *(self._memories(engine, port)[0] for port in ("activation", "weight", "accumulator")))
+
+    def _vector(self, engine: Engine) -> VectorUnit:
+        ports = (self._memories(engine, port) for port in ("a", "b", "y"))
+        return VectorUnit(engine, *ports, self._memories(engine, "parameter")[0], self._memories(engine, "table")[0])
+
+    def load_path(self, memory: Memory) -> CopyPath:
+        """Copy engine that fills `memory`: of several the one that serves fewest memories, so that a dedicated one is used.
+
+        Raises CompilerError when no engine reaches it.
+        """
+        paths = self.into.get(memory.name, ())
+        if not paths:
+            raise CompilerError(
+                f"memory {memory.name}", found="no COPY engine from external memory", expected="a link from a load engine",
+                do="add the link to the architecture",
+            )
+        return min(paths, key=lambda p: (len(self.graph.links_of(p.engine.name, "destination")), p.engine.index))
+
+    def store_path(self, memory: Memory) -> CopyPath:
+        """Copy engine that empties `memory` into external memory. Raises CompilerError when there is none."""
+        paths = self.out_of.get(memory.name, ())
+        if not paths:
+            raise CompilerError(
+                f"memory {memory.name}", found="no COPY engine into external memory", expected="a link to a store engine",
+                do="add the link to the architecture",
+            )
+        return min(paths, key=lambda p: (len(self.graph.links_of(p.engine.name, "source")), p.engine.index))
+
+
+def narrow(memories: tuple[Memory, ...], preferred: Memory | None) -> Memory | None:
+    """Memory of 8-bit elements among `memories`: `preferred` if it is there, else the first."""
+    bytes_only = [m for m in memories if m.element.bits == 8 and m.kind == "scratchpad"]
+    if preferred is not None and any(m.name == preferred.name for m in bytes_only):
+        return preferred
+    return bytes_only[0] if bytes_only else None

@@ -1,0 +1,107 @@
+"""What an IR graph computes, in plain numpy written for these tests alone, and a run of a compiled program on the ISS beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from acg.graph import Graph as Architecture
+from acg.predictor import predict
+from compiler.host import pack_inputs, unpack_outputs
+from compiler.ir import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Reshape, Unary, averaging_scales
+from compiler.program import Program
+from verif.hazards import find_hazards
+from verif.iss.machine import Machine
+
+
+def _window(x, kernel, strides, dilations, pads, out, fill):
+    """Windows (N, C, OH, OW, KH, KW) of x, positions outside it hold `fill`."""
+    n, c, h, w = x.shape
+    need = [(out[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 for i in range(2)]
+    after = [max(0, need[i] - pads[i] - (h, w)[i]) for i in range(2)]
+    padded = np.pad(x, ((0, 0), (0, 0), (pads[0], after[0]), (pads[1], after[1])), constant_values=fill)
+    result = np.empty((n, c, *out, *kernel), x.dtype)
+    for ky in range(kernel[0]):
+        for kx in range(kernel[1]):
+            rows = slice(ky * dilations[0], ky * dilations[0] + (out[0] - 1) * strides[0] + 1, strides[0])
+            columns = slice(kx * dilations[1], kx * dilations[1] + (out[1] - 1) * strides[1] + 1, strides[1])
+            result[..., ky, kx] = padded[:, :, rows, columns]
+    return result
+
+
+def _round(value, zero, low, high, dtype):
+    return np.clip(np.rint(value.astype(np.float64)) + zero, low, high).astype(NUMPY_TYPES[dtype])
+
+
+def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+    a, y = node.attrs, graph.tensors[node.outputs[0]]
+    x = values[node.inputs[0]]
+    if isinstance(a, Conv):
+        oc, icg, kh, kw = a.weight.shape
+        windows = _window(x.astype(np.int64) - a.x_zero, (kh, kw), a.strides, a.dilations, a.pads, y.shape[2:], 0)
+        weight = a.weight.astype(np.int64) - a.w_zero
+        ocg = oc // a.group
+        sums = np.concatenate([
+            np.einsum("ncyxkl,ockl->noyx", windows[:, g * icg : (g + 1) * icg], weight[g * ocg : (g + 1) * ocg], optimize=True)
+            for g in range(a.group)
+        ], axis=1)
+        if a.bias is not None:
+            sums = sums + a.bias.astype(np.int64)[:, None, None]
+        sums = sums.astype(np.uint32).view(np.int32)
+        if a.y_scale is None:
+            return sums
+        return _round(sums.astype(np.float32) * a.scale[:, None, None], a.y_zero, a.y_low, a.y_high, y.dtype)
+    if isinstance(a, MaxPool):
+        windows = _window(x.astype(np.int64), a.kernel, a.strides, a.dilations, a.pads, y.shape[2:], -1000)
+        return np.clip(windows.max((4, 5)), a.y_low, a.y_high).astype(NUMPY_TYPES[y.dtype])
+    if isinstance(a, AveragePool | GlobalAveragePool):
+        if isinstance(a, AveragePool):
+            divisors = np.maximum(a.divisors(x.shape[2:], y.shape[2:]), 1)
+            sums = _window(x.astype(np.int64) - a.x_zero, a.kernel, a.strides, a.dilations, a.pads, y.shape[2:], 0).sum((4, 5))
+        else:
+            divisors = np.full((1, 1), x.shape[2] * x.shape[3])
+            sums = (x.astype(np.int64) - a.x_zero).sum((2, 3), keepdims=True)
+        scales = [[averaging_scales(a.x_scale, a.y_scale, int(d)) for d in row] for row in divisors]
+        multiply, divide = (np.array([[s[i] for s in row] for row in scales], np.float32) for i in range(2))
+        return _round((sums.astype(np.float32) * multiply) / divide, a.y_zero, a.y_low, a.y_high, y.dtype)
+    if isinstance(a, Add):
+        b = values[node.inputs[1]]
+        one = (x.astype(np.int32) - a.a_zero).astype(np.float32) * np.float32(a.a_scale)
+        two = (b.astype(np.int32) - a.b_zero).astype(np.float32) * np.float32(a.b_scale)
+        return _round((one + two) / np.float32(a.y_scale), a.y_zero, a.y_low, a.y_high, y.dtype)
+    if isinstance(a, Unary):
+        return a.table[x.view(np.uint8)].view(NUMPY_TYPES[y.dtype])
+    assert isinstance(a, Reshape)
+    return x.reshape(y.shape)
+
+
+def evaluate(graph: Graph, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs of a graph by ONNX name."""
+    values = {item.tensor: item.to_device(arrays[item.name], graph.tensors[item.tensor]) for item in graph.inputs}
+    for node in graph.nodes:
+        values[node.outputs[0]] = _node(node, graph, values)
+    return {item.name: item.from_device(values[item.tensor], graph.tensors[item.tensor]) for item in graph.outputs}
+
+
+def run_on_iss(program: Program, architecture: Architecture, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs of a program on the ISS, memories filled with rubbish first."""
+    machine = Machine(architecture, external_bytes=program.external_bytes)
+    rubbish = np.random.default_rng(1)
+    for memory in machine.memories.values():
+        memory[:] = rubbish.integers(0, 256, memory.size, dtype=np.uint8)
+    machine.load_segments(program.image)
+    machine.load_segments(pack_inputs(program, arrays))
+    machine.run(program.instructions)
+    return unpack_outputs(program, machine.read)
+
+
+def check_program(graph: Graph, program: Program, architecture: Architecture, arrays: dict[str, np.ndarray]) -> int:
+    """Compare the ISS with the reference, look for hazards on the predicted timeline; returns the predicted cycles."""
+    found, expected = run_on_iss(program, architecture, arrays), evaluate(graph, arrays)
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype and found[name].shape == array.shape
+        np.testing.assert_array_equal(found[name], array, err_msg=f"{graph.name}: output {name}")
+    timeline = predict(architecture, program.instructions, program_address=program.program_address)
+    hazards = find_hazards(architecture, program.instructions, timeline)
+    assert not hazards, "\n".join(map(str, hazards))
+    return timeline.total_cycles
