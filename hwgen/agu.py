@@ -11,7 +11,7 @@ Together, for a nest with counts ``n_l`` and indices ``i_l``, after ``load`` and
 where ``i`` is the k-th tuple of indices in row-major order (level 0 outermost).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
@@ -20,7 +20,7 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["AddressGenerator", "LoopCounter"]
 
 
-def _widths(where: str, name: str, widths: Sequence[int]) -> tuple[int, ...]:
+def _widths(where: str, name: str, widths: Iterable[int]) -> tuple[int, ...]:
     widths = tuple(widths)
     for width in widths:
         if not isinstance(width, int) or isinstance(width, bool):

@@ -235,10 +235,11 @@ class MatrixUnit(wiring.Component):
         self._subtract(m, array.weight, self.weight.data, number, enable=None)
 
         # The command register is the first of the held-back cycles; the mask follows the word to the array.
-        token = _Delay(m, Cat(streaming & pass_first, streaming), read + 1, name="token_line", reset_less=False).after(read + 1)
-        m.d.comb += array.swap.eq(token[0])
+        swap = _Delay(m, streaming & pass_first, read + 1, name="swap_line", reset_less=False)
+        m.d.comb += array.swap.eq(swap.after(read + 1))
         if self.organisation == "dot":
-            m.d.comb += array.valid.eq(token[1])
+            valid = _Delay(m, streaming, read + 1, name="valid_line", reset_less=False)
+            m.d.comb += array.valid.eq(valid.after(read + 1))
         held = 1 + read - self.activation_latency_cycles
         command = _Delay(m, Cat(inside & ~self.halt, activation_address), held, name="activation_command", reset_less=False).after(held)
         m.d.comb += [self.activation.en.eq(command[0] & ~self.halt), self.activation.addr.eq(command[1:])]

@@ -1,6 +1,6 @@
 """Weight-stationary systolic array: activations move right, partial sums move down, a step a cycle."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -70,6 +70,15 @@ class SystolicArray(wiring.Component):
             m.d.sync += signal.eq(value)
             return signal
 
+        def delayed(name: str, value, cycles: int):
+            """The value some cycles ago: one wide shift register, which simulates faster than a register a cycle."""
+            if cycles == 0:
+                return value
+            width = len(value)
+            line = Signal(cycles * width, name=name, reset_less=True)
+            m.d.sync += line.eq(Cat(value, line[:-width]) if cycles > 1 else value)
+            return line[-width:].as_signed()
+
         # Token d is seen by diagonal d. The load token starts one cycle late, because the weight lane is registered
         # before it passes the elements and the activation only into the element.
         diagonals = self.rows + self.columns - 1
@@ -80,16 +89,11 @@ class SystolicArray(wiring.Component):
 
         lanes = []
         for column in range(self.columns):
-            lane = self.weight[column]
-            for step in range(column + 1):
-                lane = register(signed(9), f"lane_{column}_{step}", lane)
-            lanes.append(lane)
+            lanes.append(delayed(f"lane_{column}", self.weight[column], column + 1))
 
         above = [None] * self.columns
         for row in range(self.rows):
-            left = self.activation[row]
-            for step in range(row):
-                left = register(signed(9), f"skew_{row}_{step}", left)
+            left = delayed(f"skew_{row}", self.activation[row], row)
             for column in range(self.columns):
                 at = f"{row}_{column}"
                 left = register(signed(9), f"activation_{at}", left)
@@ -103,8 +107,5 @@ class SystolicArray(wiring.Component):
                 above[column] = register(signed(self.sum_bits), f"sum_{at}", product if row == 0 else above[column] + product)
 
         for column in range(self.columns):
-            total = above[column]
-            for step in range(self.columns - 1 - column):
-                total = register(signed(self.sum_bits), f"deskew_{column}_{step}", total)
-            m.d.comb += self.sums[column].eq(total)
+            m.d.comb += self.sums[column].eq(delayed(f"deskew_{column}", above[column], self.columns - 1 - column))
         return m
