@@ -15,6 +15,7 @@ from acg.fingerprint import fingerprint
 from acg.graph import Graph, load_graph
 from acg.predictor import predict
 from acg.regmap import RegisterMap
+from compiler.host import pack_inputs
 from compiler.passes.import_onnx import import_onnx
 from compiler.pipeline import compile_graph
 from covenant.files import read_arrays
@@ -63,7 +64,7 @@ def _speed(arch: str, samples: int) -> dict[str, float]:
     taken = take(read_arrays(data), model_inputs(model), limit=samples, where=str(data))
     built = simulator(graph)
     cycles = predict(graph, program.instructions, program_address=program.program_address).total_cycles
-    specs = [RunSpec(inputs=program.pack_inputs(sample), outputs=program.output_regions()) for sample in taken]
+    specs = [RunSpec(inputs=pack_inputs(program, sample), outputs=[(item.address, item.size_bytes) for item in program.outputs]) for sample in taken]
     job = {"program": (program.program_address, len(program.instructions), fingerprint(graph)), "registers": RegisterMap(graph).offsets,
            "timeout_cycles": 4 * cycles + 100_000}
     ratios, rates, bares, predictions, simulations = [], [], [], [], []

@@ -7,7 +7,8 @@ from pathlib import Path
 import onnx
 
 from acg.graph import Graph, load_graph
-from compiler.passes.import_onnx import import_model
+from compiler.onnx_import.load import load_model
+from compiler.passes.import_onnx import import_onnx
 from compiler.pipeline import compile_graph
 from compiler.program import Program, load_program, program_fingerprint
 from covenant.errors import UserError
@@ -29,8 +30,8 @@ class Network:
 
 def compile_network(path: str, graph: Graph) -> tuple[onnx.ModelProto, Program]:
     """Import and compile an ONNX file. Raises CompilerError."""
-    model, network = import_model(path)
-    return model, compile_graph(network, graph)
+    model = load_model(path)
+    return model, compile_graph(import_onnx(model, name=Path(path).name), graph)
 
 
 def is_program(path: str) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 
 from acg.fingerprint import fingerprint
 from covenant import judge
@@ -11,7 +12,7 @@ from covenant.locate import locate
 from covenant.networks import Network
 from covenant.progress import Progress
 from covenant.run import Execution, execute_iss, execute_rtl, ideal_cycles, layer_rows
-from verif.golden import Golden
+from verif.golden import VERSION, Golden
 from verif.reference import Reference
 
 __all__ = ["judge_network"]
@@ -23,8 +24,18 @@ def _witnesses(network: Network, samples: Sequence[Sample]) -> tuple[str, list[S
     """Name and outputs of the reference, outputs and version of onnxruntime (None for a program file, judged by the ISS)."""
     if network.model is None:
         return "functional simulator", execute_iss(network.graph, network.program, samples).outputs, None, None
-    reference, golden = Reference(network.model), Golden(network.model)
-    return "ONNX definition (numpy)", [reference.run(sample) for sample in samples], [golden.run(sample) for sample in samples], golden.version
+    golden = Golden(network.model)
+    return "ONNX definition (numpy)", reference_outputs(network.model, samples), [golden.run(sample) for sample in samples], VERSION
+
+
+def reference_outputs(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Sample]:
+    """Outputs of each sample by definition, evaluated together where the inputs have a leading dimension to join."""
+    reference = Reference(model)
+    if len(samples) == 1 or any(array.ndim == 0 for array in samples[0].values()):
+        return [reference.run(sample) for sample in samples]
+    joined = reference.run({name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]})
+    parts = {name: np.split(array, len(samples)) for name, array in joined.items()}
+    return [{name: parts[name][index] for name in parts} for index in range(len(samples))]
 
 
 def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.ndarray | None = None, on: str = "rtl",
@@ -33,7 +44,7 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
     graph, program = network.graph, network.program
     execution: Execution = execute_rtl(graph, program, samples, progress=progress) if on == "rtl" else execute_iss(graph, program, samples)
     reference_name, expected, golden, version = _witnesses(network, samples)
-    steps = program.output_steps()
+    steps = {item.name: item.scale if item.dtype == "f32" else None for item in program.outputs}
     report_outputs: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in judge.compare(execution.outputs, expected, steps).items()}
     bytes_exact = judge.exact(report_outputs)
     if golden is not None:
@@ -61,5 +72,5 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
             scores["onnxruntime"] = judge.accuracy(golden, name, labels)
         report["accuracy"] = scores
     if not report["exact"]:
-        report["divergence"] = locate(network, samples, execution, expected, bytes_exact=bytes_exact)
+        report["divergence"] = locate(network, samples, execution, on=on, bytes_exact=bytes_exact)
     return report, execution.outputs

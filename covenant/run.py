@@ -9,12 +9,14 @@ from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.predictor import Timeline, predict
 from acg.regmap import RegisterMap
+from compiler.host import pack_inputs, unpack_outputs
+from compiler.program import Program
 from covenant import layers as layering
 from covenant.hardware import simulator
 from covenant.progress import Progress
 from verif.bench import Outcome, RunSpec, run
 from verif.iss.machine import Machine
-from verif.timeline import TimelineReport, compare
+from verif.timeline import KINDS, TimelineReport, compare
 
 __all__ = ["Execution", "execute_iss", "execute_rtl", "ideal_cycles", "layer_rows"]
 
@@ -48,41 +50,45 @@ class Execution:
     @property
     def timeline_mismatches(self) -> int | None:
         """Events that differ from the prediction, all samples together; None on the ISS."""
-        return sum(len(report.mismatches) for report in self.timelines) if self.timelines else None
+        return sum(report.mismatch_count for report in self.timelines) if self.timelines else None
 
 
-def execute_iss(graph: Graph, program, samples: Sequence[dict[str, np.ndarray]], *, after: Callable | None = None) -> Execution:
+def execute_iss(graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, after: Callable | None = None) -> Execution:
     """Run all samples on the functional simulator, memories kept in between as in hardware."""
     machine = Machine(graph, external_bytes=program.external_bytes)
     machine.load_segments(program.image)
     outputs = []
     for sample in samples:
-        machine.load_segments(program.pack_inputs(sample))
+        machine.load_segments(pack_inputs(program, sample))
         machine.run(program.instructions, after=after)
-        outputs.append(program.unpack_outputs([machine.read(address, size) for address, size in program.output_regions()]))
+        outputs.append(unpack_outputs(program, machine.read))
     return Execution(outputs, predict(graph, program.instructions, program_address=program.program_address))
 
 
-def _per_instruction(predicted: Timeline, events: np.ndarray, kind: str) -> np.ndarray:
-    """Measured cycles in program order: the k-th event of an engine belongs to its k-th instruction."""
-    from verif.timeline import events_of
-
+def _per_instruction(predicted: Timeline, events: np.ndarray, kind: int) -> np.ndarray:
+    """Measured cycles in program order: the k-th event of an engine belongs to its k-th instruction; -1 where there is none."""
     result = np.full(len(predicted.engine), -1, np.int64)
     for engine in np.unique(predicted.engine):
         places = np.flatnonzero(predicted.engine == engine)
-        cycles = events_of(events, kind, int(engine))[: len(places)]
+        cycles = events["cycle"][(events["kind"] == kind) & (events["engine"] == engine)][: len(places)]
         result[places[: len(cycles)]] = cycles
     return result
 
 
-def execute_rtl(graph: Graph, program, samples: Sequence[dict[str, np.ndarray]], *, progress: Progress | None = None, opt: str = "O2") -> Execution:
+def _unpack(program: Program, regions: list[tuple[int, int]], data: list[bytes]) -> dict[str, np.ndarray]:
+    table = dict(zip(regions, data, strict=True))
+    return unpack_outputs(program, lambda address, size: table[address, size])
+
+
+def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, progress: Progress | None = None, opt: str = "O2") -> Execution:
     """Run all samples on the Verilator simulation of the RTL. Raises BenchError."""
     predicted = predict(graph, program.instructions, program_address=program.program_address)
     if progress is not None:
         progress.note(f"{graph.name}: generating RTL and building its simulator (kept for the next time)")
     model = simulator(graph, opt=opt)
     total = predicted.total_cycles * len(samples)
-    specs = [RunSpec(inputs=program.pack_inputs(sample), outputs=program.output_regions()) for sample in samples]
+    regions = [(item.address, item.size_bytes) for item in program.outputs]
+    specs = [RunSpec(inputs=pack_inputs(program, sample), outputs=regions) for sample in samples]
     outcome: Outcome = run(
         model, program.image, specs, program=(program.program_address, len(program.instructions), fingerprint(graph)),
         registers=RegisterMap(graph).offsets, timeout_cycles=4 * predicted.total_cycles + 100_000, expected_cycles=total, progress=progress,
@@ -92,21 +98,26 @@ def execute_rtl(graph: Graph, program, samples: Sequence[dict[str, np.ndarray]],
     reports = [compare(predicted, result.timeline) for result in outcome.results]
     cycles = [result.cycles for result in outcome.results]
     return Execution(
-        [program.unpack_outputs(result.outputs) for result in outcome.results], predicted,
+        [_unpack(program, regions, result.outputs) for result in outcome.results], predicted,
         measured_cycles=max(cycles, key=lambda value: abs(value - predicted.total_cycles)), timelines=reports,
-        starts=_per_instruction(predicted, outcome.results[0].timeline, "start"),
-        retires=_per_instruction(predicted, outcome.results[0].timeline, "retire"),
+        starts=_per_instruction(predicted, outcome.results[0].timeline, KINDS.index("start")),
+        retires=_per_instruction(predicted, outcome.results[0].timeline, KINDS.index("retire")),
         cycles_per_second=round(outcome.cycles_per_second), build_cached=model.cached,
     )
 
 
-def ideal_cycles(graph: Graph, program) -> int:
+def _moved_bytes(program: Program) -> int:
+    """External bytes that must move at least once: constants as packed, inputs and outputs."""
+    return sum(len(data) for _, data in program.segments) + sum(item.size_bytes for item in (*program.inputs, *program.outputs))
+
+
+def ideal_cycles(graph: Graph, program: Program) -> int:
     """Roofline bound: the larger of MACs at peak and external bytes (weights, parameters, network edges) at one beat a cycle."""
     macs = sum(layer.macs for layer in program.layers)
-    return max(-(-macs // layering.peak_macs(graph)), -(-program.external_bytes // graph.external.bus_bytes))
+    return max(-(-macs // layering.peak_macs(graph)), -(-_moved_bytes(program) // graph.external.bus_bytes))
 
 
-def layer_rows(graph: Graph, program, execution: Execution) -> list[dict]:
+def layer_rows(graph: Graph, program: Program, execution: Execution) -> list[dict]:
     """The ``layers`` of the report; layers overlap, so their cycles need not add up to the total."""
     layer_of = np.array([layer for layer, _ in program.provenance], np.int64)
     arguments = (graph, program.instructions, layer_of)

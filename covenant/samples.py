@@ -7,9 +7,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from compiler.program import Program
 from covenant.errors import UserError
 
-__all__ = ["ModelInput", "draw", "model_inputs", "model_outputs", "take"]
+__all__ = ["ModelInput", "draw", "model_inputs", "program_inputs", "take"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,16 @@ def model_inputs(model: onnx.ModelProto) -> list[ModelInput]:
     return result
 
 
-def model_outputs(model: onnx.ModelProto) -> list[ModelInput]:
-    """Outputs, in order."""
-    return [_value(info) for info in model.graph.output]
+_TYPES = {"f32": np.float32, "i8": np.int8, "u8": np.uint8, "i32": np.int32}
+
+
+def program_inputs(program: Program) -> list[ModelInput]:
+    """Inputs as a program file describes them."""
+    result = {}
+    for item in program.inputs:
+        limits = np.iinfo(_TYPES[item.tensor_dtype])
+        result[item.name] = ModelInput(item.name, np.dtype(_TYPES[item.dtype]), item.shape, item.scale, item.zero_point, int(limits.min), int(limits.max))
+    return list(result.values())
 
 
 def draw(inputs: list[ModelInput], *, seed: int, count: int) -> list[dict[str, np.ndarray]]:

@@ -7,7 +7,7 @@ from covenant.files import read_arrays, write_arrays, write_json
 from covenant.networks import Network, open_network
 from covenant.progress import Progress
 from covenant.report import judge_network
-from covenant.samples import draw, model_inputs, take
+from covenant.samples import draw, model_inputs, program_inputs, take
 from covenant.show import run_table
 
 __all__ = ["run"]
@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 def _samples(network: Network, options):
     """Samples and labels (None when the file has none)."""
-    inputs = model_inputs(network.model) if network.model is not None else network.program.input_values()
+    inputs = model_inputs(network.model) if network.model is not None else program_inputs(network.program)
     if options.input is None:
         return draw(inputs, seed=options.seed, count=options.limit or 1), None
     arrays = read_arrays(options.input)
