@@ -8,7 +8,7 @@ from pathlib import Path
 from .build import BuiltModel
 from .errors import RunTimeout, SimulationError
 from .job import CONTROL_IRQ_ENABLE, CONTROL_START, RESET_CYCLES, Job, Program, RunSpec, make_job
-from .process import work_folder
+from .process import require, work_folder
 
 __all__ = ["BareOutcome", "run_bare"]
 
@@ -45,10 +45,11 @@ def run_bare(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], ru
         commands += [f"write {control} {CONTROL_IRQ_ENABLE | CONTROL_START}", f"run {job.timeout_cycles}",
                      f"read {job.registers['CYCLES_LO']}", f"read {job.registers['CYCLES_HI']}", f"write {control} 0"]
         commands += [f"dump {address} {size} bare.bin" for address, size in spec.outputs]
+    program_file = require(model.bare)
     with work_folder(work_dir) as folder:
         (folder / "data.bin").write_bytes(data)
         (folder / "bare.bin").touch()
-        done = subprocess.run([str(model.bare)], input="\n".join(commands) + "\n", capture_output=True, text=True, cwd=folder, check=False)
+        done = subprocess.run([program_file], input="\n".join(commands) + "\n", capture_output=True, text=True, cwd=folder, check=False)
         dumped = (folder / "bare.bin").read_bytes()
     if done.returncode != 0:
         log = (done.stdout + done.stderr).strip()[-2000:]

@@ -25,10 +25,11 @@ from .errors import BuildError
 from .toolchain import Toolchain, find_toolchain
 from .wrapper import Description, generate, visibility
 
-__all__ = ["BuiltModel", "build"]
+__all__ = ["BuiltModel", "build", "build_sources"]
 
 _HERE = Path(__file__).parent
 _VERILOG = ("axi_memory.v", "monitor.v")
+_PROGRAMS = {"simulate": "main.cpp", "bare": "bare.cpp"}
 _RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
 _CXXFLAGS = ("-DVL_TIME_CONTEXT",)
 _DEFINES = ("-DVERILATOR=1", *(f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")))
@@ -105,8 +106,8 @@ def _link(target: str, objects: Iterable[Path], libraries: Sequence[str], *, fol
     _run(command, folder=folder, toolchain=toolchain, step="C++ linker")
 
 
-def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str]) -> None:
-    """Verilate, compile and link in the folder `work`, whose Verilog is written; leaves `simulate` and `bare`."""
+def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str], programs: Sequence[str]) -> None:
+    """Verilate, compile and link in the folder `work`, whose Verilog is written; leaves the programs."""
     if len(str(work).split()) != 1:
         raise BuildError("cache folder", found=f"{str(work.parent)!r}, which has white space",
                          expected="a path that make can handle, without any", action="choose another folder")
@@ -119,12 +120,11 @@ def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, argum
          folder=work, toolchain=toolchain, step="C++ compiler on the model")
     runtime = [_object(toolchain.root / "include" / f"{name}.cpp", "", (), objects=objects, toolchain=toolchain) for name in _RUNTIME]
     header = (generated / "Vtb.h").read_text()
-    mains = {name: _object(_HERE / source, header, (generated,), objects=objects, toolchain=toolchain)
-             for name, source in (("simulate", "main.cpp"), ("bare", "bare.cpp"))}
-    libraries = str(cocotb_config.libs_dir)
-    _link("simulate", [mains["simulate"], generated / "Vtb__ALL.a", *runtime],
-          ["-rdynamic", f"-L{libraries}", f"-Wl,-rpath-link,{libraries}", "-lcocotbvpi_verilator"], folder=work, toolchain=toolchain)
-    _link("bare", [mains["bare"], generated / "Vtb__ALL.a", *runtime], [], folder=work, toolchain=toolchain)
+    folder = str(cocotb_config.libs_dir)
+    libraries = {"simulate": ["-rdynamic", f"-L{folder}", f"-Wl,-rpath-link,{folder}", "-lcocotbvpi_verilator"], "bare": []}
+    for program in programs:
+        main = _object(_HERE / _PROGRAMS[program], header, (generated,), objects=objects, toolchain=toolchain)
+        _link(program, [main, generated / "Vtb__ALL.a", *runtime], libraries[program], folder=work, toolchain=toolchain)
 
 
 def _texts(verilog: Sequence[str | Path]) -> list[str]:
@@ -156,20 +156,37 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
     BuildError
         If the Verilog has not the ports of a generated machine, or does not compile.
     """
-    begin = time.perf_counter()
-    if opt not in _OPTIMISATIONS:
-        raise ValueError(f"build: opt must be one of {', '.join(_OPTIMISATIONS)}, not {opt!r}")
     if not isinstance(description, Description):
         description = Description.from_dict(description)
     design = "\n".join(_texts(verilog))
-    sources = {"design.v": design, "tb.v": generate(design, description), "tb.vlt": visibility(),
-               **{name: (_HERE / name).read_text() for name in _VERILOG}}
+    sources = {"design.v": design, "tb.v": generate(design, description), "tb.vlt": visibility()}
+    return build_sources(sources, cache_dir, opt=opt, assertions=assertions)
+
+
+def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str = "O2", assertions: bool = False,
+                  programs: Sequence[str] = tuple(_PROGRAMS)) -> BuiltModel:
+    """`build` for a test bench written by hand.
+
+    Parameters
+    ----------
+    sources : mapping
+        Text by file name: a module ``tb`` with the inputs ``clk`` and ``rst`` and an instance ``memory`` of ``covenant_axi_memory``, and a
+        Verilator configuration file (``.vlt``) that makes public what cocotb touches.
+    programs : sequence of str
+        Which of ``simulate`` and ``bare`` to link; the second needs the control port's pins.
+
+    Others, and errors, as `build`.
+    """
+    begin = time.perf_counter()
+    if opt not in _OPTIMISATIONS:
+        raise ValueError(f"build: opt must be one of {', '.join(_OPTIMISATIONS)}, not {opt!r}")
+    sources = {**sources, **{name: (_HERE / name).read_text() for name in _VERILOG}}
     arguments = ["--cc", "--prefix", "Vtb", "--top-module", "tb", "--Mdir", "generated", "--vpi", "--no-timing", "--timescale", "1ns/1ns",
                  "-O3", "--x-assign", "fast", "--x-initial", "fast", "--assert" if assertions else "--no-assert", "--output-split", "20000",
                  "-Wno-lint", "-Wno-style", "-CFLAGS", " ".join(_CXXFLAGS), *sorted(sources, key=lambda name: not name.endswith(".vlt"))]
     toolchain = find_toolchain()
-    programs = {name: (_HERE / name).read_text() for name in ("main.cpp", "bare.cpp", "simulation.h")}
-    key = _hash({"sources": sources, "programs": programs, "arguments": arguments, "opt": opt, "verilator": toolchain.version,
+    texts = {name: (_HERE / name).read_text() for name in (*(_PROGRAMS[program] for program in programs), "simulation.h")}
+    key = _hash({"sources": sources, "programs": texts, "arguments": arguments, "opt": opt, "verilator": toolchain.version,
                  "compiler": toolchain.compiler_version, "cocotb": cocotb.__version__, "flags": _DEFINES})
     cache = Path(cache_dir).resolve()
     target = cache / "models" / key
@@ -180,7 +197,7 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
         try:
             for name, text in sources.items():
                 (work / name).write_text(text)
-            _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments)
+            _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments, programs=programs)
             shutil.rmtree(work / "generated")
             try:
                 os.rename(work, target)

@@ -15,9 +15,9 @@ import cocotb_tools.config
 import find_libpython
 
 from .build import BuiltModel
-from .errors import ToolMissing
+from .errors import SimulationError, ToolMissing
 
-__all__ = ["Progress", "simulate", "work_folder"]
+__all__ = ["Progress", "require", "simulate", "work_folder"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Progress:
     remaining_seconds: float | None
 
 
-def _environment(folder: Path, descriptor: int) -> dict[str, str]:
+def _environment(folder: Path, descriptor: int, test_module: str) -> dict[str, str]:
     """The variables that cocotb's own runner would set, none of the caller's cocotb settings."""
     libpython = find_libpython.find_libpython()
     if libpython is None:
@@ -45,7 +45,7 @@ def _environment(folder: Path, descriptor: int) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)]),
         "PYGPI_PYTHON_BIN": sys.executable,
         "GPI_USERS": f"{libpython};{cocotb_tools.config.pygpi_entry_point()}",
-        "COCOTB_TEST_MODULES": f"{__package__}.cocotb_main",
+        "COCOTB_TEST_MODULES": test_module,
         "COCOTB_TOPLEVEL": "tb",
         "TOPLEVEL_LANG": "verilog",
         "COCOTB_TRUST_INERTIAL_WRITES": "1",
@@ -79,13 +79,31 @@ def _watch(process: subprocess.Popen, reader: int, progress: Callable[[Progress]
     process.wait()
 
 
-def simulate(model: BuiltModel, folder: Path, arguments: list[str], *, progress: Callable[[Progress], None] | None,
-             expected_cycles: int | None) -> tuple[int, str]:
-    """Run the simulator on the job in `folder`; returns its exit status and its log. It never outlives this call."""
+def require(program: Path) -> str:
+    """Path of a built program as text.
+
+    Raises
+    ------
+    SimulationError
+        If it is not there: the cache was cleaned after the build.
+    """
+    if not program.exists():
+        raise SimulationError(program.name, found=f"no simulator in {program.parent}", expected="the folder that `build` returned",
+                              action="build the model again")
+    return str(program)
+
+
+def simulate(model: BuiltModel, folder: Path, arguments: list[str], *, progress: Callable[[Progress], None] | None = None,
+             expected_cycles: int | None = None, test_module: str = f"{__package__}.cocotb_main") -> tuple[int, str]:
+    """Run the simulator with a cocotb test module on what lies in `folder`; returns its exit status and its log.
+
+    The process never outlives this call.
+    """
+    command = [require(model.simulate), *arguments]
     reader, writer = os.pipe()
     with open(folder / "simulator.log", "wb") as log:
         try:
-            process = subprocess.Popen([str(model.simulate), *arguments], cwd=folder, env=_environment(folder, writer), pass_fds=(writer,),
+            process = subprocess.Popen(command, cwd=folder, env=_environment(folder, writer, test_module), pass_fds=(writer,),
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         except BaseException:
             os.close(reader)

@@ -2,12 +2,10 @@
 
 import numpy as np
 
-__all__ = ["DISPATCH", "EVENT", "KINDS", "RETIRE", "START", "split_runs"]
+__all__ = ["DISPATCH", "EVENT", "RETIRE", "START", "split_runs"]
 
 DISPATCH, START, RETIRE, _BEGIN = range(4)
-#: Names of the event kinds.
-KINDS = ("dispatch", "start", "retire")
-#: One event: cycle since the run began, kind (index of `KINDS`), engine index.
+#: One event: cycle since the run began, kind (index of ``verif.timeline.KINDS``), engine index.
 EVENT = np.dtype([("cycle", np.int64), ("kind", np.uint8), ("engine", np.uint8)])
 
 

