@@ -132,7 +132,7 @@ def check_graph(graph: Graph, source: Source) -> None:
 
     external = graph.external
     if external.size_bytes > 1 << external.address_bits:
-        say(("memories", external.name, "size_bytes"), f"found {external.size_bytes}; expected at most 2^address_bits = {1 << external.address_bits}")
+        say(("memories", external.name, "size_bytes"), f"found {external.size_bytes}; expected at most {1 << external.address_bits}, what address_bits {external.address_bits} can reach")
     if external.size_bytes % 4096:
         say(("memories", external.name, "size_bytes"), f"found {external.size_bytes}; expected a multiple of 4096, the AXI boundary")
     for memory in graph.memories.values():

@@ -1,0 +1,38 @@
+"""Variations of the committed architecture descriptions."""
+
+import re
+
+from acg.graph import ARCHITECTURES
+
+__all__ = ["changed", "renamed", "text_of"]
+
+
+def text_of(name: str) -> str:
+    """YAML of a committed description."""
+    return (ARCHITECTURES / f"{name}.yaml").read_text()
+
+
+def renamed(text: str) -> str:
+    """The same description with every node called otherwise, in another alphabetical order."""
+    sections = re.findall(r"^(memories|engines):\n((?:  .*\n|\n)+)", text, re.M)
+    names = [name for _, body in sections for name in re.findall(r"^  ([a-z][a-z0-9_]*):", body, re.M)]
+    new = {name: f"n{99 - position}" for position, name in enumerate(names)}
+    text = re.sub(r"^  ([a-z][a-z0-9_]*):", lambda m: f"  {new.get(m[1], m[1])}:", text, flags=re.M)
+    return re.sub(r"\b(from|to|memory): ([a-z][a-z0-9_]*)", lambda m: f"{m[1]}: {new.get(m[2], m[2])}", text)
+
+
+def changed(text: str, path: str, value: int) -> str:
+    """The description with one number changed. ``path``: 'memory.key', 'engine.key' or 'control.key'; signatures follow rows, columns and lanes."""
+    node, key = path.split(".")
+    if node == "control":
+        pattern = rf"(\b{key}: )\d+"
+    elif re.search(rf"^  {node}: \{{", text, re.M):
+        pattern = rf"(^  {node}: \{{.*?\b{key}: )\d+"
+    else:
+        pattern = rf"(^  {node}:\n(?:    .*\n)*?    {key}: )\d+"
+    result, count = re.subn(pattern, rf"\g<1>{value}", text, count=1, flags=re.M)
+    assert count == 1, f"{path} not found"
+    rows, columns = (int(re.search(rf"\b{name}: (\d+)", result)[1]) for name in ("rows", "columns"))
+    result = re.sub(r"\(i32,\d+\)=MATMUL\(\(i9,\d+\),\(i9,\d+,\d+\)\)", f"(i32,{columns})=MATMUL((i9,{rows}),(i9,{rows},{columns}))", result)
+    lanes = re.search(r"kind: vector\n    lanes: (\d+)", result)[1]
+    return re.sub(r"^(      - \(.*)$", lambda m: re.sub(r",\d+\)", f",{lanes})", m[1]), result, flags=re.M)
