@@ -94,7 +94,7 @@ def place(ir: Graph, assigned: Sequence[Assigned], target: Target, options: Opti
         else:
             for compact in (False, True):
                 try:
-                    return context, allocate(context.ops, compact=compact)
+                    return context, allocate(context.ops, kept=[b for b in context.external.values() if b.pinned], compact=compact)
                 except OutOfMemory as error:
                     layer, failure = error.layer, error
         victim = _victim(plan, layer, failure)

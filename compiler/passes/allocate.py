@@ -16,6 +16,7 @@ free, for networks whose tensors only fit without gaps.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import combinations
 
 from acg.graph import Memory
@@ -118,9 +119,11 @@ def _differ(a: frozenset[str], b: frozenset[str]) -> int:
     return int(bool(a and b) and len(a | b) > 1)
 
 
-def lifetimes(ops: list[TileOp]) -> list[Buffer]:
+def lifetimes(ops: list[TileOp], kept: Iterable[Buffer] = ()) -> list[Buffer]:
     """Set `first` and `last` of every buffer and keep apart what one instruction reads; returns buffers in order of first use."""
-    found: dict[Buffer, None] = {}
+    found: dict[Buffer, None] = dict.fromkeys(kept)
+    for buffer in found:
+        buffer.apart, buffer.address = [], -1
     for position, op in enumerate(ops):
         for buffer in (*op.reads, *op.writes):
             if buffer not in found:
@@ -138,9 +141,12 @@ def lifetimes(ops: list[TileOp]) -> list[Buffer]:
     return sorted(found, key=lambda b: not b.pinned)
 
 
-def allocate(ops: list[TileOp], *, compact: bool = False) -> list[Buffer]:
-    """Place all buffers; returns them. Raises OutOfMemory naming the first that finds no room."""
-    buffers = lifetimes(ops)
+def allocate(ops: list[TileOp], *, kept: Iterable[Buffer] = (), compact: bool = False) -> list[Buffer]:
+    """Place all buffers; returns them. `kept`: pinned ones that get a place even if no operation touches them.
+
+    Raises OutOfMemory naming the first that finds no room.
+    """
+    buffers = lifetimes(ops, kept)
     allocators: dict[str, _Allocator] = {}
     readers: dict[Buffer, set[str]] = {b: set() for b in buffers}
     writers: dict[Buffer, set[str]] = {b: set() for b in buffers}

@@ -95,6 +95,11 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
             if role in step.codelet.operands:
                 readers.setdefault(root(step.codelet.operands[role].tensor), []).append(step.source)
         writers[root(step.codelet.operands["y"].tensor)] = step.sink
+    # A view of an input that nothing reads is not packed, unless it is the only one.
+    useful = [pair for pair in packed if root(pair[1]) in readers or any(root(o.tensor) == root(pair[1]) for o in ir.outputs)]
+    packed = useful + [(x, x) for x in dict.fromkeys(item.tensor for item in ir.inputs) if all(x != source for source, _ in useful)]
+    needed = {root(stored) for _, stored in packed} | {edge[item.tensor] for item in ir.outputs}
+    edge = {tensor: source for tensor, source in edge.items() if source in needed}
     used = set(writers) | set(readers) | set(edge.values())
     lanes = max([v.lanes for v in target.vector] + [m.lanes for m in _activation_memories(steps)] + [1])
     layouts = {name: Layout(ir.tensors[name].shape, ir.tensors[name].dtype, lanes) for name in sorted(used)}
