@@ -30,17 +30,12 @@ from .scratchpad import PortShape, Scratchpad
 from .sequencer import Sequencer
 from .vector import VectorDestination, VectorSource, VectorUnit
 
-__all__ = ["Accelerator", "top_name"]
+__all__ = ["Accelerator"]
 
 #: Registers whose value is fixed by the graph.
 _CONSTANTS = ("ID", "VERSION", "FINGERPRINT_LO", "FINGERPRINT_HI")
 #: Bits of the control register.
 _START, _SOFT_RESET, _IRQ_ENABLE = 0, 1, 2
-
-
-def top_name(graph: Graph) -> str:
-    """Name of the Verilog module."""
-    return f"covenant_{graph.name}"
 
 
 @dataclass(frozen=True)
@@ -61,6 +56,35 @@ class _Unit:
     component: wiring.Component
     uses: tuple[_Use, ...]
     axi: wiring.PureInterface | None = None
+
+
+def _buses(graph: Graph) -> tuple[FlatBus, dict[str, FlatBus]]:
+    """The host's bus, and the AXI masters by "fetch" and by engine name."""
+    external = graph.external
+    read = AXI4Read(addr_bits=external.address_bits, data_bits=external.bus_bits)
+    write = AXI4Write(addr_bits=external.address_bits, data_bits=external.bus_bits)
+    masters = {"fetch": FlatBus("m_axi_fetch", read)}
+    for engine in graph.engines.values():
+        if engine.kind in ("load", "store"):
+            masters[engine.name] = FlatBus(f"m_axi_{engine.name}", read if engine.kind == "load" else write)
+    return FlatBus("s_axil", AXI4Lite(addr_bits=exact_log2(RegisterMap(graph).size_bytes)).flip()), masters
+
+
+def top_members(graph: Graph) -> dict[str, wiring.Member]:
+    """Ports of the accelerator of a graph by name; clock and reset come on top."""
+    host, masters = _buses(graph)
+    members: dict[str, wiring.Member] = {}
+    for bus in (host, *masters.values()):
+        members |= bus.members()
+    engines = len(graph.engines)
+    return members | {
+        "irq": Out(1),
+        "running": Out(1),
+        "trace_start": Out(engines),
+        "trace_retire": Out(engines),
+        "trace_dispatch": Out(1),
+        "trace_dispatch_engine": Out(8),
+    }
 
 
 class Accelerator(wiring.Component):
@@ -98,26 +122,8 @@ class Accelerator(wiring.Component):
         self.graph = graph
         self.isa = InstructionSet(graph)
         self.registers = RegisterMap(graph)
-        external = graph.memories[graph.control.fetch_memory]
-        read = AXI4Read(addr_bits=external.address_bits, data_bits=external.bus_bits)
-        write = AXI4Write(addr_bits=external.address_bits, data_bits=external.bus_bits)
-        self._host = FlatBus("s_axil", AXI4Lite(addr_bits=exact_log2(self.registers.size_bytes)).flip())
-        self._buses = {"fetch": FlatBus("m_axi_fetch", read)}
-        for engine in graph.engines.values():
-            if engine.kind in ("load", "store"):
-                self._buses[engine.name] = FlatBus(f"m_axi_{engine.name}", read if engine.kind == "load" else write)
-        engines = len(graph.engines)
-        members = {}
-        for bus in (self._host, *self._buses.values()):
-            members |= bus.members()
-        super().__init__(members | {
-            "irq": Out(1),
-            "running": Out(1),
-            "trace_start": Out(engines),
-            "trace_retire": Out(engines),
-            "trace_dispatch": Out(1),
-            "trace_dispatch_engine": Out(8),
-        })
+        self._host, self._buses = _buses(graph)
+        super().__init__(top_members(graph))
 
     @property
     def parity(self) -> int:
@@ -220,7 +226,8 @@ class Accelerator(wiring.Component):
             body=self._body(engine.name), lanes=engine.lanes, a_sources=[source(link) for link in links["a"]],
             b_sources=[source(link) for link in links["b"]], p_addr_bits=self._address_bits(parameter),
             p_read_latency_cycles=self._latency(parameter),
-            y_destinations=[destination(link) for link in links["y"]], table_banks=self.graph.memories[table.memory].banks, table_write_bytes=self._table_writer(table.memory).port_bytes)
+            y_destinations=[destination(link) for link in links["y"]],
+            table_banks=self.graph.memories[table.memory].banks, table_write_bytes=self._table_writer(table.memory).port_bytes)
         uses = [_Use(parameter.memory, unit.p, True)]
         for port, group in links.items():
             uses += [_Use(link.memory, getattr(unit, f"{port}_{number}"), link.reads) for number, link in enumerate(group)]

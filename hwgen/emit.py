@@ -1,0 +1,115 @@
+"""Files generated from a graph: Verilog, JSON sidecar, C header. The same graph gives the same bytes, wherever and whenever."""
+
+import json
+import re
+from pathlib import Path
+
+from amaranth.hdl import Shape
+from amaranth.lib.wiring import Flow
+
+from acg.fingerprint import fingerprint
+from acg.graph import Graph
+from acg.isa import Field, InstructionSet
+from acg.regmap import ErrorCode, RegisterMap
+from acg.timing.fetch import DONE_CYCLES
+
+from .top import Accelerator, top_members
+from .verilog import convert
+
+__all__ = ["TOP_NAME", "emit", "header", "sidecar", "verilog"]
+
+#: Name of the Verilog top module.
+TOP_NAME = "covenant_top"
+
+
+def _banner(graph: Graph) -> tuple[str, str]:
+    return (f"Generated from architecture '{graph.name}', fingerprint {fingerprint(graph):016x}: do not edit.",
+            f"Regenerate with: covenant rtl {graph.name}")
+
+
+def verilog(graph: Graph) -> str:
+    """Verilog of the machine; its top module is :data:`TOP_NAME`, its ports are those of :class:`hwgen.top.Accelerator`."""
+    lines = "".join(f"// {line}\n" for line in _banner(graph))
+    return lines + "\n" + convert(Accelerator(graph), name=TOP_NAME)
+
+
+def _fields(fields: tuple[Field, ...]) -> list[dict]:
+    return [{"name": f.name, "lsb": f.lsb, "width": f.width, "signed": f.signed, "bias": f.bias, "wraps": f.wraps} for f in fields]
+
+
+def sidecar(graph: Graph) -> dict:
+    """What software must know of the Verilog: ports, registers, error codes, memories, engines, instruction set, fingerprint."""
+    isa, registers = InstructionSet(graph), RegisterMap(graph)
+    ports = [{"name": name, "direction": "input", "width": 1} for name in ("clk", "rst")]
+    ports += [{"name": name, "direction": "output" if member.flow is Flow.Out else "input", "width": Shape.cast(member.shape).width}
+              for name, member in top_members(graph).items()]
+    return {
+        "do_not_edit": " ".join(_banner(graph)),
+        "name": graph.name,
+        "summary": graph.summary,
+        "fingerprint": f"{fingerprint(graph):016x}",
+        "top": TOP_NAME,
+        "ports": ports,
+        "registers": [{"name": r.name, "offset_bytes": r.offset_bytes, "access": r.access, "reset": r.reset, "doc": r.doc}
+                      for r in registers.registers],
+        "errors": {code.name: int(code) for code in ErrorCode},
+        "cycles_after_last_retire": 1 + DONE_CYCLES,
+        "memories": [{
+            "name": m.name, "kind": m.kind, "element": m.element.name, "lanes": m.lanes, "banks": m.banks, "depth_words": m.depth_words,
+            "word_bytes": m.word_bytes, "size_bytes": m.size_bytes, "read_latency_cycles": m.read_latency_cycles,
+            "write_latency_cycles": m.write_latency_cycles, "bus_bits": m.bus_bits, "address_bits": m.address_bits,
+        } for m in graph.memories.values()],
+        "engines": [{
+            "name": e.name, "index": e.index, "kind": e.kind, "capabilities": [str(c) for c in e.capabilities],
+            "links": [{"port": link.port, "memory": link.memory, "reads": link.reads, "port_bytes": link.port_bytes}
+                      for link in graph.links if link.engine == e.name],
+        } for e in graph.engines.values()],
+        "instructions": {
+            "bytes": isa.instruction_bytes,
+            "header": _fields(isa.header),
+            "engines": {name: _fields(layout.fields) for name, layout in isa.formats.items()},
+        },
+    }
+
+
+def header(graph: Graph) -> str:
+    """C header: fingerprint, instruction size, register offsets, register bits, error codes, engine numbers."""
+    prefix = "COVENANT_" + re.sub(r"\W", "_", graph.name).upper()
+    isa, registers = InstructionSet(graph), RegisterMap(graph)
+    value = fingerprint(graph)
+    define = [
+        ("FINGERPRINT_LO", f"UINT32_C({value & 0xFFFFFFFF:#010x})"),
+        ("FINGERPRINT_HI", f"UINT32_C({value >> 32:#010x})"),
+        ("INSTRUCTION_BYTES", str(isa.instruction_bytes)),
+        ("EXTERNAL_BYTES", f"UINT64_C({graph.external.size_bytes})"),
+        ("REGISTERS_BYTES", str(registers.size_bytes)),
+    ]
+    define += [(f"REG_{r.name}", f"{r.offset_bytes:#05x}") for r in registers.registers]
+    define += [("CONTROL_START", "0x1"), ("CONTROL_SOFT_RESET", "0x2"), ("CONTROL_IRQ_ENABLE", "0x4")]
+    define += [("STATUS_BUSY", "0x1"), ("STATUS_DONE", "0x2"), ("STATUS_ERROR", "0x4"), ("STATUS_IDLE", "0x8")]
+    define += [(f"ERROR_{code.name}", str(int(code))) for code in ErrorCode]
+    define += [(f"ENGINE_{name.upper()}", str(engine.index)) for name, engine in graph.engines.items()]
+    width = max(len(name) for name, _ in define)
+    lines = [f"#define {prefix}_{name:<{width}} {text}" for name, text in define]
+    banner = "".join(f"/* {line} */\n" for line in _banner(graph))
+    return f"{banner}\n#ifndef {prefix}_H\n#define {prefix}_H\n\n#include <stdint.h>\n\n" + "\n".join(lines) + f"\n\n#endif /* {prefix}_H */\n"
+
+
+def emit(graph: Graph, folder: str | Path, *, verilog_text: str | None = None) -> list[Path]:
+    """Write ``<name>.v``, ``<name>.json`` and ``<name>.h``; returns their paths in this order.
+
+    ``verilog_text`` is what :func:`verilog` gave for this graph before, if it need not be made again.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        ".v": verilog(graph) if verilog_text is None else verilog_text,
+        ".json": json.dumps(sidecar(graph), indent=1) + "\n",
+        ".h": header(graph),
+    }
+    paths = []
+    for suffix, text in texts.items():
+        path = folder / f"{graph.name}{suffix}"
+        path.write_text(text, encoding="utf-8", newline="\n")
+        paths.append(path)
+    return paths
