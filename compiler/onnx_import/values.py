@@ -1,7 +1,9 @@
 """What the importer knows of an ONNX value while it walks the graph: one class for each state a value can be in.
 
-    graph input (float) ----> HostFloat --QuantizeLinear--> Quant --DequantizeLinear--> Real --Conv, Add..--> Pending --QuantizeLinear--> Quant
-    initializer ------------> Const    --DequantizeLinear--> RealConst                  Real --Relu, Clip..-> Table   --QuantizeLinear--> Quant
+    graph input (float)  HostFloat --QuantizeLinear--> Quant --DequantizeLinear--> Real
+    initializer          Const --DequantizeLinear--> RealConst
+    Real --Conv, Add, AveragePool--> Pending --QuantizeLinear--> Quant
+    Real --Relu, Clip, Sigmoid--> Table --QuantizeLinear--> Quant
     anything refused -------> Unknown
 """
 
@@ -46,7 +48,8 @@ class RealConst:
         along = [1] * self.array.ndim
         if self.scale.size > 1:
             along[self.axis] = self.scale.size
-        centred = self.array.astype(np.int64) - self.zero.astype(np.int64).reshape(along if self.zero.size > 1 else [1] * self.array.ndim)
+        zero = self.zero.astype(np.int64).reshape(along if self.zero.size > 1 else [1] * self.array.ndim)
+        centred = self.array.astype(np.int64) - zero
         scale = self.scale.reshape(along if self.scale.size > 1 else [1] * self.array.ndim)
         return centred.astype(np.float32) * scale.astype(np.float32)
 

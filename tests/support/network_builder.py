@@ -7,6 +7,7 @@ QuantizeLinear, in `qoperator` form it is one QLinear node.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -68,7 +69,7 @@ class NetworkBuilder:
         for name, value in zip(node.output, evaluate_node(node, self.opset, self.values), strict=True):
             self.values[name] = value
 
-    def node(self, op: str, inputs: list[str], *, domain: str = "", **attributes: object) -> str:
+    def node(self, op: str, inputs: list[str], *, domain: str = "", **attributes: Any) -> str:
         """Add a node, one in eight without a name; return its output."""
         out = self.fresh(op.lower())
         name = "" if self.rng.random() < 0.125 else f"node_{out}"
@@ -123,7 +124,7 @@ class NetworkBuilder:
         return Activation(self.node("QuantizeLinear", [name, *names]), shape, *names, *parameters)
 
     def qlinear(
-        self, op: str, real: np.ndarray, operands: list[str], after: list[str], *, like: Activation | None = None, **attributes: object
+        self, op: str, real: np.ndarray, operands: list[str], after: list[str], *, like: Activation | None = None, **attributes: Any
     ) -> Activation:
         """Add a QLinear node whose float result would be `real`; `after` are the inputs that follow the result's parameters."""
         scale, zero, dtype = self.calibrated(real, like=like)

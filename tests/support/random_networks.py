@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,7 +22,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.support.network_builder import LIMITS, MICROSOFT, Activation, NetworkBuilder
 
 #: Operators that `ops` chooses from.
-OPS = ("conv", "pointwise", "depthwise", "grouped", "maxpool", "averagepool", "add", "unary", "globalpool", "gemm", "matmul", "flatten")
+OPS = (
+    "conv", "pointwise", "depthwise", "grouped", "maxpool", "averagepool", "add", "unary", "requantise",
+    "globalpool", "gemm", "matmul", "flatten",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class _Draw:
         """Draw a truth value."""
         return bool(self.rng.random() < probability)
 
-    def window(self, shape: tuple[int, ...], *, dilated: bool, plain_pads: bool = False) -> tuple[list[int], dict[str, object]]:
+    def window(self, shape: tuple[int, ...], *, dilated: bool, plain_pads: bool = False) -> tuple[list[int], dict[str, Any]]:
         """Draw a kernel that fits an image and its attributes."""
         spatial = shape[2:]
         kernel = [self.integer(1, min(self.size.kernel, d)) for d in spatial]
@@ -64,7 +68,7 @@ class _Draw:
         # Less padding than kernel, and a window that touches the image wherever it stands.
         begins = [self.integer(0, max(0, min(k - 1, 2))) if d == 1 else 0 for k, d in zip(kernel, dilations, strict=True)]
         ends = begins if plain_pads else [self.integer(0, max(0, min(k - 1, 2))) if d == 1 else 0 for k, d in zip(kernel, dilations, strict=True)]
-        attributes: dict[str, object] = {"strides": strides, "pads": [*begins, *ends]}
+        attributes: dict[str, Any] = {"strides": strides, "pads": [*begins, *ends]}
         if dilated:
             attributes["dilations"] = dilations
         return kernel, attributes
@@ -80,7 +84,7 @@ class _Draw:
         low, high = (np.float32(np.quantile(real, q)) for q in (0.1, 0.9))
         return self.b.node("Clip", [name, self.b.constant("low", low), self.b.constant("high", high)]), False
 
-    def product(self, op: str, x: Activation, weight_shape: tuple[int, ...], axis: int, depth: int, **attributes: object) -> Activation:
+    def product(self, op: str, x: Activation, weight_shape: tuple[int, ...], axis: int, depth: int, **attributes: Any) -> Activation:
         """Add Conv, Gemm or MatMul in the form of the network."""
         b = self.b
         names, scales, _ = b.weights(weight_shape, axis)
@@ -99,10 +103,9 @@ class _Draw:
             zero_name = b.constant("bias_zero", np.zeros(bias_scale.shape, np.int32))
             bias_axis = {} if scales.ndim == 0 else {"axis": 0}
             inputs.append(b.node("DequantizeLinear", [bias_name, scale_name, zero_name], **bias_axis))
+        result = b.node(op, inputs[:2] if op == "MatMul" else inputs, **attributes)
         if op == "MatMul" and biased:
-            result = b.node("Add", [b.node("MatMul", inputs[:2]), inputs[2]])
-        else:
-            result = b.node(op, inputs, **attributes)
+            result = b.node("Add", [result, inputs[2]])
         shape = b.values[result].array.shape[1:]
         if b.qdq:
             result, lowest = self.activated(result)
@@ -136,7 +139,7 @@ class _Draw:
     def pool(self, x: Activation, op: str) -> Activation:
         """Add MaxPool, AveragePool or GlobalAveragePool."""
         b = self.b
-        attributes: dict[str, object] = {}
+        attributes: dict[str, Any] = {}
         if op != "GlobalAveragePool":
             kernel, attributes = self.window(x.shape, dilated=op == "MaxPool", plain_pads=True)
             attributes["kernel_shape"] = kernel
@@ -173,16 +176,14 @@ class _Draw:
         return b.qlinear("QLinearAdd", real, operands, [])
 
     def unary(self, x: Activation) -> Activation:
-        """Add a function of one tensor with its own quantisation: Relu, Clip, or nothing but other parameters."""
+        """Add a function of one tensor with its own quantisation: Relu, Clip, LeakyRelu."""
         b = self.b
         name = b.dequantised(x)
-        op = str(self.rng.choice(["Relu", "Clip", "LeakyRelu", "requantise"]))
+        op = str(self.rng.choice(["Relu", "Clip", "LeakyRelu"]))
         if op == "Clip":
-            b.nodes.append(helper.make_node("Identity", [name], [b.fresh("identity")]))
-            b.evaluate(b.nodes[-1])
             bounds = sorted(np.float32(v) for v in self.rng.uniform(-100, 100, 2) * x.scale)
-            name = b.node("Clip", [b.nodes[-1].output[0], *[b.constant("bound", v) for v in bounds]])
-        elif op != "requantise":
+            name = b.node("Clip", [name, *[b.constant("bound", v) for v in bounds]])
+        else:
             name = b.node(op, [name])
         return b.quantised(name, x.shape)
 
@@ -211,6 +212,8 @@ class _Draw:
             return self.add(x, other)
         if op == "unary":
             return self.unary(x)
+        if op == "requantise":
+            return self.b.quantised(self.b.dequantised(x), x.shape)
         if op == "flatten":
             return self.flatten(x)
         if op in ("gemm", "matmul"):
@@ -255,16 +258,16 @@ def random_network(
     for _ in range(draw.integer(1, max_nodes)):
         heads = [op for op in ops if op in _HEADS]
         flat = len(x.shape) == 2 or max(x.shape[2:]) == 1
-        choices = [op for op in body if not (flat and len(x.shape) == 2) or op in ("add", "unary")]
+        choices = [op for op in body if not (flat and len(x.shape) == 2) or op in ("add", "unary", "requantise")]
         if heads and (not choices or draw.chance(0.15)):
             choices = [h for h in heads if not (len(x.shape) == 2 and h in ("globalpool", "flatten"))] or choices
         if not builder.qdq:
-            choices = [op for op in choices if op != "unary"]
+            choices = [op for op in choices if op not in ("unary", "requantise")]
         if not choices:
             break
         x = draw.operator(str(rng.choice(choices)), x)
     if not any(n.op_type not in ("QuantizeLinear", "DequantizeLinear", "Flatten") for n in builder.nodes):
-        x = draw.operator(ops[0], x)
+        x = draw.operator("gemm" if len(x.shape) == 2 else ops[0], x)
     _output(builder, draw, x)
     return builder.model(f"random_{seed}")
 

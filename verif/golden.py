@@ -1,0 +1,53 @@
+"""The golden witness: onnxruntime, run deterministically and with its integer kernels.
+
+`session.qdqisint8allowed` = 1 keeps int8 activations on the integer kernels on x86, where the default session computes float
+convolutions instead; one thread keeps the order of float sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+#: What `run --json` reports beside the mismatches against this library.
+VERSION = ort.__version__
+
+
+class Golden:
+    """An onnxruntime session of a model; `extra` names intermediate values to return as well (they must be 8-bit or float32).
+
+    Asking for intermediates can change the fusions of onnxruntime, as a value that is asked for cannot be fused away.
+    """
+
+    def __init__(self, model: onnx.ModelProto | str | Path, *, extra: Sequence[str] = ()) -> None:
+        model = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
+        names = [o.name for o in model.graph.output]
+        if extra:
+            copy = onnx.ModelProto()
+            copy.CopyFrom(model)
+            added = [onnx.helper.make_value_info(n, onnx.TypeProto()) for n in extra if n not in names]
+            copy.graph.output.extend(added)
+            model = copy
+            names += [v.name for v in added]
+        options = ort.SessionOptions()
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 3
+        self.outputs = tuple(names)
+        self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        self._shapes = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs by name. A leading dimension that is a multiple of the model's is several samples, run one by one."""
+        counts = {a.shape[0] // self._shapes[n][0] if self._shapes.get(n) else 1 for n, a in inputs.items() if n in self._shapes}
+        if len(counts) != 1:
+            raise ValueError(f"inputs: found {sorted(counts)} samples; expected as many in each; cut the arrays")
+        count = counts.pop()
+        split = {n: np.split(inputs[n], count) if self._shapes[n] else [inputs[n]] for n in self._shapes}
+        runs = [self._session.run(list(self.outputs), {n: parts[i] for n, parts in split.items()}) for i in range(count)]
+        return {n: np.concatenate([np.atleast_1d(r[i]) for r in runs]) for i, n in enumerate(self.outputs)}

@@ -1,0 +1,114 @@
+"""Evaluation of a whole ONNX graph, many samples at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import inliner, numpy_helper
+
+from verif.reference.operators import OPERATORS, Call, elementwise, evaluate
+from verif.reference.values import Plain, Value
+
+#: Samples evaluated together: bounds the memory, large enough for BLAS.
+CHUNK = 64
+
+
+class Reference:
+    """The definition of a quantised network. Build once, `run` often.
+
+    Raises ValueError for operators that the definition of quantised networks (see the package) does not cover.
+    """
+
+    def __init__(self, model: onnx.ModelProto | str | Path, *, dimensions: Mapping[str, int] | None = None) -> None:
+        model = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
+        self.model = inliner.inline_local_functions(model) if model.functions else model
+        self.opset = next(o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx"))
+        graph = self.model.graph
+        self._constants = {i.name: Plain(numpy_helper.to_array(i), True) for i in graph.initializer}
+        #: ONNX shape and numpy type of each input.
+        self.inputs: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
+        for value in graph.input:
+            if value.name not in self._constants:
+                tensor = value.type.tensor_type
+                shape = tuple((dimensions or {}).get(d.dim_param, d.dim_value) for d in tensor.shape.dim)
+                self.inputs[value.name] = shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        self.outputs = tuple(o.name for o in graph.output)
+
+    def samples(self, inputs: Mapping[str, np.ndarray]) -> int:
+        """Return how many samples the arrays hold: leading dimension over the model's. Raises ValueError for wrong arrays."""
+        found = set()
+        for name, (shape, dtype) in self.inputs.items():
+            if name not in inputs:
+                raise ValueError(f"input {name}: found no array; expected {dtype} {shape}; give one under this name")
+            array = inputs[name]
+            front = array.shape[0] if array.ndim else 1
+            count = front // shape[0] if shape else 1
+            if array.dtype != dtype or array.shape[1:] != shape[1:] or (shape and count * shape[0] != front) or count < 1:
+                raise ValueError(
+                    f"input {name}: found {array.dtype} {array.shape}; expected {dtype} {shape} or a multiple of its first dimension;"
+                    " reshape the data"
+                )
+            found.add(count)
+        if len(found) != 1:
+            raise ValueError(f"inputs: found {sorted(found)} samples; expected as many in each; cut the arrays")
+        return found.pop()
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs by name, in ONNX type; the leading dimension is that of the model times the samples."""
+        return self._joined(inputs, self.outputs)
+
+    def run_all(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return every quantised tensor and every output by its ONNX name (8-bit integers, int32 sums of Integer operators)."""
+        return self._joined(inputs, None)
+
+    def _joined(self, inputs: Mapping[str, np.ndarray], names: tuple[str, ...] | None) -> dict[str, np.ndarray]:
+        count = self.samples(inputs)
+        parts: list[dict[str, np.ndarray]] = []
+        for start in range(0, count, CHUNK):
+            stop = min(start + CHUNK, count)
+            split = {n: inputs[n].reshape(count, *shape)[start:stop] for n, (shape, _) in self.inputs.items()}
+            parts.append(self._evaluate(split, names))
+        return {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}
+
+    def _evaluate(self, inputs: Mapping[str, np.ndarray], names: tuple[str, ...] | None) -> dict[str, np.ndarray]:
+        values: dict[str, Value] = dict(self._constants)
+        values.update({n: Plain(a) for n, a in inputs.items()})
+        chosen = {}
+        for node in self.model.graph.node:
+            for name, value in zip(node.output, evaluate_node(node, self.opset, values), strict=False):
+                values[name] = value
+                if names is None and not value.constant and value.array.dtype.kind in "iu" and _is_tensor(node, value):
+                    chosen[name] = value.array
+        chosen.update({n: self._output(values[n]) for n in names or self.outputs})
+        return {n: a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]) if a.ndim > 1 else a for n, a in chosen.items()}
+
+    @staticmethod
+    def _output(value: Value) -> np.ndarray:
+        if value.constant:
+            raise ValueError("graph output: found a constant; expected a value that depends on an input; remove the output")
+        return value.real()
+
+
+def _is_tensor(node: onnx.NodeProto, value: Value) -> bool:
+    """Return whether a node makes integers: not a view of those that it reads, nor sums that are not rounded yet."""
+    return isinstance(value, Plain) or node.op_type == "MaxPool"
+
+
+def evaluate_node(node: onnx.NodeProto, opset: int, values: Mapping[str, Value]) -> list[Value]:
+    """Return the values of a node's outputs, given those of its inputs by name."""
+    inputs = [values[i] if i else None for i in node.input]
+    attributes: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    call = Call(node, opset, inputs, attributes)
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    operator = OPERATORS.get((domain, node.op_type))
+    if operator is not None:
+        return [operator(call)]
+    if domain:
+        raise call.refuse(f"domain {domain}")
+    if all(v is None or v.constant for v in inputs):
+        return [Plain(a, True) for a in evaluate(node, opset, [None if v is None else v.real() for v in inputs])]
+    return [elementwise(call)]

@@ -1,0 +1,119 @@
+"""The states of a value while the reference evaluates a graph.
+
+Arrays of activations have one axis more than in ONNX, in front: the samples. `constant` values have not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+RANGES = {np.dtype(np.int8): (-128, 127), np.dtype(np.uint8): (0, 255)}
+
+
+def quantise(values: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    """Return QuantizeLinear: saturate(round_half_even(float32(values / scale)) + zero), in the type of `zero` (int8 or uint8)."""
+    if np.isnan(values).any():
+        raise ValueError("QuantizeLinear: found a NaN; expected numbers; correct the input data")
+    with np.errstate(over="ignore"):
+        steps = np.rint(values.astype(np.float32) / scale.astype(np.float32))
+    return saturate(steps, zero)
+
+
+def saturate(steps: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    """Return steps + zero, saturated to the type of `zero`."""
+    low, high = RANGES[zero.dtype]
+    return np.clip(steps.astype(np.float64) + zero.astype(np.float64), low, high).astype(zero.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """An array as it is: integers, or float32 numbers."""
+
+    array: np.ndarray
+    constant: bool = False
+
+    def real(self) -> np.ndarray:
+        """Return the array."""
+        return self.array
+
+    def reshaped(self, shape: tuple[int, ...]) -> Plain:
+        """Return the value with another shape (samples included unless constant)."""
+        return replace(self, array=self.array.reshape(shape))
+
+    def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+        """Return QuantizeLinear of the value."""
+        return quantise(self.array, scale, zero)
+
+
+@dataclass(frozen=True, eq=False)
+class Dequantised:
+    """(array - zero) * scale; `scale` and `zero` broadcast against the array."""
+
+    array: np.ndarray
+    scale: np.ndarray
+    zero: np.ndarray
+    constant: bool = False
+
+    def centred(self) -> np.ndarray:
+        """Return array - zero, int32."""
+        return self.array.astype(np.int32) - self.zero.astype(np.int32)
+
+    def real(self) -> np.ndarray:
+        """Return the float32 numbers."""
+        return self.centred().astype(np.float32) * self.scale.astype(np.float32)
+
+    def reshaped(self, shape: tuple[int, ...]) -> Dequantised | Plain:
+        """Return the value with another shape; a scale a channel does not survive that."""
+        if self.scale.size > 1 or self.zero.size > 1:
+            return Plain(self.real().reshape(shape), self.constant)
+        return Dequantised(self.array.reshape(shape), self.scale.reshape(()), self.zero.reshape(()), self.constant)
+
+    def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+        """Return QuantizeLinear of the value; the same parameters give the same integers."""
+        return quantise(self.real(), scale, zero)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """sums * scale / divisor, clamped to [low, high]: the result of a product (divisor 1) or of an average, not yet rounded.
+
+    sums int32; scale, divisor float32 and broadcasting against sums; `axis_from_end` of the output channels, for a bias.
+    """
+
+    sums: np.ndarray
+    scale: np.ndarray
+    divisor: np.ndarray
+    low: float = -np.inf
+    high: float = np.inf
+    axis_from_end: int = 0
+    constant: bool = False
+
+    @property
+    def array(self) -> np.ndarray:
+        """The integers (for their shape)."""
+        return self.sums
+
+    def real(self) -> np.ndarray:
+        """Return the float32 numbers."""
+        return np.clip(self.sums.astype(np.float32) * self.scale / self.divisor, np.float32(self.low), np.float32(self.high))
+
+    def clamped(self, low: float, high: float) -> Sum:
+        """Return min(max(self, low), high)."""
+        return replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high), axis_from_end=0)
+
+    def reshaped(self, shape: tuple[int, ...]) -> Sum:
+        """Return the value with another shape."""
+        scale, divisor = (np.broadcast_to(a, self.sums.shape).reshape(shape) for a in (self.scale, self.divisor))
+        return replace(self, sums=self.sums.reshape(shape), scale=scale, divisor=divisor, axis_from_end=0)
+
+    def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+        """Return the requantised sums, clamped between the quantised bounds."""
+        ratio = (self.scale / (scale.astype(np.float32) * self.divisor)).astype(np.float32)
+        q = saturate(np.rint(self.sums.astype(np.float32) * ratio), zero)
+        low, high = (quantise(np.array(v, np.float32), scale, zero) for v in (self.low, self.high))
+        return np.clip(q, low, high)
+
+
+Value = Plain | Dequantised | Sum
