@@ -1,0 +1,105 @@
+"""Control of the vector unit's pipeline: which iteration, of which instruction, is in which stage.
+
+Stage 0 is the issue stage: its registers address the memories. Stage s holds what stage s - 1 held a cycle before. Three
+things move along with an iteration:
+
+- ``valid``: the stage holds an iteration (behind the reduction: a result);
+- carried values: one value an iteration, such as its write address;
+- fields: constants of its instruction. Instructions follow each other without a bubble, so stages belong to different
+  ones. A stage's copy of a field is loaded only when the first iteration of an instruction enters it.
+
+Registers exist just up to the last stage that asks for them.
+"""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Const, Module, Signal, Value
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """Valid bits, carried values and per-stage copies of instruction fields.
+
+    Parameters
+    ----------
+    m : Module
+        Receives the registers.
+    depth : int
+        Stages behind the issue stage.
+    results_from : int
+        First stage behind the reduction: an iteration enters it only if its carried ``emit`` is set.
+    """
+
+    def __init__(self, m: Module, *, depth: int, results_from: int):
+        self.m = m
+        self.depth = depth
+        self.results_from = results_from
+        self._valid = [Signal(name=f"valid_{stage}") for stage in range(depth + 1)]
+        self._fresh = [Signal(name=f"fresh_{stage}") for stage in range(depth + 1)]
+        self._carried: dict[str, list[Value]] = {}
+        self._fields: dict[str, list[Value]] = {}
+
+    def valid(self, stage: int) -> Signal:
+        """1 while the stage holds an iteration."""
+        return self._valid[stage]
+
+    def busy(self) -> Value:
+        """1 while any stage behind the issue stage holds an iteration."""
+        busy: Value = Const(0, 1)
+        for valid in self._valid[1:]:
+            busy = busy | valid
+        return busy
+
+    def start(self, *, valid: Value, fresh: Value, emit: Value) -> None:
+        """Drive the issue stage: ``valid`` iteration, ``fresh`` if it is its instruction's first, ``emit`` if a result leaves with it."""
+        self.m.d.comb += [self._valid[0].eq(valid), self._fresh[0].eq(fresh)]
+        self.carry("emit", emit)
+        for stage in range(1, self.depth + 1):
+            entering = self._valid[stage - 1]
+            if stage == self.results_from:
+                entering = entering & self.carried("emit", stage - 1)
+            self.m.d.sync += [self._valid[stage].eq(entering), self._fresh[stage].eq(self._fresh[stage - 1])]
+
+    def carry(self, name: str, value: Value) -> None:
+        """Name a value of the issue stage that moves with its iteration."""
+        self._carried[name] = [value]
+
+    def field(self, name: str, value: Value) -> None:
+        """Name an instruction field, as captured for the issue stage."""
+        self._fields[name] = [value]
+
+    def carried(self, name: str, stage: int) -> Value:
+        """The value carried by the iteration in ``stage``."""
+        return self._at(self._carried[name], name, stage, self._valid)
+
+    def of(self, name: str, stage: int) -> Value:
+        """The field of the instruction whose iteration is in ``stage``."""
+        return self._at(self._fields[name], name, stage, self._fresh)
+
+    def _at(self, chain: list[Value], name: str, stage: int, move: list[Signal]) -> Value:
+        if isinstance(chain[0], Const):
+            return chain[0]
+        for number in range(len(chain), stage + 1):
+            register = Signal(chain[0].shape(), name=f"{name}_{number}", reset_less=True)
+            with self.m.If(move[number - 1]):
+                self.m.d.sync += register.eq(chain[-1])
+            chain.append(register)
+        return chain[stage]
+
+    def register(self, stage: int, values: dict[str, Value], *, when: Value | None = None) -> dict[str, Signal]:
+        """Registers that hold ``values``, computed in ``stage - 1``, in ``stage``.
+
+        They move only for an iteration for which ``when`` is 1 (1 if left out), so that an unused stage toggles nothing.
+        """
+        enable = self._valid[stage - 1] if when is None else self._valid[stage - 1] & when
+        registers = {name: Signal(Value.cast(value).shape(), name=f"{name}_s{stage}", reset_less=True) for name, value in values.items()}
+        with self.m.If(enable):
+            self.m.d.sync += [registers[name].eq(value) for name, value in values.items()]
+        return registers
+
+    def lanes(self, stage: int, columns: Sequence[dict[str, Value]], *, when: Value | None = None) -> list[dict[str, Signal]]:
+        """`register` for the values of each lane, under one enable."""
+        registers = self.register(stage, {f"{name}_{lane}": value for lane, values in enumerate(columns) for name, value in values.items()},
+                                  when=when)
+        return [{name: registers[f"{name}_{lane}"] for name in values} for lane, values in enumerate(columns)]

@@ -1,0 +1,327 @@
+"""The vector unit in Amaranth's simulator: streams of random instructions equal the functional model byte by byte, and every
+cycle of ready, retire and idle equals `VectorTiming`."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from acg import primitives
+from acg.regmap import ErrorCode
+from acg.timing.vector import VectorTiming
+from hwgen.layout import body_layout
+from hwgen.vector import FIELDS, OPTIONAL_FIELDS, VectorDestination, VectorSource, VectorUnit
+from verif.iss.vector import execute_vector
+
+LEVELS = range(6)
+WORDS = {"a": 64, "b": 64, "p": 16, "y": 128}
+SIGNED = {"a_zero", "b_zero", "y_zero", "y_low", "y_high", "y_origin", "x_origin"}
+WIDTHS = {
+    "a_select": 2, "reduce": 2, "binary": 3, "scale_a": 32, "scale_b": 32, "scale_y": 32, "scale_y_low": 28,
+    **dict.fromkeys(["a_zero", "b_zero", "y_zero", "y_low", "y_high"], 9),
+    **{f"{axis}_{name}": width for axis in "yx" for name, width in (("origin", 7), ("bound", 6), *((f"step_{n}", 4) for n in LEVELS))},
+    **{f"n_{level}": 5 for level in LEVELS},
+    **{f"{port}_base": (WORDS[port] - 1).bit_length() for port in WORDS},
+    **{f"{port}_stride_{level}": WORDS[port].bit_length() for port in WORDS for level in LEVELS},
+}
+
+
+def body():
+    rows, offset = [], 0
+    for name in (*FIELDS, *OPTIONAL_FIELDS):
+        width = WIDTHS.get(name, 1)
+        rows.append((name, width, offset, name in SIGNED or "_stride_" in name))
+        offset += width
+    return body_layout(rows)
+
+
+def encode(layout, fields):
+    word = 0
+    for name, field in layout:
+        value = fields[name] - (name.startswith("n_"))
+        word |= (value & ((1 << field.width) - 1)) << field.offset
+    return word
+
+
+def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=2, table_write_bytes=4):
+    return VectorUnit(
+        body=body(), lanes=lanes, a_sources=[VectorSource(bits, 6, latency) for bits, latency in a],
+        b_sources=[VectorSource(bits, 6, latency) for bits, latency in b], p_addr_bits=4, p_read_latency_cycles=p_latency,
+        y_destinations=[VectorDestination(bits, 7) for bits in y], table_banks=table_banks, table_write_bytes=table_write_bytes)
+
+
+class Bench:
+    """The unit among memories: words come back exactly in the cycle their latency promises, garbage in any other."""
+
+    def __init__(self, dut, rng):
+        self.dut, self.rng = dut, rng
+
+        def words(kind, bits, width):
+            # Small int32 values half of the time, so that sums do not always wrap.
+            if bits == 8:
+                return rng.integers(0, 256, (WORDS[kind], width), dtype=np.uint8)
+            full = rng.integers(-(1 << 31), 1 << 31, (WORDS[kind], width))
+            return (full >> rng.integers(0, 31, full.shape)).astype(np.int32)
+
+        self.a = [words("a", source.element_bits, dut.lanes) for source in dut.a_sources]
+        self.b = [words("b", source.element_bits, dut.lanes) for source in dut.b_sources]
+        self.p = words("p", 32, 2 * dut.lanes)
+        scales = rng.uniform(-1, 1, (WORDS["p"], dut.lanes)).astype(np.float32) * np.float32(2.0) ** rng.integers(-30, 1, (WORDS["p"], 1))
+        self.p[:, dut.lanes:] = scales.astype(np.float32).view(np.int32)
+        self.y = [words("y", destination.element_bits, dut.lanes) for destination in dut.y_destinations]
+        self.table = rng.integers(0, 256, 256 * max(1, dut.table_banks), dtype=np.uint8)
+        self.expected = [item.copy() for item in self.y]
+        self.starts, self.retires, self.errors, self.log = [], [], [], []
+        latencies = [source.read_latency_cycles for source in (*dut.a_sources, *dut.b_sources)]
+        self.readers = list(zip([*dut.a_ports, *dut.b_ports, dut.p], [*self.a, *self.b, self.p],
+                                [*latencies, dut.p_read_latency_cycles], strict=True))
+
+    def execute(self, fields):
+        execute_vector(fields, lanes=self.dut.lanes, a_memories=self.a, b_memories=self.b or [np.zeros((64, self.dut.lanes), np.uint8)],
+                       parameter=self.p, table=self.table, y_memories=self.expected)
+
+    async def fill_table(self, ctx):
+        chunk = self.dut.table_write_bytes
+        ctx.set(self.dut.table.en, 1)
+        ctx.set(self.dut.table.mask, -1 & ((1 << chunk) - 1))
+        for word in range(self.table.size // chunk):
+            ctx.set(self.dut.table.addr, word)
+            ctx.set(self.dut.table.data, int.from_bytes(self.table[word * chunk:(word + 1) * chunk].tobytes(), "little"))
+            await ctx.tick()
+        ctx.set(self.dut.table.en, 0)
+
+    def run(self, program, *, gap=lambda: 0, halt_at=None, cycles=None):
+        """Run (fields, ...) in order; ``gap()`` cycles of delay before each start. Checks ready and idle in every cycle."""
+        dut, layout = self.dut, body()
+        timing = VectorTiming(read_latency_cycles=dut.read_latency_cycles)
+        predicted = []
+
+        async def bench(ctx):
+            if dut.table_banks:
+                await self.fill_table(ctx)
+            due = [{} for _ in self.readers]
+            queue = list(program)
+            wait = gap()
+            cycle = 0
+            while cycle < cycles if cycles is not None else queue or any(cycle <= retire + 2 for _, retire in predicted):
+                halted = halt_at is not None and cycle >= halt_at
+                ctx.set(dut.halt, halted)
+                for index, (port, memory, _) in enumerate(self.readers):
+                    word = due[index].pop(cycle, None)
+                    if word is None:
+                        word = int.from_bytes(self.rng.bytes(memory[0].nbytes), "little")
+                    ctx.set(port.data, word)
+                ready = bool(ctx.get(dut.ready))
+                if not halted:
+                    assert ready == (cycle >= timing.ready_cycle), f"ready in cycle {cycle}"
+                    assert ctx.get(dut.idle) == (not any(start < cycle <= retire for start, retire in predicted)), f"idle in cycle {cycle}"
+                starting = bool(queue) and ready and wait == 0
+                ctx.set(dut.start, starting)
+                # Between starts the body is garbage: the unit must have captured what it needs.
+                word = int.from_bytes(self.rng.bytes(layout.size // 8 + 1), "little") & ((1 << layout.size) - 1)
+                ctx.set(dut.instr.as_value(), encode(layout, queue[0]) if starting else word)
+                for index, (port, memory, latency) in enumerate(self.readers):
+                    if ctx.get(port.en):
+                        assert not halted
+                        due[index][cycle + latency] = int.from_bytes(memory[ctx.get(port.addr)].tobytes(), "little")
+                for port, memory in zip(dut.y_ports, self.y, strict=True):
+                    if ctx.get(port.en):
+                        assert not halted and ctx.get(port.mask) == (1 << memory[0].nbytes) - 1
+                        data = ctx.get(port.data).to_bytes(memory[0].nbytes, "little")
+                        self.log.append((cycle, memory, ctx.get(port.addr), np.frombuffer(data, memory.dtype)))
+                if ctx.get(dut.retire):
+                    assert not halted
+                    self.retires.append(cycle)
+                if ctx.get(dut.error):
+                    self.errors.append((cycle, ctx.get(dut.error_code), ctx.get(dut.error_address)))
+                if starting:
+                    fields = queue.pop(0)
+                    predicted.append((cycle, timing.start(cycle, fields)))
+                    self.starts.append(cycle)
+                    wait = gap()
+                elif wait:
+                    wait -= 1
+                await ctx.tick()
+                cycle += 1
+            self.idle_at_end = bool(ctx.get(dut.idle))
+
+        simulator = Simulator(dut)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+        self.predicted = predicted
+
+    def check(self, program):
+        assert len(self.starts) == len(program)
+        assert self.retires == [retire for _, retire in self.predicted]
+        assert self.errors == [] and self.idle_at_end
+        written = iter([*self.log, (1 << 62, None, 0, 0)])
+        cycle, memory, address, word = next(written)
+        for number, (fields, retire) in enumerate(zip(program, self.retires, strict=True)):
+            self.execute(fields)
+            assert cycle <= retire
+            while cycle <= retire:
+                memory[address] = word
+                cycle, memory, address, word = next(written)
+            for actual, expected in zip(self.y, self.expected, strict=True):
+                np.testing.assert_array_equal(actual, expected, err_msg=f"instruction {number}: {fields}")
+        assert memory is None
+
+
+def pattern(value):
+    return int(np.float32(value).view(np.uint32))
+
+
+def plain(**given):
+    """A pass-through of one iteration."""
+    fields = dict.fromkeys((*FIELDS, *OPTIONAL_FIELDS), 0) | {f"n_{level}": 1 for level in LEVELS}
+    fields |= {"y_bound": 1, "x_bound": 1, "scale_a": pattern(1), "scale_b": pattern(1), "scale_y": pattern(1), "y_low": -128, "y_high": 255}
+    assert not set(given) - set(fields)
+    return fields | given
+
+
+def random_fields(rng, dut, *, iterations=60):
+    """Any instruction: all operations, padding, strides that wrap, counts with a limited product."""
+    def pick(low, high):
+        return int(rng.integers(low, high))
+
+    fields = plain()
+    left = pick(1, iterations + 1)
+    for level in rng.permutation(6):
+        fields[f"n_{level}"] = pick(1, min(left, 32) + 1)
+        left //= fields[f"n_{level}"]
+    for port in WORDS:
+        fields[f"{port}_base"] = pick(0, WORDS[port])
+        for level in (0, 1) if port == "p" else LEVELS:
+            reach = int(rng.choice([1, 3, WORDS[port]]))
+            fields[f"{port}_stride_{level}"] = pick(-reach, reach)
+    for axis, levels in (("y", (2, 4)), ("x", (3, 5))):
+        if pick(0, 2):
+            fields |= {f"{axis}_origin": pick(-6, 6), f"{axis}_bound": pick(1, 40)}
+            fields |= {f"{axis}_step_{level}": pick(0, 4) for level in levels}
+    for name, limit in (("a_signed", 2), ("b_signed", 2), ("b_enable", 2), ("p_enable", 2), ("int_op", 2), ("reduce", 3), ("numeric", 2),
+                        ("binary", 5), ("table_enable", 2 if dut.table_banks else 1), ("table_select", max(1, dut.table_banks)),
+                        ("a_select", len(dut.a_sources)), ("b_select", max(1, len(dut.b_sources))), ("y_select", len(dut.y_destinations))):
+        fields[name] = pick(0, limit)
+    if not dut.b_sources:
+        fields["b_enable"] = 0
+    for name in ("a_zero", "b_zero", "y_zero"):
+        fields[name] = pick(-256, 256)
+    fields["y_low"], fields["y_high"] = sorted((pick(-256, 256), pick(-256, 256)))
+    scale = np.float32(2.0) ** rng.integers(-12, 6, 3) * rng.uniform(1, 2, 3).astype(np.float32)
+    fields["scale_a"], fields["scale_b"] = pattern(scale[0] * 0.01), pattern(-scale[1])
+    fields["scale_y"], fields["scale_y_low"] = primitives.divide_constant(scale[2]) if pick(0, 2) else primitives.scale_constant(scale[2])
+    if pick(0, 8) == 0:   # infinities, zeros and subnormals from the fields
+        fields[str(rng.choice(["scale_a", "scale_b", "scale_y"]))] = int(rng.choice([0, 0x7F00_0000, 0x7F80_0000, 0x8000_0001, 0x0080_0000]))
+    return fields
+
+
+CONFIGURATIONS = {
+    "typical": {"lanes": 2, "a": ((32, 1), (8, 1)), "b": ((8, 1), (8, 1)), "y": (8,)},
+    "mixed latencies": {"lanes": 2, "a": ((8, 3), (32, 1), (8, 2)), "b": ((32, 2), (8, 4)), "p_latency": 2, "y": (32, 8), "table_banks": 1,
+                        "table_write_bytes": 16},
+    "slow parameters": {"lanes": 1, "a": ((8, 1),), "b": ((8, 1),), "p_latency": 5, "y": (8, 8)},
+    "no b, no table": {"lanes": 4, "a": ((8, 2),), "b": (), "y": (32,), "table_banks": 0},
+}
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("delays", ["back to back", "random"])
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_random_instructions(name, delays):
+    seed = 1000 + 2 * list(CONFIGURATIONS).index(name) + (delays == "random")
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    dut = unit(**CONFIGURATIONS[name])
+    bench = Bench(dut, rng)
+    program = [random_fields(rng, dut, iterations=int(rng.choice([1, 4, 60]))) for _ in range(60)]
+    bench.run(program, gap=(lambda: 0) if delays == "back to back" else (lambda: int(rng.choice([0, 0, 1, 2, 30]))))
+    if delays == "back to back":
+        lengths = [int(np.prod([fields[f"n_{level}"] for level in LEVELS])) for fields in program]
+        assert bench.starts == [0, *np.cumsum(lengths)[:-1]]
+    bench.check(program)
+
+
+@pytest.mark.sim
+def test_every_binary_operation_and_reduction():
+    """All combinations once, each against its successor without a bubble."""
+    rng = np.random.default_rng(9)
+    dut = unit(lanes=2, a=((32, 1), (8, 1)), b=((8, 1),))
+    bench = Bench(dut, rng)
+    program = []
+    for reduce in range(3):
+        for binary in range(5):
+            for p_enable in range(2):
+                for int_op in range(2):
+                    n = int(rng.integers(1, 4))
+                    program.append(plain(
+                        n_3=n, n_5=3, a_select=int(rng.integers(0, 2)), a_base=5, a_stride_3=3, a_stride_5=1, a_zero=100, b_enable=1,
+                        b_base=7, b_stride_3=1, b_signed=1, p_enable=p_enable, p_base=n, int_op=int_op, reduce=reduce, numeric=1,
+                        binary=binary, scale_a=pattern(1e-3), scale_b=pattern(0.7), scale_y=pattern(1.3), y_base=len(program) % 64,
+                        y_stride_3=3, y_stride_5=1, y_zero=5))
+    bench.run(program)
+    bench.check(program)
+
+
+@pytest.mark.sim
+def test_division_reaches_the_write_port():
+    """Residual addition as ONNX defines it: dividing by the output scale, for every pair of bytes of a column."""
+    rng = np.random.default_rng(3)
+    dut = unit(lanes=2, a=((8, 1),), b=((8, 1),))
+    bench = Bench(dut, rng)
+    scale_y = np.float32(0.0437)
+    scale, low = primitives.divide_constant(scale_y)
+    program = [plain(n_2=8, n_3=8, a_stride_2=8, a_stride_3=1, b_enable=1, b_stride_2=8, b_stride_3=1, y_stride_2=8, y_stride_3=1, a_zero=128,
+                     b_zero=3, numeric=1, binary=1, scale_a=pattern(0.0371), scale_b=pattern(0.0522), scale_y=scale, scale_y_low=low, y_zero=7,
+                     y_low=0, y_high=255)]
+    bench.run(program)
+    bench.check(program)
+    real = (bench.a[0].astype(np.int32) - 128).astype(np.float32) * np.float32(0.0371)
+    real = (real + (bench.b[0].astype(np.int32) - 3).astype(np.float32) * np.float32(0.0522)) / scale_y
+    np.testing.assert_array_equal(bench.y[0][:64], np.clip(np.rint(real) + 7, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("halt_at", [1, 7, 25, 40])
+def test_halt_stops_all_accesses_and_ends_idle(halt_at):
+    rng = np.random.default_rng(4)
+    dut = unit(lanes=1)
+    bench = Bench(dut, rng)
+    program = [plain(n_3=20, a_stride_3=1, y_stride_3=1, p_enable=1)] * 3
+    bench.run(program, halt_at=halt_at, cycles=halt_at + 25)
+    assert bench.idle_at_end
+    assert bench.retires == [retire for _, retire in bench.predicted if retire < halt_at]
+    assert len(bench.log) == max(0, halt_at - 20)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(("given", "address"), [({"a_base": 70}, 70), ({"b_base": 66, "b_enable": 1}, 66), ({"p_base": 31, "p_enable": 1}, 31),
+                                                ({"y_base": 200}, 200)])
+def test_address_beyond_a_port_is_an_error(monkeypatch, given, address):
+    for name, width in (("a_base", 7), ("b_base", 7), ("p_base", 5), ("y_base", 8)):
+        monkeypatch.setitem(WIDTHS, name, width)
+    bench = Bench(unit(lanes=1), np.random.default_rng(5))
+    bench.run([plain(**given)])
+    assert [error[1:] for error in bench.errors] == [(ErrorCode.ADDRESS, address)]
+    assert len(bench.log) == (0 if "y_base" in given else 1)
+
+
+@pytest.mark.parametrize(("change", "error", "message"), [
+    ({"lanes": 0}, ValueError, "VectorUnit: lanes must be at least 1, not 0"),
+    ({"a": ()}, ValueError, "VectorUnit: a_sources must name at least one memory, not none"),
+    ({"b": ((16, 1),)}, ValueError, "VectorUnit: b_sources[0]: element_bits must be 8 or 32, not 16"),
+    ({"p_latency": 0}, ValueError, "VectorUnit: p: read_latency_cycles must be at least 1, not 0"),
+    ({"y": (8, "8")}, ValueError, "VectorUnit: y_destinations[1]: element_bits must be an integer, not '8'"),
+    ({"table_banks": -1}, ValueError, "VectorUnit: table_banks must be at least 0, not -1"),
+])
+def test_refused_parameters(change, error, message):
+    with pytest.raises((error, TypeError)) as caught:
+        unit(**change)
+    assert str(caught.value) == message
+
+
+def test_body_without_a_field():
+    layout = body_layout([(name, 4, 4 * index, False) for index, name in enumerate(FIELDS) if name not in ("numeric", "y_low")])
+    with pytest.raises(ValueError) as caught:
+        VectorUnit(body=layout, lanes=1, a_sources=[VectorSource(8, 6, 1)], b_sources=[], p_addr_bits=4, p_read_latency_cycles=1,
+                   y_destinations=[VectorDestination(8, 7)], table_banks=0, table_write_bytes=1)
+    assert str(caught.value) == "VectorUnit: body lacks fields numeric, y_low"
