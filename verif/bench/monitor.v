@@ -22,6 +22,7 @@ module covenant_monitor #(
     reg logging = 0;
     reg running_before = 0;
     reg [47:0] next = 0;
+    wire [7:0] dispatch_index = dispatch_engine;
     wire [47:0] cycle = running && !running_before ? 48'd0 : next;
 
     initial
@@ -47,7 +48,7 @@ module covenant_monitor #(
         end
         if (logging && !rst) begin
             if (dispatch)
-                record(DISPATCH, {{(8-ENGINE_BITS){1'b0}}, dispatch_engine}, cycle);
+                record(DISPATCH, dispatch_index, cycle);
             if (|{start, retire})
                 for (e = 0; e < ENGINES; e = e + 1) begin
                     if (start[e])
