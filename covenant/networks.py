@@ -1,5 +1,6 @@
 """Networks and programs as a command meets them: an ONNX file, or a program file made earlier."""
 
+import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import onnx
 
 from acg.graph import Graph, load_graph
+from compiler.loader import load_program
 from compiler.onnx_import.load import load_model
 from compiler.passes.import_onnx import import_onnx
 from compiler.pipeline import compile_graph
-from compiler.program import Program, load_program, program_fingerprint
+from compiler.program import Program
 from covenant.errors import UserError
 
 __all__ = ["Network", "compile_network", "load_program_file", "open_network"]
@@ -42,6 +44,15 @@ def is_program(path: str) -> bool:
         return False
 
 
+def _fingerprint_of(path: str) -> str:
+    """Fingerprint in a program file's manifest; the loader checks the file itself later."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read("manifest.json"))["fingerprint"])
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError):
+        raise UserError(f"{path}: not a readable program file; expected one written by covenant compile") from None
+
+
 def load_program_file(path: str, arch: str | None) -> tuple[Graph, Program]:
     """Load a program file for the named architecture, or for the one of archs/ whose fingerprint it carries."""
     from acg.fingerprint import fingerprint
@@ -52,12 +63,12 @@ def load_program_file(path: str, arch: str | None) -> tuple[Graph, Program]:
     if arch is not None:
         graph = load_graph(arch)
         return graph, load_program(path, graph)
-    wanted = program_fingerprint(path)
+    wanted = _fingerprint_of(path)
     for name in architecture_names():
         graph = load_graph(name)
-        if fingerprint(graph) == wanted:
+        if f"{fingerprint(graph):016x}" == wanted:
             return graph, load_program(path, graph)
-    raise UserError(f"{path}: made for fingerprint {wanted:016x}, which no architecture of archs/ has; name the architecture with --arch")
+    raise UserError(f"{path}: made for fingerprint {wanted}, which no architecture of archs/ has; name the architecture with --arch")
 
 
 def open_network(path: str, arch: str | None) -> Network:

@@ -13,7 +13,9 @@ class Dispatch(wiring.Component):
     Parameters
     ----------
     instruction_bits : int
-        Width of an instruction; bits 0 to 7 hold 1 + the index of its engine.
+        Width of an instruction.
+    engine_lsb : int
+        Lowest of the 8 bits that hold 1 + the index of its engine.
     engines : int
         Number of engines, 1 to 255.
     parity : int
@@ -36,12 +38,13 @@ class Dispatch(wiring.Component):
         trusted); its number in the program is ``count``.
     """
 
-    def __init__(self, *, instruction_bits: int, engines: int, parity: int, code_check: int, code_illegal: int, code_bus: int):
+    def __init__(self, *, instruction_bits: int, engine_lsb: int, engines: int, parity: int, code_check: int, code_illegal: int, code_bus: int):
         if not 1 <= engines <= 255:
             raise ValueError(f"Dispatch: engines must be between 1 and 255, not {engines}")
         if not 0 <= parity < 1 << 16:
             raise ValueError(f"Dispatch: parity must be between 0 and 65535, not {parity}")
         self.instruction_bits = instruction_bits
+        self.engine_lsb = engine_lsb
         self.engines = engines
         self.expected_parity = parity
         self.code_check = code_check
@@ -68,7 +71,7 @@ class Dispatch(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         number = Signal(8)
-        m.d.comb += number.eq(self.instruction[:8])
+        m.d.comb += number.eq(self.instruction[self.engine_lsb:self.engine_lsb + 8])
         with m.If(self.bus_error):
             m.d.comb += self.error_code.eq(self.code_bus)
         with m.Elif(self.parity != self.expected_parity):

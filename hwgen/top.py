@@ -145,7 +145,8 @@ class Accelerator(wiring.Component):
             addr_bits=external.address_bits, data_bits=external.bus_bits, instruction_bits=isa.instruction_bits,
             outstanding_bursts=graph.control.fetch_outstanding_bursts)
         dispatch = Dispatch(
-            instruction_bits=isa.instruction_bits, engines=len(engines), parity=self.parity, code_check=ErrorCode.CHECK,
+            instruction_bits=isa.instruction_bits, engine_lsb=next(item.lsb for item in isa.header if item.name == "engine"),
+            engines=len(engines), parity=self.parity, code_check=ErrorCode.CHECK,
             code_illegal=ErrorCode.ILLEGAL, code_bus=ErrorCode.BUS)
         progress = Progress(engines=len(engines))
         control = Control(registers=self._register_shapes(), addr_bits=exact_log2(self.registers.size_bytes))

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from verif.random_networks import random_network
 
 import acg
 from acg.graph import architecture_names, load_graph
@@ -30,6 +29,8 @@ def _networks(graph, options):
         data = path.with_name(path.name.split("_")[0] + "_test.npz")
         samples = take(read_arrays(data), inputs, limit=options.limit, where=str(data)) if data.exists() else draw(inputs, seed=options.seed, count=options.limit)
         yield path.name, Network(path.name, graph, program, model), samples
+    from verif.random_networks import random_network
+
     for seed in range(options.seed, options.seed + options.networks):
         name = f"random network {seed}"
         model = random_network(seed)

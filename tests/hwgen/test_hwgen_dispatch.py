@@ -9,7 +9,7 @@ PARITY = 0xBEEF
 
 
 def simulate(testbench, engines=3):
-    dut = Dispatch(instruction_bits=64, engines=engines, parity=PARITY, code_check=2, code_illegal=3, code_bus=6)
+    dut = Dispatch(instruction_bits=64, engine_lsb=0, engines=engines, parity=PARITY, code_check=2, code_illegal=3, code_bus=6)
     sim = Simulator(dut)
     sim.add_clock(1e-6)
 
@@ -84,6 +84,6 @@ def test_bad_instructions_are_named_and_not_dispatched(instruction, parity, bus_
     ({"parity": 65536}, "^Dispatch: parity must be between 0 and 65535, not 65536$"),
 ])
 def test_impossible_parameters_are_refused(change, message):
-    parameters = {"instruction_bits": 64, "engines": 1, "parity": 0, "code_check": 2, "code_illegal": 3, "code_bus": 6} | change
+    parameters = {"instruction_bits": 64, "engine_lsb": 0, "engines": 1, "parity": 0, "code_check": 2, "code_illegal": 3, "code_bus": 6} | change
     with pytest.raises(ValueError, match=message):
         Dispatch(**parameters)

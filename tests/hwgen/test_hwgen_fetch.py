@@ -34,7 +34,7 @@ def encode(engine, payload, bits):
 class FrontEnd(Elaboratable):
     def __init__(self, *, instruction_bits, data_bits, outstanding_bursts, depth):
         self.fetch = Fetch(addr_bits=32, data_bits=data_bits, instruction_bits=instruction_bits, outstanding_bursts=outstanding_bursts)
-        self.dispatch = Dispatch(instruction_bits=instruction_bits, engines=ENGINES, parity=PARITY,
+        self.dispatch = Dispatch(instruction_bits=instruction_bits, engine_lsb=0, engines=ENGINES, parity=PARITY,
                                  code_check=2, code_illegal=3, code_bus=6)
         self.queues = [Queue(shape=instruction_bits, depth=depth) for _ in range(ENGINES)]
         self.running = Signal()
