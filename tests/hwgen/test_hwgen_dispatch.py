@@ -28,7 +28,7 @@ def simulate(testbench, engines=3):
 def test_each_engine_number_reaches_its_queue_and_is_counted():
     async def testbench(ctx, dut):
         for index in range(3):
-            ctx.set(dut.instruction, 1 + index)
+            ctx.set(dut.instruction, 0xFF00FFFF | (1 + index) << 16)
             assert ctx.get(dut.queue_valid) == 1 << index
             assert (ctx.get(dut.dispatched), ctx.get(dut.ready), ctx.get(dut.engine), ctx.get(dut.count)) == (1, 1, index, index)
             assert ctx.get(dut.error) == 0
@@ -44,7 +44,7 @@ def test_each_engine_number_reaches_its_queue_and_is_counted():
 @pytest.mark.sim
 def test_a_full_queue_holds_the_instruction():
     async def testbench(ctx, dut):
-        ctx.set(dut.instruction, 2)
+        ctx.set(dut.instruction, 2 << 16)
         ctx.set(dut.queue_ready, 0b101)
         assert (ctx.get(dut.dispatched), ctx.get(dut.ready)) == (0, 0)
         await ctx.tick()
@@ -67,7 +67,7 @@ def test_a_full_queue_holds_the_instruction():
 ])
 def test_bad_instructions_are_named_and_not_dispatched(instruction, parity, bus_error, expected):
     async def testbench(ctx, dut):
-        ctx.set(dut.instruction, instruction)
+        ctx.set(dut.instruction, instruction << 16)
         ctx.set(dut.parity, parity)
         ctx.set(dut.bus_error, bus_error)
         assert (ctx.get(dut.error), ctx.get(dut.dispatched), ctx.get(dut.ready), ctx.get(dut.queue_valid)) == (1, 0, 0, 0)
@@ -81,6 +81,7 @@ def test_bad_instructions_are_named_and_not_dispatched(instruction, parity, bus_
 @pytest.mark.parametrize("change, message", [
     ({"engines": 0}, "^Dispatch: engines must be between 1 and 255, not 0$"),
     ({"engines": 256}, "^Dispatch: engines must be between 1 and 255, not 256$"),
+    ({"engine_lsb": 57}, "^Dispatch: engine_lsb must be between 0 and 56, not 57$"),
     ({"parity": 65536}, "^Dispatch: parity must be between 0 and 65535, not 65536$"),
 ])
 def test_impossible_parameters_are_refused(change, message):
