@@ -66,8 +66,11 @@ def one_scale(scale: np.ndarray, zero: np.ndarray) -> bool:
 
 
 def usable_scale(scale: np.ndarray) -> bool:
-    """Scales must be positive normal float32 numbers."""
-    return bool(np.all(np.isfinite(scale) & (scale >= np.finfo(np.float32).tiny)))
+    """Scales must be float32 numbers from 2^-64 to 2^64.
+
+    Within these bounds no intermediate float32 number of the hardware's chain is subnormal or infinite without saturating anyway.
+    """
+    return bool(np.all((scale >= 2.0**-64) & (scale <= 2.0**64)))
 
 
 def not_blocked(block_size: int) -> bool:

@@ -9,11 +9,22 @@ It evaluates the ONNX graph itself. DequantizeLinear -> operator -> QuantizeLine
 * MaxPool, Relu and Clip before a QuantizeLinear: on the integers, as quantisation keeps order.
 * any function of one tensor: float32, then QuantizeLinear by definition.
 
-Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; figures in tests/verif/test_golden.py): sums of products and
-MaxPool are equal. Add differs in a few of 10^5 elements, by one step: onnxruntime multiplies by precomputed ratios of the scales.
-GlobalAveragePool is equal. AveragePool is equal unless s_x / s_y times 1 / n makes exact halves (equal scales, windows of 2 or 4):
-onnxruntime rounds *after* it has added the zero point, so that with an odd zero point a half goes the other way (one step, in up
-to 8% of the elements of such a layer); ONNX's QuantizeLinear rounds before, and so do we.
+Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in tests/verif/test_golden.py count again):
+
+    operators                                   elements   different   steps   cause
+    Conv, Gemm, MatMul (+ Relu), MaxPool         249,484           0
+    Add                                          407,988           2       1   it multiplies by precomputed ratios of the scales
+    AveragePool                                  144,864       1,519       1   exact halves, see below
+    GlobalAveragePool                              5,624           0
+    Relu, Clip, LeakyRelu of one tensor          181,568           0
+
+AveragePool differs where s_x / s_y / n makes exact halves, as equal scales and windows of 2 or 4 do (up to a quarter of the elements
+of such a layer), and only there: onnxruntime rounds *after* it has added the zero point, so that with an odd zero point a half goes
+the other way, and it sums in float32, so that a half may be none. ONNX's QuantizeLinear rounds before it adds, and so do we.
+
+onnxruntime also merges two pairs of QuantizeLinear and DequantizeLinear in a row into one and so loses the rounding of the first, and
+runs float kernels where it has none for the types (int8 and uint8 activations mixed, Relu or Clip that its quantisation does not make
+superfluous); there too the definition above is what the network says. Intermediates that are asked for keep their rounding.
 """
 
 from verif.reference.evaluate import Reference

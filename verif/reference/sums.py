@@ -57,8 +57,10 @@ def window_of(attributes: dict[str, Any], size: tuple[int, ...], kernel: tuple[i
             continue
         starts = range(-begin, size[i] + end - reach + 1, strides[i])
         out = len(starts)
-        if ceil and -begin + out * strides[i] < size[i] and starts[-1] + reach < size[i] + end:
-            out += 1
+        if ceil:
+            # A window may reach past the padding at the end, but none begins past the image.
+            out += starts[-1] + reach < size[i] + end
+            out -= -begin + (out - 1) * strides[i] >= size[i]
         axes.append((kernel[i], strides[i], dilations[i], begin, end, out))
     if rank == 1:
         axes.insert(0, (1, 1, 1, 0, 0, 1))
