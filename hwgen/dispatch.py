@@ -38,7 +38,8 @@ class Dispatch(wiring.Component):
         trusted); its number in the program is ``count``.
     """
 
-    def __init__(self, *, instruction_bits: int, engine_lsb: int, engines: int, parity: int, code_check: int, code_illegal: int, code_bus: int):
+    def __init__(self, *, instruction_bits: int, engine_lsb: int, engines: int, parity: int, code_check: int, code_illegal: int,
+                 code_bus: int):
         if not 1 <= engines <= 255:
             raise ValueError(f"Dispatch: engines must be between 1 and 255, not {engines}")
         if not 0 <= engine_lsb <= instruction_bits - 8:
@@ -46,7 +47,6 @@ class Dispatch(wiring.Component):
         if not 0 <= parity < 1 << 16:
             raise ValueError(f"Dispatch: parity must be between 0 and 65535, not {parity}")
         self.instruction_bits = instruction_bits
-        self.engine_lsb = engine_lsb
         self.engine_lsb = engine_lsb
         self.engines = engines
         self.expected_parity = parity

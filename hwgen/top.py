@@ -135,7 +135,6 @@ class Accelerator(wiring.Component):
         m = Module()
         graph, isa, external = self.graph, self.isa, self.graph.external
         engines = list(graph.engines.values())
-        header = {field.name: field for field in isa.header}
         names = [engine.name for engine in engines]
 
         sequencer = Sequencer(

@@ -9,7 +9,7 @@ PARITY = 0xBEEF
 
 
 def simulate(testbench, engines=3):
-    dut = Dispatch(instruction_bits=64, engine_lsb=0, engines=engines, parity=PARITY, code_check=2, code_illegal=3, code_bus=6)
+    dut = Dispatch(instruction_bits=64, engine_lsb=16, engines=engines, parity=PARITY, code_check=2, code_illegal=3, code_bus=6)
     sim = Simulator(dut)
     sim.add_clock(1e-6)
 
