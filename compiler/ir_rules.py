@@ -27,7 +27,7 @@ def _check_tensor(key: str, t: Tensor) -> None:
     _expect(t.dtype in RANGES, where, f"type {t.dtype}", "i8, u8 or i32")
     if t.scale is not None:
         _expect(t.dtype != "i32", where, "an i32 with a scale", "a scale on 8-bit tensors only")
-        _expect(np.float32(t.scale) == t.scale and np.isfinite(t.scale) and t.scale > 0, where, f"scale {t.scale}", "a positive float32")
+        _expect(float(np.float32(t.scale)) == t.scale and 0 < t.scale < np.inf, where, f"scale {t.scale}", "a positive float32")
     low, high = RANGES[t.dtype]
     _expect(low <= t.zero_point <= high, where, f"zero point {t.zero_point}", f"a value of {t.dtype}")
 

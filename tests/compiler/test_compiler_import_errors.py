@@ -1,0 +1,300 @@
+"""What is wrong with a file or a model is said in whole sentences; every unsupported node is named at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from compiler.errors import CompilerError, ModelError, UnsupportedEntry, UnsupportedError
+from compiler.onnx_import.load import load_model
+from compiler.onnx_import.pipeline import read_network
+from compiler.passes.import_onnx import import_onnx
+from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
+
+P = parameters(x=(0.1, 3), y=(0.25, 7), w=(0.02, np.int8(0)))
+X = {"x": (U8, (1, 3, 4, 4))}
+Y = {"y": (U8, (1, 3, 4, 4))}
+W = np.ones((5, 3, 2, 2), np.int8)
+
+
+def refused(model, **options):
+    """The entries of the UnsupportedError as (node, operator, reason)."""
+    with pytest.raises(UnsupportedError) as error:
+        import_onnx(model, **options)
+    return [(e.node, e.operator, e.reason) for e in error.value.entries]
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ModelError) as error:
+        load_model(tmp_path / "none.onnx")
+    assert str(error.value) == f"model {tmp_path / 'none.onnx'}: found no such file; expected an ONNX file; check the path"
+
+
+def test_directory(tmp_path):
+    with pytest.raises(ModelError) as error:
+        read_network(tmp_path)
+    assert str(error.value) == f"model {tmp_path}: found a directory; expected an ONNX file; check the path"
+
+
+@pytest.mark.parametrize("content", [b"this is no protocol buffer", b"\x00\x01\x02\xff" * 9])
+def test_not_onnx(tmp_path, content):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError) as error:
+        read_network(path)
+    assert str(error.value) == (
+        f"model {path}: found bytes that are not an ONNX model; expected a file written by onnx.save; export it again"
+    )
+
+
+def test_empty_file(tmp_path):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"")
+    with pytest.raises(ModelError) as error:
+        read_network(path)
+    assert str(error.value) == f"model {path}: found an empty graph; expected nodes and outputs; export it again"
+
+
+def test_truncated_file(tmp_path):
+    path = tmp_path / "a.onnx"
+    whole = model_of([dequantize("x", "d", "x"), quantize("d", "y", "y")], X, Y, P).SerializeToString()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match=r"^model .*a\.onnx: found "):
+        read_network(path)
+
+
+def test_missing_external_data(tmp_path):
+    path = tmp_path / "a.onnx"
+    model = model_of([dequantize("x", "d", "x"), quantize("d", "y", "y")], X, Y, P)
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    model.graph.initializer[0].external_data.add(key="location", value="lost.bin")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"^model .*a\.onnx: found an unreadable model \(.*lost\.bin.*\); expected a complete ONNX model; export it again$"):
+        read_network(path)
+
+
+@pytest.mark.parametrize(("opset", "found"), [(12, "opset 12"), (22, "opset 22")])
+def test_opset(opset, found):
+    model = model_of([dequantize("x", "d", "x"), quantize("d", "y", "y")], X, Y, P)
+    model.opset_import[0].version = opset
+    with pytest.raises(ModelError) as error:
+        import_onnx(model, name="a.onnx")
+    assert str(error.value) == (
+        f"model a.onnx: found {found}; expected an opset from 13 to 21; convert it with onnx.version_converter.convert_version"
+    )
+
+
+def test_open_dimensions():
+    nodes = [dequantize("x", "d", "x"), quantize("d", "y", "y")]
+    model = model_of(nodes, {"x": (U8, ("batch", 3)), "z": (U8, ("n", 4, "width"))}, {"y": (U8, ("batch", 3))}, P)
+    with pytest.raises(ModelError) as error:
+        import_onnx(model, dimensions={"n": 1})
+    assert str(error.value) == (
+        "model model: found dimensions left open: x (batch, 3); z (1, 4, width); expected positive numbers;"
+        " give each named dimension a size, or export the model with fixed shapes"
+    )
+
+
+def test_input_without_shape():
+    model = model_of([dequantize("x", "d", "x"), quantize("d", "y", "y")], {"x": (U8, None)}, Y, P)
+    with pytest.raises(ModelError) as error:
+        import_onnx(model)
+    assert str(error.value) == "model model: found input x without a shape; expected a fixed shape; export it with fixed shapes"
+
+
+def test_model_that_onnx_refuses():
+    model = model_of([dequantize("missing", "d", "x"), quantize("d", "y", "y")], X, Y, P)
+    with pytest.raises(ModelError, match=r"^model model: found a model that onnx refuses \(.*missing.*\); expected a valid model; correct it, see onnx.checker$"):
+        import_onnx(model)
+
+
+def test_shapes_that_do_not_fit():
+    nodes = [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Conv", "d e", "c"), quantize("c", "y", "y")]
+    model = model_of(nodes, {"x": (U8, (1, 4, 4, 4))}, {"y": (U8, (1, 9, 9, 9))}, {**P, "w": W})
+    with pytest.raises(CompilerError, match=r"^model model: found a model that onnx refuses \("):
+        import_onnx(model)
+
+
+def test_every_unsupported_node_is_named_at_once():
+    nodes = [dequantize("x", "d", "x"), node("Softmax", "d", "s"), quantize("s", "q", "y"), dequantize("q", "e", "y"),
+             node("ConvTranspose", "e w", "t"), node("Relu", "t", "r"), quantize("r", "u", "y"), dequantize("u", "v", "y"),
+             node("Conv", "v v", "c"), node("Custom", "c", "k", domain="com.example"), quantize("k", "y", "y")]  # fmt: skip
+    model = model_of(nodes, X, Y, {**P, "w": np.ones((3, 3, 1, 1), np.float32)})
+    model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+    with pytest.raises(UnsupportedError) as error:
+        import_onnx(model, name="a.onnx")
+    assert str(error.value) == (
+        "model a.onnx: found 4 unsupported nodes; expected supported operators only; change or remove:\n"
+        "  n_s (Softmax): The operator must be one of those that the support table lists. Found Softmax.\n"
+        "  n_t (ConvTranspose): The operator must be one of those that the support table lists. Found ConvTranspose.\n"
+        "  n_c (Conv): The weights must be constant int8 or uint8 values (behind DequantizeLinear in QDQ models)."
+        " Found v, a dequantised tensor.\n"
+        "  n_k (Custom): The operator must be one of those that the support table lists. Found com.example.Custom."
+    )
+    assert isinstance(error.value, ValueError)
+
+
+def test_one_unsupported_node():
+    model = model_of([node("Relu", "x", "r"), quantize("r", "y", "y")], {"x": (F32, (1, 3))}, {"y": (U8, (1, 3))}, P)
+    with pytest.raises(UnsupportedError) as error:
+        import_onnx(model)
+    assert str(error.value) == (
+        "model model: found 1 unsupported node; expected supported operators only; change or remove:\n"
+        "  n_r (Relu): An element-wise function must depend on one 8-bit tensor and constant scalars only. Found x, a float graph input."
+    )
+
+
+def test_float_model():
+    nodes = [node("Conv", "x w", "y")]
+    model = model_of(nodes, {"x": (F32, (1, 3, 4, 4))}, {"y": (F32, (1, 5, 3, 3))}, {"w": W.astype(np.float32)})
+    assert refused(model) == [
+        ("n_y", "Conv", "An activation operand must come from DequantizeLinear of an 8-bit tensor. Found x, a float graph input.")
+    ]
+
+
+def test_result_that_nothing_quantises():
+    nodes = [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Conv", "d e", "y")]
+    assert refused(model_of(nodes, X, {"y": (F32, (1, 5, 3, 3))}, {**P, "w": W})) == [
+        (
+            "y",
+            "graph output",
+            "A graph output must be an integer tensor or come from DequantizeLinear, and it must depend on an input."
+            " Found y, a float result that no QuantizeLinear follows.",
+        )
+    ]
+
+
+def test_constant_output():
+    nodes = [dequantize("x", "d", "x"), quantize("d", "y", "y"), node("Identity", "sx", "c")]
+    found = refused(model_of(nodes, X, {**Y, "c": (F32, ())}, P))
+    assert [f[:2] for f in found] == [("c", "graph output")]
+    assert found[0][2].endswith(" Found c, a constant.")
+
+
+def test_input_of_another_type():
+    nodes = [dequantize("x", "d", "x"), quantize("d", "y", "y"), node("Add", "t t", "u")]
+    types = {**X, "t": (onnx.TensorProto.DOUBLE, (1, 2))}
+    assert refused(model_of(nodes, types, {**Y, "u": (onnx.TensorProto.DOUBLE, (1, 2))}, P)) == [
+        ("t", "graph input", "A graph input must be float32, int8 or uint8. Found double.")
+    ]
+
+
+CONV = [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Conv", "d e", "c"), quantize("c", "y", "y")]
+C = {"y": (U8, (1, 5, 3, 3))}
+CASES = {
+    "weight zero points": (
+        CONV, X, C, {**P, "w": W, "sw": np.full(5, 0.1, np.float32), "zw": np.arange(5, dtype=np.int8)},
+        ("n_c", "Conv", "All output channels must have the same weight zero point. Found zero points from 0 to 4."),
+    ),
+    "zero scale": (
+        CONV, X, C, {**P, "w": W, "sy": np.float32(0)},
+        ("n_y", "QuantizeLinear", "Scales must be float32 numbers from 2^-64 to 2^64. Found 0.0."),
+    ),
+    "scales of an activation": (
+        CONV, X, C, {**P, "w": W, "sx": np.full(3, 0.1, np.float32), "zx": np.zeros(3, np.uint8)},
+        ("n_d", "DequantizeLinear", "An activation must have one scale and one zero point for the whole tensor. Found 3 scales."),
+    ),
+    "tiny requantisation": (
+        CONV, X, C, {**P, "w": W, "sx": np.float32(1e-19), "sw": np.float32(1e-19), "sy": np.float32(1e19)},
+        ("n_c", "Conv", "The requantisation scale x_scale * w_scale / y_scale must be a normal float32 number. Found scales from 0.0 to 0.0."),
+    ),
+    "shapes of Add": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Add", "d e", "a"), quantize("a", "y", "y")],
+        {**X, "v": (U8, (1, 3, 1, 1))}, Y, P,
+        ("n_a", "Add", "The operands must have equal shapes; a constant operand must be a scalar or, after MatMul or Conv, a bias."
+         " Found shapes (1, 3, 4, 4) and (1, 3, 1, 1)."),
+    ),
+    "transA": (
+        [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Gemm", "d e", "g", transA=1), quantize("g", "y", "y")],
+        {"x": (U8, (6, 2))}, {"y": (U8, (2, 5))}, {**P, "w": np.ones((6, 5), np.int8)},
+        ("n_g", "Gemm", "The activation operand must not be transposed (transA = 0). Found transA = 1."),
+    ),
+    "alpha": (
+        [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Gemm", "d e", "g", alpha=-1.0), quantize("g", "y", "y")],
+        {"x": (U8, (2, 6))}, {"y": (U8, (2, 5))}, {**P, "w": np.ones((6, 5), np.int8)},
+        ("n_g", "Gemm", "Gemm's alpha must be positive. Found alpha = -1.0."),
+    ),
+    "bias of rows": (
+        [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Gemm", "d e b", "g"), quantize("g", "y", "y")],
+        {"x": (U8, (2, 6))}, {"y": (U8, (2, 5))}, {**P, "w": np.ones((6, 5), np.int8), "b": np.ones((2, 1), np.float32)},
+        ("n_g", "Gemm", "The bias must have one value for all or one an output channel. Found shape (2, 1) for 5 channels."),
+    ),
+    "weights along the input channels": (
+        [dequantize("x", "d", "x"), dequantize("w", "e", "w", axis=0), node("MatMul", "d e", "g"), quantize("g", "y", "y")],
+        {"x": (U8, (2, 6))}, {"y": (U8, (2, 5))}, {**P, "w": np.ones((6, 5), np.int8), "sw": np.ones(6, np.float32), "zw": np.zeros(6, np.int8)},
+        ("n_g", "MatMul", "Weight scales must be one for the tensor or one an output channel. Found 6 scales along axis 0."),
+    ),
+    "three spatial dimensions": (
+        [dequantize("x", "d", "x"), node("MaxPool", "d", "p", kernel_shape=[1, 1, 2]), quantize("p", "y", "y")],
+        {"x": (U8, (1, 2, 3, 4, 5))}, {"y": (U8, (1, 2, 3, 4, 4))}, P,
+        ("n_p", "MaxPool", "Convolution and pooling windows must have one or two spatial dimensions. Found an input of shape (1, 2, 3, 4, 5)."),
+    ),
+    "transpose": (
+        [dequantize("x", "d", "x"), node("Transpose", "d", "t", perm=[0, 2, 3, 1]), quantize("t", "y", "y")], X, {"y": (U8, (1, 4, 4, 3))}, P,
+        ("n_t", "Transpose", "Transpose of an activation must move dimensions of size 1 only. Found permutation [0, 2, 3, 1] of shape (1, 3, 4, 4)."),
+    ),
+    "NaN": (
+        [dequantize("x", "d", "x"), node("Log", "d", "l"), quantize("l", "y", "y")], X, Y, P,
+        ("n_l", "Log", "An element-wise function must give no NaN for any value of its input. Found NaN in l."),
+    ),
+    "two tensors in a function": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "d e", "m"), quantize("m", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
+        ("n_m", "Mul", "An element-wise function must depend on one 8-bit tensor and constant scalars only. Found 2 tensors."),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_constraints(case):
+    nodes, inputs, outputs, constants, entry = CASES[case]
+    assert refused(model_of(nodes, inputs, outputs, constants)) == [entry]
+
+
+def test_sixteen_bits():
+    constants = {**P, "z": np.uint16(0)}
+    nodes = [dequantize("x", "d", "x"), node("Relu", "d", "r"), node("QuantizeLinear", "r sy z", "y")]
+    model = model_of(nodes, X, {"y": (onnx.TensorProto.UINT16, (1, 3, 4, 4))}, constants, opset=21)
+    assert refused(model) == [("n_y", "QuantizeLinear", "Quantised activations and weights must be int8 or uint8. Found uint16.")]
+
+
+def test_blocked_quantisation():
+    constants = {**P, "w": np.ones((6, 5), np.int8), "sw": np.ones((3, 5), np.float32), "zw": np.zeros((3, 5), np.int8)}
+    nodes = [dequantize("x", "d", "x"), dequantize("w", "e", "w", axis=0, block_size=2), node("MatMul", "d e", "g"), quantize("g", "y", "y")]
+    model = model_of(nodes, {"x": (U8, (2, 6))}, {"y": (U8, (2, 5))}, constants, opset=21)
+    assert refused(model) == [
+        ("n_e", "DequantizeLinear", "Blocked quantisation (block_size) is not supported: use one scale a tensor or a channel. Found block_size 2.")
+    ]
+
+
+def test_unnamed_nodes_are_named_by_position():
+    nodes = [dequantize("x", "d", "x"), node("Softmax", "d", "s"), quantize("s", "y", "y")]
+    model = model_of(nodes, X, Y, P)
+    model.graph.node[1].name = ""
+    assert [f[0] for f in refused(model)] == ["#1"]
+
+
+def test_entries_read_as_lines():
+    assert str(UnsupportedEntry("a", "Softmax", "Why.")) == "a (Softmax): Why."
+    with pytest.raises(TypeError, match=r"^UnsupportedError needs at least one entry, not none$"):
+        UnsupportedError("a", [])
+
+
+def test_max_pool_with_indices():
+    pool = onnx.helper.make_node("MaxPool", ["d"], ["p", "i"], name="n_p", kernel_shape=[2, 2])
+    nodes = [dequantize("x", "d", "x"), pool, quantize("p", "y", "y")]
+    assert refused(model_of(nodes, X, {"y": (U8, (1, 3, 3, 3))}, P)) == [
+        ("n_p", "MaxPool", "MaxPool must not return indices. Found an Indices output.")
+    ]
+
+
+def test_int8_relu_of_raw_integers():
+    nodes = [node("Relu", "x", "y")]
+    assert refused(model_of(nodes, {"x": (I8, (1, 3))}, {"y": (I8, (1, 3))}, {})) == [
+        (
+            "n_y",
+            "Relu",
+            "An element-wise function must depend on one 8-bit tensor and constant scalars only. Found x, an integer tensor of type i8.",
+        )
+    ]

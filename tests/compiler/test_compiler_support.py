@@ -1,0 +1,61 @@
+"""The support table: complete, in step with the importer, readable."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from compiler import support
+from compiler.passes.import_onnx import HANDLERS
+from compiler.support import OPERATORS, explain, support_markdown
+
+SOURCES = Path(support.__file__).parent
+
+
+def test_every_operator_has_a_handler_and_the_reverse():
+    assert set(OPERATORS) == set(HANDLERS)
+
+
+def test_what_the_issue_promises_is_listed():
+    promised = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm", "ConvInteger", "MatMulInteger",
+                "Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Relu", "Clip", "Flatten", "Reshape",
+                "Identity", "QLinearAveragePool", "QLinearGlobalAveragePool"}  # fmt: skip
+    assert promised - {name for _, name in OPERATORS} == set()
+
+
+@pytest.mark.parametrize("constraint", sorted({c for o in OPERATORS.values() for c in o.constraints}, key=lambda c: c.__name__), ids=lambda c: c.__name__)
+def test_messages_are_sentences(constraint):
+    text = explain(constraint)
+    assert re.fullmatch(r"[A-Z].*[a-z0-9)4]\.", text), text
+    assert "\n" not in text
+
+
+def test_every_constraint_is_listed_and_used():
+    public = {n for n, f in inspect.getmembers(support, inspect.isfunction) if f.__module__ == support.__name__ and not n.startswith("_")}
+    constraints = public - {"explain", "support_markdown", "listed", "quantised_output"}
+    in_table = {c.__name__ for o in OPERATORS.values() for c in o.constraints}
+    assert constraints == in_table
+    importer = "".join(p.read_text() for p in sorted((SOURCES / "onnx_import").glob("*.py"))) + (SOURCES / "passes/import_onnx.py").read_text()
+    unused = {c for c in constraints if not re.search(rf"(require|refuse)\(\s*{c}\b", importer)}
+    assert unused == set()
+
+
+def test_markdown():
+    lines = support_markdown().splitlines()
+    assert lines[:4] == [
+        "ONNX opset 13 to 21. Any operator is folded when all its inputs are constants.",
+        "",
+        "| Operator | Becomes | Constraints |",
+        "|---|---|---|",
+    ]
+    assert len(lines) == 4 + len(OPERATORS)
+    assert (
+        "| MaxPool | MaxPool | An activation operand must come from DequantizeLinear of an 8-bit tensor.<br>"
+        "Convolution and pooling windows must have one or two spatial dimensions.<br>Padding must not be negative.<br>"
+        "The window must fit into the padded input.<br>MaxPool must not return indices.<br>MaxPool's storage_order must be 0.<br>"
+        "Every pooling window must touch the input. |"
+    ) in lines
+    assert "| Shape | constant | none |" in lines
