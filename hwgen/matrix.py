@@ -206,8 +206,8 @@ class MatrixUnit(wiring.Component):
             m.d.comb += [getattr(generator, f"stride_{level}").eq(stream[f"{stride}_{level}"]) for level in levels]
             value[name] = generator.value
         inside = Signal()
-        m.d.comb += inside.eq(streaming & ~value["y"][-1] & ~value["x"][-1]
-                              & (value["y"] < stream.y_bound) & (value["x"] < stream.x_bound))
+        # Unsigned: a negative coordinate is at least half of the range, which is above every bound.
+        m.d.comb += inside.eq(streaming & (value["y"] < stream.y_bound) & (value["x"] < stream.x_bound))
 
         self._feed_array(m, array, take_weights=take_weights, reading=reading, weight_address=weight_address, loading=loading,
                          streaming=streaming, pass_first=pass_first, inside=inside, activation_address=value["a"], stream=stream)
@@ -216,7 +216,8 @@ class MatrixUnit(wiring.Component):
         positions = self._accumulate(m, array, streaming=streaming, overwrite=overwrite, end=streaming & nest.last[0],
                                      address=value["c"])
 
-        m.d.comb += self.idle.eq(~(has_more | reading | pending | streaming | positions.pending))
+        # A pass taken by stage L is being read or waits for positions under way, so that needs no term of its own.
+        m.d.comb += self.idle.eq(~(reading | streaming | positions.pending))
         with m.If(self.halt):
             m.d.sync += [more.eq(0), reading.eq(0), pending.eq(0), streaming.eq(0), gap.eq(0), positions.clear()]
         return m
@@ -229,7 +230,7 @@ class MatrixUnit(wiring.Component):
         load = _Delay(m, take_weights, read + 1, name="load_line", reset_less=False)
         m.d.comb += array.load.eq(load.after(read + 1))
         held = read - self.weight_latency_cycles
-        command = _Delay(m, Cat(reading & ~self.halt, weight_address), held, name="weight_command", reset_less=False).after(held)
+        command = _Delay(m, Cat(reading, weight_address), held, name="weight_command", reset_less=False).after(held)
         m.d.comb += [self.weight.en.eq(command[0] & ~self.halt), self.weight.addr.eq(command[1:])]
         number = _Delay(m, Cat(loading.w_zero, loading.w_signed), read, name="weight_number").after(read)
         self._subtract(m, array.weight, self.weight.data, number, enable=None)
@@ -241,7 +242,7 @@ class MatrixUnit(wiring.Component):
             valid = _Delay(m, streaming, read + 1, name="valid_line", reset_less=False)
             m.d.comb += array.valid.eq(valid.after(read + 1))
         held = 1 + read - self.activation_latency_cycles
-        command = _Delay(m, Cat(inside & ~self.halt, activation_address), held, name="activation_command", reset_less=False).after(held)
+        command = _Delay(m, Cat(inside, activation_address), held, name="activation_command", reset_less=False).after(held)
         m.d.comb += [self.activation.en.eq(command[0] & ~self.halt), self.activation.addr.eq(command[1:])]
         number = _Delay(m, Cat(stream.a_zero, stream.a_signed, inside), read + 1, name="activation_number").after(read + 1)
         self._subtract(m, array.activation, self.activation.data, number[:10], enable=number[10])

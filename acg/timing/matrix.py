@@ -49,7 +49,8 @@ turning point::
 
 Order of accumulation. H also protects accumulation across instructions without a wait when both walk their positions
 over the same accumulator words in the same order. If the order differs, the later one must wait for the earlier one's
-retirement. Within one pass all positions must name different accumulator words.
+retirement. Within one pass all positions must name different accumulator words; two output-channel blocks of one
+instruction must name either the same words in the same order or none in common.
 """
 
 from collections.abc import Mapping

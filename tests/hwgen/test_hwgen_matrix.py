@@ -213,11 +213,13 @@ def test_no_bubble_between_passes_and_instructions(organisation, passes, positio
 
 @pytest.mark.sim
 @pytest.mark.parametrize("organisation", ["systolic", "dot"])
-@pytest.mark.parametrize("moment", [1, 2, 4, 7, 12, 25])
+@pytest.mark.parametrize("moment", [1, 2, 4, 7, 12, 25, "retire"])
 def test_halt_stops_at_once_and_work_can_begin_anew(organisation, moment):
-    bench = Bench(rows=4, columns=2, organisation=organisation, latencies=(1, 2, 1), seed=moment)
+    bench = Bench(rows=4, columns=2, organisation=organisation, latencies=(3, 1, 1), seed=1)
     unit = bench.unit
     fields = plain(3, 12)
+    if moment == "retire":
+        moment = MatrixTiming(**bench.parameters).start(0, fields) - 1
     bench.execute(fields)
     bench.lines = {port: [None] * latency for port, latency in bench.latency.items()}
     quiet = []
@@ -231,7 +233,7 @@ def test_halt_stops_at_once_and_work_can_begin_anew(organisation, moment):
         for _ in range(moment):
             await bench.memories(ctx)
             await ctx.tick()
-        assert ctx.get(unit.idle) == 0
+        assert ctx.get(unit.idle) == 0, "halt comes while work is under way"
         ctx.set(unit.halt, 1)
         for late in range(20):
             quiet.append(not any(ctx.get(port.en) for port in (unit.activation, unit.weight, unit.accumulator, unit.result)))
