@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from .agu import AddressGenerator, LoopCounter
 from .axi import BOUNDARY_BYTES, MAX_BEATS
 
-__all__ = ["BODY_FIELDS", "BurstSplitter", "check_unit", "rotate_bytes"]
+__all__ = ["BODY_FIELDS", "BurstSplitter", "check_unit", "lanes_from", "lanes_to", "rotate_bytes"]
 
 #: Fields of a load's or store's body.
 BODY_FIELDS = ("select", "n_0", "n_1", "n_2", "n_3", "ext_address", "ext_stride_0", "ext_stride_1", "ext_stride_2",
@@ -35,6 +35,16 @@ def check_unit(where: str, *, bus_bits: int, chunk_bytes: int, address_bits: int
     missing = [name for name in BODY_FIELDS if name not in dict(body)]
     if missing:
         raise ValueError(f"{where}: body has no field {missing[0]}; expected {', '.join(BODY_FIELDS)}")
+
+
+def lanes_from(index, lanes: int):
+    """One bit a lane: the lane's number is at least ``index``, which is less than ``lanes``."""
+    return Cat(*(index <= lane for lane in range(lanes - 1)), Const(1))
+
+
+def lanes_to(index, lanes: int):
+    """One bit a lane: the lane's number is at most ``index``."""
+    return Cat(Const(1), *(index >= lane for lane in range(1, lanes)))
 
 
 def rotate_bytes(m: Module, value, places: Signal, name: str):

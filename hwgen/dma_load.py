@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from .axi import AXI4Read, Burst, size_code
-from .dma_bursts import BurstSplitter, check_unit, rotate_bytes
+from .dma_bursts import BurstSplitter, check_unit, lanes_from, lanes_to, rotate_bytes
 from .ports import WritePort
 from .queue import Queue
 
@@ -92,13 +92,13 @@ class LoadUnit(wiring.Component):
         ]
 
         # A row is queued while its first burst is under way, so there are never more rows than bursts allowed.
-        tail_bits = max(widths["n_3"], lane_bits) + 1
+        tail_bits, low_bits = max(widths["n_3"], lane_bits) + 1, max(lane_bits, 1)
         row_layout = data.StructLayout({
-            "window": signed(beat_bits + 3), "low": lane_bits, "chunks": tail_bits - lane_bits, "tail": lane_bits,
+            "window": signed(beat_bits + 3), "low": low_bits, "chunks": tail_bits - lane_bits, "tail": low_bits,
             "address": widths["local_address"] + 2 - lane_bits, "select": widths["select"], "last": 1, "ext": self.address_bits - beat_bits,
         })
         m.submodules.rows = rows = Queue(shape=row_layout, depth=max(2, self.outstanding_bursts))
-        entry, low, tail = rows.i.payload, Signal(lane_bits), Signal(tail_bits)
+        entry, low, tail = rows.i.payload, Signal(low_bits), Signal(tail_bits)
         m.d.comb += [
             rows.i.valid.eq(bursts.row),
             low.eq(bursts.row_local[:lane_bits]),
@@ -145,13 +145,13 @@ class LoadUnit(wiring.Component):
             m.d.sync += held.eq(axi.rdata)
         m.d.sync += [gathered.eq(step & write & ~failed), finishing.eq(row_done & row.last & ~failed)]
         with m.If(step & write):
+            behind = lanes_from(shift, bus)
             for lane in range(bus):
                 place = slice(8 * lane, 8 * lane + 8)
-                from_held = ~take | (row.window[-1] & (lane >= shift))
-                m.d.sync += lanes[place].eq(Mux(from_held, held[place], axi.rdata[place]))
+                m.d.sync += lanes[place].eq(Mux(~take | (row.window[-1] & behind[lane]), held[place], axi.rdata[place]))
             m.d.sync += [
                 lane_shift.eq(shift), address.eq(row.address), select.eq(row.select),
-                mask.eq(Cat((~first | (lane >= row.low)) & (~last_chunk | (lane <= row.tail)) for lane in range(chunk))),
+                mask.eq((~first.replicate(chunk) | lanes_from(row.low, chunk)) & (~last_chunk.replicate(chunk) | lanes_to(row.tail, chunk))),
             ]
 
         # The second register: rotated and written.

@@ -19,7 +19,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from .axi import AXI4Write, Burst, size_code
-from .dma_bursts import BurstSplitter, check_unit, rotate_bytes
+from .dma_bursts import BurstSplitter, check_unit, lanes_from, rotate_bytes
 from .ports import ReadPort
 from .queue import Queue
 
@@ -154,7 +154,8 @@ class StoreUnit(wiring.Component):
         m.d.comb += [
             plan.read.eq(step & ~flush), plan.send.eq(step & send), plan.last.eq(row_done | row.page.all()),
             plan.before.eq(row.window[-1]), plan.shift.eq(row.window[:beat_bits]), plan.select.eq(row.select),
-            plan.strobes.eq(Cat((~first | (lane >= row.low)) & (~row_done | (lane < end)) & ~stop & ~misplaced for lane in range(bus))),
+            plan.strobes.eq((~first.replicate(bus) | lanes_from(row.low, bus)) & ~(row_done.replicate(bus) & lanes_from(end, bus + 1)[:bus])
+                            & ~(stop | misplaced).replicate(bus)),
         ]
         self._beats(m, plan, latency, queue_depth)
 
@@ -191,13 +192,13 @@ class StoreUnit(wiring.Component):
         more than bursts allowed."""
         beat_bits, lane_bits, split_bits = exact_log2(self.bus_bits // 8), exact_log2(self.chunk_bytes), exact_log2(bursts.split_bytes)
         widths = {name: Shape.cast(self.body[name].shape).width for name in ("n_3", "local_address", "select")}
-        tail_bits = max(widths["n_3"], lane_bits) + 1
+        tail_bits, low_bits = max(widths["n_3"], lane_bits) + 1, max(lane_bits, 1)
         layout = data.StructLayout({
-            "window": signed(beat_bits + 3), "low": beat_bits, "chunks": tail_bits - lane_bits, "tail": lane_bits,
+            "window": signed(beat_bits + 3), "low": beat_bits, "chunks": tail_bits - lane_bits, "tail": low_bits,
             "address": widths["local_address"] + 2 - lane_bits, "select": widths["select"], "page": split_bits - beat_bits,
         })
         m.submodules.rows = rows = Queue(shape=layout, depth=max(2, self.outstanding_bursts))
-        entry, low, tail = rows.i.payload, Signal(lane_bits), Signal(tail_bits)
+        entry, low, tail = rows.i.payload, Signal(low_bits), Signal(tail_bits)
         m.d.comb += [
             rows.i.valid.eq(bursts.row),
             low.eq(bursts.row_local[:lane_bits]),
@@ -237,13 +238,14 @@ class StoreUnit(wiring.Component):
         m.submodules.sending = sending = Queue(
             shape=data.StructLayout({"data": self.bus_bits, "strobes": bus, "last": 1}), depth=queue_depth)
         beat = sending.i.payload
+        above = lanes_from(placed.shift, bus)
         for lane in range(bus):
             at = slice(8 * lane, 8 * lane + 8)
             byte, here = Signal(len(places), name=f"byte_{lane}"), Signal(name=f"here_{lane}")
             m.d.comb += [
                 byte.eq(lane - placed.shift),
-                here.eq(placed.read & (byte < chunk)),
-                beat.data[at].eq(Mux(here & (placed.before ^ (lane >= placed.shift)), turned[at], held[at])),
+                here.eq(placed.read & (byte < chunk if chunk < bus else 1)),
+                beat.data[at].eq(Mux(here & (placed.before ^ above[lane]), turned[at], held[at])),
             ]
             with m.If(here):
                 m.d.sync += held[at].eq(turned[at])
