@@ -19,12 +19,16 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import combinations
 
+import numpy as np
+
 from acg.graph import Memory
 from compiler.errors import CompilerError
 from compiler.tiles import Buffer, TileOp, ceil_div
 
 #: Operations for which the traffic of a buffer still counts after its last use: queues let engines lag behind each other.
 WINDOW_OPERATIONS = 24
+#: Ends of this many buffers placed last are tried as places, besides those of living ones and the starts of banks.
+RECENT_PLACES = 24
 
 
 class OutOfMemory(CompilerError):
@@ -39,79 +43,69 @@ class OutOfMemory(CompilerError):
 
 
 class _Allocator:
-    """Places the buffers of one memory."""
+    """Places the buffers of one memory. `base`: first byte that is free to use."""
 
-    def __init__(self, memory: Memory, compact: bool) -> None:
-        self.memory = memory
-        self.compact = compact
+    def __init__(self, memory: Memory, compact: bool, base: int = 0) -> None:
+        self.memory, self.base = memory, base
+        self.lowest = compact or memory.kind == "external"
         self.bank_bytes = memory.size_bytes if memory.kind == "external" else memory.bank_bytes
-        self.base = 0
-        self.placed: list[Buffer] = []
-        self.recent: deque[Buffer] = deque()
+        self.granule = 4096 if memory.kind == "external" else memory.word_bytes
+        #: For each granule the last operation that uses what stands there, -1 where nothing ever stood.
+        self.until = np.full(ceil_div(memory.size_bytes, self.granule), -1, np.int64)
+        self.live: list[Buffer] = []
+        self.ends: deque[int] = deque(maxlen=RECENT_PLACES)
+        self.recent: list[Buffer] = []
         self.traffic: dict[Buffer, tuple[frozenset[str], frozenset[str]]] = {}
-
-    def banks(self, buffer: Buffer, address: int) -> tuple[int, int]:
-        return address // self.bank_bytes, (address + buffer.size_bytes - 1) // self.bank_bytes
 
     def place(self, buffer: Buffer) -> bool:
         """Give an address; False when there is none."""
-        size, align = buffer.size_bytes, buffer.align_bytes
-        # Of what ended before, only the newest tenant of each byte matters: those further back were last used earlier still.
+        size, align = buffer.size_bytes, max(buffer.align_bytes, self.granule)
+        self.live = [b for b in self.live if b.last >= buffer.first]
+        self.recent = [b for b in self.recent if b.last + WINDOW_OPERATIONS >= buffer.first]
         candidates = {ceil_div(self.base, align) * align}
-        if self.memory.kind != "external":
-            candidates.update(bank * self.bank_bytes for bank in range(self.memory.banks))
-        for other in self.placed:
-            candidates.add(ceil_div(other.address + other.size_bytes, align) * align)
-        live = [b for b in self.placed if b.last >= buffer.first]
-        best: tuple | None = None
+        candidates.update(bank * self.bank_bytes for bank in range(self.memory.banks))
+        candidates.update(ceil_div(b.address + b.size_bytes, align) * align for b in self.live)
+        candidates.update(ceil_div(end, align) * align for end in self.ends)
+        forbidden, price = self._banks(buffer)
+        best: tuple[int, int, int] | None = None
         for address in sorted(candidates):
-            if address % align or address + size > self.memory.size_bytes:
-                continue
             end = address + size
-            if any(b.address < end and address < b.address + b.size_bytes for b in live) or self._together(buffer, address):
+            if address < self.base or address % align or end > self.memory.size_bytes:
                 continue
-            if self.compact or self.memory.kind == "external":
-                best = (address,)
-                break
-            freed = max((b.last for b in self.placed if b.address < end and address < b.address + b.size_bytes), default=-1)
-            cost = (self._collisions(buffer, address), freed, address)
+            first, last = address // self.bank_bytes, (end - 1) // self.bank_bytes
+            freed = int(self.until[address // self.granule : ceil_div(end, self.granule)].max())
+            if freed >= buffer.first or any(forbidden[first : last + 1]):
+                continue
+            cost = (0, 0, address) if self.lowest else (sum(price[first : last + 1]), freed, address)
             if best is None or cost < best:
                 best = cost
         if best is None:
             return False
-        buffer.address = best[-1]
+        buffer.address = best[2]
         end = buffer.address + size
-        self.placed = [b for b in self.placed if b.last >= buffer.first or b.address < buffer.address or b.address + b.size_bytes > end]
-        self.placed.append(buffer)
+        self.until[buffer.address // self.granule : ceil_div(end, self.granule)] = buffer.last
+        self.ends.append(end)
+        self.live.append(buffer)
         self.recent.append(buffer)
         return True
 
-    def _together(self, buffer: Buffer, address: int) -> bool:
-        lo, hi = self.banks(buffer, address)
+    def _banks(self, buffer: Buffer) -> tuple[list[bool], list[int]]:
+        """For each bank whether `buffer` must not touch it, and how much traffic would collide there."""
+        forbidden = [False] * self.memory.banks
+        price = [0] * self.memory.banks
         for other in buffer.apart:
-            if other.address >= 0 and other.memory.name == self.memory.name:
-                first, last = self.banks(other, other.address)
-                if first <= hi and lo <= last:
-                    return True
-        return False
-
-    def _collisions(self, buffer: Buffer, address: int) -> int:
-        lo, hi = self.banks(buffer, address)
-        readers, writers = self.traffic[buffer]
-        cost = 0
-        for other in self.recent:
-            first, last = self.banks(other, other.address)
-            shared = min(hi, last) - max(lo, first) + 1
-            if shared <= 0:
-                continue
-            other_readers, other_writers = self.traffic[other]
-            clash = _differ(readers, other_readers) + _differ(writers, other_writers)
-            cost += shared * clash * (4 if other.last >= buffer.first else 1)
-        return cost
-
-    def forget(self, now: int) -> None:
-        """Drop what was last used too long ago to matter."""
-        self.recent = deque(b for b in self.recent if b.last + WINDOW_OPERATIONS >= now)
+            if other.address >= 0:
+                for bank in range(other.address // self.bank_bytes, (other.address + other.size_bytes - 1) // self.bank_bytes + 1):
+                    forbidden[bank] = True
+        if not self.lowest:
+            readers, writers = self.traffic[buffer]
+            for other in self.recent:
+                other_readers, other_writers = self.traffic[other]
+                clash = _differ(readers, other_readers) + _differ(writers, other_writers)
+                if clash:
+                    for bank in range(other.address // self.bank_bytes, (other.address + other.size_bytes - 1) // self.bank_bytes + 1):
+                        price[bank] += clash * (4 if other.last >= buffer.first else 1)
+        return forbidden, price
 
 
 def _differ(a: frozenset[str], b: frozenset[str]) -> int:
@@ -163,10 +157,11 @@ def allocate(ops: list[TileOp], *, kept: Iterable[Buffer] = (), compact: bool = 
             if pinned_end > buffer.memory.size_bytes:
                 raise OutOfMemory(buffer, ops[0].layer)
             continue
-        allocator = allocators.setdefault(buffer.memory.name, _Allocator(buffer.memory, compact))
-        allocator.base = pinned_end if buffer.memory.kind == "external" else 0
+        name, external = buffer.memory.name, buffer.memory.kind == "external"
+        if name not in allocators:
+            allocators[name] = _Allocator(buffer.memory, compact, pinned_end if external else 0)
+        allocator = allocators[name]
         allocator.traffic[buffer] = (frozenset(readers[buffer]), frozenset(writers[buffer]))
-        allocator.forget(buffer.first)
         if not allocator.place(buffer):
             raise OutOfMemory(buffer, ops[buffer.first].layer)
     return buffers

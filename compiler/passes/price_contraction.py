@@ -18,6 +18,7 @@ from compiler.errors import CompilerError
 from compiler.passes.assign_engines import Assigned
 from compiler.passes.tile_context import TileContext
 from compiler.passes.window import Window
+from compiler.target import VectorUnit
 from compiler.tiles import ceil_div
 
 #: Cycles an instruction costs beyond its work: fetch and dispatch.
@@ -97,6 +98,12 @@ class Shape:
         return [block] if self.groups_count == 1 else [(b, b + 1) for b in range(*block)]
 
 
+    @staticmethod
+    def parameter_channels(vector: VectorUnit, channels: int) -> int:
+        """Channels whose parameters an instruction can have: those of a tile, or what half the parameter memory holds."""
+        return min(ceil_div(channels, vector.lanes), max(1, vector.parameter.size_words // 2)) * vector.lanes
+
+
 def _cuts(total: int, most: int) -> list[int]:
     """Sizes of pieces of a loop, largest first: total, half, third ..., at most `most` of them."""
     sizes: list[int] = []
@@ -174,20 +181,10 @@ class ContractionPricer:
             kept = copies * ceil_div(kept * choice.blocks, self.shape.blocks)
         if choice.keep_weights and kept > matrix.weight.size_bytes * (4 if choice.channels_outer else 3) // 4:
             return False
-        if self.step.vector and not self._parameters_fit(choice, copies):
-            return False
         pitch = ceil_div(choice.blocks * self.shape.lanes_out, self.shape.granule) * self.shape.granule
         banks = matrix.accumulator.banks
         room = matrix.accumulator.bank_bytes * max(1, banks // copies)
         return choice.rows * choice.columns * pitch * 4 <= room
-
-    def _parameters_fit(self, choice: Choice, copies: int) -> bool:
-        if self.step.codelet.finish.scale is None:
-            return True
-        memory = self.step.vector.parameter
-        if 2 * self.shape.parameter_words <= memory.size_words:
-            return True
-        return copies * ceil_div(choice.blocks * self.shape.lanes_out, self.step.vector.lanes) <= memory.size_words
 
     def price(self, choice: Choice) -> float:
         """Cycles, see the file's head."""

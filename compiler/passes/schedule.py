@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Sequence
-from itertools import product
 
 from acg.footprint import Access, Footprints
 from acg.graph import Graph
 from acg.isa import COUNTER_BITS, Instruction
 from acg.timing import engine_timing
+from compiler.target import Target
 
 #: A wait may not name a count so far back that the comparison modulo 2^16 turns round: half the range, less what queues can add.
 FURTHEST_WAIT = (1 << (COUNTER_BITS - 1)) // 2
@@ -38,66 +38,65 @@ def _places(access: Access, external: bool) -> range:
 
 
 class _History:
-    """Accesses so far, by memory and page: each entry is (instruction number, engine, Access)."""
+    """Accesses so far, by memory, page and direction: each entry is (instruction number, engine, Access)."""
 
     def __init__(self, external: str) -> None:
         self.external = external
-        self.entries: dict[tuple[str, int], list[tuple[int, str, Access]]] = {}
+        self.entries: dict[tuple[str, int, bool], list[tuple[int, str, Access]]] = {}
 
     def conflicts(self, engine: str, accesses: Sequence[Access]) -> dict[int, bool]:
         """Earlier instructions that must go first: number to whether their retire must be awaited (else the order of starts suffices)."""
         found: dict[int, bool] = {}
         for access in accesses:
+            lo, hi = access.lo_byte, access.hi_byte
             for place in _places(access, access.memory == self.external):
-                for number, other_engine, other in self.entries.get((access.memory, place), ()):
-                    kind = conflict(engine, access, other_engine, other, True)
-                    if kind is not None:
-                        found[number] = found.get(number, False) or kind
+                for write in (True, False) if access.write else (True,):
+                    for number, other_engine, other in self.entries.get((access.memory, place, write), ()):
+                        if lo < other.hi_byte and other.lo_byte < hi:
+                            found[number] = found.get(number, False) or awaits(engine, access, other_engine, other)
         return found
 
     def add(self, number: int, engine: str, accesses: Sequence[Access]) -> None:
         """Remember an instruction's accesses. What a write covers whole is ordered through that write from now on: forget it."""
         for access in accesses:
+            lo, hi = access.lo_byte, access.hi_byte
             for place in _places(access, access.memory == self.external):
-                rows = self.entries.setdefault((access.memory, place), [])
                 if access.write:
-                    lo, hi = access.lo_byte, access.hi_byte
-                    rows[:] = [row for row in rows if row[0] == number or row[2].lo_byte < lo or row[2].hi_byte > hi]
-                rows.append((number, engine, access))
+                    for write in (True, False):
+                        rows = self.entries.get((access.memory, place, write))
+                        if rows:
+                            rows[:] = [row for row in rows if row[0] == number or row[2].lo_byte < lo or row[2].hi_byte > hi]
+                self.entries.setdefault((access.memory, place, access.write), []).append((number, engine, access))
 
 
-def conflict(engine: str, access: Access, other_engine: str, other: Access, external: bool) -> bool | None:
-    """How an access depends on an earlier one to the same memory.
+def awaits(engine: str, access: Access, other_engine: str, other: Access) -> bool:
+    """Whether an access must await the retire of an earlier one to the same bytes, one of the two writing.
 
-    Returns
-    -------
-    bool or None
-        None: not at all. True: the earlier instruction's retire must be awaited. False: both are of one engine, which runs in order
-        and pipelined, so that the order of starts suffices (write after read, write after write).
+    One engine runs in order and pipelined: the order of starts suffices for write after read and write after write, and where the
+    engine keeps the order itself.
     """
-    overlap = access.lo_byte < other.hi_byte and other.lo_byte < access.hi_byte
-    if overlap and (access.write or other.write):
-        if engine != other_engine:
-            return True
-        if access.self_ordered and other.self_ordered:
-            return False
-        return other.write and not access.write
-    if engine != other_engine and not external and access.write == other.write:
-        if access.first_bank <= other.last_bank and other.first_bank <= access.last_bank:
-            return True
-    return None
+    if engine != other_engine:
+        return True
+    return other.write and not access.write and not (access.self_ordered and other.self_ordered)
 
 
 def order(graph: Graph, instructions: Sequence[Instruction]) -> list[int]:
     """Order of the program as positions in `instructions`: by list scheduling with the engines' timing."""
     footprints = Footprints(graph)
     history = _History(graph.external.name)
+    emptying = {path.engine.name for paths in Target(graph).out_of.values() for path in paths}
+    newest: dict[str, int] = {}
     needs: list[dict[int, bool]] = []
     ports: list[_Ports] = []
     followers: list[list[int]] = [[] for _ in instructions]
     for number, instruction in enumerate(instructions):
         accesses = footprints(instruction)
         found = history.conflicts(instruction.engine, accesses)
+        if instruction.engine in emptying:  # these keep their order: their strided rows interleave, and nothing is gained
+            found = {earlier: kind for earlier, kind in found.items() if kind}
+            if instruction.engine in newest:
+                found.setdefault(newest[instruction.engine], False)
+            newest[instruction.engine] = number
         needs.append(found)
         ports.append(_Ports(instruction.engine, accesses, graph.external.name))
         for earlier in found:
@@ -161,41 +160,69 @@ def _list_schedule(
     return [number for _, number in sorted(program)]
 
 
+class _Awaited:
+    """Finds, for each instruction, the youngest instruction of each engine that it must await."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.engines = tuple(graph.engines)
+        self.external = graph.external.name
+        self.past: dict[tuple[str, str, int, bool], list[tuple[int, Access]]] = {}
+
+    def youngest(self, engine: str, access: Access, other: str, floor: int) -> int:
+        """Retire count of `other` that an access must see; `floor` where none beyond it."""
+        for place in _places(access, access.memory == self.external):
+            same = self.past.get((access.memory, other, place, access.write))
+            if same and other != engine:
+                if access.memory != self.external:  # one port of one bank
+                    floor = max(floor, same[-1][0])
+                elif access.write:
+                    floor = self._overlapping(engine, access, other, same, floor)
+            opposite = self.past.get((access.memory, other, place, not access.write))
+            if opposite and (other != engine or not access.write):
+                floor = self._overlapping(engine, access, other, opposite, floor)
+        return floor
+
+    @staticmethod
+    def _overlapping(engine: str, access: Access, other_engine: str, rows: list[tuple[int, Access]], floor: int) -> int:
+        lo, hi = access.lo_byte, access.hi_byte
+        for count, other in reversed(rows):
+            if count <= floor:
+                break
+            if lo < other.hi_byte and other.lo_byte < hi and awaits(engine, access, other_engine, other):
+                return count
+        return floor
+
+    def add(self, engine: str, count: int, accesses: Sequence[Access]) -> None:
+        """Remember the accesses of an engine's `count`-th instruction."""
+        for access in accesses:
+            for place in _places(access, access.memory == self.external):
+                self.past.setdefault((access.memory, engine, place, access.write), []).append((count, access))
+
+
 def add_waits(graph: Graph, instructions: Sequence[Instruction]) -> list[Instruction]:
     """Give every instruction the retire counts it must see, the least that order all conflicts.
 
     An instruction does not name what an earlier one of its own engine has awaited already: engines run in order.
     """
     footprints = Footprints(graph)
-    external = graph.external.name
+    past = _Awaited(graph)
     counts = dict.fromkeys(graph.engines, 0)
     known = {name: dict.fromkeys(graph.engines, 0) for name in graph.engines}
-    past: dict[tuple[str, str, int], list[tuple[int, Access]]] = {}
     result = []
     for instruction in instructions:
         engine = instruction.engine
         accesses = footprints(instruction)
-        awaited = dict.fromkeys(graph.engines, 0)
-        for access, other_engine in product(accesses, graph.engines):
-            for place in _places(access, access.memory == external):
-                floor = max(known[engine][other_engine], awaited[other_engine])
-                for count, other in reversed(past.get((access.memory, other_engine, place), ())):
-                    if count <= floor:
-                        break
-                    if conflict(engine, access, other_engine, other, access.memory == external):
-                        awaited[other_engine] = count
-                        break
         waits = {}
-        for name, count in awaited.items():
-            if counts[name] >= FURTHEST_WAIT:  # engines may run no further apart than the counters can tell
-                count = max(count, counts[name] - FURTHEST_WAIT)
-            if count > known[engine][name]:
-                waits[name] = count & ((1 << COUNTER_BITS) - 1)
-                known[engine][name] = count
+        for other in graph.engines:
+            floor = known[engine][other]
+            count = max([floor, *(past.youngest(engine, access, other, floor) for access in accesses)])
+            if counts[other] >= FURTHEST_WAIT:  # engines may run no further apart than the counters can tell
+                count = max(count, counts[other] - FURTHEST_WAIT)
+            if count > floor:
+                waits[other] = count & ((1 << COUNTER_BITS) - 1)
+                known[engine][other] = count
         counts[engine] += 1
-        for access in accesses:
-            for place in _places(access, access.memory == external):
-                past.setdefault((access.memory, engine, place), []).append((counts[engine], access))
+        past.add(engine, counts[engine], accesses)
         result.append(Instruction(engine, instruction.fields, waits))
     return result
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from compiler.codelets import Operand
 from compiler.passes.assign_engines import Assigned
-from compiler.passes.finish import finish_fields, regions
+from compiler.passes.finish import Region, finish_fields, regions
 from compiler.passes.price_contraction import Choice, Shape
 from compiler.passes.tile_context import TileContext
 from compiler.passes.window import Window, coordinates
@@ -155,58 +155,65 @@ class ContractionTiler:
             self._boxes[box] = view
         return self._boxes[box]
 
-    def parameters(self, block: tuple[int, int], bias: np.ndarray, scale: np.ndarray, label: str) -> tuple[Buffer, int]:
-        """Buffer of the parameters, and the block number of its first word."""
-        lanes = self.step.vector.lanes
-        whole = self.shape.parameter_words * self.step.vector.parameter.word_bytes * 2 <= self.step.vector.parameter.size_bytes
-        lo, hi = (0, self.shape.out_channels) if whole else (block[0] * self.columns, min(block[1] * self.columns, self.shape.out_channels))
-        key = (lo, hi, scale.tobytes())
-        if key not in self._parameters:
-            if not whole:
-                self._parameters.clear()
-            content = self.context.parameters(bias[lo:hi], scale[lo:hi], lanes)
-            self._parameters[key] = self.context.load_constant(f"{self.codelet.name}.p", content, self.step.vector.parameter, label)
-        return self._parameters[key], lo // lanes
+    def parameters(self, lo: int, hi: int, label: str) -> tuple[Buffer, int]:
+        """Buffer of the parameters of channels [lo, hi), and the number of its first vector block."""
+        vector, finish = self.step.vector, self.codelet.finish
+        if self.shape.parameter_words * 2 <= vector.parameter.size_words:  # all fit, twice
+            lo, hi = 0, self.shape.out_channels
+        if (lo, hi) not in self._parameters:
+            content = self.context.parameters(finish.bias[lo:hi], finish.scale[lo:hi], vector.lanes)
+            self._parameters = {(lo, hi): self.context.load_constant(f"{self.codelet.name}.p", content, vector.parameter, label)}
+        return self._parameters[lo, hi], lo // vector.lanes
 
     def finish(self, spot: Spot, block: tuple[int, int], acc: Buffer, pitch: int, label: str) -> None:
         """Requantise a tile into the output, and store it where the output is external."""
         vector, finish = self.step.vector, self.codelet.finish
         n0, n1, y0, y1, x0, x1 = spot
         channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.shape.out_channels)
-        lanes = vector.lanes
-        channel_blocks = ceil_div(channel_end - channel, lanes)
         whole = self.choice.whole_output
         box = (n0, n1, y0, y1, x0, x1, *((0, self.shape.out_channels) if whole else (channel, channel_end)))
         view = self.output_view(spot, box)
+        piece = channel_end - channel if finish.scale is None else self.shape.parameter_channels(vector, channel_end - channel)
+        for region in regions(finish, (y0, y1, x0, x1)):
+            for lo in range(channel, channel_end, piece):
+                self.finish_op(spot, region, (lo, min(lo + piece, channel_end)), (acc, lo - channel, pitch), view, label)
+        if self.stored and (not whole or block[1] == self.shape.blocks):
+            self.context.store_box(self.y, box, view, label)
+
+    def finish_op(
+        self, spot: Spot, region: Region, channels: tuple[int, int], source: tuple[Buffer, int, int], view: View, label: str
+    ) -> None:
+        """One vector instruction: `source` is (accumulators, first lane, lanes a position)."""
+        vector, finish = self.step.vector, self.codelet.finish
+        n0, n1, y0, _, x0, x1 = spot
+        ry0, ry1, rx0, rx1 = region.box
+        acc, first, pitch = source
+        lanes, channel_blocks = vector.lanes, ceil_div(channels[1] - channels[0], vector.lanes)
         a_select = next(i for i, m in enumerate(vector.a) if m.name == self.matrix.accumulator.name)
         y_select = next(i for i, m in enumerate(vector.y) if m.name == view.buffer.memory.name)
         acc_words, y_words = self.matrix.accumulator.size_bytes // (4 * lanes), view.buffer.memory.size_bytes // lanes
         batched = self.shape.batched
-        for region in regions(finish, (y0, y1, x0, x1)):
-            ry0, ry1, rx0, rx1 = region.box
-            oy, ox = (n1 - n0 if batched else ry1 - ry0), rx1 - rx0
-            fields: dict[str, int | Ref] = {
-                "n_1": channel_blocks, "n_2": oy, "n_3": ox, "a_select": a_select,
-                "a_base": Ref(acc, ((ry0 - y0) * (x1 - x0) + rx0 - x0) * pitch * 4, 4 * lanes),
-                "a_stride_1": stride(channel_blocks, 4 * lanes, 4 * lanes, acc_words),
-                "a_stride_2": stride(oy, (x1 - x0) * pitch * 4, 4 * lanes, acc_words),
-                "a_stride_3": stride(ox, pitch * 4, 4 * lanes, acc_words),
-                "y_bound": 1, "x_bound": 1, "y_select": y_select,
-                "y_base": Ref(view.buffer, view.at(n0, ry0, rx0, channel), lanes),
-                "y_stride_1": stride(channel_blocks, lanes, lanes, y_words),
-                "y_stride_2": stride(oy, view.image_bytes if batched else view.row_bytes, lanes, y_words),
-                "y_stride_3": stride(ox, view.pixel_bytes, lanes, y_words),
-                **finish_fields(finish, self.y.dtype, region),
-            }
-            reads = [acc]
-            if finish.scale is not None:
-                place, first = self.parameters(block, finish.bias, finish.scale, label)
-                fields |= {"p_enable": 1, "p_base": Ref(place, (channel // lanes - first) * vector.parameter.word_bytes, vector.parameter.word_bytes),
-                           "p_stride_1": int(channel_blocks > 1)}
-                reads.append(place)
-            self.context.emit(vector.engine.name, fields, reads, [view.buffer], label)
-        if self.stored and (not whole or block[1] == self.shape.blocks):
-            self.context.store_box(self.y, box, view, label)
+        oy, ox = (n1 - n0 if batched else ry1 - ry0), rx1 - rx0
+        fields: dict[str, int | Ref] = {
+            "n_1": channel_blocks, "n_2": oy, "n_3": ox, "a_select": a_select,
+            "a_base": Ref(acc, (((ry0 - y0) * (x1 - x0) + rx0 - x0) * pitch + first) * 4, 4 * lanes),
+            "a_stride_1": stride(channel_blocks, 4 * lanes, 4 * lanes, acc_words),
+            "a_stride_2": stride(oy, (x1 - x0) * pitch * 4, 4 * lanes, acc_words),
+            "a_stride_3": stride(ox, pitch * 4, 4 * lanes, acc_words),
+            "y_bound": 1, "x_bound": 1, "y_select": y_select,
+            "y_base": Ref(view.buffer, view.at(n0, ry0, rx0, channels[0]), lanes),
+            "y_stride_1": stride(channel_blocks, lanes, lanes, y_words),
+            "y_stride_2": stride(oy, view.image_bytes if batched else view.row_bytes, lanes, y_words),
+            "y_stride_3": stride(ox, view.pixel_bytes, lanes, y_words),
+            **finish_fields(finish, self.y.dtype, region),
+        }
+        reads = [acc]
+        if finish.scale is not None:
+            place, base = self.parameters(*channels, label)
+            word = vector.parameter.word_bytes
+            fields |= {"p_enable": 1, "p_base": Ref(place, (channels[0] // lanes - base) * word, word), "p_stride_1": int(channel_blocks > 1)}
+            reads.append(place)
+        self.context.emit(vector.engine.name, fields, reads, [view.buffer], label)
 
     def output_view(self, spot: Spot, box: tuple) -> View:
         """View of the output: the resident tensor, or a box that is stored when it is complete."""
