@@ -115,8 +115,9 @@ class Conv:
         """Requantisation scale a channel, float32 (OC,): float32(float32(float32(alpha * x_scale) * w_scale) / y_scale)."""
         if self.y_scale is None or self.x_scale is None:
             return np.ones(self.out_channels, np.float32)
-        product = np.float32(self.alpha) * np.float32(self.x_scale) * self.w_scale.astype(np.float32)
-        return np.broadcast_to(product / np.float32(self.y_scale), (self.out_channels,)).astype(np.float32)
+        with np.errstate(over="ignore"):  # `verify` refuses what is not finite
+            product = np.float32(self.alpha) * np.float32(self.x_scale) * self.w_scale.astype(np.float32)
+            return np.broadcast_to(product / np.float32(self.y_scale), (self.out_channels,)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,19 @@ def scales_along_outputs(count: int, axis: int, channels: int, output_axis: int)
     return count == 1 or (count == channels and axis == output_axis)
 
 
+def positive_weight_scale(scale: np.ndarray) -> bool:
+    """Weight scales must be positive float32 numbers."""
+    return bool(np.all((scale > 0) & np.isfinite(scale)))
+
+
 def constant_bias(value: object) -> bool:
     """The bias must be a constant."""
     return isinstance(value, Const | RealConst | None)
+
+
+def bias_fits(steps: np.ndarray) -> bool:
+    """A bias must fit into int32 in steps of x_scale * w_scale."""
+    return bool(np.all(np.abs(steps) < 2.0**31))
 
 
 def channel_bias(shape: Sequence[int], channels: int, axis_from_end: int) -> bool:
@@ -106,8 +116,11 @@ def channel_bias(shape: Sequence[int], channels: int, axis_from_end: int) -> boo
 
 
 def finite_requantisation(scales: np.ndarray) -> bool:
-    """The requantisation scale x_scale * w_scale / y_scale must be a normal float32 number."""
-    return bool(np.all(np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)))
+    """The requantisation scale x_scale * w_scale / y_scale must be a finite float32 number.
+
+    A subnormal one, of a channel that training has switched off, is as good as zero: 2^31 times it is less than a half.
+    """
+    return bool(np.isfinite(scales).all())
 
 
 def two_dimensions_at_most(rank: int) -> bool:
@@ -194,7 +207,10 @@ class Operator:
 
 
 _WINDOW = (two_dimensions_at_most, padding_not_negative, output_not_empty)
-_WEIGHTS = (constant_weights, one_weight_zero, scales_along_outputs, constant_bias, channel_bias, finite_requantisation)
+_WEIGHTS = (
+    constant_weights, one_weight_zero, scales_along_outputs, positive_weight_scale, constant_bias, channel_bias,
+    bias_fits, finite_requantisation,
+)  # fmt: skip
 _QLINEAR = (integer_operand, constant_parameters, one_scale, usable_scale, eight_bits)
 _TABLE = (one_source, finite_values)
 _CLAMP = ("Relu", "Clip")
@@ -227,7 +243,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("com.microsoft", "QLinearGlobalAveragePool"): Operator(
         "GlobalAveragePool", (*_QLINEAR, two_dimensions_at_most, channels_first)
     ),
-    ("", "Add"): Operator("Add, bias, Unary", (quantised_operand, equal_shapes, constant_bias, channel_bias, *_TABLE)),
+    ("", "Add"): Operator("Add, bias, Unary", (quantised_operand, equal_shapes, constant_bias, channel_bias, bias_fits, *_TABLE)),
     ("com.microsoft", "QLinearAdd"): Operator("Add", (*_QLINEAR, equal_shapes)),
     **{("", name): Operator("clamp of the producer, Unary", _TABLE) for name in _CLAMP},
     **{("", name): Operator("Unary", _TABLE) for name in TABLE_FUNCTIONS},

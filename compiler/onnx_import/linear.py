@@ -12,11 +12,13 @@ from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Bias, Const, Pending, RealConst, Shape, Target
 from compiler.onnx_import.windows import Window
 from compiler.support import (
+    bias_fits,
     channel_bias,
     constant_bias,
     constant_weights,
     finite_requantisation,
     one_weight_zero,
+    positive_weight_scale,
     scales_along_outputs,
 )
 
@@ -50,7 +52,8 @@ class Product:
     @property
     def product_scale(self) -> np.ndarray:
         """float32 (OC,): the real value of one step of the int32 sum."""
-        scale = np.float32(self.alpha) * np.float32(self.x_scale or 1.0) * self.w_scale.astype(np.float32)
+        with np.errstate(over="ignore"):
+            scale = np.float32(self.alpha) * np.float32(self.x_scale or 1.0) * self.w_scale.astype(np.float32)
         return np.broadcast_to(scale, self.weight.shape[:1]).astype(np.float32)
 
     def with_bias(self, step: Step, bias: Const | RealConst | None, beta: float = 1.0, *, integers: bool = False) -> Product:
@@ -63,7 +66,7 @@ class Product:
         if integers and isinstance(bias, Const):
             sums = np.broadcast_to(bias.array.reshape(-1), (channels,)).astype(np.int32)
         else:
-            sums = bias_integers(bias, self.product_scale, beta)
+            sums = bias_integers(step, bias, self.product_scale, beta)
         return replace(self, bias=sums)
 
     def emit(self, target: Target, origin: tuple[str, ...]) -> str:
@@ -109,7 +112,7 @@ class Product:
         return Pending(self.shape, (self.step.label,), self.emit, bias=bias)
 
 
-def bias_integers(bias: Const | RealConst, product_scale: np.ndarray, beta: float = 1.0) -> np.ndarray:
+def bias_integers(step: Step, bias: Const | RealConst, product_scale: np.ndarray, beta: float = 1.0) -> np.ndarray:
     """Return the bias as int32 (OC,), in steps of the int32 sum.
 
     A bias dequantised with the scale of the sum (to 1e-5, the usual case) is the integers that it was; any other is
@@ -122,8 +125,10 @@ def bias_integers(bias: Const | RealConst, product_scale: np.ndarray, beta: floa
         if np.allclose(given, scale, rtol=1e-5, atol=0):
             return np.broadcast_to(bias.array.reshape(-1), (channels,)).astype(np.int32)
     real = bias.real() if isinstance(bias, RealConst) else bias.array
-    steps = np.rint(beta * np.broadcast_to(real.reshape(-1), (channels,)).astype(np.float64) / scale)
-    return np.clip(steps, -(2**31), 2**31 - 1).astype(np.int32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = np.rint(beta * np.broadcast_to(real.reshape(-1), (channels,)).astype(np.float64) / scale)
+    step.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
+    return steps.astype(np.int32)
 
 
 def weights_of(step: Step, value: object, output_axis: int, described: str) -> tuple[np.ndarray, np.ndarray, int]:
@@ -133,6 +138,7 @@ def weights_of(step: Step, value: object, output_axis: int, described: str) -> t
     step.require(one_weight_zero, value.zero, found=f"zero points from {value.zero.min()} to {value.zero.max()}")
     scale = value.scale.reshape(-1).astype(np.float32)
     channels = value.array.shape[output_axis]
+    step.require(positive_weight_scale, scale, found=f"{scale.min()}")
     found = f"{scale.size} scales along axis {value.axis}"
     step.require(scales_along_outputs, scale.size, value.axis, channels, output_axis, found=found)
     return value.array, scale, int(value.zero.flat[0])

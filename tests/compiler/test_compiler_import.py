@@ -69,6 +69,18 @@ def test_integer_bias_keeps_its_integers():
     np.testing.assert_array_equal(graph.nodes[0].attrs.bias, bias)
 
 
+def test_channels_with_vanishing_weight_scales_are_zero():
+    scales = np.array([0.02, 1e-33, 1e-38, 2e-45, 0.01], np.float32)
+    constants = {**P, "w": W, "sw": scales, "zw": np.zeros(5, np.int8), "b": np.full(5, 99, np.int32), "sb": np.float32(0.1) * scales,
+                 "zb": np.zeros(5, np.int32), "sy": np.float32(5), "zy": np.uint8(128)}  # fmt: skip
+    nodes = [dequantize("x", "d", "x"), dequantize("w", "e", "w", axis=0), dequantize("b", "f", "b", axis=0), node("Conv", "d e f", "c"),
+             quantize("c", "y", "y")]  # fmt: skip
+    model = model_of(nodes, X, {"y": (U8, (1, 5, 3, 3))}, constants)
+    graph = check(model)
+    found = evaluate(graph, random_inputs(model, 1))["y"]
+    assert (set(found[0, 3].ravel().tolist()), len(set(found[0, 0].ravel().tolist())) > 2) == ({128}, True)
+
+
 @pytest.mark.parametrize("alpha", [1.0, 0.7])
 @pytest.mark.parametrize("beta", [1.0, 2.0])
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (1,), ()])

@@ -195,9 +195,18 @@ CASES = {
         CONV, X, C, {**P, "w": W, "sx": np.full(3, 0.1, np.float32), "zx": np.zeros(3, np.uint8)},
         ("n_d", "DequantizeLinear", "An activation must have one scale and one zero point for the whole tensor. Found 3 scales."),
     ),
-    "tiny requantisation": (
-        CONV, X, C, {**P, "w": W, "sx": np.float32(1e-19), "sw": np.float32(1e-19), "sy": np.float32(1e19)},
-        ("n_c", "Conv", "The requantisation scale x_scale * w_scale / y_scale must be a normal float32 number. Found scales from 0.0 to 0.0."),
+    "infinite requantisation": (
+        CONV, X, C, {**P, "w": W, "sx": np.float32(1e19), "sw": np.float32(1e19), "sy": np.float32(1e-18)},
+        ("n_c", "Conv", "The requantisation scale x_scale * w_scale / y_scale must be a finite float32 number. Found scales from inf to inf."),
+    ),
+    "large bias": (
+        [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Conv", "d e b", "c"), quantize("c", "y", "y")], X, C,
+        {**P, "w": W, "sw": np.float32(1e-12), "b": np.ones(5, np.float32)},
+        ("n_c", "Conv", "A bias must fit into int32 in steps of x_scale * w_scale. Found 1e+13 steps."),
+    ),
+    "weight scale": (
+        CONV, X, C, {**P, "w": W, "sw": np.float32(-1)},
+        ("n_c", "Conv", "Weight scales must be positive float32 numbers. Found -1.0."),
     ),
     "shapes of Add": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Add", "d e", "a"), quantize("a", "y", "y")],

@@ -90,7 +90,8 @@ def _bias_sums(bias: Value, scale: np.ndarray, beta: float) -> np.ndarray:
         own = np.broadcast_to(bias.scale.reshape(-1).astype(np.float64) * beta, scale.shape)
         if np.all(np.abs(own - scale) <= 1e-5 * scale) and not np.any(bias.zero):
             return np.broadcast_to(bias.array.reshape(-1), scale.shape).astype(np.int64)
-    steps = np.rint(beta * bias.real().reshape(-1).astype(np.float64) / scale.astype(np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a scale that underflowed to zero makes every sum of the channel zero
+        steps = np.nan_to_num(np.rint(beta * bias.real().reshape(-1).astype(np.float64) / scale.astype(np.float64)))
     return np.clip(np.broadcast_to(steps, scale.shape), -(2**31), 2**31 - 1).astype(np.int64)
 
 
