@@ -1,0 +1,58 @@
+"""Random quantised networks on all witnesses: ONNX reference, functional simulator (here), RTL (test_covenant_rtl.py).
+
+A failure is replayed by ``covenant verify --arch ARCH --networks 1 --seed SEED`` (on the RTL).
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from verif.random_networks import random_network
+
+from acg.graph import architecture_names, load_graph
+from acg.predictor import predict
+from compiler.passes.import_onnx import import_onnx
+from compiler.pipeline import compile_graph
+from covenant.cli import main
+from covenant.networks import Network
+from covenant.report import judge_network
+from covenant.samples import draw, model_inputs
+from verif.hazards import find_hazards
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ARCHITECTURES = architecture_names()
+SIZES = ("tiny", "small", "medium")
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_random_network_on_the_functional_simulator(seed):
+    """200 networks, spread over the architectures: bytes equal the ONNX definition, no hazard on the predicted timeline."""
+    arch = ARCHITECTURES[seed % len(ARCHITECTURES)]
+    graph = load_graph(arch)
+    model = random_network(seed, size=SIZES[seed // 4 % 3])
+    program = compile_graph(import_onnx(model, name=f"seed {seed}"), graph)
+    report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=1), on="iss")
+    replay = f"replay: covenant verify --arch {arch} --networks 1 --seed {seed}"
+    assert report["exact"], f"{report['outputs']}; {replay}"
+    timeline = predict(graph, program.instructions, program_address=program.program_address)
+    assert find_hazards(graph, program.instructions, timeline) == [], replay
+
+
+@pytest.mark.parametrize("example", ["digits", "fashion"])
+def test_all_committed_samples_agree_with_onnxruntime(example, tmp_path):
+    """Every committed sample, byte by byte and prediction by prediction."""
+    model = next(EXAMPLES.glob(f"{example}_*.onnx"))
+    data = EXAMPLES / f"{example}_test.npz"
+    status = main(["run", str(model), "--arch", "edge16", "--input", str(data), "--on", "iss", "--json", str(tmp_path / "r.json"),
+                   "-o", str(tmp_path / "y.npz"), "--quiet"])
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert status == 0 and report["exact"]
+    samples = len(np.load(data)["y"])
+    assert report["samples"] == samples
+    assert report["outputs"]["logits"] == {
+        "elements": 10 * samples, "mismatches": 0, "max_abs_diff_steps": 0, "onnxruntime": {"mismatches": 0, "max_abs_diff_steps": 0}
+    }
+    assert report["accuracy"]["functional simulator"] == report["accuracy"]["onnxruntime"] > 0.9
+    outputs = np.load(tmp_path / "y.npz")["logits"]
+    assert outputs.shape == (samples, 10) and outputs.dtype == np.float32

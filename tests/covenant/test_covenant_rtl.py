@@ -1,0 +1,80 @@
+"""The promise on real RTL: bytes equal the ONNX definition, every instruction's cycle equals the prediction."""
+
+import json
+from pathlib import Path
+
+import pytest
+from verif.random_networks import random_network
+
+from acg.graph import architecture_names, load_graph, parse_graph
+from compiler.passes.import_onnx import import_onnx
+from compiler.pipeline import compile_graph
+from covenant.bench import convolution_figures
+from covenant.cli import main
+from covenant.files import read_arrays
+from covenant.networks import Network, compile_network
+from covenant.report import judge_network
+from covenant.samples import draw, model_inputs, take
+from tests.support.architectures import changed, renamed, text_of
+
+pytestmark = pytest.mark.rtl
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ARCHITECTURES = architecture_names()
+
+
+def _check(report, instructions, samples, note=""):
+    assert report["exact"], f"{note} {report['outputs']} {report['cycles']} {report.get('divergence')}"
+    assert report["instructions"] == {"count": instructions, "timeline_mismatches": 0}
+    assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0
+    assert report["samples"] == samples
+    assert all(layer["measured"] == layer["predicted"] for layer in report["layers"])
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_command_of_the_readme(arch, tmp_path):
+    """Four samples of the trained network on each architecture, through the command line."""
+    status = main(["run", str(EXAMPLES / "fashion_dscnn.onnx"), "--arch", arch, "--input", str(EXAMPLES / "fashion_test.npz"), "--limit", "4",
+                   "--on", "rtl", "--json", str(tmp_path / "r.json"), "--quiet"])
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert status == 0
+    _check(report, report["instructions"]["count"], 4)
+    assert report["outputs"]["logits"]["elements"] == 40
+    assert report["outputs"]["logits"]["mismatches"] == 0
+    assert report["outputs"]["logits"]["onnxruntime"] == {"mismatches": 0, "max_abs_diff_steps": 0}
+    assert report["accuracy"]["hardware"] == report["accuracy"]["onnxruntime"]
+    assert report["simulation"]["cycles_per_second"] > 0
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("number", range(6))
+def test_random_network(arch, number):
+    """24 networks, six on each architecture; two samples back to back, without a reset between."""
+    seed = 1000 + 10 * ARCHITECTURES.index(arch) + number
+    graph = load_graph(arch)
+    model = random_network(seed, size="tiny" if arch == "tiny" and number % 2 else "small")
+    program = compile_graph(import_onnx(model, name=f"seed {seed}"), graph)
+    report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=2), on="rtl")
+    _check(report, len(program.instructions), 2, f"replay: covenant verify --arch {arch} --networks 1 --seed {seed};")
+
+
+@pytest.mark.parametrize("variant", [
+    "renamed", "matrix.rows=2", "vector.lanes=2", "act.banks=3", "act.read_latency_cycles=3", "acc.read_latency_cycles=2", "dram.bus_bits=32",
+    "dram.bus_bits=256", "control.queue_depth=2", "load.outstanding_bursts=1",
+])
+def test_one_number_changed(variant):
+    """Variants of tiny, built as RTL: each is exact without any other change."""
+    text = renamed(text_of("tiny")) if variant == "renamed" else changed(text_of("tiny"), *variant.split("=")[:1], int(variant.split("=")[1]))
+    graph = parse_graph(text, name="changed.yaml")
+    model, program = compile_network(str(EXAMPLES / "digits_cnn.onnx"), graph)
+    data = EXAMPLES / "digits_test.npz"
+    samples = take(read_arrays(data), model_inputs(model), limit=1, where=str(data))
+    report, _ = judge_network(Network("digits", graph, program, model), samples, on="rtl")
+    _check(report, len(program.instructions), 1)
+
+
+def test_no_bubbles():
+    """3x3 convolution, 64 to 64 channels on 32x32: 95% of the matrix unit's peak, within 10% of the roofline. Cycles of the RTL."""
+    figures = convolution_figures("edge16")
+    assert figures["ideal"] == 147_456
+    assert figures["matrix_utilisation"] >= 0.95
+    assert figures["cycles"] <= 1.10 * figures["ideal"]
