@@ -14,7 +14,7 @@ from compiler.passes.fuse_tables import fuse_tables
 from compiler.passes.import_onnx import import_onnx
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
-from tests.support.random_networks import random_inputs, random_network
+from verif.random_networks import random_inputs, random_network
 
 P = parameters(x=(0.1, 3), y=(0.25, 7), v=(0.3, np.int8(-7)), w=(0.02, np.int8(0)))
 W = np.random.default_rng(0).integers(-100, 100, (5, 3, 2, 2)).astype(np.int8)

@@ -12,7 +12,7 @@ from compiler.onnx_import.pipeline import read_network
 from compiler.passes.import_onnx import import_onnx
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import F32, I8, I32, U8, dequantize, model_of, node, parameters, quantize
-from tests.support.random_networks import random_inputs, random_network
+from verif.random_networks import random_inputs, random_network
 from verif.reference import Reference
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
-from tests.support.random_networks import random_inputs, random_network
 from verif.golden import Golden
+from verif.random_networks import random_inputs, random_network
 from verif.reference import Reference
 
 EXACT = ("conv", "pointwise", "depthwise", "grouped", "maxpool", "gemm", "matmul", "flatten")

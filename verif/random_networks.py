@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.support.network_builder import LIMITS, MICROSOFT, Activation, NetworkBuilder
+from verif.network_builder import LIMITS, MICROSOFT, Activation, NetworkBuilder
 
 #: Operators that `ops` chooses from.
 OPS = (
