@@ -8,7 +8,6 @@ external memory, or, where nothing resident is in the way, with smaller tiles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acg.graph import Graph as Architecture
@@ -16,7 +15,8 @@ from acg.isa import InstructionSet
 from compiler.errors import CompilerError
 from compiler.ir import Graph, verify
 from compiler.passes.allocate import OutOfMemory, allocate
-from compiler.passes.assign_engines import Assigned, assign_engines
+from compiler.codelets import Codelet
+from compiler.passes.assign_engines import assign_engines
 from compiler.passes.emit import emit
 from compiler.passes.insert_transfers import Plan, insert_transfers
 from compiler.passes.instantiate_codelets import instantiate_codelets
@@ -54,8 +54,7 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     options = options or Options()
     verify(ir)
     target = Target(architecture)
-    assigned = assign_engines(instantiate_codelets(ir), target)
-    context, buffers = place(ir, assigned, target, options)
+    context, buffers = place(ir, instantiate_codelets(ir), target, options)
     instruction_set = InstructionSet(architecture)
     instructions, positions = schedule(architecture, emit(context.ops, instruction_set), reorder=options.reorder)
     used = max((b.address + b.size_bytes for b in buffers if b.memory.kind == "external"), default=0)
@@ -80,28 +79,36 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     )
 
 
-def place(ir: Graph, assigned: Sequence[Assigned], target: Target, options: Options) -> tuple[TileContext, list[Buffer]]:
-    """Insert transfers, tile and allocate, again with less on chip until everything has a place."""
+def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, options: Options) -> tuple[TileContext, list[Buffer]]:
+    """Assign engines, insert transfers, tile and allocate; again with less on chip until everything has a place.
+
+    What gives way, in this order: gaps between buffers, a resident tensor, the size of a layer's tiles, a node's preferred codelet.
+    """
     spilled: frozenset[str] = frozenset() if options.resident else frozenset(ir.tensors)
     shrink: dict[int, float] = {}
     while True:
-        plan = insert_transfers(ir, tuple(assigned), target, spilled=spilled)
-        layer = -1
+        plan = insert_transfers(ir, assign_engines(choices, target), target, spilled=spilled)
+        failure: TileError | OutOfMemory | None = None
         try:
             context = tile(plan, target, shrink=shrink)
         except TileError as error:
-            layer, failure = error.layer, error
+            failure = error
         else:
             for compact in (False, True):
                 try:
                     return context, allocate(context.ops, kept=[b for b in context.external.values() if b.pinned], compact=compact)
                 except OutOfMemory as error:
-                    layer, failure = error.layer, error
+                    failure = error
+        layer = failure.layer
         victim = _victim(plan, layer, failure)
+        name = plan.steps[layer].codelet.name
         if victim is not None:
             spilled |= {victim}
         elif isinstance(failure, OutOfMemory) and failure.buffer.memory.kind != "external" and shrink.get(layer, 1.0) > SMALLEST_SHRINK:
             shrink[layer] = shrink.get(layer, 1.0) / 2
+        elif isinstance(failure, TileError) and any(len(c) > 1 and c[0].name == name for c in choices):
+            choices = tuple(c[1:] if c[0].name == name else c for c in choices)
+            shrink.pop(layer, None)
         else:
             raise failure
 

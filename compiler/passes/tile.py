@@ -14,7 +14,7 @@ from compiler.passes.insert_transfers import Plan
 from compiler.passes.price_contraction import ContractionPricer
 from compiler.passes.tile_context import TileContext
 from compiler.passes.tile_contraction import ContractionTiler
-from compiler.passes.tile_copy import fetch, reshape
+from compiler.passes.tile_copy import reshape
 from compiler.passes.tile_lanes import LaneTiler
 from compiler.target import Target
 
@@ -44,15 +44,12 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None) 
                     first_use.setdefault(root, number)
     for number, step in enumerate(plan.steps):
         context.budget_bytes = _room(plan, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
-        for name in plan.fetched:
-            if first_use.get(name) == number:
-                context.begin(number, None)
-                fetch(context, name)
         context.begin(number, step.codelet)
         try:
             _tile_step(context, step)
         except CompilerError as error:
             raise TileError(number, error) from None
+        context.require_rest(step.codelet)
     return context
 
 

@@ -8,9 +8,14 @@ import numpy as np
 
 from acg.graph import Memory
 from compiler.codelets import Codelet, Operand
+from compiler.codelets.base import pixel
 from compiler.passes.insert_transfers import Plan
 from compiler.target import Target
-from compiler.tiles import Buffer, Ref, TileOp, View
+from compiler.tiles import Buffer, Ref, TileOp, View, ceil_div, spans
+
+#: A fetch of a whole input is cut into this many pieces, none below so many bytes: its first rows are used while the others come.
+FETCH_PIECES = 8
+FETCH_BYTES = 1024
 
 Box = tuple[int, int, int, int, int, int, int, int]
 
@@ -57,6 +62,36 @@ class TileContext:
             layout = plan.layouts[name]
             pinned = name in plan.edge.values()
             self.external[name] = Buffer(name, target.external, layout.size_bytes, max(64, target.external.bus_bytes), pinned=pinned)
+
+        #: Rows of inputs that are to be fetched onto the chip and are not yet, first ones first.
+        self._missing: dict[str, list[tuple[int, int]]] = {}
+        for name in plan.fetched:
+            n, _, h, _ = plan.layouts[name].shape
+            rows = max(ceil_div(n * h, FETCH_PIECES), ceil_div(FETCH_BYTES, plan.layouts[name].row_bytes))
+            self._missing[name] = spans(n * h, rows)
+
+    def require(self, operand: Operand, rows: tuple[int, int, int, int], tile: str) -> None:
+        """Fetch what is missing of a resident input up to the last row of images and rows (n0, n1, y0, y1) as the operand counts them."""
+        _, n1, _, y1 = rows
+        self._fetch(self.plan.root(operand.tensor), (n1 - 1) * operand.shape[2] + y1, operand.shape[3], tile)
+
+    def require_rest(self, codelet: Codelet) -> None:
+        """Fetch what is missing of the inputs that a codelet has used."""
+        for operand in codelet.operands.values():
+            root = None if operand.tensor is None else self.plan.root(operand.tensor)
+            if root in self._missing:
+                self._fetch(root, self.plan.layouts[root].image_bytes * self.plan.layouts[root].shape[0], 1, "rest")
+
+    def _fetch(self, root: str, rows: int, width: int, tile: str) -> None:
+        missing = self._missing.get(root)
+        if not missing:
+            return
+        layout = self.plan.layouts[root]
+        n, c, h, w = layout.shape
+        operand = Operand(layout.dtype, (1, c, n * h, w), pixel("c"), tensor=root)
+        while missing and missing[0][0] * w < rows * width:
+            y0, y1 = missing.pop(0)
+            self.load_box(operand, (0, 1, y0, y1, 0, w, 0, c), self.whole(operand), tile)
 
     def begin(self, layer: int, codelet: Codelet | None) -> None:
         """Operations made from now on belong to this layer."""

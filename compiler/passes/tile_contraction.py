@@ -138,9 +138,10 @@ class ContractionTiler:
 
     def input_view(self, spot: Spot, chunk: Chunk, label: str) -> View:
         """View of the input that a tile needs: the resident tensor, or a box loaded for it."""
-        if self.resident_x:
-            return self.context.whole(self.x)
         n0, n1, y0, y1, x0, x1 = spot
+        if self.resident_x:
+            self.context.require(self.x, (n0, n1, *self.window.reach(0, y0, y1)), label)
+            return self.context.whole(self.x)
         channels = (0, self.x.shape[1])
         kernel = (0, self.window.kernel[0], 0, self.window.kernel[1])
         if not self.choice.whole_input:

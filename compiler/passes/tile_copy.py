@@ -1,7 +1,7 @@
-"""Tile the transfers: a whole input fetched onto the chip, and the reinterpretation of a tensor's elements.
+"""Tile the reinterpretation of a tensor's elements.
 
-    before   Fetch x            codelet: y[i] = COPY(x[i]) in row-major order
-    after    load rows ..       [load rows] store of elements at the strides of their new places, in external memory
+    before   codelet: y[i] = COPY(x[i]) in row-major order
+    after    [load rows] store of elements at the strides of their new places, in external memory
 """
 
 from __future__ import annotations
@@ -13,22 +13,7 @@ from compiler.codelets.base import pixel
 from compiler.errors import CompilerError
 from compiler.passes.assign_engines import Assigned
 from compiler.passes.tile_context import Level, TileContext, copy_fields
-from compiler.tiles import Ref, ceil_div, spans
-
-#: A fetch of a whole tensor is cut into this many pieces, so that its first rows can be used while the others come.
-FETCH_PIECES = 8
-
-
-def fetch(context: TileContext, name: str) -> None:
-    """Copy an external tensor onto the chip, some rows an operation."""
-    layout = context.plan.layouts[name]
-    n, c, h, w = layout.shape
-    operand = Operand(layout.dtype, (1, c, n * h, w), pixel("c"), tensor=name)
-    view = context.whole(operand)
-    rows = max(ceil_div(n * h, FETCH_PIECES), ceil_div(1024, layout.row_bytes))
-    for y0, y1 in spans(n * h, rows):
-        context.load_box(operand, (0, 1, y0, y1, 0, w, 0, c), view, f"y{y0}")
-
+from compiler.tiles import Ref, spans
 
 def reshape(context: TileContext, step: Assigned) -> None:
     """Write every element of x to its place in y, which is external."""
@@ -47,6 +32,7 @@ def reshape(context: TileContext, step: Assigned) -> None:
     for y0, y1 in spans(images, rows):
         box = (0, 1, y0, y1, 0, w, 0, c)
         if resident:
+            context.require(as_rows, (0, 1, 0, images), f"y{y0}")
             view = context.whole(as_rows)
         else:
             view = context.view_box(as_rows, box, memory, f"{step.codelet.name}.x")

@@ -81,7 +81,7 @@ class LaneTiler:
         if any(size > self.context.budget_bytes[name] for name, size in sizes.items()):
             return False
         blocks = ceil_div(choice.channels, self.lanes)
-        if self.w is not None and copies * blocks * self.taps * self.lanes > self.weight_memory.size_bytes // 2:
+        if self.w is not None and copies * blocks * self.taps * self.lanes > self.weight_memory.size_bytes:
             return False
         return self.codelet.finish.scale is None or copies * blocks <= self.vector.parameter.size_words
 
@@ -152,6 +152,7 @@ class LaneTiler:
     def input_view(self, operand: Operand, box: tuple, role: str, label: str) -> View:
         """The resident tensor, or a box of it loaded for this tile."""
         if self.context.is_resident(operand):
+            self.context.require(operand, box[:4], label)
             return self.context.whole(operand)
         view = self.context.view_box(operand, box, self.step.source, f"{self.codelet.name}.{role}")
         self.context.load_box(operand, box, view, label)

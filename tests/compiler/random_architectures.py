@@ -75,7 +75,7 @@ def random_architecture(seed: int, *, prefix: str = "") -> Graph:
     text = TEXT.format(
         name=f"random{seed}", p=prefix, queue=pick(2, 3, 8), bus=pick(32, 64, 128), latency=pick(1, 7, 30), v=v, rows=rows, columns=columns,
         act_lanes=act_lanes, act_banks=pick(3, 4, 5), act_depth=pick(512, 1024, 4096) // act_lanes, wgt_lanes=wgt_lanes, wgt_banks=pick(1, 2, 3),
-        wgt_depth=max(rows * columns, pick(64, 256, 1024)) // wgt_lanes, acc_lanes=acc_lanes, acc_banks=pick(1, 2, 3),
-        acc_depth=pick(1, 4, 16), par_lanes=2 * v, par_depth=pick(1, 2, 16), lut_banks=pick(1, 2),
+        wgt_depth=max(rows * columns, pick(64, 512, 2048)) // wgt_lanes, acc_lanes=acc_lanes, acc_banks=pick(1, 2, 3),
+        acc_depth=pick(4, 16, 64), par_lanes=2 * v, par_depth=pick(1, 2, 16), lut_banks=pick(1, 2),
     )
     return parse_graph(text, name=f"random{seed}")
