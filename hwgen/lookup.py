@@ -1,4 +1,7 @@
-"""The lookup table of the vector unit: 256 byte entries a bank, a copy for every lane."""
+"""The lookup table of the vector unit: 256 byte entries a bank, a read port for every lane.
+
+Each memory has one write port and a read port a lane; synthesis copies it as often as the memories of the target need.
+"""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
@@ -23,7 +26,7 @@ class LookupTable(wiring.Component):
     Parameters
     ----------
     lanes : int
-        Lookups a cycle; each lane owns a copy of the table.
+        Lookups a cycle.
     banks : int
         Tables of 256 entries.
     write_bytes : int
@@ -64,6 +67,17 @@ class LookupTable(wiring.Component):
         columns = self.write_bytes // row_bytes
         rows = self.banks * ENTRIES // self.write_bytes
         byte_bits = exact_log2(self.write_bytes)
+        columns_read = []
+        for column in range(columns):
+            storage = m.submodules[f"column_{column}"] = memory.Memory(shape=data.ArrayLayout(8, row_bytes), depth=rows, init=[])
+            write = storage.write_port(granularity=1)
+            part = slice(column * row_bytes, (column + 1) * row_bytes)
+            m.d.comb += [
+                write.addr.eq(self.write.addr),
+                write.data.eq(self.write.data[8 * part.start:8 * part.stop]),
+                write.en.eq(Mux(self.write.en, self.write.mask[part], 0)),
+            ]
+            columns_read.append([storage.read_port() for _ in range(self.lanes)])
         for lane in range(self.lanes):
             entry = Signal(8 + len(self.bank), name=f"entry_{lane}")
             m.d.comb += entry.eq(Cat(self.index.word_select(lane, 8), self.bank))
@@ -71,19 +85,9 @@ class LookupTable(wiring.Component):
             with m.If(self.en):
                 m.d.sync += picked.eq(entry[:byte_bits])
             words = []
-            for column in range(columns):
-                storage = m.submodules[f"lane_{lane}_{column}"] = memory.Memory(
-                    shape=data.ArrayLayout(8, row_bytes), depth=rows, init=[])
-                write = storage.write_port(granularity=1)
-                read = storage.read_port()
-                part = slice(column * row_bytes, (column + 1) * row_bytes)
-                m.d.comb += [
-                    write.addr.eq(self.write.addr),
-                    write.data.eq(self.write.data[8 * part.start:8 * part.stop]),
-                    write.en.eq(Mux(self.write.en, self.write.mask[part], 0)),
-                    read.addr.eq(entry[byte_bits:][:len(read.addr)]),
-                    read.en.eq(self.en),
-                ]
+            for reads in columns_read:
+                read = reads[lane]
+                m.d.comb += [read.addr.eq(entry[byte_bits:][:len(read.addr)]), read.en.eq(self.en)]
                 words.append(read.data.as_value().word_select(picked[:exact_log2(row_bytes)], 8))
             found = words[0]
             if columns > 1:

@@ -13,9 +13,23 @@ Registers exist just up to the last stage that asks for them.
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 __all__ = ["Pipeline"]
+
+#: Width of the registers that a lane's values share: the widest integer of a compiled simulation.
+_PACK_BITS = 64
+
+
+def _packed(widths: dict[str, int]) -> list[list[str]]:
+    """Group names, in order, into runs of at most 64 bits (a wider value stands alone)."""
+    groups: list[list[str]] = []
+    for name, width in widths.items():
+        if groups and sum(widths[other] for other in groups[-1]) + width <= _PACK_BITS:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups
 
 
 class Pipeline:
@@ -98,8 +112,23 @@ class Pipeline:
             self.m.d.sync += [registers[name].eq(value) for name, value in values.items()]
         return registers
 
-    def lanes(self, stage: int, columns: Sequence[dict[str, Value]], *, when: Value | None = None) -> list[dict[str, Signal]]:
-        """`register` for the values of each lane, under one enable."""
-        registers = self.register(stage, {f"{name}_{lane}": value for lane, values in enumerate(columns) for name, value in values.items()},
-                                  when=when)
-        return [{name: registers[f"{name}_{lane}"] for name in values} for lane, values in enumerate(columns)]
+    def lanes(self, stage: int, columns: Sequence[dict[str, Value]], *, when: Value | None = None) -> list[dict[str, Value]]:
+        """`register` for the values of each lane, under one enable.
+
+        The values of a lane share registers of up to 64 bits: few moves in a compiled simulation, the same flip-flops.
+        """
+        columns = [{name: Value.cast(value) for name, value in values.items()} for values in columns]
+        groups = _packed({name: len(value) for name, value in columns[0].items()})
+        packed = {f"{'_'.join(names)}_{lane}": Cat(values[name] for name in names)
+                  for lane, values in enumerate(columns) for names in groups}
+        registers = self.register(stage, packed, when=when)
+        result: list[dict[str, Value]] = []
+        for lane, values in enumerate(columns):
+            result.append({})
+            for names in groups:
+                register, lsb = registers[f"{'_'.join(names)}_{lane}"], 0
+                for name in names:
+                    part = register[lsb:lsb + len(values[name])]
+                    lsb += len(values[name])
+                    result[lane][name] = part.as_signed() if values[name].shape().signed else part
+        return result
