@@ -175,5 +175,6 @@ class LoadUnit(wiring.Component):
             m.d.sync += [self.error_code.eq(self.codes["external"]), self.error_address.eq(bursts.row_ext)]
         with m.If(misplaced | failed | bursts.outside | self.halt):
             m.d.sync += stopped.eq(1)
-        m.d.comb += self.idle.eq(bursts.quiet & (stop | (bursts.ready & ~rows.o.valid & ~valid)) & ~gathered & ~writing)
+        # Behind the last beat under way only steps without a beat are left, one a cycle, and each of them writes.
+        m.d.comb += self.idle.eq(bursts.quiet & (bursts.ready | stop) & ~gathered & ~writing)
         return m
