@@ -113,12 +113,10 @@ class Accelerator(wiring.Component):
     Raises
     ------
     ValueError
-        For an engine with the name of the instruction fetch's port.
+        For a table memory that several engines write.
     """
 
     def __init__(self, graph: Graph):
-        if "fetch" in graph.engines:
-            raise ValueError("Accelerator: an engine is named 'fetch', the name of the instruction fetch's port; rename the engine")
         self.graph = graph
         self.isa = InstructionSet(graph)
         self.registers = RegisterMap(graph)
