@@ -20,12 +20,15 @@ __all__ = ["judge_network"]
 Sample = dict[str, np.ndarray]
 
 
-def _witnesses(network: Network, samples: Sequence[Sample]) -> tuple[str, list[Sample], list[Sample] | None, str | None]:
-    """Name and outputs of the reference, outputs and version of onnxruntime (None for a program file, judged by the ISS)."""
-    if network.model is None:
-        return "functional simulator", execute_iss(network.graph, network.program, samples).outputs, None, None
-    golden = Golden(network.model)
-    return "ONNX definition (numpy)", reference_outputs(network.model, samples), [golden.run(sample) for sample in samples], VERSION
+def _golden(model: onnx.ModelProto, samples: Sequence[Sample]) -> tuple[list[Sample] | None, str | None]:
+    """Outputs by onnxruntime, or None and its own words where it cannot run the model."""
+    try:
+        golden = Golden(model)
+        return [golden.run(sample) for sample in samples], None
+    except Exception as error:  # onnxruntime's exceptions have no common base; the message goes into the report
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        return None, str(error).strip().splitlines()[0]
 
 
 def reference_outputs(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Sample]:
@@ -43,7 +46,12 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
     """Run and judge; returns the report and the outputs of each sample."""
     graph, program = network.graph, network.program
     execution: Execution = execute_rtl(graph, program, samples, progress=progress) if on == "rtl" else execute_iss(graph, program, samples)
-    reference_name, expected, golden, version = _witnesses(network, samples)
+    golden, refusal = None, None
+    if network.model is None:  # a program file carries no network to hold it against
+        reference_name, expected = "functional simulator", execute_iss(graph, program, samples).outputs
+    else:
+        reference_name, expected = "ONNX definition (numpy)", reference_outputs(network.model, samples)
+        golden, refusal = _golden(network.model, samples)
     steps = {item.name: item.scale if item.dtype == "f32" else None for item in program.outputs}
     report_outputs: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in judge.compare(execution.outputs, expected, steps).items()}
     bytes_exact = judge.exact(report_outputs)
@@ -59,7 +67,7 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
         "cycles": {"predicted": predicted, "measured": execution.measured_cycles, "ideal": ideal_cycles(graph, program)},
         "instructions": {"count": len(program.instructions), "timeline_mismatches": execution.timeline_mismatches},
         "outputs": report_outputs,
-        "golden": {"reference": reference_name, "onnxruntime": version},
+        "golden": {"reference": reference_name, "onnxruntime": VERSION if golden is not None else None} | ({"onnxruntime_error": refusal} if refusal else {}),
         "exact": bytes_exact and cycles_exact,
         "layers": layer_rows(graph, program, execution),
         "simulation": {"cycles_per_second": execution.cycles_per_second, "build_cached": execution.build_cached} if on == "rtl" else None,

@@ -34,6 +34,8 @@ def run_table(report: dict) -> str:
             golden = entry["onnxruntime"]
             lines.append(f"  output {name}: {golden['mismatches']:,} mismatches against onnxruntime {report['golden']['onnxruntime']}"
                          + (f" (largest {golden['max_abs_diff_steps']} steps)" if golden["mismatches"] else ""))
+    if "onnxruntime_error" in report["golden"]:
+        lines.append(f"  onnxruntime cannot run this network: {report['golden']['onnxruntime_error']}")
     if "accuracy" in report:
         lines.append("  accuracy: " + ", ".join(f"{name} {100 * value:.2f}%" for name, value in report["accuracy"].items()))
     lines.append(f"  instructions: {report['instructions']['count']:,}, timeline mismatches: {_count(report['instructions']['timeline_mismatches'])}")
