@@ -3,7 +3,6 @@
 import random
 import re
 
-import numpy as np
 import pytest
 
 from tests.verif import bench_machine as machine
@@ -146,17 +145,15 @@ def test_bad_arguments_are_refused(model, options, message):
 
 def test_cost_of_cocotb_is_reported(model):
     """The figures are printed, not judged: seconds are the machine's. The cycles must agree."""
-    _, spec = inference(random.Random(3), 8)
     # The copy runs over the whole lower memory, again and again; no timeline.
     words = (machine.MEMORY_BYTES - machine.OFFSET_BYTES) // machine.WORD_BYTES
     runs = [RunSpec()] * 20
     with_cocotb = execute(model, words, runs, address=0, timeout_cycles=10**6, timeline=False)
     bare = execute(model, words, runs, function=run_bare, address=0, timeout_cycles=10**6)
     assert [result.cycles for result in with_cocotb.results] == bare.cycles == [machine.predicted(words).cycles] * 20
-    print(f"cocotb {with_cocotb.cycles_per_second:.0f}, bare {bare.cycles_per_second:.0f} cycles/s, "
-          f"ratio {with_cocotb.cycles_per_second / bare.cycles_per_second:.2f}")
+    print(f"cocotb {with_cocotb.cycles_per_cpu_second:.0f}, bare {bare.cycles_per_cpu_second:.0f} cycles a CPU second, "
+          f"ratio {with_cocotb.cycles_per_cpu_second / bare.cycles_per_cpu_second:.2f}")
     assert with_cocotb.cycles_per_second > 0 and bare.cycles_per_second > 0
-    assert np.isfinite(bare.seconds) and spec.outputs
 
 
 def test_description_may_be_a_mapping():

@@ -4,9 +4,10 @@
 //   load ADDRESS FILE OFFSET SIZE     copy bytes of a file into the memory
 //   write OFFSET VALUE                AXI4-Lite write
 //   read OFFSET                       AXI4-Lite read, prints "read VALUE"
-//   run TIMEOUT_CYCLES                until irq; prints "run CYCLES SECONDS" (wall time), CYCLES 0 on timeout
+//   run TIMEOUT_CYCLES                until irq; prints "run CYCLES SECONDS CPU_SECONDS", CYCLES 0 on timeout
 //   dump ADDRESS SIZE FILE            append memory bytes to a file
 
+#include <ctime>
 #include <iostream>
 #include <string>
 
@@ -45,6 +46,13 @@ static void dump(Simulation& simulation, uint64_t address, uint64_t size, const 
     fclose(file);
 }
 
+static void check_answer(const Simulation& simulation, uint64_t first) {
+    if (simulation.cycles - first > 10000) {
+        fprintf(stderr, "covenant: a register access got no answer in 10000 cycles\n");
+        exit(3);
+    }
+}
+
 // Signals change while the clock is low; a handshake is decided by what stands just before the rising edge.
 static void write_register(Simulation& simulation, uint32_t offset, uint32_t value) {
     Vtb& top = *simulation.top;
@@ -52,7 +60,9 @@ static void write_register(Simulation& simulation, uint32_t offset, uint32_t val
     top.s_axil_wdata = value;
     top.s_axil_wstrb = 0xf;
     top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_bready = 1;
+    const uint64_t first = simulation.cycles;
     for (bool answered = false; !answered;) {
+        check_answer(simulation, first);
         top.eval();
         const bool address = top.s_axil_awvalid && top.s_axil_awready;
         const bool data = top.s_axil_wvalid && top.s_axil_wready;
@@ -69,7 +79,9 @@ static uint32_t read_register(Simulation& simulation, uint32_t offset) {
     top.s_axil_araddr = offset;
     top.s_axil_arvalid = top.s_axil_rready = 1;
     uint32_t value = 0;
+    const uint64_t first = simulation.cycles;
     for (bool answered = false; !answered;) {
+        check_answer(simulation, first);
         top.eval();
         const bool address = top.s_axil_arvalid && top.s_axil_arready;
         answered = top.s_axil_rvalid;
@@ -83,10 +95,12 @@ static uint32_t read_register(Simulation& simulation, uint32_t offset) {
 
 static void run(Simulation& simulation, uint64_t timeout_cycles) {
     const auto begin = std::chrono::steady_clock::now();
+    const clock_t cpu_begin = clock();
     const uint64_t first = simulation.cycles;
     while (!simulation.top->irq && simulation.cycles - first < timeout_cycles && !simulation.context->gotFinish()) cycle(simulation);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-    printf("run %llu %.6f\n", static_cast<unsigned long long>(simulation.top->irq ? simulation.cycles - first : 0), seconds.count());
+    printf("run %llu %.6f %.6f\n", static_cast<unsigned long long>(simulation.top->irq ? simulation.cycles - first : 0), seconds.count(),
+           static_cast<double>(clock() - cpu_begin) / CLOCKS_PER_SEC);
 }
 
 int main(int argc, char** argv) {
@@ -98,6 +112,8 @@ int main(int argc, char** argv) {
             simulation.top->rst = 1;
             while (a--) cycle(simulation);
             simulation.top->rst = 0;
+            cycle(simulation);  // the bench holds reset in a register
+            cycle(simulation);
         } else if (command == "load" && std::cin >> a >> path >> b >> c) {
             load(simulation, a, path, static_cast<long>(b), c);
         } else if (command == "write" && std::cin >> a >> b) {

@@ -15,13 +15,23 @@ __all__ = ["BareOutcome", "run_bare"]
 
 @dataclass(frozen=True)
 class BareOutcome:
-    """Runs without cocotb: outputs and cycles as `RunResult`, and the rate."""
+    """Runs without cocotb: outputs and cycles as in `RunResult`, times and rates as in `Outcome`."""
 
     outputs: list[list[bytes]]
     cycles: list[int]
     simulated_cycles: int
     seconds: float
-    cycles_per_second: float
+    cpu_seconds: float
+
+    @property
+    def cycles_per_second(self) -> float:
+        """Simulated cycles a second of wall time."""
+        return self.simulated_cycles / max(self.seconds, 1e-9)
+
+    @property
+    def cycles_per_cpu_second(self) -> float:
+        """Simulated cycles a second of the simulator's CPU time."""
+        return self.simulated_cycles / max(self.cpu_seconds, 1e-9)
 
 
 def run_bare(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], runs: Sequence[RunSpec], *,
@@ -61,9 +71,9 @@ def run_bare(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], ru
 def _parse(text: str, dumped: bytes, job: Job) -> BareOutcome:
     """Outcome from what the program printed and the bytes it dumped."""
     lines = [line.split() for line in text.splitlines()]
-    timed = [(int(line[1]), float(line[2])) for line in lines if line[0] == "run"]
+    timed = [(int(line[1]), float(line[2]), float(line[3])) for line in lines if line[0] == "run"]
     reads = [int(line[1]) for line in lines if line[0] == "read"]
-    for index, (simulated, _) in enumerate(timed):
+    for index, (simulated, _, _) in enumerate(timed):
         if simulated == 0:
             raise RunTimeout(f"bare run {index} of {len(timed)}", found=f"no interrupt after {job.timeout_cycles} cycles",
                              expected="the machine to finish", action="raise timeout_cycles")
@@ -75,5 +85,5 @@ def _parse(text: str, dumped: bytes, job: Job) -> BareOutcome:
             outputs[-1].append(dumped[offset:offset + size])
             offset += size
     cycles = [low | high << 32 for low, high in zip(reads[::2], reads[1::2], strict=True)]
-    simulated, seconds = sum(count for count, _ in timed), sum(duration for _, duration in timed)
-    return BareOutcome(outputs, cycles, simulated, seconds, simulated / max(seconds, 1e-9))
+    simulated, seconds, cpu_seconds = (sum(column) for column in zip(*timed, strict=True))
+    return BareOutcome(outputs, cycles, int(simulated), seconds, cpu_seconds)

@@ -108,14 +108,15 @@ async def _run(dut, bus: RegisterBus, image: Image, job: Job, run: JobRun, data:
     """One inference: load, start, sleep until the interrupt, read."""
     image.load(data, run.inputs)
     begun = int(dut.runs.value)
-    first, seconds = image.cycles(), time.perf_counter()
+    first, seconds, cpu_seconds = image.cycles(), time.perf_counter(), time.process_time()
     await bus.write(job.registers["CONTROL"], CONTROL_IRQ_ENABLE | CONTROL_START)
     if not int(dut.irq.value):
         await First(RisingEdge(dut.irq), Timer(job.timeout_cycles * CYCLE_NS, "ns"))
     timed_out = not int(dut.irq.value)
-    simulated, seconds = image.cycles() - first, time.perf_counter() - seconds
+    simulated, seconds, cpu_seconds = image.cycles() - first, time.perf_counter() - seconds, time.process_time() - cpu_seconds
     entry = await _finish(dut, bus, job)
-    entry.update(timed_out=timed_out, simulated_cycles=simulated, seconds=seconds, logged=int(dut.runs.value) != begun)
+    entry.update(timed_out=timed_out, simulated_cycles=simulated, seconds=seconds, cpu_seconds=cpu_seconds,
+                 logged=int(dut.runs.value) != begun)
     return entry, image.dump(run.outputs)
 
 
@@ -142,6 +143,8 @@ async def execute(dut):
     for _ in range(RESET_CYCLES):
         await FallingEdge(dut.clk)
     dut.rst.value = 0
+    for _ in range(2):      # the bench holds reset in a register
+        await FallingEdge(dut.clk)
     image.load(data, job.segments)
     for offset, value in job.configuration():
         await bus.write(offset, value)

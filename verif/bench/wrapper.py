@@ -179,8 +179,10 @@ def generate(verilog: str, description: Description) -> str:
     lines.append(",\n".join(f"    {port.direction} {f'[{port.width - 1}:0] ' if port.width > 1 else ''}{port.name}" for port in outer))
     lines += [");", *(_wire(port) for port in inner), *(_wire(ports[name]) for name in _TRACE if name != "irq")]
     lines.append("    wire [31:0] runs;")
+    # A pin reaches reset logic everywhere; Verilator would evaluate all of it on every call. From a register it costs nothing.
+    lines.append("    reg reset;\n    always @(posedge clk) reset <= rst;")
 
-    connections = [("clk", "clk"), ("rst", "rst")] + [(port.name, port.name) for port in [*outer, *inner]]
+    connections = [("clk", "clk"), ("rst", "reset")] + [(port.name, port.name) for port in [*outer, *inner]]
     connections += [(name, name) for name in _TRACE if name != "irq"]
     lines += [f"\n    {description.top} dut (", ",\n".join(f"        .{port}({net})" for port, net in connections), "    );"]
 
@@ -188,12 +190,12 @@ def generate(verilog: str, description: Description) -> str:
               f"        .READ_PORTS({len(reads)}), .WRITE_PORTS({len(writes)}), .ADDRESS_BITS({address_bits}), .DATA_BITS({data_bits}),",
               f"        .SIZE_WORDS({description.memory_bytes * 8 // data_bits}),",
               f"        .READ_LATENCY({description.read_latency_cycles}), .WRITE_LATENCY({description.write_latency_cycles})",
-              "    ) memory (", "        .clk(clk), .rst(rst),"]
+              "    ) memory (", "        .clk(clk), .rst(reset),"]
     channels = ((reads, _READ), (writes, _WRITE))
     lines.append(",\n".join(f"        .{name}({_concat(prefixes, name)})" for prefixes, names in channels for name in names))
     sizes = f".ENGINES({len(description.engines)}), .ENGINE_BITS({ports['trace_dispatch_engine'].width})"
     lines += ["    );", f"\n    covenant_monitor #({sizes}) monitor (",
-              "        .clk(clk), .rst(rst), .running(running), .dispatch(trace_dispatch), .dispatch_engine(trace_dispatch_engine),",
+              "        .clk(clk), .rst(reset), .running(running), .dispatch(trace_dispatch), .dispatch_engine(trace_dispatch_engine),",
               "        .start(trace_start), .retire(trace_retire), .runs(runs)", "    );", "endmodule", ""]
     return "\n".join(lines)
 
