@@ -174,7 +174,7 @@ def matrix_weights(rank: int) -> bool:
 
 
 def equal_shapes(a: Sequence[int], b: Sequence[int]) -> bool:
-    """The operands must have equal shapes; a constant operand must be a scalar or, after MatMul or Conv, a bias."""
+    """The operands must have equal shapes; a constant one must be a scalar, one quantised value a channel, or a bias after Conv or MatMul."""
     return tuple(a) == tuple(b)
 
 
@@ -243,8 +243,11 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("com.microsoft", "QLinearGlobalAveragePool"): Operator(
         "GlobalAveragePool", (*_QLINEAR, two_dimensions_at_most, channels_first)
     ),
-    ("", "Add"): Operator("Add, bias, Unary", (quantised_operand, equal_shapes, constant_bias, channel_bias, bias_fits, *_TABLE)),
-    ("com.microsoft", "QLinearAdd"): Operator("Add", (*_QLINEAR, equal_shapes)),
+    ("", "Add"): Operator(
+        "Add, bias, Unary",
+        (quantised_operand, equal_shapes, constant_bias, channel_bias, bias_fits, constant_weights, usable_scale, finite_requantisation, *_TABLE),
+    ),
+    ("com.microsoft", "QLinearAdd"): Operator("Add", (*_QLINEAR, equal_shapes, constant_weights, finite_requantisation)),
     **{("", name): Operator("clamp of the producer, Unary", _TABLE) for name in _CLAMP},
     **{("", name): Operator("Unary", _TABLE) for name in TABLE_FUNCTIONS},
     **{("", name): Operator("Reshape or nothing", (constant_parameters, same_elements)) for name in _SHAPES},

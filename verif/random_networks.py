@@ -175,6 +175,21 @@ class _Draw:
         operands = [n for t in (x, y) for n in (t.name, t.scale_name, t.zero_name)]
         return b.qlinear("QLinearAdd", real, operands, [])
 
+    def add_constant(self, x: Activation) -> Activation:
+        """Add a quantised constant, one value a channel (the last axis of a matrix)."""
+        b = self.b
+        low, high = LIMITS[x.dtype]
+        channels = x.shape[1]
+        values = self.rng.integers(low, high + 1, (channels, *[1] * (len(x.shape) - 2))).astype(x.dtype)
+        names = b.constant("addend", values), x.scale_name, x.zero_name
+        kept = len(b.nodes)
+        result = b.node("Add", [b.dequantised(x), b.node("DequantizeLinear", list(names))])
+        if b.qdq:
+            return b.quantised(result, x.shape)
+        real = b.values[result].real()
+        del b.nodes[kept:]
+        return b.qlinear("QLinearAdd", real, [x.name, x.scale_name, x.zero_name, *names], [])
+
     def unary(self, x: Activation) -> Activation:
         """Add a function of one tensor with its own quantisation: Relu, Clip, LeakyRelu."""
         b = self.b
@@ -207,6 +222,8 @@ class _Draw:
         """Add the operator `op`."""
         if op in ("conv", "pointwise", "depthwise", "grouped"):
             return self.conv(x, op)
+        if op == "add" and self.chance(0.15):
+            return self.add_constant(x)
         if op == "add":
             other = self.conv(x, "conv", keep=True) if len(x.shape) > 2 and self.chance(0.8) else x
             return self.add(x, other)

@@ -11,11 +11,21 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from compiler.ir import Add
-from compiler.onnx_import.convolution import real_operand, result_target
-from compiler.onnx_import.step import Step
+from compiler.ir import RANGES, Add, Conv
+from compiler.onnx_import.builder import default_view
+from compiler.onnx_import.convolution import constant_operand, real_operand, result_target
+from compiler.onnx_import.step import DTYPES, Step
 from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Table, Target, Value
-from compiler.support import channel_bias, equal_shapes, finite_values, one_source, quantised_operand
+from compiler.support import (
+    channel_bias,
+    constant_weights,
+    equal_shapes,
+    finite_requantisation,
+    finite_values,
+    one_source,
+    quantised_operand,
+    usable_scale,
+)
 
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) -> list[np.ndarray]:
@@ -36,13 +46,44 @@ def _add_node(step: Step, a: Real, b: Real) -> Pending:
     step.require(equal_shapes, a.shape, b.shape, found=f"shapes {a.shape} and {b.shape}")
 
     def emit(target: Target, origin: tuple[str, ...]) -> str:
-        view = builder.tensors[a.tensor].shape
-        tensors = (a.tensor, builder.view(b.tensor, view))
+        view = builder.tensors[b.tensor].shape
+        tensors = (builder.view(a.tensor, view), b.tensor)
         attrs = Add(a.scale, a.zero, b.scale, b.zero, target.scale, target.zero, target.low, target.high)
         out = builder.tensor(target.name, view, target.dtype, target.scale, target.zero)
         return builder.node(step.label, attrs, tensors, out, origin)
 
     return Pending(a.shape, (step.label,), emit)
+
+
+def _spread(step: Step, like: Real, constant: RealConst, name: str) -> Real:
+    """Return a constant with one value a channel as a tensor of the shape of `like`.
+
+    A depthwise convolution of `like` with zero weights and the constant as its bias writes it: the requantisation scale is 1 to
+    within 2^-22, so every integer of at most 9 bits comes out as it went in.
+    """
+    shape, builder = like.shape, step.builder
+    sizes = (1,) * (len(shape) - len(constant.shape)) + constant.shape
+    long = [i for i, d in enumerate(sizes) if d > 1]
+    axis = long[0] if long else min(1, len(shape) - 1)
+    fits = len(sizes) == len(shape) and len(long) <= 1 and sizes[axis] in (1, shape[axis]) and constant.scale.size == constant.zero.size == 1
+    if not fits:
+        step.refuse(equal_shapes, f"shapes {shape} and {constant.shape}")
+    step.require(constant_weights, constant, found=f"{name}, a constant of type {constant.array.dtype}")
+    view = (int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :])), 1)
+    if axis == 1:
+        view = default_view(shape)
+    scale, zero, dtype = float(constant.scale.flat[0]), int(constant.zero.flat[0]), DTYPES[constant.array.dtype]
+    step.require(usable_scale, constant.scale, found=f"{scale}")
+    values = np.broadcast_to(constant.array.reshape(-1).astype(np.int32) - zero, (shape[axis],)).copy()
+    attrs = Conv(
+        weight=np.zeros((shape[axis], 1, 1, 1), np.int8), bias=values, x_scale=like.scale, x_zero=like.zero,
+        w_scale=np.array([scale / like.scale], np.float32), w_zero=0, y_scale=scale, y_zero=zero, group=shape[axis],
+        y_low=RANGES[dtype][0], y_high=RANGES[dtype][1],
+    )  # fmt: skip
+    step.require(finite_requantisation, attrs.scale, found=f"{attrs.scale[0]}")
+    out = builder.tensor(f"{name}/spread", view, dtype, scale, zero)
+    builder.node(f"spread {out}", attrs, (builder.view(like.tensor, view),), out, (step.label,))
+    return Real(out, shape, dtype, scale, zero)
 
 
 def add(step: Step) -> list[Value]:
@@ -59,16 +100,25 @@ def add(step: Step) -> list[Value]:
         return [replace(a, emit=a.bias.add(b), bias=None, origin=(*a.origin, step.label))]
     if isinstance(a, Real) and isinstance(b, Real):
         return [_add_node(step, a, b)]
-    for index, value in enumerate((a, b)):
+    for value, other, index in ((a, b, 0), (b, a, 1)):
+        if isinstance(value, RealConst) and value.array.size > 1 and isinstance(other, Real):
+            return [_add_node(step, other, _spread(step, other, value, step.name_of(index)))]
         if isinstance(value, Const | RealConst) and value.array.size > 1:
-            other = (b, a)[index]
             step.refuse(equal_shapes, f"shapes {getattr(other, 'shape', ())} and {value.shape}")
     return table_function(step)
 
 
 def qlinear_add(step: Step) -> list[Value]:
     """com.microsoft QLinearAdd: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero."""
-    pending = _add_node(step, real_operand(step, 0, 1), real_operand(step, 3, 4))
+    if isinstance(step.value(3), Const):
+        a = real_operand(step, 0, 1)
+        b = _spread(step, a, constant_operand(step, 3, 4, 0), step.name_of(3))
+    elif isinstance(step.value(0), Const):
+        b = real_operand(step, 3, 4)
+        a = _spread(step, b, constant_operand(step, 0, 1, 0), step.name_of(0))
+    else:
+        a, b = real_operand(step, 0, 1), real_operand(step, 3, 4)
+    pending = _add_node(step, a, b)
     target = result_target(step, 6, 7)
     return [Quant(pending.emit(target, (step.label,)), pending.shape, target.dtype)]
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from compiler.ir import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4
+from dataclasses import replace
+
+import numpy as np
+
+from compiler.ir import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4, Unary
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.convolution import real_operand, result_target
+from compiler.onnx_import.quantise import table_bytes
 from compiler.onnx_import.step import Step
-from compiler.onnx_import.values import Pending, Quant, Real, Target, Value
+from compiler.onnx_import.values import Pending, Quant, Real, Table, Target, Value
 from compiler.onnx_import.windows import Window, read_window
 from compiler.support import (
     channels_first,
@@ -18,27 +23,51 @@ from compiler.support import (
 )
 
 
-def _window(step: Step, source: Real | Quant) -> Window:
+def _window(step: Step, source: Real | Quant | Pending | Table) -> Window:
     return read_window(step, source.shape, step.attribute("kernel_shape", []), ceil=bool(step.attribute("ceil_mode", 0)))
 
 
-def _touching(step: Step, source: Real | Quant, window: Window, *, count_include_pad: bool) -> None:
+def _touching(step: Step, source: Real | Quant | Pending | Table, window: Window, *, count_include_pad: bool) -> None:
     pool = AveragePool(window.kernel, 1.0, 0, 1.0, 0, window.strides, window.dilations, window.pads, count_include_pad)
     _, _, height, width = default_view(source.shape)
     found = f"kernel {window.kernel}, pads {window.pads} on an input of shape {source.shape}"
     step.require(windows_touch_input, pool.divisors((height, width), window.out), found=found)
 
 
+def _pool_of_unquantised(step: Step, value: Pending | Table, window: Window) -> Pending:
+    """Return the MaxPool of a float result: quantising keeps order, so it is quantised first, as the pool's result will be."""
+    builder = step.builder
+    batch, channels = value.shape[:2]
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        inner = replace(target, name=f"{target.name}/unpooled")
+        if isinstance(value, Pending):
+            tensor = value.emit(inner, value.origin)
+        else:
+            tensor = builder.tensor(inner.name, builder.tensors[value.tensor].shape, inner.dtype, inner.scale, inner.zero)
+            attrs = Unary(table_bytes(value.floats, inner))
+            builder.node(value.origin[0], attrs, (value.tensor,), tensor, value.origin)
+        source = builder.view(tensor, default_view(value.shape))
+        out = builder.tensor(target.name, (batch, channels, *window.out), target.dtype, target.scale, target.zero)
+        pool = MaxPool(window.kernel, window.strides, window.dilations, window.pads, target.low, target.high)
+        return builder.node(step.label, pool, (source,), out, tuple(o for o in origin if o not in value.origin))
+
+    low, high = (value.low, value.high) if isinstance(value, Pending) else (-np.inf, np.inf)
+    return Pending(window.onnx_shape(batch, channels), (*value.origin, step.label), emit, low, high)
+
+
 def max_pool(step: Step) -> list[Value]:
     """MaxPool of a dequantised or of an integer tensor: order is kept by dequantisation, so it works on the integers."""
     value, builder = step.value(0), step.builder
-    if not isinstance(value, Quant):
+    if not isinstance(value, Quant | Pending | Table):
         step.require(quantised_operand, value, found=step.describe(0))
-    assert isinstance(value, Real | Quant)
+    assert isinstance(value, Real | Quant | Pending | Table)
     step.require(no_indices, len([o for o in step.node.output if o]), found="an Indices output")
     step.require(row_major, step.attribute("storage_order", 0), found="storage_order = 1")
     window = _window(step, value)
     _touching(step, value, window, count_include_pad=False)
+    if isinstance(value, Pending | Table):
+        return [_pool_of_unquantised(step, value, window)]
     source = builder.view(value.tensor, default_view(value.shape))
     t = builder.tensors[source]
     batch, channels = value.shape[:2]

@@ -109,6 +109,22 @@ def test_conv_then_add_of_a_constant_is_a_bias():
     assert [n.op for n in graph.nodes] == ["Conv"]
 
 
+@pytest.mark.parametrize(("shape", "constant"), [((2, 5), (5,)), ((2, 5), (1, 5)), ((1, 5, 3, 2), (5, 1, 1)), ((1, 2, 3, 5), (5,)), ((2, 3, 4), (3, 1))])
+def test_add_of_a_quantised_constant_a_channel(shape, constant):
+    constants = {**P, "b": np.array([0, 255, 7, 90, 200][: max(constant)], np.uint8).reshape(constant)}
+    for order in ("d e", "e d"):
+        nodes = [dequantize("x", "d", "x"), dequantize("b", "e", "v"), node("Add", order, "a"), quantize("a", "y", "y")]
+        graph = check(model_of(nodes, {"x": (U8, shape)}, {"y": (U8, shape)}, constants))
+        assert [n.op for n in graph.nodes] == ["Conv", "Add"]
+
+
+@pytest.mark.parametrize("order", ["x sx zx b sv zv", "b sv zv x sx zx"])
+def test_qlinear_add_of_a_constant(order):
+    constants = {**P, "b": np.array([1, 200, 3], np.uint8).reshape(3, 1, 1)}
+    nodes = [node("QLinearAdd", f"{order} sy zy", "y", domain="com.microsoft")]
+    check(model_of(nodes, X, {"y": (U8, (1, 3, 4, 4))}, constants))
+
+
 def test_weights_of_a_channel_along_the_output_axis_of_matmul():
     constants = {**P, "w": M, "sw": np.linspace(0.01, 0.05, 5).astype(np.float32), "zw": np.zeros(5, np.int8)}
     nodes = [dequantize("x", "d", "x"), dequantize("w", "e", "w", axis=1), node("MatMul", "d e", "m"), quantize("m", "y", "y")]
@@ -172,6 +188,15 @@ def test_max_pool_with_other_parameters_requantises():
     nodes = [dequantize("x", "d", "x"), node("MaxPool", "d", "p", kernel_shape=[3, 3], pads=[1, 1, 1, 1]), quantize("p", "y", "y")]
     graph = check(model_of(nodes, X, {"y": (U8, (1, 3, 4, 4))}, P))
     assert [n.op for n in graph.nodes] == ["MaxPool", "Unary"]
+
+
+def test_max_pool_before_quantisation_pools_the_quantised():
+    pool = {"kernel_shape": [2, 2], "pads": [1, 0, 0, 1]}
+    nodes = [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Conv", "d e", "c"), node("Relu", "c", "r"), node("MaxPool", "r", "p", **pool),
+             quantize("p", "y", "y"), node("LeakyRelu", "d", "l"), node("MaxPool", "l", "q", **pool), node("Relu", "q", "s"), quantize("s", "z", "y")]  # fmt: skip
+    graph = check(model_of(nodes, X, {"y": (U8, (1, 5, 3, 3)), "z": (U8, (1, 3, 4, 4))}, {**P, "w": W}))
+    assert [n.op for n in graph.nodes] == ["Conv", "MaxPool", "Unary", "MaxPool"]
+    assert graph.nodes[0].attrs.y_low == 7
 
 
 def test_functions_of_one_tensor_become_one_table():

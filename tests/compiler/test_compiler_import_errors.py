@@ -211,7 +211,7 @@ CASES = {
     "shapes of Add": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Add", "d e", "a"), quantize("a", "y", "y")],
         {**X, "v": (U8, (1, 3, 1, 1))}, Y, P,
-        ("n_a", "Add", "The operands must have equal shapes; a constant operand must be a scalar or, after MatMul or Conv, a bias."
+        ("n_a", "Add", "The operands must have equal shapes; a constant one must be a scalar, one quantised value a channel, or a bias after Conv or MatMul."
          " Found shapes (1, 3, 4, 4) and (1, 3, 1, 1)."),
     ),
     "transA": (

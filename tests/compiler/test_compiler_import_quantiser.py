@@ -8,7 +8,7 @@ import logging
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from compiler.onnx_import.pipeline import read_network
@@ -65,13 +65,14 @@ def test_quantiser(tmp_path, form, kind, per_channel, symmetric):
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
     theirs = Golden(target).run(inputs)["y"]
     output = graph.tensors[graph.outputs[0].tensor]
+    # Not equal: onnxruntime merges quantisations (see verif.reference), which the definition does not; this only shows the same network.
     steps = np.abs(expected - theirs) / output.scale
     assert (expected.shape, steps.max() < 2.5) == ((1, 4), True)
     kinds = [n.op for n in graph.nodes]
-    assert kinds.count("Conv") == 5
+    assert kinds.count("Conv") == 3 + 2 + 1  # convolutions, Gemm and MatMul, the constant that is added after MatMul
     assert {"MaxPool", "Add", "AveragePool"} <= set(kinds)
 
 
 def test_constants_of_the_network_are_float():
     assert {numpy_helper.to_array(i).dtype for i in network().graph.initializer} == {np.dtype(np.float32)}
-    assert helper.printable_graph(network().graph).count("Conv") == 3
+    assert [n.op_type for n in network().graph.node].count("Conv") == 3

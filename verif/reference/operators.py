@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -229,13 +229,15 @@ def _spatial(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def max_pool(call: Call) -> Value:
-    """MaxPool of dequantised or of integer values."""
+    """MaxPool, which dequantisation does not disturb."""
     x = call.value(0)
-    array = x.array if isinstance(x, Dequantised | Plain) else x.real()
-    if array.dtype not in (np.int8, np.uint8):
-        raise call.refuse("an operand that is not quantised")
+    array = x.array
+    if isinstance(x, Sum) and x.divisor.size > 1:
+        raise call.refuse("an average that no QuantizeLinear follows")
     window = window_of(call.attributes, array.shape[3:], call.attributes["kernel_shape"], ceil=bool(call.attributes.get("ceil_mode")))
     result = _spatial(window_maxima(_images(array), window), array.shape)
+    if isinstance(x, Sum):
+        return replace(x, sums=result, axis_from_end=0)  # scales are positive and one a channel: the largest sum is the largest number
     return Dequantised(result, x.scale, x.zero) if isinstance(x, Dequantised) else Plain(result)
 
 

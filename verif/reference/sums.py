@@ -27,7 +27,7 @@ class Window:
                 (sy, sx), (oh, ow) = self.strides, self.out
                 yield ky, kx, padded[:, y : y + (oh - 1) * sy + 1 : sy, x : x + (ow - 1) * sx + 1 : sx]
 
-    def pad(self, image: np.ndarray, value: int) -> np.ndarray:
+    def pad(self, image: np.ndarray, value: float) -> np.ndarray:
         """Return (N, C, H, W) as (N, H', W', C), with `value` wherever a window looks outside."""
         n, c, h, w = image.shape
         spans = [(self.out[i] - 1) * self.strides[i] + (self.kernel[i] - 1) * self.dilations[i] + 1 for i in range(2)]
@@ -97,7 +97,7 @@ def wrap(sums: np.ndarray) -> np.ndarray:
 
 def window_maxima(image: np.ndarray, window: Window) -> np.ndarray:
     """Return the largest element of each window, (N, C, OH, OW), in the type of `image`; padding is ignored."""
-    lowest = np.iinfo(image.dtype).min
+    lowest = np.iinfo(image.dtype).min if image.dtype.kind in "iu" else -np.inf
     padded = window.pad(image, lowest)
     result: np.ndarray | None = None
     for _, _, part in window.taps(padded):
