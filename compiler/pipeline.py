@@ -29,6 +29,8 @@ from compiler.tiles import Buffer, ceil_div
 
 #: Instructions start at a multiple of the AXI boundary.
 PROGRAM_ALIGN_BYTES = 4096
+#: First tensors that stay on chip are placed without gaps, then everything.
+MOST_COMPACT = 2
 #: A layer's tiles are made smaller at most this often.
 SMALLEST_SHRINK = 1 / 256
 
@@ -94,11 +96,15 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
         except TileError as error:
             failure = error
         else:
-            for compact in (False, True):
+            compact: dict[str, int] = {}
+            while True:
                 try:
                     return context, allocate(context.ops, kept=[b for b in context.external.values() if b.pinned], compact=compact)
                 except OutOfMemory as error:
                     failure = error
+                    if compact.get(error.buffer.memory.name, 0) == MOST_COMPACT or error.buffer.memory.kind == "external":
+                        break
+                    compact[error.buffer.memory.name] = compact.get(error.buffer.memory.name, 0) + 1
         layer = failure.layer
         victim = _victim(plan, layer, failure)
         name = plan.steps[layer].codelet.name

@@ -17,6 +17,9 @@ from acg.graph import Memory
 class Buffer:
     """A piece of `memory` of `size_bytes`; `apart`: buffers that an instruction reads at the same time, so never in one bank.
 
+    `content`: bytes that stand there from the start; `pinned`: in place during the whole program; `lasting`: a tensor that stays on chip
+    between codelets.
+
     `first` and `last` are positions of operations, `address` bytes within the memory; the allocate pass sets all three.
     """
 
@@ -27,6 +30,7 @@ class Buffer:
     content: bytes | None = None
     apart: list[Buffer] = field(default_factory=list)
     pinned: bool = False
+    lasting: bool = False
     first: int = -1
     last: int = -1
     address: int = -1

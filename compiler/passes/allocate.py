@@ -9,14 +9,14 @@ Buffers are placed in the order of their first use. Of the places that are free 
     2. has been free for longest, so that a load into it need not wait for what stood there (buffers rotate);
     3. has the lowest address.
 
-Two buffers that one instruction reads at the same time are never put into one bank. `compact` places at the lowest address that is
-free, for networks whose tensors only fit without gaps.
+Two buffers that one instruction reads at the same time are never put into one bank. A memory that is `compact` gets its buffers at the
+lowest address that is free, for networks whose tensors only fit without gaps.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -45,9 +45,9 @@ class OutOfMemory(CompilerError):
 class _Allocator:
     """Places the buffers of one memory. `base`: first byte that is free to use."""
 
-    def __init__(self, memory: Memory, compact: bool, base: int = 0) -> None:
+    def __init__(self, memory: Memory, compact: int, base: int = 0) -> None:
         self.memory, self.base = memory, base
-        self.lowest = compact or memory.kind == "external"
+        self.compact = 2 if memory.kind == "external" else compact
         self.bank_bytes = memory.size_bytes if memory.kind == "external" else memory.bank_bytes
         self.granule = 4096 if memory.kind == "external" else memory.word_bytes
         #: For each granule the last operation that uses what stands there, -1 where nothing ever stood.
@@ -66,6 +66,7 @@ class _Allocator:
         candidates.update(bank * self.bank_bytes for bank in range(self.memory.banks))
         candidates.update(ceil_div(b.address + b.size_bytes, align) * align for b in self.live)
         candidates.update(ceil_div(end, align) * align for end in self.ends)
+        lowest = self.compact > (0 if buffer.lasting else 1)
         forbidden, price = self._banks(buffer)
         best: tuple[int, int, int] | None = None
         for address in sorted(candidates):
@@ -76,7 +77,7 @@ class _Allocator:
             freed = int(self.until[address // self.granule : ceil_div(end, self.granule)].max())
             if freed >= buffer.first or any(forbidden[first : last + 1]):
                 continue
-            cost = (0, 0, address) if self.lowest else (sum(price[first : last + 1]), freed, address)
+            cost = (0, 0, address) if lowest else (sum(price[first : last + 1]), freed, address)
             if best is None or cost < best:
                 best = cost
         if best is None:
@@ -97,7 +98,7 @@ class _Allocator:
             if other.address >= 0:
                 for bank in range(other.address // self.bank_bytes, (other.address + other.size_bytes - 1) // self.bank_bytes + 1):
                     forbidden[bank] = True
-        if not self.lowest:
+        if self.compact < 2:
             readers, writers = self.traffic[buffer]
             for other in self.recent:
                 other_readers, other_writers = self.traffic[other]
@@ -135,8 +136,10 @@ def lifetimes(ops: list[TileOp], kept: Iterable[Buffer] = ()) -> list[Buffer]:
     return sorted(found, key=lambda b: not b.pinned)
 
 
-def allocate(ops: list[TileOp], *, kept: Iterable[Buffer] = (), compact: bool = False) -> list[Buffer]:
+def allocate(ops: list[TileOp], *, kept: Iterable[Buffer] = (), compact: Mapping[str, int] | None = None) -> list[Buffer]:
     """Place all buffers; returns them. `kept`: pinned ones that get a place even if no operation touches them.
+
+    `compact`, by memory: 1 places lasting buffers, 2 places all at the lowest free address.
 
     Raises OutOfMemory naming the first that finds no room.
     """
@@ -159,7 +162,7 @@ def allocate(ops: list[TileOp], *, kept: Iterable[Buffer] = (), compact: bool = 
             continue
         name, external = buffer.memory.name, buffer.memory.kind == "external"
         if name not in allocators:
-            allocators[name] = _Allocator(buffer.memory, compact, pinned_end if external else 0)
+            allocators[name] = _Allocator(buffer.memory, (compact or {}).get(name, 0), pinned_end if external else 0)
         allocator = allocators[name]
         allocator.traffic[buffer] = (frozenset(readers[buffer]), frozenset(writers[buffer]))
         if not allocator.place(buffer):

@@ -4,7 +4,8 @@ Price in cycles, with P positions, W weight rows, B external bytes a cycle:
 
     matrix = sum over instructions of passes * max(P, W)        vector = positions * ceil(channels / lanes)
     load, store = bytes / B, weights and boxes as often as the order of the loops moves them
-    price = max(matrix, vector, load, store) + first weights and box + last tile's vector and store + 6 an instruction
+    price = max(matrix, vector, load, store) + first weights and box + last tile's vector and store + 6 an instruction,
+            and 4% where the order of the loops completes the first rows last
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from compiler.tiles import ceil_div
 
 #: Cycles an instruction costs beyond its work: fetch and dispatch.
 INSTRUCTION_CYCLES = 6
+#: Part of the time until a result is complete that is charged for keeping its readers waiting.
+LATENESS = 0.04
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,10 @@ class ContractionPricer:
         instructions = spots * block_tiles * (2 + ceil_div(self.deepest, choice.input_blocks))
         first = weight_bytes / self.bus / (block_tiles * ceil_div(self.deepest, choice.input_blocks)) + box
         last = positions * min(choice.blocks * s.lanes_out, s.out_channels) / lanes + store / spots / (1 if choice.whole_output else block_tiles)
-        return max(matrix, vector, load, store) + first + last + INSTRUCTION_CYCLES * instructions
+        busiest = max(matrix, vector, load, store)
+        # Whoever reads the result can start when its first rows are complete: late, if the channels are the outer loop.
+        late = LATENESS * busiest * (1 - 1 / block_tiles) if choice.channels_outer and spots > 1 else 0.0
+        return busiest + first + last + late + INSTRUCTION_CYCLES * instructions
 
     def choices(self, reduction: tuple[int, int, int], wide: int) -> Iterator[Choice]:
         """All choices worth a price with this piece of the reduction and this many columns."""

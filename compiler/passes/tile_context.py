@@ -57,7 +57,7 @@ class TileContext:
         self.budget_bytes: dict[str, int] = {}
         self._constants: dict[tuple[str, bytes], Buffer] = {}
         for name, memory in plan.resident.items():
-            self.resident[name] = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes)
+            self.resident[name] = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes, lasting=True)
         for name in sorted(plan.external):
             layout = plan.layouts[name]
             pinned = name in plan.edge.values()
