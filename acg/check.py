@@ -132,7 +132,8 @@ def check_graph(graph: Graph, source: Source) -> None:
 
     external = graph.external
     if external.size_bytes > 1 << external.address_bits:
-        say(("memories", external.name, "size_bytes"), f"found {external.size_bytes}; expected at most {1 << external.address_bits}, what address_bits {external.address_bits} can reach")
+        reach = f"{1 << external.address_bits}, what address_bits {external.address_bits} can reach"
+        say(("memories", external.name, "size_bytes"), f"found {external.size_bytes}; expected at most {reach}")
     if external.size_bytes % 4096:
         say(("memories", external.name, "size_bytes"), f"found {external.size_bytes}; expected a multiple of 4096, the AXI boundary")
     for memory in graph.memories.values():
@@ -197,11 +198,13 @@ def _check_vector(graph: Graph, engine: Engine, say) -> None:
     _divides(graph, say, engine, "lanes", engine.lanes, ("a", "b", "y"))
     parameter = graph.memories[graph.link_of(engine.name, "parameter").memory]
     if parameter.lanes != 2 * engine.lanes:
-        say(("memories", parameter.name, "lanes"), f"found {parameter.lanes}; expected {2 * engine.lanes}, a bias and a scale for each of {engine.lanes} vector lanes")
+        say(("memories", parameter.name, "lanes"),
+            f"found {parameter.lanes}; expected {2 * engine.lanes}, a bias and a scale for each of {engine.lanes} vector lanes")
     ports_a = {link.memory for link in graph.links_of(engine.name, "a")}
     for link in graph.links_of(engine.name, "b"):
         if link.memory in ports_a and graph.memories[link.memory].banks < 2:
-            say(("memories", link.memory, "banks"), "found 1; expected at least 2, one instruction reads operands a and b at the same time and a bank has one read port")
+            say(("memories", link.memory, "banks"),
+                "found 1; expected at least 2, one instruction reads operands a and b at the same time and a bank has one read port")
     for port in ("a", "b", "y"):
         for link in graph.links_of(engine.name, port):
             if link.memory == parameter.name:

@@ -19,7 +19,9 @@ def memory_map(graph: Graph) -> str:
     rows = []
     for memory in graph.memories.values():
         users = ", ".join(f"{link.engine}.{link.port} ({link.port_bytes} B)" for link in graph.links if link.memory == memory.name)
-        shape = f"AXI4, {memory.bus_bits} bits" if memory.kind == "external" else f"{memory.banks} x {memory.depth_words} x {memory.lanes} {memory.element.name}"
+        shape = f"{memory.banks} x {memory.depth_words} x {memory.lanes} {memory.element.name}"
+        if memory.kind == "external":
+            shape = f"AXI4, {memory.bus_bits} bits"
         rows.append((memory.name, memory.kind, shape, memory.size_bytes, memory.read_latency_cycles, users))
     return _table(("memory", "kind", "banks x words x lanes", "bytes", "read latency, cycles", "ports (bytes an access)"), rows)
 
@@ -51,8 +53,12 @@ def describe(graph: Graph) -> str:
     """The whole manual of a machine."""
     engines = []
     for engine in graph.engines.values():
-        size = {"matrix": f"{engine.organisation}, {engine.rows} x {engine.columns}", "vector": f"{engine.lanes} lanes"}.get(
-            engine.kind, f"{engine.outstanding_bursts} bursts outstanding, {graph.chunk_bytes(engine.name) if engine.kind in ('load', 'store') else 0} bytes a cycle")
+        if engine.kind == "matrix":
+            size = f"{engine.organisation}, {engine.rows} x {engine.columns}"
+        elif engine.kind == "vector":
+            size = f"{engine.lanes} lanes"
+        else:
+            size = f"{engine.outstanding_bursts} bursts outstanding, {graph.chunk_bytes(engine.name)} bytes a cycle"
         engines.append((engine.index, engine.name, engine.kind, size, ", ".join(capability.operation for capability in engine.capabilities)))
     control = graph.control
     return "\n\n".join([

@@ -129,8 +129,9 @@ class Graph:
         self.engines = engines
         self.links = links
         self.network = nx.DiGraph()
-        for node in (*memories.values(), *engines.values()):
-            self.network.add_node(node.name, node=node)
+        nodes: dict[str, Memory | Engine] = {**memories, **engines}
+        for key, node in nodes.items():
+            self.network.add_node(key, node=node)
         for link in links:
             ends = (link.memory, link.engine) if link.reads else (link.engine, link.memory)
             if self.network.has_edge(*ends):

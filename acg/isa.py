@@ -275,7 +275,10 @@ class InstructionSet:
             raise InstructionError(f"instruction: {len(data)} bytes; expected {self.instruction_bytes}")
         word = int.from_bytes(data, "little")
         if not self.check_holds(word):
-            raise InstructionError(f"instruction: check is {self.halfword_xor(word):#06x}; expected {self.fingerprint & 0xFFFF:#06x}, the program is damaged or made for another graph")
+            raise InstructionError(
+                f"instruction: check is {self.halfword_xor(word):#06x}; expected {self.fingerprint & 0xFFFF:#06x}, "
+                "the program is damaged or made for another graph"
+            )
         index = (word >> CHECK_BITS & ((1 << ENGINE_BITS) - 1)) - 1
         if not 0 <= index < len(self._names):
             raise InstructionError(f"instruction: engine field is {index + 1}; expected 1 to {len(self._names)}")

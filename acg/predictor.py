@@ -89,5 +89,5 @@ def predict(graph: Graph, instructions: Sequence[Instruction], *, program_addres
         engines[number], dispatches[number], started[number], retired[number] = index, dispatch, start, retire
         if retire > end:
             end = retire
-    arrays = [np.array(values, dtype=np.int64) for values in (engines, dispatches, started, retired)]
-    return Timeline(*arrays, total_cycles=end + 1 + DONE_CYCLES)
+    engine, dispatched, start_cycles, retire_cycles = (np.array(values, dtype=np.int64) for values in (engines, dispatches, started, retired))
+    return Timeline(engine, dispatched, start_cycles, retire_cycles, total_cycles=end + 1 + DONE_CYCLES)

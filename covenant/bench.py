@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +66,10 @@ def _speed(arch: str, samples: int) -> dict[str, float]:
     built = simulator(graph)
     cycles = predict(graph, program.instructions, program_address=program.program_address).total_cycles
     specs = [RunSpec(inputs=pack_inputs(program, sample), outputs=[(item.address, item.size_bytes) for item in program.outputs]) for sample in taken]
-    job = {"program": (program.program_address, len(program.instructions), fingerprint(graph)), "registers": RegisterMap(graph).offsets,
-           "timeout_cycles": 4 * cycles + 100_000}
+    job: dict[str, Any] = {
+        "program": (program.program_address, len(program.instructions), fingerprint(graph)), "registers": RegisterMap(graph).offsets,
+        "timeout_cycles": 4 * cycles + 100_000,
+    }
     ratios, rates, bares, predictions, simulations = [], [], [], [], []
     for _ in range(ROUNDS):
         bare = run_bare(built, program.image, specs, **job)
@@ -95,11 +98,12 @@ def main() -> int:
     print(table(("arch", "cycles", "cycles/s under covenant run", "bare C++ main", "ratio", "predict ms", "simulate ms", "predictor faster"), rows,
                 right=frozenset(range(1, 8))))
     print("\n3x3 convolution, 64 to 64 channels on 32x32, measured on the RTL")
-    rows = []
+    layers = []
     for arch in ("edge16", "dot16", "wide"):
         figures = convolution_figures(arch)
-        rows.append((arch, f"{figures['cycles']:,}", f"{figures['ideal']:,}", f"{100 * figures['over_roofline']:.1f}%", f"{100 * figures['matrix_utilisation']:.1f}%"))
-    print(table(("arch", "cycles", "roofline", "over roofline", "matrix unit of peak"), rows, right=frozenset(range(1, 5))))
+        over, used = 100 * figures["over_roofline"], 100 * figures["matrix_utilisation"]
+        layers.append((arch, f"{figures['cycles']:,}", f"{figures['ideal']:,}", f"{over:.1f}%", f"{used:.1f}%"))
+    print(table(("arch", "cycles", "roofline", "over roofline", "matrix unit of peak"), layers, right=frozenset(range(1, 5))))
     return 0
 
 

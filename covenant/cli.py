@@ -87,9 +87,10 @@ def _count(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; messages of refused input go to standard error."""
     options = _parser().parse_args(arguments)
+    refusals: tuple[type[Exception], ...] = (UserError, ArchitectureError, InstructionError, *commands.input_errors())
     try:
         return options.function(options)
-    except (UserError, ArchitectureError, InstructionError, *commands.input_errors()) as error:
+    except refusals as error:
         print(f"covenant: {error}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:

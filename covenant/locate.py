@@ -62,8 +62,8 @@ def _bytes(network: Network, samples: Sequence[dict[str, np.ndarray]], on: str) 
                 node = next(node for node in probe.nodes if name in node.outputs)
                 layer = next((index for index, item in enumerate(program.layers) if item.name == node.name), None)
                 first = next((index for index, (owner, _) in enumerate(program.provenance) if owner == layer), None)
-                lines = [f"first wrong tensor, sample {number}: {name} of {' + '.join(node.origin) or node.name} ({node.op}), {wrong.size} of {got.size} elements; "
-                         f"at {tuple(int(index) for index in place)} found {int(got.reshape(-1)[wrong[0]])}, expected {int(wanted.reshape(-1)[wrong[0]])}"]
+                lines = [f"first wrong tensor, sample {number}: {name} of {' + '.join(node.origin) or node.name} ({node.op}), "
+                         f"{wrong.size} of {got.size} elements; at {tuple(int(index) for index in place)} found {int(got.reshape(-1)[wrong[0]])}, expected {int(wanted.reshape(-1)[wrong[0]])}"]
                 if first is not None:
                     lines.append(f"  instruction {first}: {instruction_set(network.graph).disassemble(program.instructions[first])}")
                 return lines

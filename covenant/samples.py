@@ -74,8 +74,8 @@ def draw(inputs: list[ModelInput], *, seed: int, count: int) -> list[dict[str, n
     for _ in range(count):
         sample = {}
         for value in inputs:
-            if np.issubdtype(value.dtype, np.integer):
-                limits = np.iinfo(value.dtype)
+            if value.dtype.kind in "iu":
+                limits = np.iinfo(value.dtype.name)  # type: ignore[arg-type]
                 sample[value.name] = rng.integers(limits.min, limits.max, value.shape, value.dtype, endpoint=True)
             elif value.scale is not None:
                 steps = rng.integers(value.low, value.high, value.shape, endpoint=True) - value.zero_point

@@ -9,8 +9,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: froze
     """Aligned columns; those in ``right`` are right-aligned."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    lines = ["  ".join(cell.rjust(width) if column in right else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-             for row in cells]
+
+    def line(row: list[str]) -> str:
+        pairs = enumerate(zip(row, widths, strict=True))
+        return "  ".join(cell.rjust(width) if column in right else cell.ljust(width) for column, (cell, width) in pairs).rstrip()
+
+    lines = [line(row) for row in cells]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 

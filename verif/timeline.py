@@ -18,10 +18,17 @@ KINDS = ("dispatch", "start", "retire")
 class PredictedTimeline(Protocol):
     """What is compared (``acg.predictor.Timeline``): engine index and cycles, one entry an instruction in program order."""
 
-    engine: np.ndarray
-    dispatch: np.ndarray
-    start: np.ndarray
-    retire: np.ndarray
+    @property
+    def engine(self) -> np.ndarray: ...
+
+    @property
+    def dispatch(self) -> np.ndarray: ...
+
+    @property
+    def start(self) -> np.ndarray: ...
+
+    @property
+    def retire(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)

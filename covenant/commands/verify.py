@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 import acg
 from acg.graph import architecture_names, load_graph
 from compiler.passes.import_onnx import import_onnx
@@ -27,7 +26,10 @@ def _networks(graph, options):
         model, program = compile_network(str(path), graph)
         inputs = model_inputs(model)
         data = path.with_name(path.name.split("_")[0] + "_test.npz")
-        samples = take(read_arrays(data), inputs, limit=options.limit, where=str(data)) if data.exists() else draw(inputs, seed=options.seed, count=options.limit)
+        if data.exists():
+            samples = take(read_arrays(data), inputs, limit=options.limit, where=str(data))
+        else:
+            samples = draw(inputs, seed=options.seed, count=options.limit)
         yield path.name, Network(path.name, graph, program, model), samples
     from verif.random_networks import random_network
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from verif.random_networks import random_network
 
 from acg.graph import architecture_names, load_graph
 from acg.predictor import predict
@@ -19,6 +18,7 @@ from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from verif.hazards import find_hazards
+from verif.random_networks import random_network
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ARCHITECTURES = architecture_names()

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from verif.random_networks import random_network
 
 from acg.graph import architecture_names, load_graph, parse_graph
 from compiler.passes.import_onnx import import_onnx
@@ -16,6 +15,7 @@ from covenant.networks import Network, compile_network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, take
 from tests.support.architectures import changed, renamed, text_of
+from verif.random_networks import random_network
 
 pytestmark = pytest.mark.rtl
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
