@@ -1,0 +1,113 @@
+"""Tiling: pieces of every raggedness, weights in the order of the passes, choices that fit, copies as strided loops."""
+
+import numpy as np
+import pytest
+
+from acg.graph import load_graph
+from compiler.codelets import Operand
+from compiler.codelets.base import pixel
+from compiler.passes.assign_engines import assign_engines
+from compiler.passes.insert_transfers import insert_transfers
+from compiler.passes.instantiate_codelets import instantiate_codelets
+from compiler.passes.price_contraction import ContractionPricer
+from compiler.passes.tile import tile
+from compiler.passes.tile_context import Level, copy_fields
+from compiler.passes.tile_contraction import pack_weights
+from compiler.passes.tile_copy import strided
+from compiler.target import Target
+from compiler.tiles import stride
+from tests.compiler.random_networks import Sketch
+
+
+def planned(sketch, output, arch="tiny", spilled=()):
+    ir, target = sketch.finish(output), Target(load_graph(arch))
+    steps = assign_engines(instantiate_codelets(ir), target)
+    return insert_transfers(ir, steps, target, spilled=frozenset(spilled)), target
+
+
+def test_one_tile_of_a_small_convolution():
+    s = Sketch(1)
+    x = s.input((1, 4, 4, 4), "i8")
+    plan, target = planned(s, s.conv(x, 4, (3, 3), pads=(1, 1, 1, 1)))
+    ops = tile(plan, target).ops
+    kinds = [target.graph.engines[op.engine].kind for op in ops]
+    assert kinds.count("matrix") == kinds.count("vector") == kinds.count("store") >= 1
+    first = kinds.index("matrix")
+    assert set(kinds[:first]) == {"load"}
+    matrix = ops[first]
+    assert [matrix.fields[f"n_{i}"] for i in range(4)] == [1, 3, 3, 1]
+    assert (matrix.fields["y_origin"], matrix.fields["x_origin"], matrix.fields["y_bound"], matrix.fields["x_bound"]) == (-1, -1, 4, 4)
+    assert matrix.fields["accumulate"] == 0
+    assert {op.layer for op in ops} == {0}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_matrix_tiles_cover_every_multiplication_once(seed):
+    s = Sketch(seed)
+    x = s.input((2, s.between(1, 30), 9, 7), "i8")
+    y = s.conv(x, s.between(1, 40), (3, 2), pads=(1, 0, 1, 1), strides=(1, s.between(1, 2)))
+    plan, target = planned(s, y, spilled=s.tensors if seed % 2 else ())
+    unit = target.matrix[0]
+    total = 0
+    for op in tile(plan, target).ops:
+        if op.engine == unit.engine.name:
+            total += int(np.prod([op.fields[f"n_{i}"] for i in range(6)]))
+    _, c, _, _ = x.shape
+    assert total == -(-c // unit.rows) * -(-y.shape[1] // unit.columns) * 6 * y.shape[0] * y.shape[2] * y.shape[3]
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_weights_lie_in_the_order_of_the_passes(groups):
+    rng = np.random.default_rng(groups)
+    rows, columns, oc, ic = 4, 2, 6, 9
+    weight = rng.integers(-128, 128, (oc, ic // groups, 3, 2)).astype(np.int8)
+    w = Operand("i8", weight.shape, pixel("oc"), constant=weight, zero=5)
+    packed = np.frombuffer(pack_weights(w, (1, 3), (1, 3, 0, 2, 0, 3), rows, columns, groups), np.int8)
+    packed = packed.reshape(2, 2, 2, 3, rows, columns)
+    for block, ky, kx, ib, row, column in np.ndindex(*packed.shape):
+        o, c = (1 + block) * columns + column, ib * rows + row
+        inside = o < oc and c < ic and (groups == 1 or o // (oc // groups) == c // (ic // groups))
+        expected = weight[o, c % (ic // groups) if groups > 1 else c, 1 + ky, kx] if inside else 5
+        assert packed[block, ky, kx, ib, row, column] == expected
+
+
+@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide"])
+@pytest.mark.parametrize("shape,out,kernel", [((1, 600, 3, 3), 70, (3, 3)), ((1, 3, 40, 300), 9, (5, 5)), ((5, 40, 1, 1), 1000, (1, 1))])
+def test_the_choice_fits_and_no_other_is_cheaper(arch, shape, out, kernel):
+    s = Sketch(1)
+    plan, target = planned(s, s.conv(s.input(shape, "i8"), out, kernel), arch, spilled=s.tensors)
+    context = tile(plan, target)
+    pricer = ContractionPricer(context, plan.steps[0])
+    best = pricer.best()
+    assert pricer.fits(best, 1)
+    reduction = (best.kernel_rows, best.kernel_columns, best.input_blocks)
+    prices = [pricer.price(c) for c in pricer.choices(reduction, best.columns) if pricer.fits(c, 2)]
+    assert pricer.price(best) <= min(prices, default=float("inf"))
+
+
+def test_a_copy_merges_contiguous_loops():
+    assert copy_fields(16, [Level(1, 0, 0), Level(4, 64, 64), Level(4, 16, 16)]) == {
+        "n_3": 256, "n_0": 1, "ext_stride_0": 0, "local_stride_0": 0, "n_1": 1, "ext_stride_1": 0, "local_stride_1": 0,
+        "n_2": 1, "ext_stride_2": 0, "local_stride_2": 0,
+    }
+    assert copy_fields(3, [Level(4, 64, 16), Level(4, 16, 4)])["n_3"] == 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_strided_copies_move_every_byte(seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 5, 4))
+    outside = np.arange(np.prod(shape))
+    inside = outside.reshape(shape).transpose(rng.permutation(4)).reshape(-1) * 3
+    moved = {}
+    for (o, i), row, levels in strided(outside, inside, 1):
+        for at in np.ndindex(*(level.count for level in levels), row):
+            steps = [*levels, Level(row, 1, 1)]
+            moved[o + sum(k * s.outside for k, s in zip(at, steps, strict=True))] = i + sum(k * s.inside for k, s in zip(at, steps, strict=True))
+    assert moved == dict(zip(outside.tolist(), inside.tolist(), strict=True))
+
+
+def test_strides_wrap_with_the_addresses():
+    assert stride(1, 10**9, 4, 64) == 0
+    assert stride(2, 4 * 63, 4, 64) == 63
+    assert stride(2, 4 * 100, 4, 64) == 100 - 128
