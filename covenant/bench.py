@@ -17,7 +17,7 @@ from acg.graph import Graph, load_graph
 from acg.predictor import predict
 from acg.regmap import RegisterMap
 from compiler.host import pack_inputs
-from compiler.passes.import_onnx import import_onnx
+from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from covenant.files import read_arrays
 from covenant.hardware import simulator
@@ -46,7 +46,7 @@ def convolution_figures(arch: str = "edge16", *, on_rtl: bool = True) -> dict[st
     """3x3 convolution, 64 to 64 channels on 32x32, from and to external memory: cycles, roofline bound, share of matrix peak."""
     graph = load_graph(arch)
     model = convolution(channels=64, filters=64, size=32)
-    program = compile_graph(import_onnx(model, name="conv"), graph)
+    program = compile_graph(read_network(model, name="conv"), graph)
     timeline = predict(graph, program.instructions, program_address=program.program_address)
     start, retire, cycles = timeline.start, timeline.retire, timeline.total_cycles
     if on_rtl:

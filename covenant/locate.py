@@ -10,7 +10,7 @@ import numpy as np
 
 from acg.isa import instruction_set
 from compiler.ir import EdgeOutput, Graph
-from compiler.passes.import_onnx import import_onnx
+from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from covenant.run import Execution, execute_iss, execute_rtl
 from verif.reference import Reference
@@ -44,7 +44,7 @@ def _timing(network: Network, execution: Execution) -> list[str]:
 def _bytes(network: Network, samples: Sequence[dict[str, np.ndarray]], on: str) -> list[str]:
     """Run the network again with every tensor stored, and compare in the order of the network."""
     assert network.model is not None
-    probe = expose(import_onnx(network.model, name=network.name))
+    probe = expose(read_network(network.model, name=network.name))
     program = compile_graph(probe, network.graph)
     order = [name for node in probe.nodes for name in node.outputs]
     for number, sample in enumerate(samples):
@@ -63,7 +63,8 @@ def _bytes(network: Network, samples: Sequence[dict[str, np.ndarray]], on: str) 
                 layer = next((index for index, item in enumerate(program.layers) if item.name == node.name), None)
                 first = next((index for index, (owner, _) in enumerate(program.provenance) if owner == layer), None)
                 lines = [f"first wrong tensor, sample {number}: {name} of {' + '.join(node.origin) or node.name} ({node.op}), "
-                         f"{wrong.size} of {got.size} elements; at {tuple(int(index) for index in place)} found {int(got.reshape(-1)[wrong[0]])}, expected {int(wanted.reshape(-1)[wrong[0]])}"]
+                         f"{wrong.size} of {got.size} elements; at {tuple(int(index) for index in place)} "
+                         f"found {int(got.reshape(-1)[wrong[0]])}, expected {int(wanted.reshape(-1)[wrong[0]])}"]
                 if first is not None:
                     lines.append(f"  instruction {first}: {instruction_set(network.graph).disassemble(program.instructions[first])}")
                 return lines

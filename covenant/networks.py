@@ -10,7 +10,7 @@ import onnx
 from acg.graph import Graph, load_graph
 from compiler.loader import load_program
 from compiler.onnx_import.load import load_model
-from compiler.passes.import_onnx import import_onnx
+from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
 from covenant.errors import UserError
@@ -33,7 +33,7 @@ class Network:
 def compile_network(path: str, graph: Graph) -> tuple[onnx.ModelProto, Program]:
     """Import and compile an ONNX file. Raises CompilerError."""
     model = load_model(path)
-    return model, compile_graph(import_onnx(model, name=Path(path).name), graph)
+    return model, compile_graph(read_network(model, name=Path(path).name), graph)
 
 
 def is_program(path: str) -> bool:

@@ -62,7 +62,7 @@ def program_inputs(program: Program) -> list[ModelInput]:
     """Inputs as a program file describes them."""
     result = {}
     for item in program.inputs:
-        limits = np.iinfo(_TYPES[item.tensor_dtype])
+        limits = np.iinfo(np.dtype(_TYPES[item.tensor_dtype]).name)  # type: ignore[arg-type]
         result[item.name] = ModelInput(item.name, np.dtype(_TYPES[item.dtype]), item.shape, item.scale, item.zero_point, int(limits.min), int(limits.max))
     return list(result.values())
 

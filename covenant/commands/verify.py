@@ -4,7 +4,7 @@ from pathlib import Path
 
 import acg
 from acg.graph import architecture_names, load_graph
-from compiler.passes.import_onnx import import_onnx
+from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from covenant.errors import BROKEN, EXACT
 from covenant.files import read_arrays, write_json
@@ -36,7 +36,7 @@ def _networks(graph, options):
     for seed in range(options.seed, options.seed + options.networks):
         name = f"random network {seed}"
         model = random_network(seed)
-        program = compile_graph(import_onnx(model, name=name), graph)
+        program = compile_graph(read_network(model, name=name), graph)
         yield name, Network(name, graph, program, model), draw(model_inputs(model), seed=seed, count=options.limit)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from acg.graph import architecture_names, load_graph
 from acg.predictor import predict
-from compiler.passes.import_onnx import import_onnx
+from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from covenant.cli import main
 from covenant.networks import Network
@@ -31,7 +31,7 @@ def test_random_network_on_the_functional_simulator(seed):
     arch = ARCHITECTURES[seed % len(ARCHITECTURES)]
     graph = load_graph(arch)
     model = random_network(seed, size=SIZES[seed // 4 % 3])
-    program = compile_graph(import_onnx(model, name=f"seed {seed}"), graph)
+    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
     report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=1), on="iss")
     replay = f"replay: covenant verify --arch {arch} --networks 1 --seed {seed}"
     assert report["exact"], f"{report['outputs']}; {replay}"

@@ -13,7 +13,7 @@ from acg.graph import architecture_names, load_graph, parse_graph
 from acg.predictor import predict
 from compiler.host import pack_inputs, unpack_outputs
 from compiler.onnx_import.load import load_model
-from compiler.passes.import_onnx import import_onnx
+from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from tests.support.architectures import changed, renamed, text_of
 from verif.hazards import find_hazards
@@ -57,7 +57,7 @@ NUMBERS = [
 def _exact(graph, samples=1):
     """Run the digits network on the functional simulator; return the program."""
     model = load_model(EXAMPLES / "digits_cnn.onnx")
-    program = compile_graph(import_onnx(model, name="digits"), graph)
+    program = compile_graph(read_network(model, name="digits"), graph)
     inputs = np.load(EXAMPLES / "digits_test.npz")["input"][:samples]
     expected = Reference(model).run({"input": inputs})["logits"]
     machine = Machine(graph, external_bytes=-(-program.external_bytes // 4096) * 4096)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from acg.graph import architecture_names, load_graph, parse_graph
-from compiler.passes.import_onnx import import_onnx
+from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from covenant.bench import convolution_figures
 from covenant.cli import main
@@ -52,7 +52,7 @@ def test_random_network(arch, number):
     seed = 1000 + 10 * ARCHITECTURES.index(arch) + number
     graph = load_graph(arch)
     model = random_network(seed, size="tiny" if arch == "tiny" and number % 2 else "small")
-    program = compile_graph(import_onnx(model, name=f"seed {seed}"), graph)
+    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
     report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=2), on="rtl")
     _check(report, len(program.instructions), 2, f"replay: covenant verify --arch {arch} --networks 1 --seed {seed};")
 
