@@ -216,8 +216,9 @@ def add_waits(graph: Graph, instructions: Sequence[Instruction]) -> list[Instruc
         for other in graph.engines:
             floor = known[engine][other]
             count = max([floor, *(past.youngest(engine, access, other, floor) for access in accesses)])
-            if counts[other] >= FURTHEST_WAIT:  # engines may run no further apart than the counters can tell
-                count = max(count, counts[other] - FURTHEST_WAIT)
+            # Engines may run no further apart than the counters can tell: neither behind the others nor, at each meeting, ahead of them.
+            meeting = counts[engine] and counts[engine] % (FURTHEST_WAIT // 2) == 0
+            count = max(count, counts[other] if meeting and other != engine else counts[other] - FURTHEST_WAIT)
             if count > floor:
                 waits[other] = count & ((1 << COUNTER_BITS) - 1)
                 known[engine][other] = count
