@@ -35,7 +35,7 @@ def normalise(m: Module, value: Value, name: str) -> tuple[Signal, Value]:
     """Shift left until the top bit is set, or by the largest possible count for 0. Returns (shifted, count)."""
     width = len(value)
     current = wire(m, value, f"{name}_shift_0")
-    count = []
+    count: list[Value] = []
     step = 1 << (width - 1).bit_length() >> 1
     while step:
         empty = wire(m, current[width - step:] == 0, f"{name}_empty_{step}")

@@ -62,10 +62,6 @@ def _stream(m: Module, prefix: str, levels: Sequence[int], *, instr, held: dict[
     return generator.value
 
 
-def _in_bounds(coordinate: Signal, bound: Value) -> Value:
-    return ~coordinate[-1] & (coordinate < bound)
-
-
 def build_front(m: Module, pipeline: Pipeline, unit: wiring.Component, held: dict[str, Signal], *, halt: Value) -> tuple[Value, list]:
     """Build stage 0: issue an iteration a cycle, address ports a and b.
 
@@ -95,7 +91,8 @@ def build_front(m: Module, pipeline: Pipeline, unit: wiring.Component, held: dic
         extra = max(len(held[f"n_{level}"]) + len(held[f"{axis}_step_{level}"]) for level in levels) + 2
         coordinates[axis] = _stream(m, axis, levels, name="step", origin="origin", extra_bits=extra, **common)
     inside = Signal()
-    m.d.comb += inside.eq(_in_bounds(coordinates["y"], held["y_bound"]) & _in_bounds(coordinates["x"], held["x_bound"]))
+    # Unsigned: a negative coordinate is beyond any bound.
+    m.d.comb += inside.eq((coordinates["y"] < held["y_bound"]) & (coordinates["x"] < held["x_bound"]))
 
     plain = held["reduce"] == REDUCE_NONE
     fresh = Signal()

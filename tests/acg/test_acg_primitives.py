@@ -180,6 +180,16 @@ def test_multiply_constant_breaks_ties_by_the_low_bits():
     assert bits(primitives.multiply_constant(x, 0x3FC0_0000, 1)).tolist() == [0x3FC0_0002, 0x3FC0_0005]
 
 
+def test_multiply_constant_sees_the_highest_discarded_bit():
+    """Products that are ties but for bit 27 of 76."""
+    for x, pattern, low in ((0x3FC1_8340, 0x3FFB_BF71, 0x8A0_0000), (0x3FEE_CB9A, 0x3FA1_03C1, 0x400_0000),
+                            (0x3FC4_E400, 0x3FAA_2A2D, 0xA12_0000), (0x3FA3_E46E, 0x3F94_98E1, 0xC00_0000)):
+        mantissa, constant = (x & 0x7F_FFFF) | 0x80_0000, ((((pattern & 0x7F_FFFF) | 0x80_0000) << 28) | low)
+        assert mantissa * constant % (1 << 28) == 1 << 27
+        expected = round_exact(Fraction(mantissa, 1 << 23) * Fraction(constant, 1 << 51))
+        assert bits(primitives.multiply_constant(floats([x]), pattern, low)).tolist() == [expected]
+
+
 def test_multiply_constant_with_low_zero_equals_multiply():
     rng = np.random.default_rng(SEED)
     special = floats([0, 0x8000_0000, 1, 0x8000_0001, 0x007F_FFFF, 0x0080_0000, 0x7F7F_FFFF, 0x7F80_0000, 0xFF80_0000, 0x7F80_0001])

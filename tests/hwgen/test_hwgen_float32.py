@@ -1,5 +1,6 @@
 """float32 lane arithmetic in RTL against `acg.primitives`, in Amaranth's simulator."""
 
+import itertools
 import re
 
 import numpy as np
@@ -127,6 +128,26 @@ def test_minimum_maximum(largest):
     compare(simulate(build, [32, 32], x.view(np.uint32), y.view(np.uint32)), expected, x.view(np.uint32), y.view(np.uint32))
 
 
+def ties_but_for_one_bit(rng):
+    """(x, scale, low) whose 76-bit product is a tie but for bit 27, the highest of those that only a sticky bit sees.
+
+    With X = x 2^k and low = l 2^(27-k), X low is the odd x l times 2^27; l = 1/x modulo 2^(k+1) makes c = (x l - 1) / 2 a
+    multiple of 2^k, so that X hi + c = 2^22 (modulo 2^23) has solutions hi.
+    """
+    while True:
+        k = int(rng.integers(1, 12))
+        x = int(rng.integers(1 << (23 - k), 1 << (24 - k))) | 1
+        low = pow(x, -1, 1 << (k + 1))
+        carry = (x * low - 1) // 2
+        wide = int(rng.integers(0, 2))
+        modulus = 1 << (23 + wide - k)
+        high = ((1 << (22 + wide)) - carry >> k) * pow(x, -1, modulus) % modulus
+        high += modulus * int(rng.integers((1 << 23) // modulus, (1 << 24) // modulus))
+        total = (x << k) * high + carry
+        if high >> 23 == 1 and total.bit_length() == 47 + wide:
+            yield 0x3F80_0000 | (x << k) & 0x7F_FFFF, 0x3F80_0000 | high & 0x7F_FFFF, low << (27 - k)
+
+
 def test_multiply_constant():
     print("seed", SEED)
     rng = np.random.default_rng(SEED)
@@ -142,6 +163,8 @@ def test_multiply_constant():
         below = int(rng.integers(0, 1 << 28)) if rng.integers(0, 3) else int(rng.integers(0, 2))
         case(random_patterns(rng, 40), int(random_patterns(rng, 1)[0]), below)
         case(random_patterns(rng, 40, 110, 140), *primitives.divide_constant(floats(random_patterns(rng, 1, 100, 150))[0]))
+    for value, pattern, below in itertools.islice(ties_but_for_one_bit(rng), 200):
+        case(np.array([value, value ^ 0x8000_0000], dtype=np.uint32), pattern, below)
     for pattern in [*EDGES.tolist(), *RAW.tolist()]:
         case(np.concatenate([EDGES, RAW]), pattern, 0)
         case(EDGES, pattern, (1 << 28) - 1)

@@ -49,6 +49,17 @@ def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=
         y_destinations=[VectorDestination(bits, 7) for bits in y], table_banks=table_banks, table_write_bytes=table_write_bytes)
 
 
+def expected_accesses(fields):
+    """Reads and writes that an instruction makes, by port."""
+    n = [fields[f"n_{level}"] for level in LEVELS]
+    index = np.indices(n)
+    y = fields["y_origin"] + fields["y_step_2"] * index[2] + fields["y_step_4"] * index[4]
+    x = fields["x_origin"] + fields["x_step_3"] * index[3] + fields["x_step_5"] * index[5]
+    inside = (y >= 0) & (y < fields["y_bound"]) & (x >= 0) & (x < fields["x_bound"])
+    results = inside.size // (n[4] * n[5]) if fields["reduce"] else inside.size
+    return {"a": int(inside.sum()), "b": inside.size * fields["b_enable"], "p": results * fields["p_enable"], "y": results}
+
+
 class Bench:
     """The unit among memories: words come back exactly in the cycle their latency promises, garbage in any other."""
 
@@ -71,6 +82,7 @@ class Bench:
         self.table = rng.integers(0, 256, 256 * max(1, dut.table_banks), dtype=np.uint8)
         self.expected = [item.copy() for item in self.y]
         self.starts, self.retires, self.errors, self.log = [], [], [], []
+        self.reads = {"a": 0, "b": 0, "p": 0}
         latencies = [source.read_latency_cycles for source in (*dut.a_sources, *dut.b_sources)]
         self.readers = list(zip([*dut.a_ports, *dut.b_ports, dut.p], [*self.a, *self.b, self.p],
                                 [*latencies, dut.p_read_latency_cycles], strict=True))
@@ -122,6 +134,7 @@ class Bench:
                 for index, (port, memory, latency) in enumerate(self.readers):
                     if ctx.get(port.en):
                         assert not halted
+                        self.reads["p" if port is dut.p else "a" if index < len(dut.a_ports) else "b"] += 1
                         due[index][cycle + latency] = int.from_bytes(memory[ctx.get(port.addr)].tobytes(), "little")
                 for port, memory in zip(dut.y_ports, self.y, strict=True):
                     if ctx.get(port.en):
@@ -165,6 +178,9 @@ class Bench:
             for actual, expected in zip(self.y, self.expected, strict=True):
                 np.testing.assert_array_equal(actual, expected, err_msg=f"instruction {number}: {fields}")
         assert memory is None
+        accesses = [expected_accesses(fields) for fields in program]
+        assert self.reads == {port: sum(access[port] for access in accesses) for port in self.reads}
+        assert len(self.log) == sum(access["y"] for access in accesses)
 
 
 def pattern(value):
