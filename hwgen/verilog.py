@@ -8,8 +8,8 @@ from amaranth.lib import wiring
 __all__ = ["compact_initial_values", "convert", "group_write_enables"]
 
 _INITIAL = re.compile(r"  initial begin\n((?:    (\S+)\[\d+\] = \d+'[hd]0+;\n)+)  end\n")
-_ENABLES = re.compile(
-    r"  always @\(posedge (\w+)\) begin\n((?:    if \((\S+)\[\d+\]\)\n      \S+\[[^\n]+?\]\[[^\n]+?\] <= [^\n]+;\n){2,})  end\n")
+_WRITES = re.compile(r"  always @\(posedge (\w+)\) begin\n((?:    if \([^\n]+\)\n      \w+\[[^\n]+\]\[\d+:\d+\] <= [^\n]+;\n){2,})  end\n")
+_WRITE = re.compile(r"    if \(([^\n]+)\)\n      (\w+)\[([^\n]+)\]\[(\d+):(\d+)\] <= ([^\n]+);\n")
 
 
 def compact_initial_values(text: str) -> str:
@@ -30,17 +30,35 @@ def compact_initial_values(text: str) -> str:
 
 
 def group_write_enables(text: str) -> str:
-    """Test a memory's write enables one by one only in cycles in which one of them is set.
+    """Write a memory's enabled parts in a loop instead of a statement each.
 
-    Before: ``always @(posedge clk) begin if (we[0]) ...; if (we[1]) ...; end``; after: the same under ``if (|we)``. The behaviour is
-    that of the text without: only a simulator's work is less.
+    Before: ``if (we[0]) mem[a][7:0] <= d[7:0]; if (we[1]) mem[a][15:8] <= d[15:8]; ...``; after: a loop over the parts, entered only if an
+    enable is set. This is the form by which vendor tools know a memory with byte enables. The simulator must not unroll the loop:
+    it would keep a flag a part and test all of them in every cycle.
     """
-    def guard(match: re.Match) -> str:
-        clock, body, enable = match.groups()
-        if any(line.split("[")[0] != f"    if ({enable}" for line in body.splitlines()[::2]):
+    def loop(match: re.Match) -> str:
+        clock, body = match.groups()
+        parts = _WRITE.findall(body)
+        names, addresses = {part[1] for part in parts}, {part[2] for part in parts}
+        width = int(parts[0][3]) + 1
+        regular = [(number * width + width - 1, number * width) for number in range(len(parts))]
+        if len(names) > 1 or len(addresses) > 1 or [(int(part[3]), int(part[4])) for part in parts] != regular:
             return match.group(0)
-        return f"  always @(posedge {clock}) begin\n    if (|{enable}) begin\n{body}    end\n  end\n"
-    return _ENABLES.sub(guard, text)
+        (name,), (address,) = names, addresses
+        enables, pieces = (", ".join(part[column] for part in reversed(parts)) for column in (0, 5))
+        lane = f"{name}_lane"
+        return (
+            f"  wire [{len(parts) - 1}:0] {name}_enables = {{ {enables} }};\n"
+            f"  wire [{len(parts) * width - 1}:0] {name}_pieces = {{ {pieces} }};\n"
+            f"  integer {lane};\n"
+            f"  always @(posedge {clock}) begin\n"
+            f"    if (|{name}_enables) begin\n"
+            f"      /* verilator unroll_disable */\n"
+            f"      for ({lane} = 0; {lane} < {len(parts)}; {lane} = {lane} + 1) begin\n"
+            f"        if ({name}_enables[{lane}]) begin\n"
+            f"          {name}[{address}][{lane} * {width} +: {width}] <= {name}_pieces[{lane} * {width} +: {width}];\n"
+            f"        end\n      end\n    end\n  end\n")
+    return _WRITES.sub(loop, text)
 
 
 def convert(design: wiring.Component, *, name: str) -> str:

@@ -125,10 +125,33 @@ def test_other_initial_values_stay(words):
     assert compact_initial_values(text) == text
 
 
-def test_write_enables_of_one_memory_are_grouped():
-    body = "".join(f"    if (we[{bit}])\n      mem[a][{bit}:{bit}] <= d[{bit}:{bit}];\n" for bit in range(3))
-    assert group_write_enables(f"  always @(posedge clk) begin\n{body}  end\n") == (
-        f"  always @(posedge clk) begin\n    if (|we) begin\n{body}    end\n  end\n")
-    other = body.replace("we[1]", "other[1]")
-    text = f"  always @(posedge clk) begin\n{other}  end\n"
-    assert group_write_enables(text) == text
+WRITES = """  always @(posedge clk) begin
+    if (we[0])
+      mem[a[3:0]][7:0] <= d;
+    if (\\we$1 )
+      mem[a[3:0]][15:8] <= { e, 4'h0 };
+  end
+"""
+
+
+def test_enabled_parts_of_one_word_are_written_in_a_loop():
+    assert group_write_enables(WRITES) == """  wire [1:0] mem_enables = { \\we$1 , we[0] };
+  wire [15:0] mem_pieces = { { e, 4'h0 }, d };
+  integer mem_lane;
+  always @(posedge clk) begin
+    if (|mem_enables) begin
+      /* verilator unroll_disable */
+      for (mem_lane = 0; mem_lane < 2; mem_lane = mem_lane + 1) begin
+        if (mem_enables[mem_lane]) begin
+          mem[a[3:0]][mem_lane * 8 +: 8] <= mem_pieces[mem_lane * 8 +: 8];
+        end
+      end
+    end
+  end
+"""
+
+
+@pytest.mark.parametrize("old, new", [("mem[a[3:0]][15:8]", "mem[b][15:8]"), ("mem[a[3:0]][15:8]", "other[a[3:0]][15:8]"), ("15:8", "14:8")])
+def test_parts_that_are_not_of_one_word_stay(old, new):
+    text = WRITES.replace(old, new)
+    assert text != WRITES and group_write_enables(text) == text
