@@ -72,8 +72,9 @@ def predict(graph: Graph, instructions: Sequence[Instruction], *, program_addres
         for name, awaited in instruction.waits.items():
             history = retires[names[name]]
             # The counter is 16 bits wide: the count meant is the greatest not after this instruction's place in the program.
-            position = len(history) - ((len(history) - awaited) & 0xFFFF)
-            if (len(history) - awaited) & 0x8000:
+            back = (len(history) - awaited) & 0xFFFF
+            position = len(history) - back
+            if back & 0x8000:
                 raise InstructionError(
                     f"instruction {number}: waits for {awaited} retired instructions of {name}, of which {len(history)} precede it; "
                     "expected a count not beyond that, the program would never end"

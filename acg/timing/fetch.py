@@ -53,12 +53,21 @@ class FetchTiming:
         ``room_cycle`` is the first cycle in which the queue of its engine can take it: 0, or one more than the start of the instruction
         that stands as many places before it in that queue as the queue is deep.
         """
-        asked = max(self._asked, self._dispatches[self._slot]) + 1
-        last_beat = max(self._last_beat + 1, asked + self._latency) + self._beats - 1
-        cycle = max(last_beat + 1, self._last_dispatch + 1, room_cycle)
+        # Comparisons rather than max(): this runs for every instruction of every prediction.
+        slot = self._slot
+        freed = self._dispatches[slot]
+        asked = (self._asked if self._asked > freed else freed) + 1
+        first_beat = asked + self._latency
+        if first_beat <= self._last_beat:
+            first_beat = self._last_beat + 1
+        cycle = first_beat + self._beats
+        self._last_beat = cycle - 1
+        if cycle <= self._last_dispatch:
+            cycle = self._last_dispatch + 1
+        if cycle < room_cycle:
+            cycle = room_cycle
         self._asked = asked
-        self._last_beat = last_beat
-        self._last_dispatch = cycle
-        self._dispatches[self._slot] = cycle
-        self._slot = self._slot + 1 if self._slot + 1 < self._buffers else 0
+        self._last_dispatch = self._dispatches[slot] = cycle
+        slot += 1
+        self._slot = slot if slot < self._buffers else 0
         return cycle

@@ -34,9 +34,6 @@ STAGES: tuple[tuple[str, int], ...] = (
 #: Registers between operands on the memory ports and the result on the write port.
 PIPELINE_CYCLES = sum(cycles for _, cycles in STAGES)
 
-_COUNTS = tuple(f"n_{level}" for level in range(6))
-
-
 def depth_cycles(stage: str) -> int:
     """Registers passed from operands on the memory ports until the output of ``stage``."""
     total = 0
@@ -79,8 +76,6 @@ class VectorTiming:
         """
         if cycle < self._ready_cycle:
             raise ValueError(f"VectorTiming: start at cycle {cycle}, but the unit is ready from cycle {self._ready_cycle}")
-        iterations = 1
-        for name in _COUNTS:
-            iterations *= fields[name]
+        iterations = fields["n_0"] * fields["n_1"] * fields["n_2"] * fields["n_3"] * fields["n_4"] * fields["n_5"]
         self._ready_cycle = cycle + iterations
         return cycle + iterations + self._latency_cycles
