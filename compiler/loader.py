@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from acg.errors import InstructionError
 from acg.fingerprint import fingerprint
@@ -96,8 +97,9 @@ def _program(manifest: dict, files: dict[str, bytes], graph: Graph, where: str) 
     )
 
 
-def _edge(item: dict) -> EdgeTensor:
-    return EdgeTensor(**{key: tuple(value) if isinstance(value, list) else value for key, value in item.items()})
+def _edge(item: dict[str, Any]) -> EdgeTensor:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
+    return EdgeTensor(**values)
 
 
 def check_program(program: Program, graph: Graph, *, where: str = "program") -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from acg.graph import Graph as Architecture
 from acg.isa import InstructionSet
+from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.ir import Graph, verify
 from compiler.passes.allocate import OutOfMemory, allocate
-from compiler.codelets import Codelet
 from compiler.passes.assign_engines import assign_engines
 from compiler.passes.emit import emit
 from compiler.passes.insert_transfers import Plan, insert_transfers
@@ -124,7 +124,7 @@ def _victim(plan: Plan, layer: int, failure: CompilerError) -> str | None:
     uses: dict[str, list[int]] = {}
     for number, step in enumerate(plan.steps):
         for operand in step.codelet.operands.values():
-            if operand.tensor is not None:
+            if operand.tensor:
                 uses.setdefault(plan.root(operand.tensor), []).append(number)
     memory = failure.buffer.memory.name if isinstance(failure, OutOfMemory) else None
     alive = [

@@ -88,8 +88,8 @@ class Target:
         return MatrixUnit(engine, *(self._memories(engine, port)[0] for port in ("activation", "weight", "accumulator")))
 
     def _vector(self, engine: Engine) -> VectorUnit:
-        ports = (self._memories(engine, port) for port in ("a", "b", "y"))
-        return VectorUnit(engine, *ports, self._memories(engine, "parameter")[0], self._memories(engine, "table")[0])
+        a, b, y = (self._memories(engine, port) for port in ("a", "b", "y"))
+        return VectorUnit(engine, a, b, y, self._memories(engine, "parameter")[0], self._memories(engine, "table")[0])
 
     def load_path(self, memory: Memory) -> CopyPath:
         """Copy engine that fills `memory`: of several the one that serves fewest memories, so that a dedicated one is used.

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
+def _nothing() -> np.ndarray:
+    return np.zeros(0, np.int8)
+
+
 @dataclass(frozen=True)
 class Loop:
     """A loop of `extent` iterations; `reduction` when its iterations are folded into one result."""
@@ -42,7 +46,7 @@ class Index:
 
 @dataclass(frozen=True, eq=False)
 class Operand:
-    """A typed operand: a tensor of the network (`tensor`) or a `constant`; `shape` (N, C, H, W) as the codelet sees it.
+    """A typed operand: a tensor of the network (`tensor`, its name) or a `constant`; `shape` (N, C, H, W) as the codelet sees it.
 
     `zero` is subtracted from each element before use; `index` has an Index each for n, c, y, x.
     """
@@ -50,8 +54,8 @@ class Operand:
     dtype: str
     shape: tuple[int, int, int, int]
     index: tuple[Index, Index, Index, Index]
-    tensor: str | None = None
-    constant: np.ndarray | None = None
+    tensor: str = ""
+    constant: np.ndarray = field(default_factory=_nothing)
     zero: int = 0
 
 
@@ -77,8 +81,8 @@ class Finish:
     zero: int = 0
     low: int = -128
     high: int = 127
-    bias: np.ndarray | None = None
-    scale: np.ndarray | None = None
+    bias: np.ndarray = field(default_factory=_nothing)
+    scale: np.ndarray = field(default_factory=_nothing)
     scale_a: float = 1.0
     scale_b: float = 1.0
     divisor: float = 1.0
@@ -109,11 +113,16 @@ class Codelet:
         """Iterations of a loop."""
         return next(item.extent for item in self.loops if item.name == loop)
 
+    @property
+    def per_channel(self) -> bool:
+        """Whether bias and scale come from parameters, a pair a channel."""
+        return self.finish.scale.size > 0
+
     def __str__(self) -> str:
         lines = [f"codelet {self.name}: {self.op}"]
         lines += [f"  {'reduce' if item.reduction else 'for'} {item.name} in {item.extent}" for item in self.loops]
         for role, operand in self.operands.items():
-            place = operand.tensor if operand.tensor is not None else "constant"
+            place = operand.tensor or "constant"
             lines.append(f"  {role}: {operand.dtype} {place}[{', '.join(map(str, operand.index))}]")
         lines += [f"  {item.result} = {item.name}({', '.join(item.operands)})" for item in self.operations]
         return "\n".join(lines)

@@ -16,37 +16,38 @@ ELEMENT = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "u8"}
 def conv_finish(attrs: Conv) -> Finish:
     """Bias, per-channel scale and clamp of a convolution; 'raw' where its result is the int32 sum."""
     if attrs.y_scale is None:
-        return Finish("raw", bias=attrs.bias)
+        return Finish("raw")
     bias = np.zeros(attrs.out_channels, np.int32) if attrs.bias is None else attrs.bias
     return Finish("float", zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high, bias=bias, scale=attrs.scale)
 
 
 def weight_operand(weight: np.ndarray, zero: int) -> Operand:
     """Constant (OC, IC/group, KH, KW)."""
-    index = tuple(Index(((name, 1),)) for name in ("oc", "ic", "ky", "kx"))
-    return Operand(ELEMENT[weight.dtype], weight.shape, index, constant=weight, zero=zero)
+    oc, ic, kh, kw = weight.shape
+    index = (Index((("oc", 1),)), Index((("ic", 1),)), Index((("ky", 1),)), Index((("kx", 1),)))
+    return Operand(ELEMENT[weight.dtype], (oc, ic, kh, kw), index, constant=weight, zero=zero)
 
 
 def contraction(node: Node, graph: Graph) -> Codelet:
     """Codelet of a Conv node of any kernel, stride, dilation, padding and group."""
     attrs = node.attrs
+    assert isinstance(attrs, Conv)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     _, ic, kh, kw = attrs.weight.shape
     n, oc, oh, ow = y.shape
     pointwise = (kh, kw, *attrs.strides, *attrs.pads) == (1, 1, 1, 1, 0, 0, 0, 0)
-    x_shape, y_shape = x.shape, y.shape
+    x_shape = x.shape
     if pointwise:  # images are further rows: one loop nest for the whole batch
-        x_shape, y_shape = ((1, s[1], s[0] * s[2], s[3]) for s in (x_shape, y_shape))
-        n, oc, oh, ow = y_shape
+        n, oh = 1, n * oh
         if ow == 1:  # and a column of pixels is a row
-            x_shape, y_shape = ((1, s[1], 1, s[2]) for s in (x_shape, y_shape))
             oh, ow = 1, oh
+        x_shape = (1, x.shape[1], oh, ow)
     loops = (Loop("n", n), Loop("oc", oc), Loop("ky", kh, True), Loop("kx", kw, True), Loop("ic", ic, True), Loop("oy", oh), Loop("ox", ow))
     window = window_index(attrs.strides, attrs.dilations, attrs.pads)
     operands = {
         "x": Operand(x.dtype, x_shape, (Index((("n", 1),)), Index((("ic", 1),)), *window), tensor=x.name, zero=attrs.x_zero),
         "w": weight_operand(attrs.weight, attrs.w_zero),
-        "y": Operand(y.dtype, y_shape, pixel("oc"), tensor=y.name),
+        "y": Operand(y.dtype, (n, oc, oh, ow), pixel("oc"), tensor=y.name),
     }
     finish = conv_finish(attrs)
     operations = [Operation("MATMUL", "acc", ("x", "w"))]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from compiler.codelets.base import Codelet, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.codelets.contraction import conv_finish, weight_operand
-from compiler.ir import Graph, Node
+from compiler.ir import Conv, Graph, Node
 
 
 def depthwise(node: Node, graph: Graph) -> Codelet | None:
     """Codelet of a Conv node whose groups are single channels; None for any other, and for int32 results."""
     attrs = node.attrs
+    assert isinstance(attrs, Conv)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     oc, ic, kh, kw = attrs.weight.shape
     if ic != 1 or oc != attrs.group or attrs.group == 1 or attrs.y_scale is None:

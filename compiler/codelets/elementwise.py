@@ -9,7 +9,7 @@ Images of a batch are further rows.
 from __future__ import annotations
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
-from compiler.ir import Graph, Node, Tensor
+from compiler.ir import Add, Graph, Node, Tensor, Unary
 
 
 def _rows(tensor: Tensor, zero: int = 0) -> Operand:
@@ -25,6 +25,7 @@ def _loops(tensor: Tensor) -> tuple[Loop, ...]:
 def addition(node: Node, graph: Graph) -> Codelet:
     """Codelet of an Add node."""
     attrs = node.attrs
+    assert isinstance(attrs, Add)
     a, b, y = (graph.tensors[name] for name in (*node.inputs, *node.outputs))
     operands = {"x": _rows(a, attrs.a_zero), "b": _rows(b, attrs.b_zero), "y": _rows(y)}
     finish = Finish(
@@ -36,6 +37,7 @@ def addition(node: Node, graph: Graph) -> Codelet:
 
 def lookup(node: Node, graph: Graph) -> Codelet:
     """Codelet of a Unary node: the index and the value of the table are raw bytes."""
+    assert isinstance(node.attrs, Unary)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     low, high = (-128, 127) if x.dtype == "i8" else (0, 255)
     finish = Finish("int", low=low, high=high, table=node.attrs.table)

@@ -10,16 +10,18 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.codelets.contraction import weight_operand
-from compiler.ir import AveragePool, Graph, Node, averaging_scales
+from compiler.ir import AveragePool, GlobalAveragePool, Graph, MaxPool, Node, averaging_scales
 
 
 def _window(node: Node, graph: Graph) -> tuple[tuple[Loop, ...], dict[str, Operand]]:
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     attrs = node.attrs
     n, c, oh, ow = y.shape
-    if node.op == "GlobalAveragePool":
+    kernel: tuple[int, int]
+    if isinstance(attrs, GlobalAveragePool):
         kernel, window = x.shape[2:], window_index((1, 1), (1, 1), (0, 0, 0, 0))
     else:
+        assert isinstance(attrs, MaxPool | AveragePool)
         kernel, window = attrs.kernel, window_index(attrs.strides, attrs.dilations, attrs.pads)
     loops = (Loop("n", n), Loop("c", c), Loop("oy", oh), Loop("ox", ow), Loop("ky", kernel[0], True), Loop("kx", kernel[1], True))
     operands = {
@@ -31,6 +33,7 @@ def _window(node: Node, graph: Graph) -> tuple[tuple[Loop, ...], dict[str, Opera
 
 def largest(node: Node, graph: Graph) -> Codelet:
     """Codelet of a MaxPool node."""
+    assert isinstance(node.attrs, MaxPool)
     loops, operands = _window(node, graph)
     finish = Finish("int", low=node.attrs.y_low, high=node.attrs.y_high)
     return Codelet(node.name, node.op, "window", loops, operands, (Operation("MAXIMUM", "y", ("x",)),), finish, node.origin)
@@ -38,11 +41,9 @@ def largest(node: Node, graph: Graph) -> Codelet:
 
 def _averaging(node: Node, graph: Graph) -> Finish:
     attrs = node.attrs
+    assert isinstance(attrs, AveragePool | GlobalAveragePool)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-    if isinstance(attrs, AveragePool):
-        divisors = attrs.divisors(x.shape[2:], y.shape[2:])
-    else:
-        divisors = np.full((1, 1), x.shape[2] * x.shape[3])
+    divisors = attrs.divisors(x.shape[2:], y.shape[2:]) if isinstance(attrs, AveragePool) else np.full((1, 1), x.shape[2] * x.shape[3])
     divisors = np.maximum(divisors, 1)  # a window that sees nothing sums to 0
     scale_of = {int(d): averaging_scales(attrs.x_scale, attrs.y_scale, int(d)) for d in np.unique(divisors)}
     return Finish("float", zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high, divisors=divisors, scale_of=scale_of)
@@ -50,6 +51,7 @@ def _averaging(node: Node, graph: Graph) -> Finish:
 
 def average(node: Node, graph: Graph) -> Codelet:
     """Codelet of an AveragePool or GlobalAveragePool node."""
+    assert isinstance(node.attrs, AveragePool | GlobalAveragePool)
     loops, operands = _window(node, graph)
     x = operands["x"]
     operands["x"] = Operand(x.dtype, x.shape, x.index, tensor=x.tensor, zero=node.attrs.x_zero)

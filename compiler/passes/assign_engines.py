@@ -10,24 +10,49 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from acg.graph import Memory
 from compiler.codelets import Codelet
 from compiler.errors import UnsupportedEntry, UnsupportedError
 from compiler.target import MatrixUnit, Target, VectorUnit, narrow
-from acg.graph import Memory
 
 
 @dataclass(frozen=True, eq=False)
 class Assigned:
     """A codelet with its engines, and the on-chip memories its activations are read from and written to.
 
-    `source` is None where the codelet only moves data; `sink` is None where results leave from the accumulators.
+    `source_or_none` is None where the codelet only moves data; `sink_or_none` where results leave from the accumulators; an engine is
+    None where no operation runs on one of its kind. The properties without the suffix are for those who know that there is one.
     """
 
     codelet: Codelet
-    matrix: MatrixUnit | None
-    vector: VectorUnit | None
-    source: Memory | None
-    sink: Memory | None
+    matrix_or_none: MatrixUnit | None
+    vector_or_none: VectorUnit | None
+    source_or_none: Memory | None
+    sink_or_none: Memory | None
+
+    @property
+    def matrix(self) -> MatrixUnit:
+        """The matrix unit."""
+        assert self.matrix_or_none is not None, f"{self.codelet.name} has no matrix unit"
+        return self.matrix_or_none
+
+    @property
+    def vector(self) -> VectorUnit:
+        """The vector unit."""
+        assert self.vector_or_none is not None, f"{self.codelet.name} has no vector unit"
+        return self.vector_or_none
+
+    @property
+    def source(self) -> Memory:
+        """On-chip memory of the operands."""
+        assert self.source_or_none is not None, f"{self.codelet.name} reads no memory on chip"
+        return self.source_or_none
+
+    @property
+    def sink(self) -> Memory:
+        """On-chip memory of the result."""
+        assert self.sink_or_none is not None, f"{self.codelet.name} writes no memory on chip"
+        return self.sink_or_none
 
 
 def _holds(memories: tuple[Memory, ...], memory: Memory) -> bool:
@@ -40,9 +65,9 @@ def _assign(codelet: Codelet, target: Target) -> Assigned | None:
         return Assigned(codelet, None, None, None, None)
     lanewise = names - {"MATMUL"}
     preferred = target.matrix[0].activation if target.matrix else None
-    matrices = target.matrix if "MATMUL" in names else (None,)
+    matrices: tuple[MatrixUnit | None, ...] = target.matrix if "MATMUL" in names else (None,)
     for matrix in matrices:
-        if not lanewise:
+        if matrix is not None and not lanewise:
             return Assigned(codelet, matrix, None, matrix.activation, None)
         for vector in target.vector:
             if not all(vector.engine.can(name) for name in lanewise):
@@ -50,7 +75,7 @@ def _assign(codelet: Codelet, target: Target) -> Assigned | None:
             if matrix is not None:
                 if not _holds(vector.a, matrix.accumulator):
                     continue
-                source = matrix.activation
+                source: Memory | None = matrix.activation
             else:
                 source = narrow(vector.a, preferred)
             if "ADD" in names and not (source and _holds(vector.b, source)):

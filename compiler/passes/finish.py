@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ class Region:
 
 def _runs(values: np.ndarray, lo: int, hi: int) -> list[tuple[int, int]]:
     cuts = [lo] + [i for i in range(lo + 1, hi) if not np.array_equal(values[i], values[i - 1])] + [hi]
-    return list(zip(cuts, cuts[1:], strict=False))
+    return list(itertools.pairwise(cuts))
 
 
 def regions(finish: Finish, box: tuple[int, int, int, int]) -> list[Region]:

@@ -61,7 +61,7 @@ def plan_root(alias: dict[str, str], tensor: str) -> str:
 def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, *, spilled: frozenset[str] = frozenset()) -> Plan:
     """Place every tensor; `spilled` tensors never reside on chip."""
     alias: dict[str, str] = {}
-    edge: dict[str, str] = {item.tensor: item.tensor for item in (*ir.inputs, *ir.outputs)}
+    edge: dict[str, str] = {tensor: tensor for tensor in [*(i.tensor for i in ir.inputs), *(o.tensor for o in ir.outputs)]}
     fed = {item.tensor for item in ir.inputs}
     leaving = {item.tensor for item in ir.outputs}
     packed = [(item.tensor, item.tensor) for item in ir.inputs]
@@ -93,8 +93,8 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
     for step in steps:
         for role in ("x", "b"):
             if role in step.codelet.operands:
-                readers.setdefault(root(step.codelet.operands[role].tensor), []).append(step.source)
-        writers[root(step.codelet.operands["y"].tensor)] = step.sink
+                readers.setdefault(root(step.codelet.operands[role].tensor), []).append(step.source_or_none)
+        writers[root(step.codelet.operands["y"].tensor)] = step.sink_or_none
     # A view of an input that nothing reads is not packed, unless it is the only one.
     useful = [pair for pair in packed if root(pair[1]) in readers or any(root(o.tensor) == root(pair[1]) for o in ir.outputs)]
     packed = useful + [(x, x) for x in dict.fromkeys(item.tensor for item in ir.inputs) if all(x != source for source, _ in useful)]
@@ -107,12 +107,12 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
     fetched = []
     roots_fed = {root(tensor) for tensor in fed}
     for name in layouts:
-        wanted = [m for m in readers.get(name, [])]
+        wanted = list(readers.get(name, []))
         if name in spilled or not wanted:
             continue
         home = next((m for m in wanted if m is not None), writers.get(name))
-        written_there = name in roots_fed or (writers.get(name) is not None and home is not None and writers[name].name == home.name)
-        if home is None or not written_there or any(m is not None and m.name != home.name for m in wanted):
+        writer = home if name in roots_fed else writers.get(name)
+        if home is None or writer is None or writer.name != home.name or any(m is not None and m.name != home.name for m in wanted):
             continue
         if any(m is None for m in wanted) and name in roots_fed:
             continue
@@ -127,4 +127,4 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
 
 
 def _activation_memories(steps: list[Assigned]) -> list[Memory]:
-    return [m for step in steps for m in (step.source, step.sink) if m is not None]
+    return [m for step in steps for m in (step.source_or_none, step.sink_or_none) if m is not None]

@@ -66,7 +66,7 @@ class Shape:
         """Sizes from a codelet and its engines."""
         codelet: Codelet = step.codelet
         n, oc, oh, ow = codelet.operands["y"].shape
-        lanes = step.vector.lanes if step.vector else step.matrix.columns
+        lanes = step.vector.lanes if step.vector_or_none else step.matrix.columns
         return cls(
             n, oh, ow, oc, codelet.operands["x"].shape[1], Window.of(codelet).kernel, codelet.group, step.matrix.rows, step.matrix.columns,
             max(lanes, step.matrix.columns), ceil_div(oc, lanes),
@@ -140,7 +140,7 @@ class ContractionPricer:
         self.window = Window.of(step.codelet)
         self.x, self.y = step.codelet.operands["x"], step.codelet.operands["y"]
         self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
-        self.raw = step.vector is None
+        self.raw = step.vector_or_none is None
         self.bus = context.target.external.bus_bytes
         self.deepest = max(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks)))
         self.passes = sum(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks))) * (
@@ -199,8 +199,8 @@ class ContractionPricer:
         whole = s.images * s.out_rows * s.out_columns
         positions = whole / spots
         matrix = self.passes * spots * max(positions, s.rows, 8)
-        lanes = self.step.vector.lanes if self.step.vector else s.lanes_out
-        vector = whole * ceil_div(s.out_channels, lanes) if self.step.vector else 0
+        lanes = self.step.vector.lanes if self.step.vector_or_none else s.lanes_out
+        vector = whole * ceil_div(s.out_channels, lanes) if self.step.vector_or_none else 0
         weight_bytes = self.passes * s.rows * s.lanes_out
         once = choice.keep_weights or spots == 1
         load = weight_bytes * (1 if once else spots) / self.bus

@@ -145,6 +145,7 @@ def _list_schedule(
                     best = (start, number)
                 if start <= free:
                     break
+        assert best is not None, "a dependence points forward"
         start, number = best
         instruction = instructions[number]
         ready[instruction.engine].remove(number)

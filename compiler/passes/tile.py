@@ -18,6 +18,7 @@ from compiler.passes.tile_copy import reshape
 from compiler.passes.tile_lanes import LaneTiler
 from compiler.target import Target
 
+
 class TileError(CompilerError):
     """A codelet has no tile that fits beside the resident tensors; `layer` is its number."""
 
@@ -37,7 +38,7 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None) 
     first_use: dict[str, int] = {}
     for number, step in enumerate(plan.steps):
         for role, operand in step.codelet.operands.items():
-            if operand.tensor is not None:
+            if operand.tensor:
                 root = plan.root(operand.tensor)
                 last_use[root] = number
                 if role != "y" or root not in plan.fetched:

@@ -78,7 +78,7 @@ class TileContext:
     def require_rest(self, codelet: Codelet) -> None:
         """Fetch what is missing of the inputs that a codelet has used."""
         for operand in codelet.operands.values():
-            root = None if operand.tensor is None else self.plan.root(operand.tensor)
+            root = self.plan.root(operand.tensor)
             if root in self._missing:
                 self._fetch(root, self.plan.layouts[root].image_bytes * self.plan.layouts[root].shape[0], 1, "rest")
 
@@ -119,7 +119,7 @@ class TileContext:
         path = self.target.load_path(memory)
         source = self.constant(name, content)
         place = self.buffer(name, memory, len(content), align_bytes)
-        fields = {"select": path.select, "ext_address": Ref(source), "local_address": Ref(place), **copy_fields(len(content), [])}
+        fields: dict[str, int | Ref] = {"select": path.select, "ext_address": Ref(source), "local_address": Ref(place), **copy_fields(len(content), [])}
         self.emit(path.engine.name, fields, [source], [place], tile)
         return place
 

@@ -78,7 +78,7 @@ class ContractionTiler:
         for group in self.shape.groups(block):
             for number, chunk in enumerate(self.chunks(group)):
                 self.matrix_op(spot, group, chunk, acc, pitch, (group[0] - block[0]) * self.columns, number > 0, label)
-        if self.step.vector is None:
+        if self.step.vector_or_none is None:
             self.store_accumulators(spot, block, acc, pitch, label)
         else:
             self.finish(spot, block, acc, pitch, label)
@@ -174,7 +174,7 @@ class ContractionTiler:
         whole = self.choice.whole_output
         box = (n0, n1, y0, y1, x0, x1, *((0, self.shape.out_channels) if whole else (channel, channel_end)))
         view = self.output_view(spot, box)
-        piece = channel_end - channel if finish.scale is None else self.shape.parameter_channels(vector, channel_end - channel)
+        piece = channel_end - channel if not self.codelet.per_channel else self.shape.parameter_channels(vector, channel_end - channel)
         for region in regions(finish, (y0, y1, x0, x1)):
             for lo in range(channel, channel_end, piece):
                 self.finish_op(spot, region, (lo, min(lo + piece, channel_end)), (acc, lo - channel, pitch), view, label)
@@ -209,7 +209,7 @@ class ContractionTiler:
             **finish_fields(finish, self.y.dtype, region),
         }
         reads = [acc]
-        if finish.scale is not None:
+        if self.codelet.per_channel:
             place, base = self.parameters(*channels, label)
             word = vector.parameter.word_bytes
             fields |= {"p_enable": 1, "p_base": Ref(place, (channels[0] // lanes - base) * word, word), "p_stride_1": int(channel_blocks > 1)}
@@ -228,7 +228,7 @@ class ContractionTiler:
 
     def store_accumulators(self, spot: Spot, block: tuple[int, int], acc: Buffer, pitch: int, label: str) -> None:
         """Store int32 sums as they are."""
-        n0, n1, y0, y1, x0, x1 = spot
+        n0, _n1, y0, y1, x0, x1 = spot
         channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.shape.out_channels)
         row = (x1 - x0) * pitch * 4
         view = View(acc, 0, row if self.shape.batched else (y1 - y0) * row, row, pitch * 4, 4, y1 - y0, x1 - x0, n0, y0, x0, channel)

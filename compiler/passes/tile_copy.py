@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from compiler.codelets import Operand
@@ -14,6 +16,7 @@ from compiler.errors import CompilerError
 from compiler.passes.assign_engines import Assigned
 from compiler.passes.tile_context import Level, TileContext, copy_fields
 from compiler.tiles import Ref, spans
+
 
 def reshape(context: TileContext, step: Assigned) -> None:
     """Write every element of x to its place in y, which is external."""
@@ -44,7 +47,7 @@ def reshape(context: TileContext, step: Assigned) -> None:
         by_place = np.argsort(outside, kind="stable")
         path = context.target.store_path(view.buffer.memory)
         for first, row_bytes, levels in strided(outside[by_place], inside[by_place], x_layout.element_bytes):
-            fields = {
+            fields: dict[str, int | Ref] = {
                 "select": path.select, "ext_address": Ref(target, int(first[0])), "local_address": Ref(view.buffer, int(first[1])),
                 **copy_fields(row_bytes, levels),
             }
@@ -70,13 +73,17 @@ def _places(elements: np.ndarray, shape: tuple[int, int, int, int], layout) -> n
     return image * layout.image_bytes + row * layout.row_bytes + column * layout.pixel_bytes + channel * layout.element_bytes
 
 
-def strided(outside: np.ndarray, inside: np.ndarray, element_bytes: int):
+#: ((outside, inside) of the first byte, (bytes a row, loops (count, outside, inside) outermost first)).
+Piece = tuple[tuple[int, int], tuple[int, tuple[tuple[int, int, int], ...]]]
+
+
+def strided(outside: np.ndarray, inside: np.ndarray, element_bytes: int) -> Iterator[tuple[tuple[int, int], int, list[Level]]]:
     """Cut pairs of byte addresses into strided copies: yields ((outside, inside) of the first, bytes a row, loops outermost first).
 
     >>> list(strided(np.array([0, 1, 4, 5]), np.array([0, 8, 1, 9]), 1))
     [((0, 0), 1, [Level(count=2, outside=4, inside=1), Level(count=2, outside=1, inside=8)])]
     """
-    groups = [((int(o), int(i)), (element_bytes, ())) for o, i in zip(outside, inside, strict=True)]
+    groups: list[Piece] = [((int(o), int(i)), (element_bytes, ())) for o, i in zip(outside, inside, strict=True)]
     groups = _merge(groups, contiguous=True)
     for _ in range(3):
         groups = _merge(groups, contiguous=False)
@@ -84,14 +91,14 @@ def strided(outside: np.ndarray, inside: np.ndarray, element_bytes: int):
         yield first, row, [Level(*loop) for loop in loops]
 
 
-def _merge(groups: list, *, contiguous: bool) -> list:
+def _merge(groups: list[Piece], *, contiguous: bool) -> list[Piece]:
     """Join runs of equal pieces that lie at one distance from each other into one piece with a further loop."""
-    merged = []
+    merged: list[Piece] = []
     index = 0
     while index < len(groups):
         (o, i), shape = groups[index]
         last = index
-        step = None
+        step: tuple[int, int] | None = None
         while last + 1 < len(groups) and groups[last + 1][1] == shape:
             (po, pi), (no, ni) = groups[last][0], groups[last + 1][0]
             distance = (no - po, ni - pi)
@@ -103,9 +110,9 @@ def _merge(groups: list, *, contiguous: bool) -> list:
         count = last - index + 1
         if count == 1:
             merged.append(groups[index])
-        elif contiguous:
+        elif contiguous or step is None:
             merged.append(((o, i), (shape[0] * count, ())))
         else:
-            merged.append(((o, i), (shape[0], ((count, *step), *shape[1]))))
+            merged.append(((o, i), (shape[0], ((count, step[0], step[1]), *shape[1]))))
         index = last + 1
     return merged

@@ -43,15 +43,21 @@ class LaneTiler:
         self.vector = step.vector
         self.lanes = step.vector.lanes
         operands = self.codelet.operands
-        self.x, self.y, self.b, self.w = operands["x"], operands["y"], operands.get("b"), operands.get("w")
+        self.x, self.y = operands["x"], operands["y"]
+        self.has_b, self.has_w = "b" in operands, "w" in operands
+        self.b, self.w = operands.get("b", self.x), operands.get("w", self.x)
         self.window = Window.of(self.codelet)
         self.stored = context.plan.root(self.y.tensor) in context.plan.external
         self.operation = self.codelet.operations[0].name
         self._constants: dict[tuple, Buffer] = {}
         self._table: Buffer | None = None
-        if self.w is not None:
-            others = tuple(m for m in self.vector.b if m.name != step.source.name)
-            self.weight_memory = narrow(others, None) or narrow(self.vector.b, None)
+        others = tuple(m for m in self.vector.b if m.name != step.source.name)
+        self.weight_memory = narrow(others, None) or narrow(self.vector.b, None) or step.source
+
+    @property
+    def inputs(self) -> tuple[Operand, ...]:
+        """Operands that are tensors."""
+        return (self.x, self.b) if self.has_b else (self.x,)
 
     # ---- choice
 
@@ -71,19 +77,19 @@ class LaneTiler:
         """Whether the buffers of a choice fit, `copies` of those that move at the same time."""
         source, sink = self.step.source, self.step.sink
         sizes = {source.name: 0, sink.name: 0}
-        for operand in filter(None, (self.x, self.b)):
+        for operand in self.inputs:
             if not self.context.is_resident(operand):
                 sizes[source.name] += copies * self._in_bytes(operand, choice)
-        if self.b is not None and self.context.plan.root(self.b.tensor) == self.context.plan.root(self.x.tensor):
+        if self.has_b and self.context.plan.root(self.b.tensor) == self.context.plan.root(self.x.tensor):
             sizes[source.name] += copies * self._in_bytes(self.b, choice)
         if not self.context.is_resident(self.y):
             sizes[sink.name] += copies * choice.images * choice.rows * choice.columns * self._pixel(choice)
         if any(size > self.context.budget_bytes[name] for name, size in sizes.items()):
             return False
         blocks = ceil_div(choice.channels, self.lanes)
-        if self.w is not None and copies * blocks * self.taps * self.lanes > self.weight_memory.size_bytes:
+        if self.has_w and copies * blocks * self.taps * self.lanes > self.weight_memory.size_bytes:
             return False
-        return self.codelet.finish.scale is None or copies * blocks <= self.vector.parameter.size_words
+        return not self.codelet.per_channel or copies * blocks <= self.vector.parameter.size_words
 
     @property
     def taps(self) -> int:
@@ -96,7 +102,7 @@ class LaneTiler:
         bus = self.context.target.external.bus_bytes
         tiles = ceil_div(n, choice.images) * ceil_div(oh, choice.rows) * ceil_div(ow, choice.columns) * ceil_div(c, choice.channels)
         cycles = n * oh * ow * ceil_div(c, self.lanes) * self.taps
-        box = sum(self._in_bytes(o, choice) for o in filter(None, (self.x, self.b)) if not self.context.is_resident(o)) / bus
+        box = sum(self._in_bytes(o, choice) for o in self.inputs if not self.context.is_resident(o)) / bus
         store = n * oh * ow * self._pixel(choice) * ceil_div(c, choice.channels) / bus if self.stored else 0.0
         return max(cycles, box * tiles, store) + box + (cycles + store) / tiles + INSTRUCTION_CYCLES * tiles
 
@@ -139,11 +145,9 @@ class LaneTiler:
         label = f"n{n0} y{y0} x{x0} c{c0}"
         window_box = (*box[:2], *self.window.reach(0, y0, y1), *self.window.reach(1, x0, x1), c0, c1)
         view = self.input_view(self.x, window_box, "x", label)
-        second = self.second_operand(box, label) if self.b is not None else None
-        if self.context.is_resident(self.y):
-            out = self.context.whole(self.y)
-        else:
-            out = self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
+        second = self.second_operand(box, label) if self.has_b else None
+        resident = self.context.is_resident(self.y)
+        out = self.context.whole(self.y) if resident else self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
         for region in regions(self.codelet.finish, (y0, y1, x0, x1)):
             self.vector_op(box, region, view, second, out, label)
         if self.stored:
@@ -221,7 +225,7 @@ class LaneTiler:
                 "b_base": Ref(second.buffer, second.at(n0, ry0, rx0, c0), lanes), "b_signed": int(self.b.dtype == "i8"), "b_zero": self.b.zero,
             }
             reads.append(second.buffer)
-        if self.w is not None:
+        if self.has_w:
             weights = self.weights(c0, c1, label)
             b_words = self.weight_memory.size_bytes // lanes
             fields |= {
@@ -230,7 +234,7 @@ class LaneTiler:
                 "b_stride_5": stride(kernel[1], lanes, lanes, b_words), "b_signed": int(self.w.dtype == "i8"), "b_zero": self.w.zero,
             }
             reads.append(weights)
-        if finish.scale is not None:
+        if self.codelet.per_channel:
             word = self.vector.parameter.word_bytes
             place = self.parameters(c0, c1, label)
             fields |= {"p_enable": 1, "p_base": Ref(place, 0, word), "p_stride_1": int(blocks > 1)}
@@ -267,10 +271,12 @@ class LaneTiler:
 
     def table(self, label: str) -> Buffer:
         """Buffer of the 256-entry table, a bank of the table memory."""
-        if self._table is None:
+        table = self.codelet.finish.table
+        if self._table is None and table is not None:
             memory = self.vector.table
-            content = self.codelet.finish.table.tobytes()
+            content = table.tobytes()
             self._table = self.context.load_constant(f"{self.codelet.name}.t", content, memory, label, memory.bank_bytes)
+        assert self._table is not None, "only codelets with a table ask for it"
         return self._table
 
 

@@ -108,7 +108,7 @@ def test_engines_are_found_by_capability(name):
     x = s.input((1, 4, 6, 6), "i8")
     s.add(s.conv(x, 4, (3, 3), pads=(1, 1, 1, 1), group=4), x)
     step, add = assign_engines(instantiate_codelets(s.finish(s.tensors["t2"])), Target(graph))
-    assert step.matrix is None and step.vector.engine.kind == add.vector.engine.kind == "vector"
+    assert step.matrix_or_none is None and step.vector.engine.kind == add.vector.engine.kind == "vector"
     assert step.source.name == step.sink.name == graph.link_of(next(graph.engines_of("matrix")).name, "activation").memory
 
 
