@@ -1,0 +1,146 @@
+"""Random architectures: valid descriptions of machines that nobody drew, for tests and ``covenant verify``.
+
+Sizes share nothing, memories hold little, engines come in one or two of a kind with shared or dedicated memories, nodes have names and an
+order of their own. Every text passes the checks of :mod:`acg.check`.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from acg.graph import Graph, parse_graph
+
+__all__ = ["random_architecture", "random_architecture_text"]
+
+#: Operations of a vector unit, by the signature of one lane group.
+_VECTOR = ("(i32,{v})=MAC((i9,{v}),(i9,{v}))", "(i32,{v})=SUM((i9,{v}))", "(i32,{v})=MAXIMUM((i9,{v}))",
+           *(f"(f32,{{v}})={name}((f32,{{v}}),(f32,{{v}}))" for name in ("ADD", "MUL", "MIN", "MAX")),
+           "(i8,{v})=REQUANTIZE((f32,{v}),(f32,{v}))", "(i8,{v})=TABLE((i8,{v}))")
+_NAMES = ("a", "bank", "cell", "d0", "edge", "f_9", "grid", "heap", "in", "junction", "k", "lane", "mill", "nest", "out", "pool", "q2", "ring", "slab",
+          "tile", "u", "vault", "well", "x7", "yard", "zone")
+
+
+@dataclass
+class _Draft:
+    """Nodes and links while they are drawn; ``links`` hold (from, to, port) by role."""
+
+    memories: dict[str, str] = field(default_factory=dict)
+    engines: dict[str, str] = field(default_factory=dict)
+    links: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class _Draw:
+    def __init__(self, seed: int):
+        self.rng = np.random.default_rng([seed, 0xAC6])
+
+    def pick(self, *values: int) -> int:
+        return values[int(self.rng.integers(len(values)))]
+
+    def chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+    def edge(self, most: int) -> int:
+        """A power of two, mostly up to 8."""
+        value = self.pick(1, 2, 4, 4, 8, 8) if not self.chance(0.08) else self.pick(16, 32)
+        return min(value, most)
+
+    def shuffled(self, items: list) -> list:
+        return [items[position] for position in self.rng.permutation(len(items))]
+
+    def some(self, items: list[str], probability: float) -> list[str]:
+        """Some of the items, in a random order; at least one."""
+        kept = [item for item in items if self.chance(probability)]
+        return self.shuffled(kept or [items[int(self.rng.integers(len(items)))]])
+
+
+def _scratchpad(draw: _Draw, element: str, lanes: int, banks: int, size_bytes: int) -> str:
+    """A scratchpad of about ``size_bytes``, of any depth: powers of two are the exception."""
+    word = lanes * (4 if element == "i32" else 1)
+    depth = max(1, size_bytes // word // banks)
+    if draw.chance(0.6):
+        depth += int(draw.rng.integers(0, 1 + depth // 3))
+    latency = draw.pick(1, 1, 1, 2, 2, 3, 5)
+    return f"{{kind: scratchpad, element: {element}, lanes: {lanes}, banks: {banks}, depth_words: {depth}, read_latency_cycles: {latency}}}"
+
+
+def _copies(draw: _Draw, draft: _Draft, kind: str, memories: list[str], needed: list[str]) -> None:
+    """One or two engines of a kind that reach all ``needed`` and perhaps other memories, in common or shared out."""
+    count = 2 if draw.chance(0.4) else 1
+    reach: list[list[str]] = [[] for _ in range(count)]
+    wanted = [*needed, *(name for name in memories if name not in needed and draw.chance(0.4))]
+    for position, name in enumerate(draw.shuffled(wanted)):
+        reach[position % count].append(name)
+    for names in reach:
+        names += [name for name in wanted if name not in names and draw.chance(0.3)]
+        if not names:
+            names.append(wanted[0])
+    for number, names in enumerate(reach):
+        engine = f"{kind}{number}"
+        lanes = draw.pick(4, 8, 16)
+        draft.engines[engine] = f"{{kind: {kind}, outstanding_bursts: {draw.pick(1, 2, 3, 8)}, capabilities: [\"(i8,{lanes})=COPY((i8,{lanes}))\"]}}"
+        port = "destination" if kind == "load" else "source"
+        for name in draw.shuffled(names):
+            draft.links.append((engine, name, port) if kind == "load" else (name, engine, port))
+        draft.links.append(("ext", engine, "source") if kind == "load" else (engine, "ext", "destination"))
+
+
+def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
+    rows, columns, v = draw.edge(most), draw.edge(most), draw.edge(min(most, 16))
+    weights_as_b = draw.chance(0.6)
+    act_lanes = max(v, rows) * draw.pick(1, 1, 2)
+    wgt_lanes = max(v if weights_as_b else 1, columns) * draw.pick(1, 1, 2)
+    acc_lanes = max(v, columns) * draw.pick(1, 1, 2)
+    act_banks, wgt_banks = draw.pick(2, 3, 4, 5, 8), draw.pick(1, 2, 2, 3, 4)
+    block = rows * columns
+    draft.memories |= {
+        "act": _scratchpad(draw, "i8", act_lanes, act_banks, draw.pick(2048, 4096, 8192, 16384)),
+        "wgt": _scratchpad(draw, "i8", wgt_lanes, wgt_banks, wgt_banks * max(block + block % wgt_lanes + wgt_lanes, draw.pick(512, 1024, 4096))),
+        "acc": _scratchpad(draw, "i32", acc_lanes, draw.pick(1, 2, 3, 4), draw.pick(8, 32, 100, 256) * acc_lanes * 4),
+        "par": _scratchpad(draw, "i32", 2 * v, draw.pick(1, 2, 3), draw.pick(2, 8, 33) * v * 8),
+        "lut": f"{{kind: table, element: i8, entries: 256, banks: {draw.pick(1, 2, 3)}}}",
+    }
+    side = draw.chance(0.25)  # a second memory of bytes, for the vector unit alone
+    if side:
+        draft.memories["side"] = _scratchpad(draw, "i8", v * draw.pick(1, 2), draw.pick(2, 3), draw.pick(1024, 4096))
+    organisation = "systolic" if draw.chance(0.6) else "dot"
+    draft.engines["matrix"] = (f"{{kind: matrix, organisation: {organisation}, rows: {rows}, columns: {columns}, "
+                               f"capabilities: [\"(i32,{columns})=MATMUL((i9,{rows}),(i9,{rows},{columns}))\"]}}")
+    signatures = ", ".join(f'"{text.format(v=v)}"' for text in _VECTOR)
+    draft.engines["vector"] = f"{{kind: vector, lanes: {v}, capabilities: [{signatures}]}}"
+    draft.links += [("act", "matrix", "activation"), ("wgt", "matrix", "weight"), ("acc", "matrix", "accumulator"), ("matrix", "acc", "result"),
+                    ("par", "vector", "parameter"), ("lut", "vector", "table")]
+    sides = ["side"] if side else []
+    wide_y = ["acc"] if draw.chance(0.25) else []
+    draft.links += [(name, "vector", "a") for name in draw.shuffled(["act", "acc", *sides])]
+    draft.links += [(name, "vector", "b") for name in draw.shuffled(["act", *(["wgt"] if weights_as_b else []), *sides])]
+    draft.links += [("vector", name, "y") for name in draw.shuffled(["act", *sides, *wide_y])]
+    memories = [name for name in draft.memories if name != "ext"]
+    _copies(draw, draft, "load", memories, ["act", "wgt", "par", "lut"])
+    _copies(draw, draft, "store", [name for name in memories if name != "lut"], ["act", "acc"])
+
+
+def random_architecture_text(seed: int, *, prefix: str = "", most: int = 32) -> str:
+    """YAML of a random architecture; equal seeds differ by the prefix of the node names only. ``most``: greatest edge of the array."""
+    draw = _Draw(seed)
+    draft = _Draft()
+    bus, address_bits = draw.pick(32, 64, 64, 128, 256, 512), draw.pick(25, 32, 40)
+    latencies = draw.pick(1, 2, 7, 30), draw.pick(1, 2, 5, 20)
+    draft.memories["ext"] = (f"{{kind: external, size_bytes: 33554432, bus_bits: {bus}, address_bits: {address_bits}, "
+                             f"read_latency_cycles: {latencies[0]}, write_latency_cycles: {latencies[1]}}}")
+    _compute(draw, draft, most)
+    roles = [*draft.memories, *draft.engines]
+    names = draw.shuffled(list(_NAMES))[: len(roles)]
+    name_of = {role: f"{prefix}{name}" for role, name in zip(roles, names, strict=True)}
+    lines = [f"name: random{seed}", "summary: drawn at random", "control:", "  discipline: queued", f"  queue_depth: {draw.pick(2, 2, 3, 4, 8, 16)}",
+             f"  fetch: {{memory: {name_of['ext']}, outstanding_bursts: {draw.pick(1, 2, 4)}}}"]
+    for section, nodes in (("memories", draft.memories), ("engines", draft.engines)):
+        lines.append(f"{section}:")
+        lines += [f"  {name_of[role]}: {nodes[role]}" for role in draw.shuffled(list(nodes))]
+    lines.append("links:")
+    lines += [f"  - {{from: {name_of[source]}, to: {name_of[target]}, port: {port}}}" for source, target, port in draw.shuffled(draft.links)]
+    return "\n".join(lines) + "\n"
+
+
+def random_architecture(seed: int, *, prefix: str = "", most: int = 32) -> Graph:
+    """The graph of :func:`random_architecture_text`."""
+    return parse_graph(random_architecture_text(seed, prefix=prefix, most=most), name=f"random{seed}")
