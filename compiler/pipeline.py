@@ -15,11 +15,12 @@ from acg.isa import InstructionSet
 from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.ir import Graph, verify
-from compiler.passes.allocate import OutOfMemory, allocate
+from compiler.passes.allocate import LASTING, OutOfMemory, allocate
 from compiler.passes.assign_engines import assign_engines
 from compiler.passes.emit import emit
 from compiler.passes.insert_transfers import Plan, insert_transfers
 from compiler.passes.instantiate_codelets import instantiate_codelets
+from compiler.passes.price_contraction import Choice
 from compiler.passes.schedule import schedule
 from compiler.passes.tile import TileError, tile
 from compiler.passes.tile_context import TileContext
@@ -29,8 +30,6 @@ from compiler.tiles import Buffer, ceil_div
 
 #: Instructions start at a multiple of the AXI boundary.
 PROGRAM_ALIGN_BYTES = 4096
-#: First tensors that stay on chip are placed without gaps, then everything.
-MOST_COMPACT = 2
 #: A layer's tiles are made smaller at most this often.
 SMALLEST_SHRINK = 1 / 256
 
@@ -88,23 +87,26 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
     """
     spilled: frozenset[str] = frozenset() if options.resident else frozenset(ir.tensors)
     shrink: dict[int, float] = {}
+    memo: dict[tuple, Choice] = {}
     while True:
         plan = insert_transfers(ir, assign_engines(choices, target), target, spilled=spilled)
         failure: TileError | OutOfMemory | None = None
         try:
-            context = tile(plan, target, shrink=shrink)
+            context = tile(plan, target, shrink=shrink, memo=memo)
         except TileError as error:
             failure = error
         else:
-            compact: dict[str, int] = {}
+            kept = [b for b in context.external.values() if b.pinned]
+            tight: dict[str, set[int]] = {}
             while True:
                 try:
-                    return context, allocate(context.ops, kept=[b for b in context.external.values() if b.pinned], compact=compact)
+                    return context, allocate(context.ops, kept=kept, tight=tight)
                 except OutOfMemory as error:
                     failure = error
-                    if compact.get(error.buffer.memory.name, 0) == MOST_COMPACT or error.buffer.memory.kind == "external":
-                        break
-                    compact[error.buffer.memory.name] = compact.get(error.buffer.memory.name, 0) + 1
+                closed = tight.setdefault(failure.buffer.memory.name, set())
+                if failure.buffer.memory.kind == "external" or failure.layer in closed:
+                    break
+                closed.add(failure.layer if LASTING in closed else LASTING)
         layer = failure.layer
         victim = _victim(plan, layer, failure)
         name = plan.steps[layer].codelet.name

@@ -20,7 +20,7 @@ class Buffer:
     `content`: bytes that stand there from the start; `pinned`: in place during the whole program; `lasting`: a tensor that stays on chip
     between codelets.
 
-    `first` and `last` are positions of operations, `address` bytes within the memory; the allocate pass sets all three.
+    `layer` is that of its first operation, `first` and `last` are positions of operations, `address` bytes within the memory; the allocate pass sets all four.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Buffer:
     apart: list[Buffer] = field(default_factory=list)
     pinned: bool = False
     lasting: bool = False
+    layer: int = -1
     first: int = -1
     last: int = -1
     address: int = -1

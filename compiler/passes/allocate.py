@@ -9,14 +9,14 @@ Buffers are placed in the order of their first use. Of the places that are free 
     2. has been free for longest, so that a load into it need not wait for what stood there (buffers rotate);
     3. has the lowest address.
 
-Two buffers that one instruction reads at the same time are never put into one bank. A memory that is `compact` gets its buffers at the
-lowest address that is free, for networks whose tensors only fit without gaps.
+Two buffers that one instruction reads at the same time are never put into one bank. Where that leaves gaps too small for what
+comes, `tight` layers get their buffers at the lowest address that is free instead.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -27,6 +27,8 @@ from compiler.tiles import Buffer, TileOp, ceil_div
 
 #: Operations for which the traffic of a buffer still counts after its last use: queues let engines lag behind each other.
 WINDOW_OPERATIONS = 24
+#: In place of a layer: buffers that stay on chip between layers.
+LASTING = -1
 #: Ends of this many buffers placed last are tried as places, besides those of living ones and the starts of banks.
 RECENT_PLACES = 24
 
@@ -45,9 +47,9 @@ class OutOfMemory(CompilerError):
 class _Allocator:
     """Places the buffers of one memory. `base`: first byte that is free to use."""
 
-    def __init__(self, memory: Memory, compact: int, base: int = 0) -> None:
-        self.memory, self.base = memory, base
-        self.compact = 2 if memory.kind == "external" else compact
+    def __init__(self, memory: Memory, tight: Container[int], base: int = 0) -> None:
+        self.memory, self.base, self.tight = memory, base, tight
+        self.external = memory.kind == "external"
         self.bank_bytes = memory.size_bytes if memory.kind == "external" else memory.bank_bytes
         self.granule = 4096 if memory.kind == "external" else memory.word_bytes
         #: For each granule the last operation that uses what stands there, -1 where nothing ever stood.
@@ -66,7 +68,7 @@ class _Allocator:
         candidates.update(bank * self.bank_bytes for bank in range(self.memory.banks))
         candidates.update(ceil_div(b.address + b.size_bytes, align) * align for b in self.live)
         candidates.update(ceil_div(end, align) * align for end in self.ends)
-        lowest = self.compact > (0 if buffer.lasting else 1)
+        lowest = self.external or (LASTING if buffer.lasting else buffer.layer) in self.tight
         forbidden, price = self._banks(buffer)
         best: tuple[int, int, int] | None = None
         for address in sorted(candidates):
@@ -98,7 +100,7 @@ class _Allocator:
             if other.address >= 0:
                 for bank in range(other.address // self.bank_bytes, (other.address + other.size_bytes - 1) // self.bank_bytes + 1):
                     forbidden[bank] = True
-        if self.compact < 2:
+        if not self.external:
             readers, writers = self.traffic[buffer]
             for other in self.recent:
                 other_readers, other_writers = self.traffic[other]
@@ -123,7 +125,7 @@ def lifetimes(ops: list[TileOp], kept: Iterable[Buffer] = ()) -> list[Buffer]:
         for buffer in (*op.reads, *op.writes):
             if buffer not in found:
                 found[buffer] = None
-                buffer.first, buffer.apart, buffer.address = position, [], -1
+                buffer.first, buffer.apart, buffer.address, buffer.layer = position, [], -1, op.layer
             buffer.last = position
     for buffer in found:
         if buffer.pinned:
@@ -136,10 +138,10 @@ def lifetimes(ops: list[TileOp], kept: Iterable[Buffer] = ()) -> list[Buffer]:
     return sorted(found, key=lambda b: not b.pinned)
 
 
-def allocate(ops: list[TileOp], *, kept: Iterable[Buffer] = (), compact: Mapping[str, int] | None = None) -> list[Buffer]:
+def allocate(ops: list[TileOp], *, kept: Iterable[Buffer] = (), tight: Mapping[str, Container[int]] | None = None) -> list[Buffer]:
     """Place all buffers; returns them. `kept`: pinned ones that get a place even if no operation touches them.
 
-    `compact`, by memory: 1 places lasting buffers, 2 places all at the lowest free address.
+    `tight`, by memory: layers whose buffers get the lowest free address; LASTING stands for the lasting buffers of all layers.
 
     Raises OutOfMemory naming the first that finds no room.
     """
@@ -162,7 +164,7 @@ def allocate(ops: list[TileOp], *, kept: Iterable[Buffer] = (), compact: Mapping
             continue
         name, external = buffer.memory.name, buffer.memory.kind == "external"
         if name not in allocators:
-            allocators[name] = _Allocator(buffer.memory, (compact or {}).get(name, 0), pinned_end if external else 0)
+            allocators[name] = _Allocator(buffer.memory, (tight or {}).get(name, ()), pinned_end if external else 0)
         allocator = allocators[name]
         allocator.traffic[buffer] = (frozenset(readers[buffer]), frozenset(writers[buffer]))
         if not allocator.place(buffer):

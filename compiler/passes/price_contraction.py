@@ -140,6 +140,8 @@ class ContractionPricer:
         self.window = Window.of(step.codelet)
         self.x, self.y = step.codelet.operands["x"], step.codelet.operands["y"]
         self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
+        self.y_stored = context.plan.root(self.y.tensor) in context.plan.external
+        self.x_lanes, self.y_lanes = (context.plan.layouts[context.plan.root(o.tensor)].lanes for o in (self.x, self.y))
         self.raw = step.vector_or_none is None
         self.bus = context.target.external.bus_bytes
         self.deepest = max(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks)))
@@ -154,14 +156,14 @@ class ContractionPricer:
         high = min(w.size[0], (rows - 1) * w.step[0] + (kernel[0] - 1) * w.dilation[0] + 1)
         wide = min(w.size[1], (choice.columns - 1) * w.step[1] + (kernel[1] - 1) * w.dilation[1] + 1)
         images = choice.rows if s.batched else 1
-        lanes = self.context.plan.layouts[self.context.plan.root(self.x.tensor)].lanes
+        lanes = self.x_lanes
         channels = s.in_channels if choice.whole_input else choice.input_blocks * s.rows + lanes
         channels = min(s.in_channels, channels)
         return images * high * wide * ceil_div(channels, lanes) * lanes
 
     def _out_box(self, choice: Choice) -> int:
         channels = self.shape.out_channels if choice.whole_output else choice.blocks * self.shape.lanes_out
-        lanes = self.context.plan.layouts[self.context.plan.root(self.y.tensor)].lanes
+        lanes = self.y_lanes
         return choice.rows * choice.columns * ceil_div(channels, lanes) * lanes
 
     def fits(self, choice: Choice, copies: int) -> bool:
@@ -210,7 +212,7 @@ class ContractionPricer:
         again = block_tiles if (choice.channels_outer and spots > 1) or not choice.whole_input else 1
         load += box * spots * again * reduction
         y_bytes = whole * ceil_div(s.out_channels, s.granule) * s.granule * (4 if self.raw else 1)
-        stored = self.context.plan.root(self.y.tensor) in self.context.plan.external
+        stored = self.y_stored
         store = y_bytes / self.bus if stored else 0.0
         if stored and not choice.whole_output and block_tiles > 1:  # rows of a few bytes: a burst each
             store = max(store, whole * block_tiles * 2.0)

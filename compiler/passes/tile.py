@@ -11,7 +11,7 @@ from __future__ import annotations
 from compiler.errors import CompilerError
 from compiler.passes.assign_engines import Assigned
 from compiler.passes.insert_transfers import Plan
-from compiler.passes.price_contraction import ContractionPricer
+from compiler.passes.price_contraction import Choice, ContractionPricer
 from compiler.passes.tile_context import TileContext
 from compiler.passes.tile_contraction import ContractionTiler
 from compiler.passes.tile_copy import reshape
@@ -31,8 +31,12 @@ class TileError(CompilerError):
 USABLE = 0.9
 
 
-def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None) -> TileContext:
-    """Tile every codelet. `shrink`: part of the usual room that a layer's tiles may take, for layers that did not fit before."""
+def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, memo: dict[tuple, Choice] | None = None) -> TileContext:
+    """Tile every codelet. `shrink`: part of the usual room that a layer's tiles may take, for layers that did not fit before.
+
+    `memo` keeps choices from one call to the next, by everything that a choice depends on.
+    """
+    memo = {} if memo is None else memo
     context = TileContext(target, plan)
     last_use: dict[str, int] = {}
     first_use: dict[str, int] = {}
@@ -47,19 +51,23 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None) 
         context.budget_bytes = _room(plan, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
         context.begin(number, step.codelet)
         try:
-            _tile_step(context, step)
+            _tile_step(context, step, memo)
         except CompilerError as error:
             raise TileError(number, error) from None
         context.require_rest(step.codelet)
     return context
 
 
-def _tile_step(context: TileContext, step: Assigned) -> None:
+def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice]) -> None:
     if step.codelet.family == "reshape":
         reshape(context, step)
     elif step.codelet.family == "contraction":
         pricer = ContractionPricer(context, step)
-        ContractionTiler(context, step, pricer.shape, pricer.best()).run()
+        stored = pricer.y_stored
+        key = (step.codelet.name, step.codelet.family, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()))
+        if key not in memo:
+            memo[key] = pricer.best()
+        ContractionTiler(context, step, pricer.shape, memo[key]).run()
     else:
         LaneTiler(context, step).run()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.passes.allocate import OutOfMemory, allocate
+from compiler.passes.allocate import LASTING, OutOfMemory, allocate
 from compiler.tiles import Buffer, TileOp
 
 
@@ -25,7 +25,7 @@ def test_living_buffers_never_overlap(seed):
     for i in range(120):
         one, two = (buffers[min(59, i // 2 + int(k))] for k in rng.integers(0, 3, 2))
         ops.append(op("e", [one], [two]))
-    used = allocate(ops, compact={memory.name: seed % 3})
+    used = allocate(ops, tight={memory.name: [(), (LASTING,), (0,)][seed % 3]})
     for i, a in enumerate(used):
         assert a.address % a.align_bytes == 0 and 0 <= a.address <= memory.size_bytes - a.size_bytes
         for b in used[:i]:
