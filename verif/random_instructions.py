@@ -121,7 +121,7 @@ class InstructionDraw:
             strides = {}
             for level in range(3):
                 far = min(limit // 4, self._pick(row + 3, 2 * row, 5000))
-                strides[f"{side}_stride_{level}"] = self._pick(row, self._integer(-far, far), self._integer(0, far))
+                strides[f"{side}_stride_{level}"] = self._pick(min(row, limit - 1), self._integer(-far, far), self._integer(0, far))
             spans = [(counts[f"n_{level}"] - 1) * strides[f"{side}_stride_{level}"] for level in range(3)]
             low, high = sum(min(span, 0) for span in spans), sum(max(span, 0) for span in spans) + row
             if high - low > limit:
