@@ -9,6 +9,7 @@ import numpy as np
 from compiler.errors import CompilerError
 from compiler.ir import EdgeInput, EdgeOutput, Tensor
 from compiler.layout import Layout
+from compiler.passes.unfold_inputs import unfolded
 from compiler.program import EdgeTensor, Program
 
 
@@ -33,6 +34,8 @@ def pack_inputs(program: Program, arrays: Mapping[str, np.ndarray]) -> list[tupl
     segments = []
     for item in program.inputs:
         integers = EdgeInput(item.name, item.dtype, item.shape, item.name).to_device(np.asarray(arrays[item.name]), _tensor(item))
+        if item.unfold:
+            integers = unfolded(integers, item.unfold, item.stored_shape[2:], item.zero_point)
         segments.append((item.address, _layout(item).pack(integers.reshape(item.stored_shape))))
     return segments
 

@@ -1,6 +1,7 @@
 """The passes, as one readable list.
 
-    IR -> instantiate_codelets -> assign_engines -> insert_transfers -> tile -> allocate -> emit -> schedule -> Program
+    IR -> unfold_inputs -> instantiate_codelets -> assign_engines -> insert_transfers -> tile -> allocate -> emit -> schedule
+    -> Program
 
 Where a network does not fit, the three middle passes are repeated with less on chip: first without gaps, then with a tensor spilled to
 external memory, or, where nothing resident is in the way, with smaller tiles.
@@ -8,13 +9,13 @@ external memory, or, where nothing resident is in the way, with smaller tiles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acg.graph import Graph as Architecture
 from acg.isa import InstructionSet
 from compiler.codelets import Codelet
 from compiler.errors import CompilerError
-from compiler.ir import Graph, verify
+from compiler.ir import EdgeInput, EdgeOutput, Graph, Tensor, verify
 from compiler.passes.allocate import LASTING, OutOfMemory, allocate
 from compiler.passes.assign_engines import assign_engines
 from compiler.passes.emit import emit
@@ -24,6 +25,7 @@ from compiler.passes.price_contraction import Choice
 from compiler.passes.schedule import schedule
 from compiler.passes.tile import TileError, tile
 from compiler.passes.tile_context import TileContext
+from compiler.passes.unfold_inputs import Unfold, unfold_inputs
 from compiler.program import EdgeTensor, Layer, Placed, Program
 from compiler.target import Target
 from compiler.tiles import Buffer, ceil_div
@@ -36,10 +38,12 @@ SMALLEST_SHRINK = 1 / 256
 
 @dataclass(frozen=True)
 class Options:
-    """Choices of a compilation: `reorder` False keeps the order of tiling; `resident` False keeps every tensor external."""
+    """Choices of a compilation: `reorder` False keeps the order of tiling, `resident` False keeps every tensor external, `unfold` False
+    keeps the host from laying inputs out as windows."""
 
     reorder: bool = True
     resident: bool = True
+    unfold: bool = True
 
 
 def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | None = None) -> Program:
@@ -55,6 +59,8 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     options = options or Options()
     verify(ir)
     target = Target(architecture)
+    given = ir
+    ir, windows = unfold_inputs(ir, target) if options.unfold else (ir, {})
     context, buffers = place(ir, instantiate_codelets(ir), target, options)
     instruction_set = InstructionSet(architecture)
     instructions, positions = schedule(architecture, emit(context.ops, instruction_set), reorder=options.reorder)
@@ -71,9 +77,10 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
         name=ir.name, architecture=architecture.name, fingerprint=instruction_set.fingerprint, instructions=tuple(instructions), code=code,
         program_address=program_address, segments=tuple((b.address, b.content) for b in buffers if b.content is not None),
         inputs=tuple(
-            _edge(context, item, stored) for item in ir.inputs for tensor, stored in plan.packed if tensor == item.tensor and stored in plan.layouts
+            _input(context, item, stored, given, windows)
+            for item in ir.inputs for tensor, stored in plan.packed if tensor == item.tensor and stored in plan.layouts
         ),
-        outputs=tuple(_edge(context, item, plan.edge[item.tensor]) for item in ir.outputs),
+        outputs=tuple(_edge(context, item, ir.tensors[item.tensor], plan.edge[item.tensor]) for item in ir.outputs),
         layers=tuple(Layer(s.codelet.name, s.codelet.op, s.codelet.origin, s.codelet.macs) for s in plan.steps),
         provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in positions),
         external_bytes=program_address + len(code), memory_map=_map(context),
@@ -136,8 +143,14 @@ def _victim(plan: Plan, layer: int, failure: CompilerError) -> str | None:
     return max(alive, key=lambda name: (layer not in uses[name], plan.layouts[name].size_bytes, name), default=None)
 
 
-def _edge(context: TileContext, item, stored: str) -> EdgeTensor:
-    tensor = context.plan.ir.tensors[item.tensor]
+def _input(context: TileContext, item: EdgeInput, stored: str, given: Graph, windows: dict[str, tuple[str, Unfold]]) -> EdgeTensor:
+    if item.tensor not in windows:
+        return _edge(context, item, context.plan.ir.tensors[item.tensor], stored)
+    source, unfold = windows[item.tensor]
+    return replace(_edge(context, item, given.tensors[source], stored), unfold=unfold.numbers())
+
+
+def _edge(context: TileContext, item: EdgeInput | EdgeOutput, tensor: Tensor, stored: str) -> EdgeTensor:
     root = context.plan.root(stored)
     layout, buffer = context.plan.layouts[root], context.external[root]
     return EdgeTensor(

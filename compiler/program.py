@@ -30,7 +30,8 @@ class EdgeTensor:
     """A network input or output: `name`, `dtype`, `shape` as ONNX has it; `tensor_*` as the machine has it.
 
     `stored_shape` (N, C, H, W) and `lanes` give the layout of the `size_bytes` bytes at `address` of external memory;
-    `tensor_shape` is a row-major reinterpretation of it. `scale` None: raw integers.
+    `tensor_shape` is a row-major reinterpretation of it, unless `unfold` says that the bytes are windows of the tensor: kernel, strides,
+    dilations and pads, each (y, x). `scale` None: raw integers.
     """
 
     name: str
@@ -44,6 +45,7 @@ class EdgeTensor:
     lanes: int
     address: int
     size_bytes: int
+    unfold: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
