@@ -52,10 +52,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", metavar="Y.npz", help="write the outputs under their ONNX names")
     machine_readable(sub)
 
-    sub = command("verify", "co-verification: networks on architectures, RTL against reference and prediction", commands.verify)
-    sub.add_argument("--arch", action="append", metavar="ARCH", help="architecture, may be repeated (default: all of archs/)")
-    sub.add_argument("--networks", type=_count, default=4, metavar="N", help="random networks an architecture, beside the examples (default 4)")
-    sub.add_argument("--seed", type=int, default=1, help="seed of the random networks (default 1)")
+    sub = command("verify", "co-verification: networks and programs on architectures, RTL against reference and prediction", commands.verify)
+    sub.add_argument("--arch", action="append", metavar="ARCH", help="architecture, may be repeated: a name of archs/, a YAML file or random:SEED "
+                     "(default: all of archs/, none with --random-archs)")
+    sub.add_argument("--random-archs", type=_count, default=0, metavar="N", help="random architectures (default 0)")
+    sub.add_argument("--networks", type=_count, metavar="N", help="random networks on each --arch (default 4), "
+                     "and in all on the random architectures (default 2 for each)")
+    sub.add_argument("--programs", type=_count, metavar="N", help="random programs below the compiler on each --arch (default 0), "
+                     "and in all on the random architectures (default 4 for each)")
+    sub.add_argument("--examples", action=argparse.BooleanOptionalAction, help="run the committed examples too (default: not on random architectures)")
+    sub.add_argument("--seed", type=int, default=1, help="first seed of architectures, networks and programs (default 1)")
+    sub.add_argument("--minutes", type=_positive, metavar="M", help="go on with further random architectures until M minutes have passed")
+    sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="architectures verified at the same time (default 1)")
+    sub.add_argument("--nodes", type=_positive, default=5, metavar="N", help="most operators of a random network (default 5)")
     sub.add_argument("--limit", type=_positive, default=1, metavar="N", help="samples a network (default 1)")
     machine_readable(sub)
 

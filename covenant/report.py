@@ -42,10 +42,10 @@ def reference_outputs(model: onnx.ModelProto, samples: Sequence[Sample]) -> list
 
 
 def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.ndarray | None = None, on: str = "rtl",
-                  progress: Progress | None = None) -> tuple[dict[str, Any], list[Sample]]:
-    """Run and judge; returns the report and the outputs of each sample."""
+                  progress: Progress | None = None, opt: str = "O2") -> tuple[dict[str, Any], list[Sample]]:
+    """Run and judge; returns the report and the outputs of each sample. ``opt``: C++ optimisation of a simulator yet to be built."""
     graph, program = network.graph, network.program
-    execution: Execution = execute_rtl(graph, program, samples, progress=progress) if on == "rtl" else execute_iss(graph, program, samples)
+    execution: Execution = execute_rtl(graph, program, samples, progress=progress, opt=opt) if on == "rtl" else execute_iss(graph, program, samples)
     golden, refusal = None, None
     if network.model is None:  # a program file carries no network to hold it against
         reference_name, expected = "functional simulator", execute_iss(graph, program, samples).outputs
