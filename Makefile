@@ -48,9 +48,9 @@ verify: setup ## co-verification: every example on every architecture, RTL again
 	$(COVENANT) verify
 
 test: setup ## the test suite: pure Python first, then simulators
-	$(BIN)/python -m pytest -q -m "not sim and not rtl"
-	$(BIN)/python -m pytest -q -m "sim and not rtl"
-	$(BIN)/python -m pytest -q -m "rtl"
+	$(BIN)/python -m pytest -q -n 2 -m "not sim and not rtl"
+	$(BIN)/python -m pytest -q -n 2 -m "sim and not rtl"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "rtl"
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
