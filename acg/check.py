@@ -100,6 +100,11 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
     for kind in ("load", "store", "matrix", "vector"):
         if not any(engine.kind == kind for engine in model.engines.values()):
             say(f"{source.where(('engines',))}: no engine of kind {kind!r}; expected at least one, a queued machine cannot run a network without")
+    for name, memory in model.memories.items():
+        writers = sorted(link.source for link in model.links if memory.kind == "table" and link.target == name)
+        if len(writers) > 1 and not problems:
+            say(f"{source.where(('memories', name))}: {', '.join(map(repr, writers))} write it; expected one load engine, a table has one write port, "
+                "remove the other links or give each its own table memory")
     if problems:
         raise ArchitectureError(problems)
 
@@ -188,6 +193,9 @@ def _check_matrix(graph: Graph, engine: Engine, say) -> None:
     if accumulator != result:
         say(("engines", engine.name), f"accumulates from {accumulator!r} into {result!r}; expected one memory for ports 'accumulator' and 'result'")
     weights = graph.memories[graph.link_of(engine.name, "weight").memory]
+    if weights.name == graph.link_of(engine.name, "activation").memory:
+        say(("engines", engine.name), f"reads activations and weights from {weights.name!r}; expected a memory for each, the weights of a pass are read "
+            "while the positions of the one before are, and a bank has one read port")
     need = engine.rows * engine.columns
     if weights.bank_bytes < need:
         say(("memories", weights.name, "depth_words"),

@@ -71,9 +71,9 @@ def _copies(draw: _Draw, draft: _Draft, kind: str, memories: list[str], needed: 
     for position, name in enumerate(draw.shuffled(wanted)):
         reach[position % count].append(name)
     for names in reach:
-        names += [name for name in wanted if name not in names and draw.chance(0.3)]
+        names += [name for name in wanted if name not in names and name != "lut" and draw.chance(0.3)]  # a table has one writer
         if not names:
-            names.append(wanted[0])
+            names.append(next(name for name in wanted if name != "lut"))
     for number, names in enumerate(reach):
         engine = f"{kind}{number}"
         lanes = draw.pick(4, 8, 16)

@@ -70,7 +70,7 @@ class InstructionDraw:
         return strides
 
     def _padding(self, levels: dict[str, tuple[int, int]]) -> dict[str, int]:
-        fields = {}
+        fields: dict[str, int] = {}
         for axis, (outer, inner) in levels.items():
             fields |= {f"{axis}_origin": 0, f"{axis}_step_{outer}": 0, f"{axis}_step_{inner}": 0, f"{axis}_bound": 1}
             if self._chance(0.5):
@@ -132,8 +132,9 @@ class InstructionDraw:
 
     def _matrix(self, engine: Engine, reach: int) -> dict[str, int] | None:
         counts = self._counts(6, MOST_POSITIONS, min(reach, 9))
-        fields = {**counts, **self._strides(engine, "a", range(6), reach), **self._strides(engine, "c", (0, 4, 5), reach), **self._number("a"), **self._number("w"),
-                  **self._padding({"y": (1, 4), "x": (2, 5)}), "a_base": 0, "w_base": 0, "c_base": 0, "accumulate": self._integer(0, 1)}
+        fields = {**counts, **self._strides(engine, "a", range(6), reach), **self._strides(engine, "c", (0, 4, 5), reach),
+                  **self._number("a"), **self._number("w"), **self._padding({"y": (1, 4), "x": (2, 5)}),
+                  "a_base": 0, "w_base": 0, "c_base": 0, "accumulate": self._integer(0, 1)}
         positions = (np.arange(counts["n_4"])[:, None] * fields["c_stride_4"] + np.arange(counts["n_5"]) * fields["c_stride_5"]).reshape(-1)
         if len(np.unique(positions)) != positions.size:
             return None
@@ -150,7 +151,8 @@ class InstructionDraw:
         low, high = sorted((self._integer(-256, 255), self._integer(-256, 255))) if self._chance(0.3) else self._pick((-128, 127), (0, 255))
         fields = {
             **self._counts(6, MOST_ITERATIONS, min(2 * reach, 16)), **{f"{port}_select": select for port, select in selects.items()},
-            **{name: value for port in "aby" for name, value in self._strides(engine, port, range(6), reach).items()}, **self._strides(engine, "p", (0, 1), min(reach, 3)),
+            **{name: value for port in "aby" for name, value in self._strides(engine, port, range(6), reach).items()},
+            **self._strides(engine, "p", (0, 1), min(reach, 3)),
             **self._number("a"), **self._number("b"), **self._padding({"y": (2, 4), "x": (3, 5)}), "a_base": 0, "b_base": 0, "p_base": 0, "y_base": 0,
             "b_enable": self._integer(0, 1), "p_enable": self._integer(0, 1), "int_op": int(self._chance(0.3)), "reduce": self._pick(0, 0, 1, 2),
             "numeric": int(self._chance(0.7)), "binary": self._integer(0, 4), "scale_a": self._scale(), "scale_b": self._scale(), "scale_y": self._scale(),

@@ -121,3 +121,20 @@ def test_missing_files_and_names():
         load_graph("edge17")
     with pytest.raises(ArchitectureError, match=r"^nowhere\.yaml: cannot be read \(No such file or directory\); expected an architecture description in YAML$"):
         load_graph("nowhere.yaml")
+
+
+def test_two_load_engines_on_one_table_are_refused():
+    """Found by random architecture 4 of the first generator: accepted, and the RTL generator stopped with a ValueError."""
+    text = TINY.replace("engines:\n", 'engines:\n  second: {kind: load, outstanding_bursts: 1, capabilities: ["(i8,8)=COPY((i8,8))"]}\n')
+    text = text.replace("links:\n", "links:\n  - {from: dram, to: second, port: source}\n  - {from: second, to: lut, port: destination}\n")
+    assert list(_refusal(text)) == [
+        f"a.yaml:{_line_of(text, '  lut: ')}: memories.lut: 'load', 'second' write it; expected one load engine, a table has one write port, "
+        "remove the other links or give each its own table memory"]
+
+
+def test_activations_and_weights_in_one_memory_are_refused():
+    text = TINY.replace("{from: wgt, to: matrix, port: weight}", "{from: act, to: matrix, port: weight}")
+    assert text != TINY
+    assert list(_refusal(text)) == [
+        f"a.yaml:{_line_of(text, '  matrix:')}: engines.matrix: reads activations and weights from 'act'; expected a memory for each, the weights of a "
+        "pass are read while the positions of the one before are, and a bank has one read port"]

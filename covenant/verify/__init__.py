@@ -1,0 +1,1 @@
+"""Co-verification campaigns: what ``covenant verify`` runs, how failures shrink and how they are replayed."""

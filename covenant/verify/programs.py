@@ -1,0 +1,116 @@
+"""A random program on functional simulator, predictor and RTL."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acg.fingerprint import fingerprint
+from acg.graph import Graph
+from acg.isa import instruction_set
+from acg.predictor import Timeline, predict
+from acg.regmap import ErrorCode, RegisterMap
+from covenant.verify.shrink import shrink
+from verif.bench import BenchError, BuiltModel, RunSpec, run
+from verif.hazards import find_hazards
+from verif.iss.machine import Machine
+from verif.random_programs import Draft, RandomProgram, random_program
+from verif.timeline import compare
+
+__all__ = ["ProgramVerdict", "judge_program", "shrunk_program", "verify_program"]
+
+#: Most differences that a verdict lists of a kind.
+_LISTED = 4
+#: Most runs of the RTL spent on making a failing program smaller.
+SHRINK_TRIES = 60
+#: Clock cycles beyond four times the predicted ones after which a run counts as hanging.
+_PATIENCE_CYCLES = 20_000
+
+
+@dataclass(frozen=True)
+class ProgramVerdict:
+    """What the witnesses said. ``divergence`` is empty when bytes and cycles are exact."""
+
+    instructions: int
+    predicted_cycles: int
+    measured_cycles: int | None
+    divergence: tuple[str, ...]
+
+
+def _byte_lines(program: RandomProgram, expected: bytes, found: bytes) -> list[str]:
+    """First differing bytes, by place on chip where a final store observed them."""
+    instructions = program.instructions
+    places = np.flatnonzero(np.frombuffer(expected, np.uint8) != np.frombuffer(found, np.uint8))
+    lines = []
+    for place in places[:_LISTED].tolist():
+        where = f"external byte {place:#x}"
+        for number in range(len(program.drafts), len(instructions)):
+            fields = instructions[number].fields
+            if 0 <= place - fields["ext_address"] < fields["n_3"]:
+                link = program.graph.links_of(instructions[number].engine, "source")[fields["select"]]
+                where = f"byte {fields['local_address'] + place - fields['ext_address']:#x} of {link.memory}"
+        lines.append(f"{where}: found {found[place]:#04x}, expected {expected[place]:#04x}")
+    return [f"{places.size} bytes differ from the functional simulator's", *lines] if lines else []
+
+
+def _expected(program: RandomProgram) -> bytes:
+    boundary = -(-program.observed_bytes // 4096) * 4096
+    machine = Machine(program.graph, external_bytes=boundary)
+    machine.load_segments(program.image)
+    machine.run(program.instructions)
+    return machine.read(0, program.observed_bytes)
+
+
+def _measured(program: RandomProgram, model: BuiltModel, expected: bytes, predicted: Timeline) -> tuple[int | None, list[str]]:
+    graph, instructions = program.graph, program.instructions
+    code = instruction_set(graph).encode_program(instructions)
+    try:
+        outcome = run(model, [*program.image, (program.program_address, code)], [RunSpec(inputs=[], outputs=[(0, program.observed_bytes)])],
+                      program=(program.program_address, len(instructions), fingerprint(graph)), registers=RegisterMap(graph).offsets,
+                      timeout_cycles=4 * predicted.total_cycles + _PATIENCE_CYCLES, check=False)
+    except BenchError as error:
+        return None, [f"RTL: {error}"]
+    result = outcome.results[0]
+    lines = []
+    if result.error_code != ErrorCode.NONE:
+        lines.append(f"RTL: error {ErrorCode(result.error_code).name}, engine {result.error_engine}, address {result.error_address:#x}; expected none")
+    report = compare(predicted, result.timeline)
+    if not report.exact:
+        lines += [f"{report.mismatch_count} events are not in their predicted cycle", *map(str, report.mismatches[:_LISTED])]
+    if result.cycles != predicted.total_cycles:
+        lines.append(f"CYCLES register: found {result.cycles}, expected {predicted.total_cycles}")
+    return result.cycles, lines + _byte_lines(program, expected, result.outputs[0])
+
+
+def judge_program(program: RandomProgram, model: BuiltModel | None) -> ProgramVerdict:
+    """Run on the functional simulator and the predictor, and on the RTL where a model is given; compare bytes, events and hazards."""
+    instructions = program.instructions
+    expected = _expected(program)
+    predicted = predict(program.graph, instructions, program_address=program.program_address)
+    lines = [str(hazard) for hazard in find_hazards(program.graph, instructions, predicted, most=_LISTED)]
+    measured = None
+    if model is not None:
+        measured, differences = _measured(program, model, expected, predicted)
+        lines += differences
+    return ProgramVerdict(len(instructions), predicted.total_cycles, measured, tuple(lines))
+
+
+def shrunk_program(program: RandomProgram, model: BuiltModel | None, *, tries: int = SHRINK_TRIES) -> RandomProgram:
+    """A smaller program that still diverges, of one that does: instructions are dropped, waits computed anew."""
+
+    def fails(drafts: list[Draft]) -> bool:
+        return bool(judge_program(program.without(drafts), model).divergence)
+
+    return program.without(shrink(program.drafts, fails, tries=tries))
+
+
+def verify_program(graph: Graph, seed: int, model: BuiltModel | None) -> ProgramVerdict:
+    """Judge the random program of a seed; the verdict on one that diverges ends with the shrunk program's lines and disassembly."""
+    program = random_program(graph, seed)
+    verdict = judge_program(program, model)
+    if not verdict.divergence:
+        return verdict
+    small = shrunk_program(program, model)
+    isa = instruction_set(graph)
+    lines = [*verdict.divergence, f"shrunk to {len(small.drafts)} of {len(program.drafts)} instructions:", *judge_program(small, model).divergence,
+             *(f"{number:3d}: {isa.disassemble(item)}" for number, item in enumerate(small.instructions))]
+    return ProgramVerdict(verdict.instructions, verdict.predicted_cycles, verdict.measured_cycles, tuple(lines))
