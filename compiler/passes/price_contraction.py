@@ -5,7 +5,8 @@ Price in cycles, with P positions, W weight rows, B external bytes a cycle:
     matrix = sum over instructions of passes * max(P, W)        vector = positions * ceil(channels / lanes)
     load, store = bytes / B, weights and boxes as often as the order of the loops moves them
     price = max(matrix, vector, load, store) + first weights and box + last tile's vector and store + 6 an instruction,
-            and 4% where the order of the loops completes the first rows last
+            and 4% where the order of the loops completes the first rows last,
+            and the matrix cycles that follow the last row of the input, as far as they could overlap with the vector unit making it
 """
 
 from __future__ import annotations
@@ -142,6 +143,7 @@ class ContractionPricer:
         self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
         self.y_stored = context.plan.root(self.y.tensor) in context.plan.external
         self.x_lanes, self.y_lanes = (context.plan.layouts[context.plan.root(o.tensor)].lanes for o in (self.x, self.y))
+        self.making = context.making_cycles(self.x)
         self.raw = step.vector_or_none is None
         self.bus = context.target.external.bus_bytes
         self.deepest = max(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks)))
@@ -222,7 +224,9 @@ class ContractionPricer:
         busiest = max(matrix, vector, load, store)
         # Whoever reads the result can start when its first rows are complete: late, if the channels are the outer loop.
         late = LATENESS * busiest * (1 - 1 / block_tiles) if choice.channels_outer and spots > 1 else 0.0
-        return busiest + first + last + late + INSTRUCTION_CYCLES * instructions
+        # And this codelet works off what the one before delivers: after its last row, all tiles that need it are still to be done.
+        behind = matrix * (1 - 1 / block_tiles) + matrix / spots / block_tiles if choice.channels_outer else matrix / spots
+        return busiest + first + last + late + min(behind, self.making) + INSTRUCTION_CYCLES * instructions
 
     def choices(self, reduction: tuple[int, int, int], wide: int) -> Iterator[Choice]:
         """All choices worth a price with this piece of the reduction and this many columns."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -128,6 +129,17 @@ class TileContext:
         layout = self.plan.layouts[self.plan.root(operand.tensor)]
         row = operand.shape[3] * layout.pixel_bytes
         return operand.shape[2] * row, row, layout.pixel_bytes, layout.element_bytes
+
+    def making_cycles(self, operand: Operand) -> int:
+        """Cycles for which a lane-by-lane codelet is busy making an operand, while matrix units wait for it; 0 for other operands."""
+        root = self.plan.root(operand.tensor)
+        for step in self.plan.steps:
+            codelet = step.codelet
+            if self.plan.root(codelet.operands["y"].tensor) == root and step.matrix_or_none is None and step.vector_or_none is not None:
+                n, c, h, w = codelet.operands["y"].shape
+                taps = [loop.extent for loop in codelet.loops if loop.reduction]
+                return n * h * w * ceil_div(c, step.vector.lanes) * prod(taps)
+        return 0
 
     def is_resident(self, operand: Operand) -> bool:
         """Whether the operand's tensor lives on chip."""
