@@ -105,6 +105,8 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     organisation = "systolic" if draw.chance(0.6) else "dot"
     draft.engines["matrix"] = (f"{{kind: matrix, organisation: {organisation}, rows: {rows}, columns: {columns}, "
                                f"capabilities: [\"(i32,{columns})=MATMUL((i9,{rows}),(i9,{rows},{columns}))\"]}}")
+    if draw.chance(0.1):
+        draft.engines["matrix1"] = draft.engines["matrix"].replace("systolic", "dot") if draw.chance(0.5) else draft.engines["matrix"]
     signatures = ", ".join(f'"{text.format(v=v)}"' for text in _VECTOR)
     draft.engines["vector"] = f"{{kind: vector, lanes: {v}, capabilities: [{signatures}]}}"
     draft.links += [("act", "matrix", "activation"), ("wgt", "matrix", "weight"), ("acc", "matrix", "accumulator"), ("matrix", "acc", "result"),
@@ -114,6 +116,10 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     draft.links += [(name, "vector", "a") for name in draw.shuffled(["act", "acc", *sides])]
     draft.links += [(name, "vector", "b") for name in draw.shuffled(["act", *(["wgt"] if weights_as_b else []), *sides])]
     draft.links += [("vector", name, "y") for name in draw.shuffled(["act", *sides, *wide_y])]
+    if draw.chance(0.1):
+        draft.engines["vector1"] = draft.engines["vector"]
+    twice = {"matrix", "vector"} & {name[:-1] for name in draft.engines}
+    draft.links += [tuple(f"{end}1" if end in twice else end for end in link) for link in draft.links if twice & set(link)]
     memories = [name for name in draft.memories if name != "ext"]
     _copies(draw, draft, "load", memories, ["act", "wgt", "par", "lut"])
     _copies(draw, draft, "store", [name for name in memories if name != "lut"], ["act", "acc"])
@@ -123,9 +129,11 @@ def random_architecture_text(seed: int, *, prefix: str = "", most: int = 32) -> 
     """YAML of a random architecture; equal seeds differ by the prefix of the node names only. ``most``: greatest edge of the array."""
     draw = _Draw(seed)
     draft = _Draft()
-    bus, address_bits = draw.pick(32, 64, 64, 128, 256, 512), draw.pick(25, 32, 40)
+    bus = draw.pick(32, 64, 64, 128, 256, 512)
+    size = draw.pick(1 << 18, (1 << 18) + 12288, 1 << 20, 1 << 25)
+    address_bits = draw.pick((size - 1).bit_length(), 32, 40, 64)
     latencies = draw.pick(1, 2, 7, 30), draw.pick(1, 2, 5, 20)
-    draft.memories["ext"] = (f"{{kind: external, size_bytes: 33554432, bus_bits: {bus}, address_bits: {address_bits}, "
+    draft.memories["ext"] = (f"{{kind: external, size_bytes: {size}, bus_bits: {bus}, address_bits: {address_bits}, "
                              f"read_latency_cycles: {latencies[0]}, write_latency_cycles: {latencies[1]}}}")
     _compute(draw, draft, most)
     roles = [*draft.memories, *draft.engines]

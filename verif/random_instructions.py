@@ -13,20 +13,27 @@ from acg.footprint import Access, Footprints
 from acg.graph import Engine, Graph
 from acg.isa import Instruction, instruction_set
 
-__all__ = ["InstructionDraw"]
+__all__ = ["MATRIX_WALK", "InstructionDraw"]
 
 _PREFIX = {"activation": "a", "weight": "w", "accumulator": "c", "parameter": "p", "a": "a", "b": "b", "y": "y"}
+#: Fields that say which accumulator words a matrix instruction walks, in which order.
+MATRIX_WALK = ("c_base", "c_stride_0", "c_stride_4", "c_stride_5", "n_0", "n_4", "n_5")
 #: Most iterations of a vector instruction, bytes of a copy, and passes times positions of a matrix instruction.
 MOST_ITERATIONS, MOST_BYTES, MOST_POSITIONS = 300, 6000, 500
 
 
 class InstructionDraw:
-    """Draws instructions of ``graph``; copies stay within the first ``window_bytes`` of the external memory."""
+    """Draws instructions of ``graph``; copies stay within the first ``window_bytes`` of the external memory.
 
-    def __init__(self, graph: Graph, rng: np.random.Generator, *, window_bytes: int):
+    ``reach``: greatest stride in words and about the greatest count; 1 gives instructions of next to nothing.
+    """
+
+    def __init__(self, graph: Graph, rng: np.random.Generator, *, window_bytes: int, reach: int = 24):
         self.graph = graph
         self.rng = rng
         self.window_bytes = window_bytes
+        self.reach = reach
+        self._walks: dict[str, dict[str, int]] = {}  # accumulator walk of each engine's latest matrix instruction
         self._footprints = Footprints(graph)
         self._formats = instruction_set(graph).formats
         kinds: dict[str, Callable[[Engine, int], dict[str, int] | None]] = {
@@ -37,7 +44,7 @@ class InstructionDraw:
         """An instruction of one engine, without waits. Raises RuntimeError where none is found, which no valid graph should cause."""
         engine = self.graph.engines[engine_name]
         for attempt in range(200):
-            fields = self._kinds[engine.kind](engine, max(1, 24 >> attempt // 12))
+            fields = self._kinds[engine.kind](engine, max(1, self.reach >> attempt // 12))
             if fields is not None:
                 return Instruction(engine_name, fields)
         raise RuntimeError(f"no legal instruction found for {engine_name} of {self.graph.name}; expected one within 200 draws")
@@ -135,6 +142,11 @@ class InstructionDraw:
         fields = {**counts, **self._strides(engine, "a", range(6), reach), **self._strides(engine, "c", (0, 4, 5), reach),
                   **self._number("a"), **self._number("w"), **self._padding({"y": (1, 4), "x": (2, 5)}),
                   "a_base": 0, "w_base": 0, "c_base": 0, "accumulate": self._integer(0, 1)}
+        if engine.name in self._walks and self._chance(0.4):
+            fields |= self._walks[engine.name]  # go on with the same sums: no wait is needed
+            counts |= {name: fields[name] for name in counts}
+            if int(np.prod(list(counts.values()))) > 2 * MOST_POSITIONS:
+                return None
         positions = (np.arange(counts["n_4"])[:, None] * fields["c_stride_4"] + np.arange(counts["n_5"]) * fields["c_stride_5"]).reshape(-1)
         if len(np.unique(positions)) != positions.size:
             return None
@@ -142,8 +154,13 @@ class InstructionDraw:
             blocks = np.arange(counts["n_0"])[:, None] * fields["c_stride_0"] + positions
             if len(np.unique(blocks)) != blocks.size:
                 return None
+        base = fields["c_base"]
         accesses = self._place(fields, engine)
-        return None if accesses is None or self._shares_port(accesses) else fields
+        if accesses is None or self._shares_port(accesses):
+            return None
+        fields["c_base"] = base or fields["c_base"]
+        self._walks[engine.name] = {name: fields[name] for name in MATRIX_WALK}
+        return fields
 
     def _vector(self, engine: Engine, reach: int) -> dict[str, int] | None:
         selects = {port: self._integer(0, len(self.graph.links_of(engine.name, port)) - 1) for port in "aby"}

@@ -12,7 +12,7 @@ import numpy as np
 from acg.footprint import Access, Footprints
 from acg.graph import Graph
 from acg.isa import Instruction, instruction_set
-from verif.random_instructions import InstructionDraw
+from verif.random_instructions import MATRIX_WALK, InstructionDraw
 
 __all__ = ["Draft", "RandomProgram", "ordered", "random_program"]
 
@@ -22,7 +22,6 @@ WINDOW_BYTES = 1 << 16
 MOST_OBSERVED_BYTES = 1 << 15
 #: Most bytes of a memory that a program fills at its beginning.
 _MOST_FILLED_BYTES = 4096
-_MATRIX_WALK = ("c_base", "c_stride_0", "c_stride_4", "c_stride_5", "n_0", "n_4", "n_5")
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,11 @@ class RandomProgram:
 
     @property
     def program_address(self) -> int:
-        """Byte address of the first instruction: behind what is observed, not on an AXI boundary."""
-        return self.observed_bytes + instruction_set(self.graph).instruction_bytes * (1 + self.seed % 5)
+        """Byte address of the first instruction: behind what is observed, or so that the last one ends with the external memory."""
+        size = instruction_set(self.graph).instruction_bytes
+        if self.seed % 2:
+            return self.graph.external.size_bytes - size * (len(self.drafts) + len(self.stores))
+        return self.observed_bytes + size * (1 + self.seed % 5)
 
     def without(self, kept: Sequence[Draft]) -> "RandomProgram":
         """The same with these drafts only."""
@@ -104,7 +106,7 @@ def ordered(graph: Graph, drafts: Sequence[Draft]) -> tuple[Instruction, ...]:
             if place[other] <= waits.get(earlier.engine, 0):
                 continue
             same = earlier.engine == instruction.engine
-            walk = same and all(earlier.fields.get(name) == instruction.fields.get(name) for name in _MATRIX_WALK)
+            walk = same and all(earlier.fields.get(name) == instruction.fields.get(name) for name in MATRIX_WALK)
             if any(_must_wait(one, two, same, walk, graph.external.name) for one in accesses[other] for two in accesses[number]):
                 waits[earlier.engine] = place[other]
         for engine, spared in draft.extra:
@@ -163,7 +165,7 @@ def _observations(graph: Graph, instructions: Sequence[Instruction]) -> list[Ins
 def random_program(graph: Graph, seed: int, *, instructions: int = 40) -> RandomProgram:
     """A random program of ``instructions`` random instructions between its fills and stores; equal arguments give equal programs."""
     rng = np.random.default_rng([seed, 0x9406])
-    draw = InstructionDraw(graph, rng, window_bytes=WINDOW_BYTES)
+    draw = InstructionDraw(graph, rng, window_bytes=WINDOW_BYTES, reach=int(rng.choice([24, 24, 24, 5, 1])))
     names = list(graph.engines)
     lanes = next(engine.lanes for engine in graph.engines_of("vector"))
     image = ((0, rng.integers(0, 256, WINDOW_BYTES // 2, np.uint8).tobytes()), (WINDOW_BYTES // 2, _parameters(rng, lanes)))
