@@ -196,5 +196,7 @@ def test_parity_is_that_of_every_instruction(tiny, isa):
 
 def test_a_table_has_one_writer():
     text = text_of("wide") + "  - {from: load_weights, to: lut, port: destination}\n"
-    with pytest.raises(ValueError, match=r"^Accelerator: 2 engines write table memory 'lut'; expected one load engine, change the links$"):
+    message = (r"^architecture:14: memories\.lut: 'load', 'load_weights' write it; expected one load engine, "
+               r"a table has one write port, remove the other links or give each its own table memory$")
+    with pytest.raises(ValueError, match=message):
         verilog(parse_graph(text))
