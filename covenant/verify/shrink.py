@@ -22,12 +22,12 @@ def shrink(items: Sequence[Item], fails: Callable[[list[Item]], bool], *, tries:
         while position > 0 and tries > 0:
             first = max(0, position - length)
             candidate = kept[:first] + kept[position:]
-            tries -= 1
-            if candidate and fails(candidate):
-                kept, dropped = candidate, True
             position = first
-        if not dropped or length > 1:
-            length = min(length // 2, len(kept) // 2) if length > 1 else 0
-        if dropped and length == 0 and len(kept) > 1:
-            length = 1
+            if candidate:
+                tries -= 1
+                if fails(candidate):
+                    kept, dropped = candidate, True
+        if length == 1 and not dropped:
+            break
+        length = max(1, length // 2)
     return kept

@@ -1,0 +1,146 @@
+"""Campaigns of ``covenant verify``: what is dealt to which architecture, how failures shrink and are replayed, and a little of it on RTL."""
+
+import json
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+
+import verif.random_programs
+from acg.graph import load_graph
+from compiler.errors import CompilerError, IRError
+from covenant.cli import main
+from covenant.errors import UserError
+from covenant.verify import networks
+from covenant.verify.campaign import Row, jobs_of, open_architecture
+from covenant.verify.programs import judge_program, shrunk_program
+from covenant.verify.shrink import shrink
+from verif.random_architectures import random_architecture
+from verif.random_programs import random_program
+
+
+def _options(**changes):
+    return Namespace(**{"arch": [], "random_archs": 0, "networks": None, "programs": None, "examples": None, "seed": 1, "minutes": None, "jobs": 1,
+                        "nodes": 5, "limit": 1, "quiet": True} | changes)
+
+
+@pytest.mark.parametrize("needed", [{0}, {99}, {3, 4}, {0, 50, 99}, {10, 40, 41, 90}])
+def test_shrink_finds_what_matters(needed):
+    calls = []
+
+    def fails(items):
+        calls.append(items)
+        return needed <= set(items)
+
+    assert shrink(range(100), fails, tries=1000) == sorted(needed)
+    assert all(items == sorted(items) for items in calls)
+
+
+def test_shrink_keeps_to_its_tries():
+    calls = []
+    left = shrink(range(64), lambda items: bool(calls.append(items)) or 7 in items, tries=5)
+    assert len(calls) == 5 and 7 in left and len(left) < 64
+
+
+def test_shrink_of_one_item():
+    assert shrink([5], lambda items: True, tries=10) == [5]
+
+
+def test_named_architectures_get_everything():
+    tiny, drawn = jobs_of(_options(arch=["tiny", "random:9"], networks=2, programs=3, seed=10))
+    assert (tiny.arch, tiny.examples, tiny.networks, tiny.programs) == ("tiny", True, (10, 11), (10, 11, 12))
+    assert (drawn.arch, drawn.examples, drawn.networks, drawn.programs) == ("random:9", False, (10, 11), (10, 11, 12))
+    (plain,) = jobs_of(_options(arch=["tiny"], examples=False))
+    assert not plain.examples and plain.networks == (1, 2, 3, 4) and plain.programs == ()
+
+
+def test_seeds_are_dealt_over_random_architectures_once_each():
+    jobs = list(jobs_of(_options(random_archs=25, networks=50, programs=101)))
+    assert [job.arch for job in jobs] == [f"random:{seed}" for seed in range(1, 26)]
+    assert [seed for job in jobs for seed in job.networks] == list(range(1, 51))
+    assert [seed for job in jobs for seed in job.programs] == list(range(1, 102))
+    assert max(len(job.programs) for job in jobs) == 5
+
+
+def test_minutes_never_end_the_plan():
+    jobs = list(islice(jobs_of(_options(minutes=1, programs=3)), 50))
+    assert len({job.arch for job in jobs}) == 50
+    seeds = [seed for job in jobs for seed in job.programs]
+    assert len(set(seeds)) == len(seeds) == 150
+
+
+def test_a_random_architecture_needs_a_seed():
+    assert open_architecture("random:3").name == "random3"
+    with pytest.raises(UserError, match=r"^--arch random:x: found no seed behind 'random:'; expected a number, as in random:17$"):
+        open_architecture("random:x")
+
+
+def test_a_diverging_program_shrinks_to_the_instructions_that_meet(monkeypatch):
+    """All waits dropped: hazards on the predicted timeline, without RTL. Two instructions are enough to see one."""
+    program = random_program(load_graph("tiny"), 2)
+    assert judge_program(program, None).divergence == ()
+    ordered = verif.random_programs.ordered
+    monkeypatch.setattr(verif.random_programs, "ordered", lambda graph, drafts: tuple(replace(item, waits={}) for item in ordered(graph, drafts)))
+    assert judge_program(program, None).divergence
+    small = shrunk_program(program, None, tries=200)
+    assert len(small.drafts) <= 2
+    assert judge_program(small, None).divergence
+
+
+class _Quiet:
+    def note(self, text): ...
+    def clear(self): ...
+    def __call__(self, state): ...
+
+
+@pytest.mark.parametrize(("error", "refused"), [
+    (CompilerError("memory x", found="3 words", expected="4", do="add one"), "memory x: found 3 words; expected 4; add one"),
+    (IRError("node y", found="no operand", expected="one"), None), (KeyError("lost"), None)])
+def test_a_refusal_is_no_divergence_and_a_crash_is(monkeypatch, error, refused):
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(networks, "compile_graph", broken)
+    verdict, nodes = networks.verify_network(random_architecture(1), 1, size="tiny", nodes=3, limit=1, opt="O1", progress=_Quiet())
+    assert verdict.refused == refused and verdict.measured_cycles is None
+    assert verdict.divergence == (() if refused else (f"{type(error).__name__}: {error}",))
+    assert nodes == (3 if refused else 1), "a failure is retried with fewer operators"
+
+
+def test_the_command_prints_replays_and_fails(monkeypatch, capsys):
+    rows = [Row("random:5", "program", "random program 7", 50, 1, 900, 901, False, None, ("instruction 3: late",), "covenant verify --arch random:5 --seed 7"),
+            Row("random:5", "network", "random network 7", 0, 1, 0, None, False, "memory x: too small", (), "-"),
+            Row("random:6", "network", "random network 8", 10, 2, 100, 100, True, None, (), "-")]
+    module = sys.modules["covenant.commands.verify"]  # the package's attribute of that name is the function
+    monkeypatch.setattr(module, "run_campaign", lambda options: iter(rows))
+    assert main(["verify", "--random-archs", "2"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["random:5", "random", "program", "7", "50", "instructions", "predicted", "900", "measured", "901", "BROKEN"]
+    assert lines[1:3] == ["         instruction 3: late", "         replay: covenant verify --arch random:5 --seed 7"]
+    assert lines[3].endswith("refused") and lines[4] == "         memory x: too small"
+    assert "BROKEN: covenant verify --arch random:5 --seed 7" in lines
+    assert lines[-1].split() == ["2", "3", "70", "1", "1"]
+    del rows[0]
+    assert main(["verify", "--random-archs", "2"]) == 0
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("seed", [1, 3])
+def test_random_architecture_on_rtl(seed, tmp_path):
+    """Networks and programs on a machine nobody drew: bytes and every cycle."""
+    status = main(["verify", "--arch", f"random:{seed}", "--networks", "2", "--programs", "4", "--seed", str(seed), "--json", str(tmp_path / "v.json"), "--quiet"])
+    report = json.loads((tmp_path / "v.json").read_text())
+    assert status == 0, report
+    assert [run["kind"] for run in report["runs"]] == ["network"] * 2 + ["program"] * 4
+    assert all(run["cycles"]["predicted"] == run["cycles"]["measured"] > 0 for run in report["runs"])
+    assert report["broken"] == 0 and report["instructions_compared"] > 200
+
+
+@pytest.mark.rtl
+def test_random_programs_on_a_committed_architecture(tmp_path):
+    status = main(["verify", "--arch", "tiny", "--no-examples", "--networks", "0", "--programs", "6", "--seed", "50", "--json", str(tmp_path / "v.json"), "--quiet"])
+    report = json.loads((tmp_path / "v.json").read_text())
+    assert status == 0, report
+    assert [run["network"] for run in report["runs"]] == [f"random program {seed}" for seed in range(50, 56)]
