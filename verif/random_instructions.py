@@ -176,6 +176,10 @@ class InstructionDraw:
             "scale_y_low": 0 if self._chance(0.3) else self._integer(0, (1 << 28) - 1), "y_zero": self._integer(-256, 255), "y_low": low, "y_high": high,
             "table_enable": int(self._chance(0.3)), "table_select": self._integer(0, table_banks - 1),
         }
+        if self._chance(0.005):  # the greatest count, with nothing to move it
+            level = self._integer(0, 5)
+            fields |= {f"n_{other}": 1 for other in range(6)} | {f"n_{level}": 1 << 16}
+            fields |= {name: 0 for name in fields if name.endswith((f"_stride_{level}", f"_step_{level}"))}
         memories = {port: self.graph.links_of(engine.name, port)[select].memory for port, select in selects.items()}
         in_place = memories["a"] == memories["y"] and self._chance(0.3)
         if in_place:

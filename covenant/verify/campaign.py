@@ -13,7 +13,7 @@ from covenant.errors import UserError
 from covenant.hardware import simulator
 from covenant.progress import Progress
 from covenant.verify.networks import examples, verify_example, verify_network
-from covenant.verify.programs import verify_program
+from covenant.verify.programs import RUNS, verify_program
 from verif.bench import BenchError, BuiltModel, ToolMissing
 from verif.random_architectures import random_architecture
 
@@ -118,7 +118,7 @@ def _runs(job: Job, graph: Graph, model: BuiltModel, opt: str, command: str) -> 
         except Exception as error:  # of generator, functional simulator or predictor: no third outcome
             yield Row(job.arch, "program", f"random program {seed}", 0, 1, 0, None, False, None, (f"{type(error).__name__}: {error}",), replay)
             continue
-        yield _verdict_row(job, "program", f"random program {seed}", outcome, replay, 1)
+        yield _verdict_row(job, "program", f"random program {seed}", outcome, replay, RUNS)
 
 
 def jobs_of(options) -> Iterator[Job]:

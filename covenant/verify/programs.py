@@ -16,12 +16,14 @@ from verif.iss.machine import Machine
 from verif.random_programs import Draft, RandomProgram, random_program
 from verif.timeline import compare
 
-__all__ = ["ProgramVerdict", "judge_program", "shrunk_program", "verify_program"]
+__all__ = ["RUNS", "ProgramVerdict", "judge_program", "shrunk_program", "verify_program"]
 
 #: Most differences that a verdict lists of a kind.
 _LISTED = 4
 #: Most runs of the RTL spent on making a failing program smaller.
 SHRINK_TRIES = 60
+#: Runs of a program, one after the other without a reset; on-chip memories keep what the last one left.
+RUNS = 2
 #: Clock cycles beyond four times the predicted ones after which a run counts as hanging.
 _PATIENCE_CYCLES = 20_000
 
@@ -52,33 +54,40 @@ def _byte_lines(program: RandomProgram, expected: bytes, found: bytes) -> list[s
     return [f"{places.size} bytes differ from the functional simulator's", *lines] if lines else []
 
 
-def _expected(program: RandomProgram) -> bytes:
+def _expected(program: RandomProgram) -> list[bytes]:
+    """Observed bytes after each run; memories are kept in between."""
     boundary = -(-program.observed_bytes // 4096) * 4096
     machine = Machine(program.graph, external_bytes=boundary)
     machine.load_segments(program.image)
-    machine.run(program.instructions)
-    return machine.read(0, program.observed_bytes)
+    observed, instructions = [], program.instructions
+    for _ in range(RUNS):
+        machine.run(instructions)
+        observed.append(machine.read(0, program.observed_bytes))
+    return observed
 
 
-def _measured(program: RandomProgram, model: BuiltModel, expected: bytes, predicted: Timeline) -> tuple[int | None, list[str]]:
+def _measured(program: RandomProgram, model: BuiltModel, expected: list[bytes], predicted: Timeline) -> tuple[int | None, list[str]]:
     graph, instructions = program.graph, program.instructions
     code = instruction_set(graph).encode_program(instructions)
     try:
-        outcome = run(model, [*program.image, (program.program_address, code)], [RunSpec(inputs=[], outputs=[(0, program.observed_bytes)])],
+        outcome = run(model, [*program.image, (program.program_address, code)], [RunSpec(inputs=[], outputs=[(0, program.observed_bytes)])] * RUNS,
                       program=(program.program_address, len(instructions), fingerprint(graph)), registers=RegisterMap(graph).offsets,
                       timeout_cycles=4 * predicted.total_cycles + _PATIENCE_CYCLES, check=False)
     except BenchError as error:
         return None, [f"RTL: {error}"]
-    result = outcome.results[0]
-    lines = []
-    if result.error_code != ErrorCode.NONE:
-        lines.append(f"RTL: error {ErrorCode(result.error_code).name}, engine {result.error_engine}, address {result.error_address:#x}; expected none")
-    report = compare(predicted, result.timeline)
-    if not report.exact:
-        lines += [f"{report.mismatch_count} events are not in their predicted cycle", *map(str, report.mismatches[:_LISTED])]
-    if result.cycles != predicted.total_cycles:
-        lines.append(f"CYCLES register: found {result.cycles}, expected {predicted.total_cycles}")
-    return result.cycles, lines + _byte_lines(program, expected, result.outputs[0])
+    for number, (result, observed) in enumerate(zip(outcome.results, expected, strict=True)):
+        lines = []
+        if result.error_code != ErrorCode.NONE:
+            lines.append(f"RTL: error {ErrorCode(result.error_code).name}, engine {result.error_engine}, address {result.error_address:#x}; expected none")
+        report = compare(predicted, result.timeline)
+        if not report.exact:
+            lines += [f"{report.mismatch_count} events are not in their predicted cycle", *map(str, report.mismatches[:_LISTED])]
+        if result.cycles != predicted.total_cycles:
+            lines.append(f"CYCLES register: found {result.cycles}, expected {predicted.total_cycles}")
+        lines += _byte_lines(program, observed, result.outputs[0])
+        if lines:
+            return result.cycles, [f"in run {number + 1} of {RUNS}:", *lines]
+    return outcome.results[0].cycles, []
 
 
 def judge_program(program: RandomProgram, model: BuiltModel | None) -> ProgramVerdict:
