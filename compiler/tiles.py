@@ -18,7 +18,7 @@ class Buffer:
     """A piece of `memory` of `size_bytes`; `apart`: buffers that an instruction reads at the same time, so never in one bank.
 
     `content`: bytes that stand there from the start; `pinned`: in place during the whole program; `lasting`: a tensor that stays on chip
-    between codelets.
+    between codelets; `border_bytes`: offset that would best lie at the border of two banks, 0 for none.
 
     `layer` is that of its first operation, `first` and `last` are positions of operations, `address` bytes within the memory; the allocate pass sets all four.
     """
@@ -31,6 +31,7 @@ class Buffer:
     apart: list[Buffer] = field(default_factory=list)
     pinned: bool = False
     lasting: bool = False
+    border_bytes: int = 0
     layer: int = -1
     first: int = -1
     last: int = -1

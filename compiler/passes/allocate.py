@@ -5,6 +5,7 @@
 
 Buffers are placed in the order of their first use. Of the places that are free the best is the one that
 
+    0. has the offset that its users want at the border of two banks there, if they want one;
     1. shares fewest banks with buffers whose traffic would collide: other engines reading (or writing) both at about the same time;
     2. has been free for longest, so that a load into it need not wait for what stood there (buffers rotate);
     3. has the lowest address.
@@ -69,8 +70,10 @@ class _Allocator:
         candidates.update(ceil_div(b.address + b.size_bytes, align) * align for b in self.live)
         candidates.update(ceil_div(end, align) * align for end in self.ends)
         lowest = self.external or (LASTING if buffer.lasting else buffer.layer) in self.tight
+        if buffer.border_bytes:
+            candidates.update(bank * self.bank_bytes - buffer.border_bytes for bank in range(1, self.memory.banks))
         forbidden, price = self._banks(buffer)
-        best: tuple[int, int, int] | None = None
+        best: tuple[int, int, int, int] | None = None
         for address in sorted(candidates):
             end = address + size
             if address < self.base or address % align or end > self.memory.size_bytes:
@@ -79,12 +82,13 @@ class _Allocator:
             freed = int(self.until[address // self.granule : ceil_div(end, self.granule)].max())
             if freed >= buffer.first or any(forbidden[first : last + 1]):
                 continue
-            cost = (0, 0, address) if lowest else (sum(price[first : last + 1]), freed, address)
+            astray = buffer.border_bytes and (address + buffer.border_bytes) % self.bank_bytes
+            cost = (0, 0, 0, address) if lowest else (int(astray > 0), sum(price[first : last + 1]), freed, address)
             if best is None or cost < best:
                 best = cost
         if best is None:
             return False
-        buffer.address = best[2]
+        buffer.address = best[3]
         end = buffer.address + size
         self.until[buffer.address // self.granule : ceil_div(end, self.granule)] = buffer.last
         self.ends.append(end)

@@ -8,7 +8,7 @@ The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, TABLE,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acg.graph import Memory
 from compiler.codelets import Codelet
@@ -21,7 +21,8 @@ class Assigned:
     """A codelet with its engines, and the on-chip memories its activations are read from and written to.
 
     `source_or_none` is None where the codelet only moves data; `sink_or_none` where results leave from the accumulators; an engine is
-    None where no operation runs on one of its kind. The properties without the suffix are for those who know that there is one.
+    None where no operation runs on one of its kind. `alternative`: another codelet of the same operator on other engines and the same
+    memories, which may take some of the work. The properties without the suffix are for those who know that there is one.
     """
 
     codelet: Codelet
@@ -29,6 +30,7 @@ class Assigned:
     vector_or_none: VectorUnit | None
     source_or_none: Memory | None
     sink_or_none: Memory | None
+    alternative: Assigned | None = None
 
     @property
     def matrix(self) -> MatrixUnit:
@@ -88,17 +90,27 @@ def _assign(codelet: Codelet, target: Target) -> Assigned | None:
     return None
 
 
+def _with_helper(able: list[Assigned]) -> Assigned:
+    """The preferred one, with a contraction that could do some of a depthwise convolution's rows meanwhile."""
+    first = able[0]
+    for other in able[1:]:
+        same = (other.source_or_none, other.sink_or_none) == (first.source_or_none, first.sink_or_none)
+        if first.codelet.family == "depthwise" and other.codelet.family == "contraction" and same:
+            return replace(first, alternative=other)
+    return first
+
+
 def assign_engines(choices: tuple[tuple[Codelet, ...], ...], target: Target) -> tuple[Assigned, ...]:
     """The first codelet of each node that the machine can run. Raises UnsupportedError listing all nodes it cannot."""
     assigned, missing = [], []
     for codelets in choices:
-        found = next((a for a in (_assign(codelet, target) for codelet in codelets) if a is not None), None)
-        if found is None:
+        able = [a for a in (_assign(codelet, target) for codelet in codelets) if a is not None]
+        if not able:
             wanted = " or ".join(" + ".join(operation.name for operation in codelet.operations) for codelet in codelets)
             origin = codelets[0].origin[0] if codelets[0].origin else codelets[0].name
             missing.append(UnsupportedEntry(origin, codelets[0].op, f"no engines of {target.graph.name} offer {wanted} on memories they share"))
         else:
-            assigned.append(found)
+            assigned.append(_with_helper(able))
     if missing:
         raise UnsupportedError(target.graph.name, missing)
     return tuple(assigned)

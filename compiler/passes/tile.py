@@ -16,6 +16,7 @@ from compiler.passes.tile_context import TileContext
 from compiler.passes.tile_contraction import ContractionTiler
 from compiler.passes.tile_copy import reshape
 from compiler.passes.tile_lanes import LaneTiler
+from compiler.passes.tile_shared import share
 from compiler.target import Target
 
 
@@ -68,8 +69,9 @@ def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice]) 
         if key not in memo:
             memo[key] = pricer.best()
         ContractionTiler(context, step, pricer.shape, memo[key]).run()
-    else:
-        LaneTiler(context, step).run()
+    elif not share(context, step):
+        tiler = LaneTiler(context, step)
+        tiler.run(tiler.best())
 
 
 def _room(plan: Plan, target: Target, number: int, first: dict[str, int], last: dict[str, int], shrink: float) -> dict[str, int]:

@@ -39,17 +39,17 @@ class ContractionTiler:
         self._parameters: dict[tuple, Buffer] = {}
         self._outputs: dict[Spot, View] = {}
 
-    def spots(self) -> list[Spot]:
-        """Tiles of positions (n0, n1, y0, y1, x0, x1): one image each, or for one-row outputs several images."""
+    def spots(self, strips: list[tuple[int, int]] | None = None) -> list[Spot]:
+        """Tiles of positions (n0, n1, y0, y1, x0, x1) of these strips of rows: one image each, or for one-row outputs several images."""
         s, c = self.shape, self.choice
         images = spans(s.images, c.rows) if s.batched else spans(s.images, 1)
-        rows = [(0, 1)] if s.batched else spans(s.out_rows, c.rows)
+        rows = [(lo + a, lo + b) for lo, hi in strips or [(0, s.out_rows)] for a, b in spans(hi - lo, 1 if s.batched else c.rows)]
         return [(*n, *y, *x) for n in images for y in rows for x in spans(s.out_columns, c.columns)]
 
-    def run(self) -> None:
-        """Emit everything, in the order chosen."""
+    def run(self, strips: list[tuple[int, int]] | None = None) -> None:
+        """Emit everything, or these strips of rows, in the order chosen."""
         blocks = spans(self.shape.blocks, self.choice.blocks)
-        spots = self.spots()
+        spots = self.spots(strips)
         if self.choice.channels_outer:
             for block in blocks:
                 for spot in spots:

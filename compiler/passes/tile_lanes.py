@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -118,10 +119,14 @@ class LaneTiler:
 
     def best(self) -> LaneChoice:
         """Cheapest choice that fits. Raises CompilerError when none fits."""
+        _, c, _, ow = self.y.shape
         for copies in (2, 1):
             fitting = [choice for choice in self.choices() if self.fits(choice, copies)]
-            if fitting:
-                return min(fitting, key=self.price)
+            # Whole rows are one copy, and one stretch of memory: rather fewer rows than narrower ones, rather narrower than fewer channels.
+            for keep in (lambda t: t.columns == ow and t.channels == c, lambda t: t.channels == c, lambda t: True):
+                kept = [choice for choice in fitting if keep(choice)]
+                if kept:
+                    return min(kept, key=self.price)
         raise CompilerError(
             f"node {self.codelet.name}", found="no tile that fits the on-chip memories", expected="room for one window of one channel block",
             do="use an architecture with larger memories",
@@ -129,15 +134,12 @@ class LaneTiler:
 
     # ---- operations
 
-    def run(self) -> None:
-        """Emit everything."""
-        choice = self.best()
+    def run(self, choice: LaneChoice, strips: list[tuple[int, int]] | None = None) -> None:
+        """Emit everything, or these strips of rows."""
         n, c, oh, ow = self.y.shape
-        for images in spans(n, choice.images):
-            for rows in spans(oh, choice.rows):
-                for columns in spans(ow, choice.columns):
-                    for channels in spans(c, choice.channels):
-                        self.body((*images, *rows, *columns, *channels))
+        rows = [(lo + a, lo + b) for lo, hi in strips or [(0, oh)] for a, b in spans(hi - lo, choice.rows)]
+        for images, high, columns, channels in product(spans(n, choice.images), rows, spans(ow, choice.columns), spans(c, choice.channels)):
+            self.body((*images, *high, *columns, *channels))
 
     def body(self, box: tuple) -> None:
         """One tile of outputs."""
