@@ -1,6 +1,7 @@
-"""The command line. Exit status: 0 all exact, 1 a promise broken, 2 bad input."""
+"""The command line. Exit status: 0 all exact, 1 a promise broken, 2 bad input; 130 interrupted, 141 the reader of the output went away."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("rtl", "generate Verilog, JSON sidecar, C header and manual of an architecture", commands.rtl)
     sub.add_argument("arch", metavar="ARCH", help="a name of archs/ or a YAML file")
     sub.add_argument("-o", "--output", metavar="FOLDER", help="where to (default build/rtl/NAME)")
+    machine_readable(sub)
 
     sub = command("compile", "compile an ONNX network to a program file", commands.compile_)
     sub.add_argument("model", metavar="MODEL", help="quantised ONNX network")
@@ -47,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     arch(sub, None)
     sub.add_argument("--input", metavar="X.npz", help="samples: an array for each ONNX input, labels under 'y' (default: drawn from --seed)")
     sub.add_argument("--limit", type=_positive, metavar="N", help="the first N samples only (drawn inputs: N samples, default 1)")
-    sub.add_argument("--seed", type=int, default=0, help="seed of drawn inputs (default 0)")
+    sub.add_argument("--seed", type=_count, default=0, help="seed of drawn inputs (default 0)")
     sub.add_argument("--on", choices=("rtl", "iss"), default="rtl", help="simulated RTL, or the functional simulator (default rtl)")
     sub.add_argument("-o", "--output", metavar="Y.npz", help="write the outputs under their ONNX names")
     machine_readable(sub)
@@ -61,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--programs", type=_count, metavar="N", help="random programs below the compiler on each --arch (default 0), "
                      "and in all on the random architectures (default 4 for each)")
     sub.add_argument("--examples", action=argparse.BooleanOptionalAction, help="run the committed examples too (default: not on random architectures)")
-    sub.add_argument("--seed", type=int, default=1, help="first seed of architectures, networks and programs (default 1)")
+    sub.add_argument("--seed", type=_count, default=1, help="first seed of architectures, networks and programs (default 1)")
     sub.add_argument("--minutes", type=_positive, metavar="M", help="go on with further random architectures until M minutes have passed")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="architectures verified at the same time (default 1)")
     sub.add_argument("--nodes", type=_positive, default=5, metavar="N", help="most operators of a random network (default 5)")
@@ -76,18 +78,26 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("disasm", "print the instructions of a program file", commands.disasm)
     sub.add_argument("file", metavar="FILE", help="program file")
     arch(sub, None)
+    machine_readable(sub)
     return parser
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
 def _positive(text: str) -> int:
-    value = int(text)
+    value = _whole(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is less than 1")
     return value
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = _whole(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
     return value
@@ -98,10 +108,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     refusals: tuple[type[Exception], ...] = (UserError, ArchitectureError, InstructionError, *commands.input_errors())
     try:
-        return options.function(options)
+        status = options.function(options)
+        sys.stdout.flush()
+        return status
     except refusals as error:
         print(f"covenant: {error}", file=sys.stderr)
         return REFUSED
+    except BrokenPipeError:  # the reader, head or less, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("covenant: interrupted", file=sys.stderr)
         return 130

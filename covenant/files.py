@@ -12,7 +12,28 @@ import numpy as np
 
 from covenant.errors import UserError
 
-__all__ = ["read_arrays", "write_arrays", "write_bytes", "write_json", "write_text"]
+__all__ = ["read_arrays", "require_writable", "write_arrays", "write_bytes", "write_json", "write_text"]
+
+
+def _unwritable(path: str | Path, reason: str | None) -> UserError:
+    return UserError(f"{path}: cannot be written ({reason}); expected a file in a folder that can be written to")
+
+
+def require_writable(path: str | Path) -> None:
+    """Refuse before hours of work a file that could not be written after them. Raises UserError; leaves nothing behind."""
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise _unwritable(path, "Is a directory")
+        folder = target.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error.strerror) from None
+    except ValueError as error:
+        raise _unwritable(path, str(error)) from None
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -32,7 +53,9 @@ def write_bytes(path: str | Path, data: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); expected a folder that can be written to") from None
+        raise _unwritable(path, error.strerror) from None
+    except ValueError as error:  # a NUL in the path
+        raise _unwritable(path, str(error)) from None
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -45,7 +68,6 @@ def write_json(path: str, value) -> None:
     text = json.dumps(value, indent=2) + "\n"
     if path == "-":
         sys.stdout.write(text)
-        sys.stdout.flush()
     else:
         write_text(path, text)
 

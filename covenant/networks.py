@@ -37,10 +37,11 @@ def compile_network(path: str, graph: Graph) -> tuple[onnx.ModelProto, Program]:
 
 
 def is_program(path: str) -> bool:
-    """Whether a file is a program file, by its content."""
+    """Whether a file is, or was before it was cut, a program file: by the first bytes of a zip archive, which no ONNX file begins with."""
     try:
-        return zipfile.is_zipfile(path)
-    except OSError:
+        with open(path, "rb") as stream:
+            return stream.read(4) == b"PK\x03\x04"
+    except (OSError, ValueError):
         return False
 
 
@@ -59,7 +60,7 @@ def load_program_file(path: str, arch: str | None) -> tuple[Graph, Program]:
     from acg.graph import architecture_names
 
     if not Path(path).is_file():
-        raise UserError(f"{path}: no such file; expected a program file or an ONNX network")
+        raise UserError(f"{path}: no such file; expected a program file, written by covenant compile")
     if arch is not None:
         graph = load_graph(arch)
         return graph, load_program(path, graph)

@@ -43,18 +43,29 @@ def reference_outputs(model: onnx.ModelProto, samples: Sequence[Sample]) -> list
 
 def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.ndarray | None = None, on: str = "rtl",
                   progress: Progress | None = None, opt: str = "O2") -> tuple[dict[str, Any], list[Sample]]:
-    """Run and judge; returns the report and the outputs of each sample. ``opt``: C++ optimisation of a simulator yet to be built."""
+    """Run and judge; returns the report and the outputs of each sample. ``opt``: C++ optimisation of a simulator yet to be built.
+
+    A program file carries no network: its run on the RTL is held against the functional simulator, its run there against nothing
+    (``exact`` and ``mismatches`` are None).
+    """
     graph, program = network.graph, network.program
     execution: Execution = execute_rtl(graph, program, samples, progress=progress, opt=opt) if on == "rtl" else execute_iss(graph, program, samples)
-    golden, refusal = None, None
-    if network.model is None:  # a program file carries no network to hold it against
+    reference_name: str | None = None
+    expected, golden, refusal = None, None, None
+    if network.model is None and on == "rtl":
         reference_name, expected = "functional simulator", execute_iss(graph, program, samples).outputs
-    else:
+    elif network.model is not None:
         reference_name, expected = "ONNX definition (numpy)", reference_outputs(network.model, samples)
         golden, refusal = _golden(network.model, samples)
     steps = {item.name: item.scale if item.dtype == "f32" else None for item in program.outputs}
-    report_outputs: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in judge.compare(execution.outputs, expected, steps).items()}
-    bytes_exact = judge.exact(report_outputs)
+    bytes_exact: bool | None = None
+    if expected is None:
+        report_outputs: dict[str, dict[str, Any]] = {
+            name: {"elements": sum(sample[name].size for sample in execution.outputs), "mismatches": None, "max_abs_diff_steps": None} for name in steps
+        }
+    else:
+        report_outputs = {name: dict(entry) for name, entry in judge.compare(execution.outputs, expected, steps).items()}
+        bytes_exact = judge.exact(report_outputs)
     if golden is not None:
         for name, entry in judge.compare(execution.outputs, golden, steps).items():
             report_outputs[name]["onnxruntime"] = {key: entry[key] for key in ("mismatches", "max_abs_diff_steps")}
@@ -68,17 +79,18 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
         "instructions": {"count": len(program.instructions), "timeline_mismatches": execution.timeline_mismatches},
         "outputs": report_outputs,
         "golden": {"reference": reference_name, "onnxruntime": VERSION if golden is not None else None} | ({"onnxruntime_error": refusal} if refusal else {}),
-        "exact": bytes_exact and cycles_exact,
+        "exact": None if bytes_exact is None else bytes_exact and cycles_exact,
         "layers": layer_rows(graph, program, execution),
         "simulation": {"cycles_per_second": execution.cycles_per_second, "build_cached": execution.build_cached} if on == "rtl" else None,
     }
     if labels is not None:
         name = next(iter(steps))
-        scores = {"hardware" if on == "rtl" else "functional simulator": judge.accuracy(execution.outputs, name, labels),
-                  "reference": judge.accuracy(expected, name, labels)}
+        scores = {"hardware" if on == "rtl" else "functional simulator": judge.accuracy(execution.outputs, name, labels)}
+        if expected is not None and network.model is not None:
+            scores["reference"] = judge.accuracy(expected, name, labels)
         if golden is not None:
             scores["onnxruntime"] = judge.accuracy(golden, name, labels)
         report["accuracy"] = scores
-    if not report["exact"]:
-        report["divergence"] = locate(network, samples, execution, on=on, bytes_exact=bytes_exact)
+    if report["exact"] is False:
+        report["divergence"] = locate(network, samples, execution, on=on, bytes_exact=bool(bytes_exact))
     return report, execution.outputs

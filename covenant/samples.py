@@ -98,6 +98,8 @@ def take(arrays: Mapping[str, np.ndarray], inputs: list[ModelInput], *, limit: i
         array = arrays[value.name]
         if array.dtype != value.dtype:
             raise UserError(f"{where}: array {value.name!r} is {array.dtype}; expected {value.dtype}, as the model declares")
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise UserError(f"{where}: array {value.name!r} holds a NaN; expected numbers, a NaN has no quantised value")
         if array.shape == value.shape:
             counts[value.name] = 1
             continue

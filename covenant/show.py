@@ -32,6 +32,9 @@ def run_table(report: dict) -> str:
     parts = [table(("layer", "operator", "MACs", "predicted", "measured", "of peak"), rows, right=frozenset({2, 3, 4, 5}))]
     lines = [f"{report['model']} on {report['arch']} ({report['on']}), {report['samples']} sample{'s' if report['samples'] != 1 else ''}"]
     for name, entry in report["outputs"].items():
+        if report["golden"]["reference"] is None:
+            lines.append(f"  output {name}: {entry['elements']:,} elements, compared with nothing: a program file carries no network")
+            continue
         lines.append(f"  output {name}: {entry['elements']:,} elements, {entry['mismatches']:,} mismatches against {report['golden']['reference']}"
                      + (f" (largest {entry['max_abs_diff_steps']} steps)" if entry["mismatches"] else ""))
         if "onnxruntime" in entry:
@@ -49,5 +52,5 @@ def run_table(report: dict) -> str:
         simulation = report["simulation"]
         lines.append(f"  simulation: {simulation['cycles_per_second']:,} cycles a second, build {'cached' if simulation['build_cached'] else 'new'}")
     lines += [f"  {line}" for line in report.get("divergence", [])]
-    lines.append(f"exact: {'yes' if report['exact'] else 'NO'}")
+    lines.append(f"exact: {({True: 'yes', False: 'NO', None: 'not judged; run the network, or run the program file on the RTL'})[report['exact']]}")
     return "\n".join([*parts, "", *lines])

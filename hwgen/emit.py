@@ -1,12 +1,12 @@
-"""Files generated from a graph: Verilog, JSON sidecar, C header. The same graph gives the same bytes, wherever and whenever."""
+"""Texts generated from a graph: Verilog, JSON sidecar, C header, manual. The same graph gives the same bytes, wherever and whenever."""
 
 import json
 import re
-from pathlib import Path
 
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Flow
 
+from acg.describe import describe
 from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.isa import Field, InstructionSet
@@ -16,20 +16,23 @@ from acg.timing.fetch import DONE_CYCLES
 from .top import Accelerator, top_members
 from .verilog import convert
 
-__all__ = ["TOP_NAME", "emit", "header", "sidecar", "verilog"]
+__all__ = ["TOP_NAME", "generate", "header", "manual", "sidecar", "verilog"]
 
 #: Name of the Verilog top module.
 TOP_NAME = "covenant_top"
 
 
-def _banner(graph: Graph) -> tuple[str, str]:
+def _banner(graph: Graph, source: str | None) -> tuple[str, str]:
     return (f"Generated from architecture '{graph.name}', fingerprint {fingerprint(graph):016x}: do not edit.",
-            f"Regenerate with: covenant rtl {graph.name}")
+            f"Regenerate with: covenant rtl {source or graph.name}")
 
 
-def verilog(graph: Graph) -> str:
-    """Verilog of the machine; its top module is :data:`TOP_NAME`, its ports are those of :class:`hwgen.top.Accelerator`."""
-    lines = "".join(f"// {line}\n" for line in _banner(graph))
+def verilog(graph: Graph, *, source: str | None = None) -> str:
+    """Verilog of the machine; its top module is :data:`TOP_NAME`, its ports are those of :class:`hwgen.top.Accelerator`.
+
+    ``source``, here and below, is what the banner's command calls the description; its name unless given.
+    """
+    lines = "".join(f"// {line}\n" for line in _banner(graph, source))
     return lines + "\n" + convert(Accelerator(graph), name=TOP_NAME)
 
 
@@ -37,14 +40,14 @@ def _fields(fields: tuple[Field, ...]) -> list[dict]:
     return [{"name": f.name, "lsb": f.lsb, "width": f.width, "signed": f.signed, "bias": f.bias, "wraps": f.wraps} for f in fields]
 
 
-def sidecar(graph: Graph) -> dict:
+def sidecar(graph: Graph, *, source: str | None = None) -> dict:
     """What software must know of the Verilog: ports, registers, error codes, memories, engines, instruction set, fingerprint."""
     isa, registers = InstructionSet(graph), RegisterMap(graph)
     ports = [{"name": name, "direction": "input", "width": 1} for name in ("clk", "rst")]
     ports += [{"name": name, "direction": "output" if member.flow is Flow.Out else "input", "width": Shape.cast(member.shape).width}
               for name, member in top_members(graph).items()]
     return {
-        "do_not_edit": " ".join(_banner(graph)),
+        "do_not_edit": " ".join(_banner(graph, source)),
         "name": graph.name,
         "summary": graph.summary,
         "fingerprint": f"{fingerprint(graph):016x}",
@@ -72,7 +75,7 @@ def sidecar(graph: Graph) -> dict:
     }
 
 
-def header(graph: Graph) -> str:
+def header(graph: Graph, *, source: str | None = None) -> str:
     """C header: fingerprint, instruction size, register offsets, register bits, error codes, engine numbers."""
     prefix = "COVENANT_" + re.sub(r"\W", "_", graph.name).upper()
     isa, registers = InstructionSet(graph), RegisterMap(graph)
@@ -91,25 +94,23 @@ def header(graph: Graph) -> str:
     define += [(f"ENGINE_{name.upper()}", str(engine.index)) for name, engine in graph.engines.items()]
     width = max(len(name) for name, _ in define)
     lines = [f"#define {prefix}_{name:<{width}} {text}" for name, text in define]
-    banner = "".join(f"/* {line} */\n" for line in _banner(graph))
+    banner = "".join(f"/* {line} */\n" for line in _banner(graph, source))
     return f"{banner}\n#ifndef {prefix}_H\n#define {prefix}_H\n\n#include <stdint.h>\n\n" + "\n".join(lines) + f"\n\n#endif /* {prefix}_H */\n"
 
 
-def emit(graph: Graph, folder: str | Path, *, verilog_text: str | None = None) -> list[Path]:
-    """Write ``<name>.v``, ``<name>.json`` and ``<name>.h``; returns their paths in this order.
+def manual(graph: Graph, *, source: str | None = None) -> str:
+    """Markdown for people: engines, memory map, every instruction bit by bit, registers, error codes."""
+    return f"<!-- {' '.join(_banner(graph, source))} -->\n\n{describe(graph)}"
 
-    ``verilog_text`` is what :func:`verilog` gave for this graph before, if it need not be made again.
+
+def generate(graph: Graph, *, source: str | None = None, verilog_text: str | None = None) -> dict[str, str]:
+    """Texts by file name: ``<name>.v``, ``<name>.json``, ``<name>.h`` and ``<name>.md``.
+
+    ``verilog_text`` is what :func:`verilog` gave for this graph and source before, if it need not be made again.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        ".v": verilog(graph) if verilog_text is None else verilog_text,
-        ".json": json.dumps(sidecar(graph), indent=1) + "\n",
-        ".h": header(graph),
+    return {
+        f"{graph.name}.v": verilog(graph, source=source) if verilog_text is None else verilog_text,
+        f"{graph.name}.json": json.dumps(sidecar(graph, source=source), indent=1) + "\n",
+        f"{graph.name}.h": header(graph, source=source),
+        f"{graph.name}.md": manual(graph, source=source),
     }
-    paths = []
-    for suffix, text in texts.items():
-        path = folder / f"{graph.name}{suffix}"
-        path.write_text(text, encoding="utf-8", newline="\n")
-        paths.append(path)
-    return paths

@@ -31,11 +31,18 @@ def arch(options) -> int:
         return EXACT
     if options.arch is None:
         raise UserError(f"arch {options.action}: no architecture named; expected a name of archs/ or a YAML file")
+    if options.action == "show":
+        from hwgen.emit import sidecar
+
+        graph = load_graph(options.arch)
+        if options.json:
+            write_json(options.json, sidecar(graph))
+        else:
+            print(describe(graph), end="")
+        return EXACT
     row = _row(options.arch)
     if options.json:
         write_json(options.json, row)
-    elif options.action == "show":
-        print(describe(load_graph(options.arch)), end="")
     else:
         print(f"{row['name']}: valid, fingerprint {row['fingerprint']}")
     return EXACT

@@ -2,7 +2,7 @@
 
 from acg.graph import load_graph
 from covenant.errors import EXACT
-from covenant.files import write_bytes, write_json
+from covenant.files import require_writable, write_bytes, write_json
 from covenant.networks import compile_network
 
 __all__ = ["compile_"]
@@ -11,6 +11,7 @@ __all__ = ["compile_"]
 def compile_(options) -> int:
     """Compile a network and write its program file."""
     graph = load_graph(options.arch)
+    require_writable(options.output)
     _, program = compile_network(options.model, graph)
     data = program.to_bytes()
     write_bytes(options.output, data)

@@ -1,9 +1,10 @@
 """``covenant run``: a network on the simulated RTL or on the functional simulator, judged to the byte and to the cycle."""
 
+import math
 import sys
 
 from covenant.errors import BROKEN, EXACT, UserError
-from covenant.files import read_arrays, write_arrays, write_json
+from covenant.files import read_arrays, require_writable, write_arrays, write_json
 from covenant.networks import Network, open_network
 from covenant.progress import Progress
 from covenant.report import judge_network
@@ -21,8 +22,10 @@ def _samples(network: Network, options):
     arrays = read_arrays(options.input)
     samples = take(arrays, inputs, limit=options.limit, where=options.input)
     labels = arrays.get("y") if not any(value.name == "y" for value in inputs) else None
-    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
-        raise UserError(f"{options.input}: array 'y' is {labels.dtype}{labels.shape}; expected integer labels, one a row")
+    if labels is not None:
+        rows = len(samples) * math.prod(network.program.outputs[0].shape[:-1])
+        if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) < rows:
+            raise UserError(f"{options.input}: array 'y' is {labels.dtype}{labels.shape}; expected integer labels, one for each of {rows} rows")
     return samples, labels
 
 
@@ -30,6 +33,9 @@ def run(options) -> int:
     """Run one or several networks. With several, the JSON is a list and ``-o`` is refused."""
     if len(options.file) > 1 and options.output:
         raise UserError(f"run: -o {options.output} with {len(options.file)} networks; expected one network, run them one by one")
+    for path in (options.output, options.json if options.json != "-" else None):
+        if path:
+            require_writable(path)
     prepared = []
     for path in options.file:
         network = open_network(path, options.arch)
@@ -47,7 +53,7 @@ def run(options) -> int:
             sys.stdout.flush()
     if options.json:
         write_json(options.json, reports[0] if len(reports) == 1 else reports)
-    return EXACT if all(report["exact"] for report in reports) else BROKEN
+    return BROKEN if any(report["exact"] is False for report in reports) else EXACT
 
 
 def _stack(arrays):

@@ -13,7 +13,7 @@ import hwgen
 from acg.graph import load_graph
 from acg.isa import InstructionSet
 from acg.regmap import ErrorCode, RegisterMap
-from hwgen.emit import TOP_NAME, emit, header, sidecar, verilog
+from hwgen.emit import TOP_NAME, generate, header, sidecar, verilog
 from hwgen.verilog import compact_initial_values, group_write_enables
 from verif.bench.toolchain import find_toolchain
 
@@ -78,11 +78,18 @@ def test_c_header_compiles_and_holds_the_register_offsets(tiny, tmp_path):
     assert [int(value) for value in printed] == [RegisterMap(tiny).offsets[name] for name in names]
 
 
-def test_emit_writes_the_three_files_again_byte_for_byte(tiny, tiny_verilog, tmp_path):
-    first = emit(tiny, tmp_path / "a", verilog_text=tiny_verilog)
-    second = emit(tiny, tmp_path / "b", verilog_text=tiny_verilog)
-    assert [path.name for path in first] == ["tiny.v", "tiny.json", "tiny.h"]
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+def test_every_generated_text_says_what_made_it_and_how_to_make_it_again(tiny, tiny_verilog):
+    texts = generate(tiny, verilog_text=tiny_verilog)
+    assert list(texts) == ["tiny.v", "tiny.json", "tiny.h", "tiny.md"]
+    banner = f"Generated from architecture 'tiny', fingerprint {InstructionSet(tiny).fingerprint:016x}: do not edit."
+    for text in texts.values():
+        opening = "\n".join(text.splitlines()[:2])
+        assert banner in opening and "Regenerate with: covenant rtl tiny" in opening
+
+
+def test_the_command_in_the_banner_names_the_description_that_was_given(tiny):
+    assert header(tiny, source="my/own.yaml").splitlines()[1] == "/* Regenerate with: covenant rtl my/own.yaml */"
+    assert sidecar(tiny, source="my/own.yaml")["do_not_edit"].endswith("Regenerate with: covenant rtl my/own.yaml")
 
 
 def test_verilog_does_not_depend_on_hash_seed_or_folder(tiny_verilog, tmp_path):
