@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from acg.footprint import Footprints
+from acg.graph import Graph as Architecture
 from acg.isa import instruction_set
 from compiler.ir import EdgeOutput, Graph
+from compiler.layout import Layout
 from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
+from compiler.program import Program
 from covenant.run import Execution, execute_iss, execute_rtl
+from verif.divergence import Region, Write, first_divergence
 from verif.reference import Reference
 
 if TYPE_CHECKING:
@@ -41,6 +46,36 @@ def _timing(network: Network, execution: Execution) -> list[str]:
     return []
 
 
+def _instruction(graph: Architecture, program: Program, name: str, got: np.ndarray, wanted: np.ndarray, execution: Execution) -> list[str]:
+    """The store that wrote the first wrong byte of a tensor, with address and cycle, and the instruction that computed what it stored."""
+    item = next(item for item in program.outputs if item.name == name)
+    layout = Layout(item.stored_shape, item.tensor_dtype, item.lanes)
+    expected, actual = (layout.pack(array.reshape(item.stored_shape)) for array in (wanted, got))
+    footprints, isa = Footprints(graph), instruction_set(graph)
+    accesses = [footprints(instruction) for instruction in program.instructions]
+    external = graph.external.name
+    writes = [Write(number, external, access.lo_byte, access.hi_byte - access.lo_byte)
+              for number, row in enumerate(accesses) for access in row if access.write and access.memory == external]
+    found = first_divergence(
+        [Region(name, external, item.address, expected, actual)], writes=writes,
+        provenance=[program.describe(number) for number in range(len(program.instructions))],
+        disassemble=lambda number: isa.disassemble(program.instructions[number]),
+        retire_cycles=execution.predicted.retire if execution.retires is None else execution.retires,
+    )
+    if found is None or found.instruction is None:
+        return []
+    lines = [f"  {found}"]
+    sources = [access for access in accesses[found.instruction] if not access.write and access.memory != external]
+    for number in range(found.instruction - 1, -1, -1):
+        if graph.engines[program.instructions[number].engine].kind not in ("load", "store") and any(
+            access.write and access.memory == source.memory and access.lo_byte < source.hi_byte and source.lo_byte < access.hi_byte
+            for access in accesses[number] for source in sources
+        ):
+            lines.append(f"  last computed by instruction {number}: {program.describe(number)}: {isa.disassemble(program.instructions[number])}")
+            break
+    return lines
+
+
 def _bytes(network: Network, samples: Sequence[dict[str, np.ndarray]], on: str) -> list[str]:
     """Run the network again with every tensor stored, and compare in the order of the network."""
     assert network.model is not None
@@ -58,16 +93,13 @@ def _bytes(network: Network, samples: Sequence[dict[str, np.ndarray]], on: str) 
                 continue
             wrong = np.flatnonzero(got.reshape(-1) != wanted.reshape(-1))
             if wrong.size:
-                place = np.unravel_index(int(wrong[0]), got.shape)
+                place = tuple(int(index) for index in np.unravel_index(int(wrong[0]), got.shape))
                 node = next(node for node in probe.nodes if name in node.outputs)
-                layer = next((index for index, item in enumerate(program.layers) if item.name == node.name), None)
-                first = next((index for index, (owner, _) in enumerate(program.provenance) if owner == layer), None)
-                lines = [f"first wrong tensor, sample {number}: {name} of {' + '.join(node.origin) or node.name} ({node.op}), "
-                         f"{wrong.size} of {got.size} elements; at {tuple(int(index) for index in place)} "
-                         f"found {int(got.reshape(-1)[wrong[0]])}, expected {int(wanted.reshape(-1)[wrong[0]])}"]
-                if first is not None:
-                    lines.append(f"  instruction {first}: {instruction_set(network.graph).disassemble(program.instructions[first])}")
-                return lines
+                return [
+                    f"first wrong tensor, sample {number}: {name} of {' + '.join(node.origin) or node.name} ({node.op}), {wrong.size} of {got.size} "
+                    f"elements; at {place} found {int(got[place])}, expected {int(wanted.reshape(got.shape)[place])}",
+                    *_instruction(network.graph, program, name, got, wanted, execution),
+                ]
     return ["every stored tensor is exact when all of them are stored: the fault depends on placement or order, see the hazards of covenant verify"]
 
 

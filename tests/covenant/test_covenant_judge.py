@@ -76,7 +76,10 @@ def test_the_first_wrong_tensor_is_named(monkeypatch):
     assert not report["exact"]
     assert report["divergence"][0].startswith("first wrong tensor, sample 0: ")
     assert "/block2/Add" in report["divergence"][0]
-    assert report["divergence"][1].startswith("  instruction ")
+    assert report["divergence"][1].startswith("  first divergence: dram address 0x")
+    assert "written by instruction " in report["divergence"][1] and "retired in cycle " in report["divergence"][1]
+    assert report["divergence"][2].startswith("  last computed by instruction ")
+    assert "/block2/Add" in report["divergence"][2] and "binary=1" in report["divergence"][2]
 
 
 @pytest.mark.rtl
