@@ -33,7 +33,7 @@ class _Draw:
     def __init__(self, seed: int):
         self.rng = np.random.default_rng([seed, 0xAC6])
 
-    def pick(self, *values: int) -> int:
+    def pick(self, *values):
         return values[int(self.rng.integers(len(values)))]
 
     def chance(self, probability: float) -> bool:
@@ -59,7 +59,7 @@ def _scratchpad(draw: _Draw, element: str, lanes: int, banks: int, size_bytes: i
     depth = max(1, size_bytes // word // banks)
     if draw.chance(0.6):
         depth += int(draw.rng.integers(0, 1 + depth // 3))
-    latency = draw.pick(1, 1, 1, 2, 2, 3, 5)
+    latency = draw.pick(1, 1, 1, 2, 2, 3, 5, 8)
     return f"{{kind: scratchpad, element: {element}, lanes: {lanes}, banks: {banks}, depth_words: {depth}, read_latency_cycles: {latency}}}"
 
 
@@ -68,8 +68,8 @@ def _copies(draw: _Draw, draft: _Draft, kind: str, memories: list[str], needed: 
     count = 2 if draw.chance(0.4) else 1
     reach: list[list[str]] = [[] for _ in range(count)]
     wanted = [*needed, *(name for name in memories if name not in needed and draw.chance(0.4))]
-    for position, name in enumerate(draw.shuffled(wanted)):
-        reach[position % count].append(name)
+    for name in draw.shuffled(wanted):
+        reach[draw.pick(*range(count))].append(name)
     for names in reach:
         names += [name for name in wanted if name not in names and name != "lut" and draw.chance(0.3)]  # a table has one writer
         if not names:
@@ -77,7 +77,7 @@ def _copies(draw: _Draw, draft: _Draft, kind: str, memories: list[str], needed: 
     for number, names in enumerate(reach):
         engine = f"{kind}{number}"
         lanes = draw.pick(4, 8, 16)
-        draft.engines[engine] = f"{{kind: {kind}, outstanding_bursts: {draw.pick(1, 2, 3, 8)}, capabilities: [\"(i8,{lanes})=COPY((i8,{lanes}))\"]}}"
+        draft.engines[engine] = f"{{kind: {kind}, outstanding_bursts: {draw.pick(1, 2, 3, 8, 8, 64)}, capabilities: [\"(i8,{lanes})=COPY((i8,{lanes}))\"]}}"
         port = "destination" if kind == "load" else "source"
         for name in draw.shuffled(names):
             draft.links.append((engine, name, port) if kind == "load" else (name, engine, port))
@@ -90,12 +90,12 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     act_lanes = max(v, rows) * draw.pick(1, 1, 2)
     wgt_lanes = max(v if weights_as_b else 1, columns) * draw.pick(1, 1, 2)
     acc_lanes = max(v, columns) * draw.pick(1, 1, 2)
-    act_banks, wgt_banks = draw.pick(2, 3, 4, 5, 8), draw.pick(1, 2, 2, 3, 4)
+    act_banks, wgt_banks, acc_banks = draw.pick(2, 3, 4, 5, 8), draw.pick(1, 2, 2, 3, 4), draw.pick(1, 2, 3, 4)
     block = rows * columns
     draft.memories |= {
         "act": _scratchpad(draw, "i8", act_lanes, act_banks, draw.pick(2048, 4096, 8192, 16384)),
         "wgt": _scratchpad(draw, "i8", wgt_lanes, wgt_banks, wgt_banks * max(block + block % wgt_lanes + wgt_lanes, draw.pick(512, 1024, 4096))),
-        "acc": _scratchpad(draw, "i32", acc_lanes, draw.pick(1, 2, 3, 4), draw.pick(8, 32, 100, 256) * acc_lanes * 4),
+        "acc": _scratchpad(draw, "i32", acc_lanes, acc_banks, draw.pick(8, 32, 100, 256) * acc_lanes * 4),
         "par": _scratchpad(draw, "i32", 2 * v, draw.pick(1, 2, 3), draw.pick(2, 8, 33) * v * 8),
         "lut": f"{{kind: table, element: i8, entries: 256, banks: {draw.pick(1, 2, 3)}}}",
     }
@@ -107,14 +107,17 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
                                f"capabilities: [\"(i32,{columns})=MATMUL((i9,{rows}),(i9,{rows},{columns}))\"]}}")
     if draw.chance(0.1):
         draft.engines["matrix1"] = draft.engines["matrix"].replace("systolic", "dot") if draw.chance(0.5) else draft.engines["matrix"]
-    signatures = ", ".join(f'"{text.format(v=v)}"' for text in _VECTOR)
+    missing = draw.pick(*_VECTOR) if draw.chance(0.1) else ""  # networks that need it are refused
+    signatures = ", ".join(f'"{text.format(v=v)}"' for text in _VECTOR if text != missing)
     draft.engines["vector"] = f"{{kind: vector, lanes: {v}, capabilities: [{signatures}]}}"
     draft.links += [("act", "matrix", "activation"), ("wgt", "matrix", "weight"), ("acc", "matrix", "accumulator"), ("matrix", "acc", "result"),
                     ("par", "vector", "parameter"), ("lut", "vector", "table")]
     sides = ["side"] if side else []
     wide_y = ["acc"] if draw.chance(0.25) else []
     draft.links += [(name, "vector", "a") for name in draw.shuffled(["act", "acc", *sides])]
-    draft.links += [(name, "vector", "b") for name in draw.shuffled(["act", *(["wgt"] if weights_as_b else []), *sides])]
+    wide_b = ["acc"] if acc_banks > 1 and draw.chance(0.2) else []
+    operands = [*(["wgt"] if weights_as_b else []), *sides, *wide_b]
+    draft.links += [(name, "vector", "b") for name in draw.shuffled(operands if operands and draw.chance(0.1) else ["act", *operands])]
     draft.links += [("vector", name, "y") for name in draw.shuffled(["act", *sides, *wide_y])]
     if draw.chance(0.1):
         draft.engines["vector1"] = draft.engines["vector"]
@@ -139,7 +142,7 @@ def random_architecture_text(seed: int, *, prefix: str = "", most: int = 32) -> 
     roles = [*draft.memories, *draft.engines]
     names = draw.shuffled(list(_NAMES))[: len(roles)]
     name_of = {role: f"{prefix}{name}" for role, name in zip(roles, names, strict=True)}
-    lines = [f"name: random{seed}", "summary: drawn at random", "control:", "  discipline: queued", f"  queue_depth: {draw.pick(2, 2, 3, 4, 8, 16)}",
+    lines = [f"name: random{seed}", "summary: drawn at random", "control:", "  discipline: queued", f"  queue_depth: {draw.pick(2, 2, 3, 4, 8, 16, 33)}",
              f"  fetch: {{memory: {name_of['ext']}, outstanding_bursts: {draw.pick(1, 2, 4)}}}"]
     for section, nodes in (("memories", draft.memories), ("engines", draft.engines)):
         lines.append(f"{section}:")
