@@ -63,7 +63,7 @@ class Sequencer(wiring.Component):
     running, halt, clear : Out(1)
         Engines may start; engines must stop; reset pulse for engines and queues.
     busy, done, error, idle, irq : Out(1)
-        Status bits; ``irq`` is a level, ``done | error`` if enabled.
+        Status bits; ``irq`` is a level, ``done | error`` if enabled; the cycle of a command no longer shows ``done``.
     error_code, error_engine, error_address, cycles : Out
     """
 
@@ -165,7 +165,8 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             self.busy.eq((state == _State.ARMED) | (state == _State.RUNNING) | (state == _State.RESETTING)),
             self.idle.eq(~self.busy & self.all_idle),
-            self.irq.eq(self.irq_enable & (self.done | self.error)),
+            # One write may enable the interrupt and give a command that takes ``done`` back in the next cycle.
+            self.irq.eq(self.irq_enable & ((self.done & ~self.start & ~self.soft_reset) | self.error)),
         ]
         return m
 

@@ -65,6 +65,25 @@ def test_a_run_begins_in_the_cycle_after_start_and_counts_up_to_the_cycle_that_s
 
 
 @pytest.mark.sim
+@pytest.mark.parametrize("command", ["start", "soft_reset"])
+def test_enabling_the_interrupt_with_a_command_does_not_show_the_run_before(command):
+    async def testbench(ctx, dut):
+        await pulse(ctx, dut.start)
+        ctx.set(dut.finished, 1)
+        await ctx.tick()
+        ctx.set(dut.finished, 0)
+        assert (ctx.get(dut.done), ctx.get(dut.irq)) == (1, 0)
+        ctx.set(dut.irq_enable, 1)
+        ctx.set(getattr(dut, command), 1)
+        assert ctx.get(dut.irq) == 0
+        await ctx.tick()
+        ctx.set(getattr(dut, command), 0)
+        assert (ctx.get(dut.done), ctx.get(dut.irq)) == (0, 0)
+
+    simulate(testbench)
+
+
+@pytest.mark.sim
 def test_start_waits_until_engines_are_idle():
     async def testbench(ctx, dut):
         ctx.set(dut.all_idle, 0)
