@@ -57,7 +57,7 @@ class NetworkBuilder:
         self.count += 1
         return f"{stem}_{self.count}"
 
-    def constant(self, stem: str, array: np.ndarray) -> str:
+    def constant(self, stem: str, array: np.ndarray | np.generic) -> str:
         """Add an initializer; return its name."""
         name = self.fresh(stem)
         self.initializers.append(numpy_helper.from_array(np.asarray(array), name))
@@ -118,10 +118,9 @@ class NetworkBuilder:
 
     def quantised(self, name: str, shape: tuple[int, ...], *, lowest_zero: bool = False, like: Activation | None = None) -> Activation:
         """Quantise a float value with calibrated parameters."""
-        parameters = self.calibrated(self.values[name].real(), lowest_zero=lowest_zero, like=like)
-        scale, zero, dtype = parameters
+        scale, zero, dtype = self.calibrated(self.values[name].real(), lowest_zero=lowest_zero, like=like)
         names = self.constant("scale", scale), self.constant("zero", np.array(zero, dtype))
-        return Activation(self.node("QuantizeLinear", [name, *names]), shape, *names, *parameters)
+        return Activation(self.node("QuantizeLinear", [name, *names]), shape, *names, scale, zero, dtype)
 
     def qlinear(
         self, op: str, real: np.ndarray, operands: list[str], after: list[str], *, like: Activation | None = None, **attributes: Any

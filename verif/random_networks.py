@@ -96,13 +96,13 @@ class _Draw:
         kept = len(b.nodes), len(b.initializers)
         operand = b.dequantised(x)
         per_axis = {} if scales.ndim == 0 else {"axis": axis}
-        inputs = [operand, b.node("DequantizeLinear", names, **per_axis)]
+        inputs = [operand, b.node("DequantizeLinear", names, **per_axis)]  # type: ignore[arg-type]
         bias_name = b.constant("bias", integers) if biased else ""
         if biased:
             scale_name = b.constant("bias_scale", bias_scale)
             zero_name = b.constant("bias_zero", np.zeros(bias_scale.shape, np.int32))
             bias_axis = {} if scales.ndim == 0 else {"axis": 0}
-            inputs.append(b.node("DequantizeLinear", [bias_name, scale_name, zero_name], **bias_axis))
+            inputs.append(b.node("DequantizeLinear", [bias_name, scale_name, zero_name], **bias_axis))  # type: ignore[arg-type]
         result = b.node(op, inputs[:2] if op == "MatMul" else inputs, **attributes)
         if op == "MatMul" and biased:
             result = b.node("Add", [result, inputs[2]])
@@ -318,7 +318,7 @@ def random_inputs(model: onnx.ModelProto, seed: int, *, samples: int = 1) -> dic
             inputs[value.name] = rng.integers(low, high + 1, shape).astype(dtype)
             continue
         reader = next((n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == value.name), None)
-        low, high = -1.0, 1.0
+        low, high = -1.0, 1.0  # type: ignore[assignment]
         if reader is not None:
             zero = constants[reader.input[2]]
             low, high = ((np.array(LIMITS[zero.dtype]) - float(zero)) * float(constants[reader.input[1]])).tolist()

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from acg.timing.dma import LoadDefinition, LoadTiming, StoreDefinition, StoreTiming, split_bytes
+from acg.timing.dma import LoadTiming, StoreTiming, split_bytes
+from acg.timing.dma_definition import LoadDefinition, StoreDefinition
 
 SEED = 20261122
 
