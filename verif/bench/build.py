@@ -109,7 +109,7 @@ def _link(target: str, objects: Iterable[Path], libraries: Sequence[str], *, fol
     _run(command, folder=folder, toolchain=toolchain, step="C++ linker")
 
 
-def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str], programs: Sequence[str]) -> None:
+def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str], programs: Mapping[str, Path]) -> None:
     """Verilate, compile and link in the folder `work`, whose Verilog is written; leaves the programs."""
     if len(str(work).split()) != 1:
         raise BuildError("cache folder", found=f"{str(work.parent)!r}, which has white space",
@@ -127,8 +127,8 @@ def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, argum
     header = (generated / "Vtb.h").read_text()
     folder = str(cocotb_config.libs_dir)
     libraries = {"simulate": ["-rdynamic", f"-L{folder}", f"-Wl,-rpath-link,{folder}", "-lcocotbvpi_verilator"], "bare": []}
-    for program in programs:
-        main = _object(_HERE / _PROGRAMS[program], header, (generated,), objects=objects, toolchain=toolchain)
+    for program, source in programs.items():
+        main = _object(source, header, (generated,), objects=objects, toolchain=toolchain)
         _link(program, [main, generated / "Vtb__ALL.a", *runtime], libraries[program], folder=work, toolchain=toolchain)
 
 
@@ -169,7 +169,7 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
 
 
 def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str = "O2", assertions: bool = False,
-                  programs: Sequence[str] = tuple(_PROGRAMS)) -> BuiltModel:
+                  programs: Sequence[str] = tuple(_PROGRAMS), mains: Mapping[str, Path] | None = None) -> BuiltModel:
     """`build` for a test bench written by hand.
 
     Parameters
@@ -179,6 +179,8 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
         Verilator configuration file (``.vlt``) that makes public what cocotb touches.
     programs : sequence of str
         Which of ``simulate`` and ``bare`` to link; the second needs the control port's pins.
+    mains : mapping, optional
+        Main programs (C++ files) by program, instead of the bench's own and of `programs`; the module ``tb`` then needs no ``memory``.
 
     Others, and errors, as `build`.
     """
@@ -190,7 +192,8 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
                  "-O3", "--x-assign", "fast", "--x-initial", "fast", "--assert" if assertions else "--no-assert", "--output-split", "20000",
                  "-Wno-lint", "-Wno-style", "-CFLAGS", " ".join(_CXXFLAGS), *sorted(sources, key=lambda name: not name.endswith(".vlt"))]
     toolchain = find_toolchain()
-    texts = {name: (_HERE / name).read_text() for name in (*(_PROGRAMS[program] for program in programs), "simulation.h")}
+    files = {program: _HERE / _PROGRAMS[program] for program in programs} if mains is None else dict(mains)
+    texts = {path.name: path.read_text() for path in (*files.values(), _HERE / "simulation.h")}
     key = _hash({"sources": sources, "programs": texts, "arguments": arguments, "opt": opt, "verilator": toolchain.version,
                  "compiler": toolchain.compiler_version, "cocotb": cocotb.__version__, "flags": _DEFINES, "removed": _COLLECTOR})
     cache = Path(cache_dir).resolve()
@@ -202,7 +205,7 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
         try:
             for name, text in sources.items():
                 (work / name).write_text(text)
-            _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments, programs=programs)
+            _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments, programs=files)
             shutil.rmtree(work / "generated")
             try:
                 os.rename(work, target)

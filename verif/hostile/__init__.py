@@ -1,0 +1,27 @@
+"""The hostile bench: the same machine between cocotbext-axi memories that stall, delay and fail, with every master held to the AXI rules.
+
+Slower than `verif.bench` by two orders of magnitude, and independent of its Verilog memory.
+"""
+
+from .channels import CHANNELS, Master
+from .rules import Traffic, Violation, check_port
+from .run import BusViolation, HostileOutcome, StepResult, run_hostile
+from .scenario import Fault, Stalls, Step
+from .wrapper import HostileModel, build_hostile
+
+__all__ = [
+    "CHANNELS",
+    "BusViolation",
+    "Fault",
+    "HostileModel",
+    "HostileOutcome",
+    "Master",
+    "Stalls",
+    "Step",
+    "StepResult",
+    "Traffic",
+    "Violation",
+    "build_hostile",
+    "check_port",
+    "run_hostile",
+]
