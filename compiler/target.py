@@ -91,8 +91,10 @@ class Target:
         a, b, y = (self._memories(engine, port) for port in ("a", "b", "y"))
         return VectorUnit(engine, a, b, y, self._memories(engine, "parameter")[0], self._memories(engine, "table")[0])
 
-    def load_path(self, memory: Memory) -> CopyPath:
+    def load_path(self, memory: Memory, *, constant: bool = False) -> CopyPath:
         """Copy engine that fills `memory`: of several the one that serves fewest memories, so that a dedicated one is used.
+
+        Of equal ones activations take the first and constants the last, so that neither waits for the other.
 
         Raises CompilerError when no engine reaches it.
         """
@@ -102,7 +104,8 @@ class Target:
                 f"memory {memory.name}", found="no COPY engine from external memory", expected="a link from a load engine",
                 do="add the link to the architecture",
             )
-        return min(paths, key=lambda p: (len(self.graph.links_of(p.engine.name, "destination")), p.engine.index))
+        order = -1 if constant else 1
+        return min(paths, key=lambda p: (len(self.graph.links_of(p.engine.name, "destination")), order * p.engine.index))
 
     def store_path(self, memory: Memory) -> CopyPath:
         """Copy engine that empties `memory` into external memory. Raises CompilerError when there is none."""

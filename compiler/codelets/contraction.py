@@ -8,14 +8,20 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel, window_index
+from compiler.errors import CompilerError
 from compiler.ir import Conv, Graph, Node
 
 ELEMENT = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "u8"}
 
 
-def conv_finish(attrs: Conv) -> Finish:
+def conv_finish(attrs: Conv, name: str) -> Finish:
     """Bias, per-channel scale and clamp of a convolution; 'raw' where its result is the int32 sum."""
     if attrs.y_scale is None:
+        if attrs.bias is not None and attrs.bias.any():
+            raise CompilerError(
+                f"node {name}", found="a bias on an int32 result", expected="none: sums leave the accumulators as they are",
+                do="add the bias behind the network, or requantise the result",
+            )
         return Finish("raw")
     bias = np.zeros(attrs.out_channels, np.int32) if attrs.bias is None else attrs.bias
     return Finish("float", zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high, bias=bias, scale=attrs.scale)
@@ -49,7 +55,7 @@ def contraction(node: Node, graph: Graph) -> Codelet:
         "w": weight_operand(attrs.weight, attrs.w_zero),
         "y": Operand(y.dtype, (n, oc, oh, ow), pixel("oc"), tensor=y.name),
     }
-    finish = conv_finish(attrs)
+    finish = conv_finish(attrs, node.name)
     operations = [Operation("MATMUL", "acc", ("x", "w"))]
     if finish.kind != "raw":
         operations.append(Operation("REQUANTIZE", "y", ("acc",)))

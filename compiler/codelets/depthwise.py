@@ -27,4 +27,4 @@ def depthwise(node: Node, graph: Graph) -> Codelet | None:
         "y": Operand(y.dtype, y.shape, pixel("c"), tensor=y.name),
     }
     operations = (Operation("MAC", "acc", ("x", "w")), Operation("REQUANTIZE", "y", ("acc",)))
-    return Codelet(node.name, node.op, "depthwise", loops, operands, operations, conv_finish(attrs), node.origin, graph.macs(node))
+    return Codelet(node.name, node.op, "depthwise", loops, operands, operations, conv_finish(attrs, node.name), node.origin, graph.macs(node))

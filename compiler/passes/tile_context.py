@@ -117,7 +117,7 @@ class TileContext:
 
     def load_constant(self, name: str, content: bytes, memory: Memory, tile: str, align_bytes: int | None = None) -> Buffer:
         """Copy constant bytes into a new on-chip buffer."""
-        path = self.target.load_path(memory)
+        path = self.target.load_path(memory, constant=True)
         source = self.constant(name, content)
         place = self.buffer(name, memory, len(content), align_bytes)
         fields: dict[str, int | Ref] = {"select": path.select, "ext_address": Ref(source), "local_address": Ref(place), **copy_fields(len(content), [])}

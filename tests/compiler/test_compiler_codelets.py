@@ -1,11 +1,13 @@
 """Codelets: what each operator is as loops, operands and operations, and which machine runs which."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from acg.graph import ARCHITECTURES, load_graph, parse_graph
 from compiler.codelets import candidates
-from compiler.errors import UnsupportedError
+from compiler.errors import CompilerError, UnsupportedError
 from compiler.ir import Reshape, Tensor
 from compiler.passes.assign_engines import assign_engines
 from compiler.passes.finish import regions
@@ -64,6 +66,18 @@ def test_raw_sums_end_behind_the_contraction():
     s.conv(s.input((1, 6, 5, 5)), 6, group=6, raw=True)
     (codelet,) = candidates(s.nodes[0], s.finish(s.tensors["t1"]))
     assert [o.name for o in codelet.operations] == ["MATMUL"]
+
+
+def test_a_bias_on_int32_sums_is_refused():
+    s = Sketch(4)
+    y = s.conv(s.input((1, 6, 5, 5)), 6, raw=True)
+    s.nodes[0] = replace(s.nodes[0], attrs=replace(s.nodes[0].attrs, bias=np.ones(6, np.int32)))
+    with pytest.raises(CompilerError) as error:
+        candidates(s.nodes[0], s.finish(y))
+    assert str(error.value) == (
+        "node conv0: found a bias on an int32 result; expected none: sums leave the accumulators as they are; "
+        "add the bias behind the network, or requantise the result"
+    )
 
 
 def test_elementwise_and_pools():

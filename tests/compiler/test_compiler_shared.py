@@ -5,7 +5,7 @@ import pytest
 from acg.graph import load_graph
 from acg.predictor import predict
 from compiler.passes import tile_shared
-from compiler.pipeline import compile_graph
+from compiler.pipeline import Options, compile_graph
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
 
@@ -55,6 +55,18 @@ def test_the_engines_read_different_banks_at_the_same_time():
             spans[kind].append((timeline.start[number], timeline.retire[number]))
     overlap = sum(max(0, min(b, d) - max(a, c)) for a, b in spans["matrix"] for c, d in spans["vector"])
     assert overlap > 0.5 * sum(b - a for a, b in spans["vector"])
+
+
+@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide"])
+def test_strips_of_an_external_input_alternate(arch):
+    graph = load_graph(arch)
+    s = Sketch(8, "strips")
+    x = s.input((1, 48, 33, 21), "u8")
+    ir = s.finish(s.conv(x, 48, (3, 3), group=48, pads=(1, 1, 1, 1)))
+    program = compile_graph(ir, graph, options=Options(resident=False))
+    kinds = [graph.engines[i.engine].kind for i in program.instructions]
+    assert "matrix" in kinds and any(i.fields.get("int_op") for i in program.instructions)
+    check_program(ir, program, graph, s.arrays())
 
 
 def test_small_ones_stay_on_one_engine():
