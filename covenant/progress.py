@@ -39,6 +39,10 @@ class Progress:
         print(f"\r{text}\033[K" if terminal else text, end="" if terminal else "\n", file=self.stream, flush=True)
         self.shown = terminal
 
+    def restart(self) -> None:
+        """A new phase begins now: what comes before does not count as time without a line."""
+        self._last = time.monotonic()
+
     def clear(self) -> None:
         """Remove the progress line."""
         if self.shown:

@@ -86,6 +86,8 @@ def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.n
     if progress is not None:
         progress.note(f"{graph.name}: generating RTL and building its simulator (kept for the next time)")
     model = simulator(graph, opt=opt)
+    if progress is not None:
+        progress.restart()
     total = predicted.total_cycles * len(samples)
     regions = [(item.address, item.size_bytes) for item in program.outputs]
     specs = [RunSpec(inputs=pack_inputs(program, sample), outputs=regions) for sample in samples]
