@@ -8,7 +8,7 @@ The arithmetic is `acg.primitives`, the stages are `acg.timing.vector.STAGES`.
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -36,6 +36,8 @@ FIELDS: tuple[str, ...] = (
 )
 #: Fields that may be missing where there is nothing to choose; they are 0 then.
 OPTIONAL_FIELDS: tuple[str, ...] = ("a_select", "b_select", "y_select", "table_enable", "table_select")
+#: Values of the fields reduce (none, sum, maximum) and binary (none, add, multiply, minimum, maximum).
+REDUCTIONS, BINARIES = 3, 5
 
 
 class VectorUnit(wiring.Component):
@@ -68,7 +70,8 @@ class VectorUnit(wiring.Component):
     halt : In(1)
         Level: no memory access any more, iterations in flight are dropped; then ``idle``. Ends with a reset.
     error, error_code, error_address : Out
-        Pulse for an address that its port has no bits for (the access is not made); port word address.
+        Pulse for an address that its port has no bits for (the access is not made): ADDRESS, port word address; and for a select, table
+        or operation that does not exist: ILLEGAL, its number, before anything is written.
     a_<k>, b_<k> : Out(ReadPort)
         Port words of V elements. Also as lists ``a_ports``, ``b_ports``.
     p : Out(ReadPort)
@@ -162,8 +165,24 @@ class VectorUnit(wiring.Component):
         address = Const(0, 1)
         for condition, where in beyond:
             failed, address = failed | condition, Mux(condition, where, address)
-        m.d.sync += self.error.eq(failed)
-        m.d.comb += self.error_code.eq(Mux(self.error, ErrorCode.ADDRESS, ErrorCode.NONE))
-        with m.If(failed):
-            m.d.sync += self.error_address.eq(address)
+        illegal, number = self._absent(m, held)
+        m.d.sync += [self.error.eq(failed | illegal), self.error_code.eq(Mux(failed, ErrorCode.ADDRESS, Mux(illegal, ErrorCode.ILLEGAL, ErrorCode.NONE)))]
+        with m.If(failed | illegal):
+            m.d.sync += self.error_address.eq(Mux(failed, address, number))
         return m
+
+    def _absent(self, m: Module, held: dict) -> tuple[Value, Value]:
+        """Whether the instruction that has just started chooses what does not exist, and the number it chooses: the first such field's."""
+        choices = [
+            ("a_select", len(self.a_ports), Const(1)), ("b_select", len(self.b_ports), held["b_enable"]), ("y_select", len(self.y_ports), Const(1)),
+            ("table_select", self.table_banks, held["table_enable"]), ("reduce", REDUCTIONS, Const(1)), ("binary", BINARIES, Const(1)),
+        ]
+        fresh = Signal()
+        m.d.sync += fresh.eq(self.start)
+        illegal: Value = Const(0, 1)
+        number: Value = Const(0, 1)
+        for name, count, used in reversed(choices):
+            if 1 << len(held[name]) > max(count, 1):
+                absent = fresh & used & (held[name] >= count)
+                illegal, number = illegal | absent, Mux(absent, held[name], number)
+        return illegal, number

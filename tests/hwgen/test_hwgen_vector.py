@@ -10,6 +10,7 @@ from acg.regmap import ErrorCode
 from acg.timing.vector import VectorTiming
 from hwgen.layout import body_layout
 from hwgen.vector import FIELDS, OPTIONAL_FIELDS, VectorDestination, VectorSource, VectorUnit
+from verif.iss.errors import MachineError
 from verif.iss.vector import execute_vector
 
 LEVELS = range(6)
@@ -319,6 +320,31 @@ def test_address_beyond_a_port_is_an_error(monkeypatch, given, address):
     bench.run([plain(**given)])
     assert [error[1:] for error in bench.errors] == [(ErrorCode.ADDRESS, address)]
     assert len(bench.log) == (0 if "y_base" in given else 1)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(("given", "number"), [
+    ({"a_select": 1}, 1), ({"a_select": 3}, 3), ({"b_select": 1, "b_enable": 1}, 1), ({"y_select": 1}, 1), ({"table_select": 3, "table_enable": 1}, 3),
+    ({"reduce": 3}, 3), ({"binary": 5}, 5), ({"binary": 7}, 7)])
+def test_a_choice_that_does_not_exist_is_an_error(monkeypatch, given, number):
+    """Found by random illegal programs: y_select of an absent memory wrote nothing and retired, where the functional model says ILLEGAL."""
+    monkeypatch.setitem(WIDTHS, "table_select", 2)
+    bench = Bench(unit(lanes=1, table_banks=3), np.random.default_rng(5))
+    with pytest.raises(MachineError) as caught:
+        bench.execute(plain(**given))
+    assert (caught.value.code, caught.value.address) == (ErrorCode.ILLEGAL, number)
+    bench.run([plain(**given)])
+    assert [error[1:] for error in bench.errors] == [(ErrorCode.ILLEGAL, number)]
+    assert bench.errors[0][0] == 2, "known before anything is written"
+
+
+@pytest.mark.sim
+def test_choices_that_are_not_used_are_no_error(monkeypatch):
+    monkeypatch.setitem(WIDTHS, "table_select", 2)
+    bench = Bench(unit(lanes=1, table_banks=3), np.random.default_rng(5))
+    program = [plain(b_select=1, table_select=3, y_stride_3=1, n_3=4)]
+    bench.run(program)
+    bench.check(program)
 
 
 @pytest.mark.parametrize(("change", "error", "message"), [

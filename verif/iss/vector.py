@@ -110,8 +110,12 @@ def execute_vector(
     Raises
     ------
     MachineError
-        An access outside a memory (ADDRESS), a select without a memory (ILLEGAL). Nothing has been written then.
+        An access outside a memory (ADDRESS), a select without a memory or table, an operation that does not exist (ILLEGAL).
+        Nothing has been written then.
     """
+    for name, count, used in (("table_select", len(table) // 256, fields["table_enable"]), ("reduce", REDUCE_MAX + 1, 1), ("binary", BINARY_MAX + 1, 1)):
+        if used and fields[name] >= count:
+            raise MachineError(ErrorCode.ILLEGAL, fields[name], f"vector: {name} is {fields[name]}; expected less than {count}")
     counts = [fields[f"n_{level}"] for level in range(_LEVELS)]
     everything = range(_LEVELS)
     inner = counts[4] * counts[5]
