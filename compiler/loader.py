@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from acg.errors import InstructionError
 from acg.fingerprint import fingerprint
@@ -20,7 +18,8 @@ from acg.footprint import Access, Footprints
 from acg.graph import Graph
 from acg.isa import COUNTER_BITS, Instruction, InstructionSet
 from compiler.errors import CompilerError
-from compiler.program import FORMAT, PAYLOADS, EdgeTensor, Layer, Placed, Program, manifest_checksum
+from compiler.manifest import Manifest, Provenance, edge_fault, parse, read_json
+from compiler.program import FORMAT, PAYLOADS, Program, manifest_checksum
 
 AGAIN = "compile the network again"
 #: A wait compares modulo the counter: no count may lie further back than half its range.
@@ -46,25 +45,29 @@ def parse_program(data: bytes, graph: Graph, *, where: str = "program") -> Progr
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             files = {name: archive.read(name) for name in ("manifest.json", *PAYLOADS)}
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
         raise ProgramError(where, found=f"a damaged or truncated archive ({error})", expected="a program file", do=AGAIN) from None
     try:
-        manifest = json.loads(files["manifest.json"])
-        version = manifest["format"]
-    except (ValueError, KeyError, TypeError):
+        fields = read_json(files["manifest.json"])
+        version = fields["format"]
+    except (ValueError, KeyError):
         raise ProgramError(f"{where}, manifest", found="no readable manifest", expected=f"format {FORMAT}", do=AGAIN) from None
     if version != FORMAT:
         raise ProgramError(f"{where}, manifest", found=f"format {version}", expected=f"format {FORMAT}", do=AGAIN)
-    if manifest.get("checksum") != manifest_checksum(manifest):
+    if fields.get("checksum") != manifest_checksum(fields):
         raise ProgramError(f"{where}, manifest", found="a checksum that does not hold", expected="an unchanged manifest", do=AGAIN)
+    try:
+        manifest = parse(Manifest, files["manifest.json"])
+    except ValueError as error:
+        raise ProgramError(f"{where}, manifest", found=str(error), expected=f"the fields of format {FORMAT}", do=AGAIN) from None
     for name in PAYLOADS:
-        digest = hashlib.sha256(files[name]).hexdigest()
-        if digest != manifest["sha256"][name]:
-            raise ProgramError(f"{where}, {name}", found=f"SHA-256 {digest[:16]}..", expected=f"{manifest['sha256'][name][:16]}..", do=AGAIN)
+        digest, wanted = hashlib.sha256(files[name]).hexdigest(), manifest.sha256.get(name, "none")
+        if digest != wanted:
+            raise ProgramError(f"{where}, {name}", found=f"SHA-256 {digest[:16]}..", expected=f"{wanted[:16]}..", do=AGAIN)
     own = f"{fingerprint(graph):016x}"
-    if manifest["fingerprint"] != own:
+    if manifest.fingerprint != own:
         raise ProgramError(
-            where, found=f"fingerprint {manifest['fingerprint']} of architecture {manifest['architecture']}",
+            where, found=f"fingerprint {manifest.fingerprint} of architecture {manifest.architecture}",
             expected=f"{own} of {graph.name}", do="compile it for this architecture",
         )
     program = _program(manifest, files, graph, where)
@@ -72,60 +75,74 @@ def parse_program(data: bytes, graph: Graph, *, where: str = "program") -> Progr
     return program
 
 
-def _program(manifest: dict, files: dict[str, bytes], graph: Graph, where: str) -> Program:
+def _program(manifest: Manifest, files: dict[str, bytes], graph: Graph, where: str) -> Program:
     try:
         instructions = InstructionSet(graph).decode_program(files["instructions.bin"])
     except InstructionError as error:
         raise ProgramError(where, found=str(error), expected=f"instructions of {graph.name}", do=AGAIN) from None
-    if len(instructions) != manifest["instructions"]:
-        raise ProgramError(where, found=f"{len(instructions)} instructions", expected=f"{manifest['instructions']}", do=AGAIN)
-    sizes = [size for _, size in manifest["segments"]]
-    if sum(sizes) != len(files["constants.bin"]):
-        raise ProgramError(where, found=f"{len(files['constants.bin'])} bytes of constants", expected=f"{sum(sizes)}", do=AGAIN)
+    if len(instructions) != manifest.instructions:
+        raise ProgramError(where, found=f"{len(instructions)} instructions", expected=f"{manifest.instructions}", do=AGAIN)
+    total = sum(size for _, size in manifest.segments)
+    if total != len(files["constants.bin"]):
+        raise ProgramError(where, found=f"{len(files['constants.bin'])} bytes of constants", expected=f"{total}", do=AGAIN)
     segments, position = [], 0
-    for address, size in manifest["segments"]:
+    for address, size in manifest.segments:
         segments.append((address, files["constants.bin"][position : position + size]))
         position += size
-    provenance = json.loads(files["provenance.json"])
+    try:
+        provenance = parse(Provenance, files["provenance.json"])
+    except ValueError as error:
+        raise ProgramError(f"{where}, provenance", found=str(error), expected="layers and instructions", do=AGAIN) from None
     return Program(
-        name=manifest["name"], architecture=manifest["architecture"], fingerprint=int(manifest["fingerprint"], 16),
-        instructions=tuple(instructions), code=files["instructions.bin"], program_address=manifest["program_address"], segments=tuple(segments),
-        inputs=tuple(_edge(item) for item in manifest["inputs"]), outputs=tuple(_edge(item) for item in manifest["outputs"]),
-        layers=tuple(Layer(**{**item, "origin": tuple(item["origin"])}) for item in provenance["layers"]),
-        provenance=tuple((layer, tile) for layer, tile in provenance["instructions"]), external_bytes=manifest["external_bytes"],
-        memory_map=tuple(Placed(**item) for item in manifest["memory_map"]),
+        name=manifest.name, architecture=manifest.architecture, fingerprint=int(manifest.fingerprint, 16),
+        instructions=tuple(instructions), code=files["instructions.bin"], program_address=manifest.program_address, segments=tuple(segments),
+        inputs=manifest.inputs, outputs=manifest.outputs, layers=provenance.layers, provenance=provenance.instructions,
+        external_bytes=manifest.external_bytes, memory_map=manifest.memory_map,
     )
-
-
-def _edge(item: dict[str, Any]) -> EdgeTensor:
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
-    return EdgeTensor(**values)
 
 
 def check_program(program: Program, graph: Graph, *, where: str = "program") -> None:
     """Check what the file's checksums cannot: addresses, bank conflicts within an instruction, waits. Raises ProgramError."""
-    size = graph.external.size_bytes
+    size = program.external_bytes
+    if size > graph.external.size_bytes:
+        raise ProgramError(
+            where, found=f"{size} bytes of external memory", expected=f"at most {graph.external.size_bytes}, what {graph.name} has", do=AGAIN
+        )
     for address, data in program.image:
         if address < 0 or address + len(data) > size:
             raise ProgramError(where, found=f"{len(data)} bytes at {address:#x}", expected=f"addresses below {size:#x}", do=AGAIN)
     for item in (*program.inputs, *program.outputs):
+        fault = edge_fault(item)
+        if fault is not None:
+            raise ProgramError(f"{where}, tensor {item.name}", found=fault, expected="types, shapes and sizes that fit each other", do=AGAIN)
         if item.address < 0 or item.address + item.size_bytes > size:
             raise ProgramError(f"{where}, tensor {item.name}", found=f"address {item.address:#x}", expected=f"below {size:#x}", do=AGAIN)
-    if program.provenance and len(program.provenance) != len(program.instructions):
+    if len(program.provenance) != len(program.instructions):
         raise ProgramError(where, found=f"provenance of {len(program.provenance)} instructions", expected=f"{len(program.instructions)}", do=AGAIN)
-    check_instructions(program.instructions, graph, where=where)
+    unknown = next((layer for layer, _ in program.provenance if not 0 <= layer < len(program.layers)), None)
+    if unknown is not None:
+        raise ProgramError(where, found=f"provenance in layer {unknown}", expected=f"below {len(program.layers)}", do=AGAIN)
+    check_instructions(program.instructions, graph, where=where, external_bytes=size)
 
 
-def check_instructions(instructions: Sequence[Instruction], graph: Graph, *, where: str = "program") -> None:
-    """Check the footprint and the waits of every instruction. Raises ProgramError naming the first at fault."""
+def check_instructions(
+    instructions: Sequence[Instruction], graph: Graph, *, where: str = "program", external_bytes: int | None = None
+) -> None:
+    """Check the footprint and the waits of every instruction. Raises ProgramError naming the first at fault.
+
+    `external_bytes` bounds the addresses of external memory, all of it unless given.
+    """
     footprints = Footprints(graph)
+    sizes = {name: memory.size_bytes for name, memory in graph.memories.items()}
+    if external_bytes is not None:
+        sizes[graph.external.name] = external_bytes
     retired = dict.fromkeys(graph.engines, 0)
     for number, instruction in enumerate(instructions):
         here = f"{where}, instruction {number} ({instruction.engine})"
         _check_selects(instruction, graph, here)
         accesses = footprints(instruction)
         for access in accesses:
-            size = graph.memories[access.memory].size_bytes
+            size = sizes[access.memory]
             if access.lo_byte < 0 or access.hi_byte > size:
                 raise ProgramError(
                     here, found=f"port {access.port} at bytes {access.lo_byte:#x} to {access.hi_byte:#x} of {access.memory}",

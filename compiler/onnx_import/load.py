@@ -101,7 +101,9 @@ def prepare_model(
         if fixed.functions:
             fixed = inliner.inline_local_functions(fixed)
         fixed = _inferred(fixed)
-    except (onnx.checker.ValidationError, shape_inference.InferenceError, RuntimeError) as error:
+    except UnicodeDecodeError:  # the caller's, whichever name it is
+        raise
+    except (onnx.checker.ValidationError, shape_inference.InferenceError, RuntimeError, ValueError) as error:
         found = f"a model that onnx refuses ({_line(error)})"
         raise ModelError(where, found=found, expected="a valid model", do="correct it, see onnx.checker") from None
     return fixed, opset

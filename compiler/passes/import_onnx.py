@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compiler.errors import UnsupportedEntry, UnsupportedError
+from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.ir import EdgeInput, EdgeOutput, Graph, verify
 from compiler.onnx_import import convolution, elementwise, matrix_product, pooling, quantise, shapes
 from compiler.onnx_import.builder import Builder, default_view
@@ -185,5 +185,8 @@ def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapp
     `name` stands in messages and becomes the graph's; `dimensions` gives sizes to named dimensions.
     Raises ModelError for a model that is wrong as a whole and UnsupportedError, with every unsupported node, otherwise.
     """
-    checked, opset = prepare_model(model, name=name, dimensions=dimensions)
-    return verify(_Import(checked, name, opset).run())
+    try:
+        checked, opset = prepare_model(model, name=name, dimensions=dimensions)
+        return verify(_Import(checked, name, opset).run())
+    except UnicodeDecodeError:  # names are decoded when they are first looked at
+        raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None

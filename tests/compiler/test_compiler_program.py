@@ -165,15 +165,17 @@ def altered(program, kind, **fields):
 def test_an_address_outside_a_memory_is_refused(program):
     bad, number = altered(program, "load", n_3=1 << 20, ext_address=0)
     with pytest.raises(ProgramError) as error:
-        check_program(bad, TINY)
+        check_program(replace(bad, external_bytes=TINY.external.size_bytes), TINY)
     memory = TINY.memories["act"]
     assert str(error.value) == (
         f"program, instruction {number} (load): found port destination at bytes 0x0 to 0x100000 of act; "
         f"expected addresses below {memory.size_bytes:#x}; compile the network again"
     )
-    bad, number = altered(program, "store", ext_address=TINY.external.size_bytes - 1)
-    with pytest.raises(ProgramError, match="port destination"):
+    bad, number = altered(program, "store", ext_address=program.external_bytes)
+    with pytest.raises(ProgramError) as error:
         check_program(bad, TINY)
+    assert str(error.value).startswith(f"program, instruction {number} (store): found port destination at bytes {program.external_bytes:#x} to ")
+    assert str(error.value).endswith(f" of dram; expected addresses below {program.external_bytes:#x}; compile the network again")
 
 
 def test_operands_in_one_bank_are_refused(program):
@@ -235,3 +237,27 @@ def test_provenance_names_nodes_and_tiles(program):
     assert kinds == {"Conv", "Add"} and {layer.origin for layer in program.layers} == {("onnx_conv0",), ("onnx_add1",)}
     assert program.describe(len(program.instructions) - 1).startswith("onnx_add1 (Add) tile n0 y")
     assert program.layers[0].macs == 8 * 8 * 9 * 36
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    (lambda m, p: m.pop("inputs"), "program, manifest: found inputs: Field required; expected the fields of format 1; compile the network again"),
+    (lambda m, p: m["inputs"][0].update(lanes="4"),
+     "program, manifest: found inputs.0.lanes: Input should be a valid integer; expected the fields of format 1; compile the network again"),
+    (lambda m, p: m["outputs"][0].update(size_bytes=1),
+     "program, tensor out0: found 1 bytes for shape (1, 8, 6, 6); expected types, shapes and sizes that fit each other; compile the network again"),
+    (lambda m, p: m["inputs"][0].update(scale=0.0),
+     "program, tensor in0: found scale 0.0; expected types, shapes and sizes that fit each other; compile the network again"),
+    (lambda m, p: m.update(external_bytes=1 << 40),
+     "program: found 1099511627776 bytes of external memory; expected at most 16777216, what tiny has; compile the network again"),
+    (lambda m, p: p.update({"provenance.json": b'{"layers": [], "instructions": [[-1, ""]]}'}),
+     "program, provenance: found instructions.0.0: Input should be greater than or equal to 0; expected layers and instructions; compile the network again"),
+    (lambda m, p: p.update({"provenance.json": p["provenance.json"].replace(b"[1,", b"[7,")}),
+     "program: found provenance in layer 7; expected below 2; compile the network again"),
+    (lambda m, p: p.update({"constants.bin": p["constants.bin"] + b"\0"}), None),
+])
+def test_a_manifest_that_does_not_fit_is_refused(program, change, expected):
+    """Every checksum holds: only the contents are wrong."""
+    if expected is None:
+        size = sum(len(data) for _, data in program.segments)
+        expected = f"program: found {size + 1} bytes of constants; expected {size}; compile the network again"
+    assert message(rewritten(program, change)) == expected
