@@ -67,20 +67,20 @@ async def _step(dut, registers: Registers, memory: SparseMemory, behaviours: lis
     for behaviour in behaviours:
         behaviour.set(step.stalls, step.faults, step.seed)
     await registers.control(CONTROL_IRQ_ENABLE | CONTROL_START)
-    entry: dict = {"timed_out": False}
+    entry: dict = {"timed_out": False, "after_reset": None}
     if step.reset_after_cycles is None:
         if not int(dut.irq.value):
             await First(RisingEdge(dut.irq), Timer(timeout_cycles * CYCLE_NS, "ns"))
         entry["interrupt"] = int(dut.irq.value)
         entry["timed_out"] = not entry["interrupt"]
+        entry.update(await registers.state())
+        if entry["status"] & STATUS_ERROR:
+            entry["after_reset"] = await registers.reset()
     else:
         if step.reset_after_cycles:
             await ClockCycles(dut.clk, step.reset_after_cycles)
-        entry["interrupt"] = int(dut.irq.value)
-    entry.update(await registers.state())
-    entry["after_reset"] = None
-    if entry["status"] & STATUS_ERROR or step.reset_after_cycles is not None:
         entry["after_reset"] = await registers.reset()
+        entry.update(entry["after_reset"], interrupt=int(dut.irq.value))
     await registers.control(0)
     entry["outputs"] = [memory.read(address, size).hex() for address, size in step.outputs]
     return entry

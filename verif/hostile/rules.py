@@ -9,7 +9,8 @@ burst
 last
     WLAST and RLAST on the last beat of each burst and on no other.
 order
-    No read beat without its address, no write beat before its address, no response before its last beat.
+    No read beat without its address, no write beat before its address is offered, no response before its address and its last beat
+    are accepted.
 complete
     Every burst is finished when the trace ends.
 region
@@ -88,6 +89,17 @@ class _Port:
         """Records with a handshake on the channel."""
         return np.flatnonzero((self.signal(channel + "valid") != 0) & (self.signal(channel + "ready") != 0)).tolist()
 
+    def offers(self, channel: str) -> list[tuple[int, int]]:
+        """Handshakes of the channel, each with the record in which its valid rose."""
+        valid, found, rose = np.flatnonzero(self.signal(channel + "valid")).tolist(), [], None
+        accepted = set(self.handshakes(channel))
+        for index in valid:
+            rose = index if rose is None else rose
+            if index in accepted:
+                found.append((rose, index))
+                rose = None
+        return found
+
     def address(self, channel: str, index: int) -> tuple[int, int]:
         """Check one address; returns it with its number of beats."""
         cycle, bus = self.trace["cycle"][index], self.port.bus_bytes
@@ -146,20 +158,21 @@ class _Port:
 
     def writes(self) -> None:
         """Order, last and regions of a writing port."""
-        order = {"b": 0, "aw": 1, "w": 2}
-        events = sorted((index, order[channel], channel) for channel in order for index in self.handshakes(channel))
-        open_bursts: deque[list[int]] = deque()      # next beat's address, beats left
-        unanswered = 0
-        for index, _, channel in events:
+        events = [(rose, 1, "aw", accepted) for rose, accepted in self.offers("aw")]
+        events += [(index, order, channel, index) for order, channel in ((0, "b"), (2, "w")) for index in self.handshakes(channel)]
+        open_bursts: deque[list[int]] = deque()      # next beat's address, beats left, record of the address's handshake
+        unanswered: deque[int] = deque()             # records of the address's and of the last beat's handshake, whichever is later
+        for index, _, channel, accepted in sorted(events):
             cycle = self.trace["cycle"][index]
             if channel == "aw":
-                open_bursts.append(list(self.address(channel, index)))
+                open_bursts.append([*self.address(channel, accepted), accepted])
             elif channel == "b":
-                if not unanswered:
-                    self.fail(channel, cycle, "order", "found a response to no finished burst, expected none")
-                unanswered = max(0, unanswered - 1)
+                if not unanswered or unanswered[0] >= index:
+                    self.fail(channel, cycle, "order", "found a response to no accepted burst, expected none")
+                if unanswered:
+                    unanswered.popleft()
             elif not open_bursts:
-                self.fail(channel, cycle, "order", "found a beat before its address, expected the address first")
+                self.fail(channel, cycle, "order", "found a beat before its address, expected the address to be offered first")
             else:
                 burst = open_bursts[0]
                 self.last(channel, index, burst[1])
@@ -167,10 +180,9 @@ class _Port:
                 burst[0] += self.port.bus_bytes
                 burst[1] -= 1
                 if not burst[1]:
-                    open_bursts.popleft()
-                    unanswered += 1
+                    unanswered.append(max(open_bursts.popleft()[2], index))
         self._complete("w", [f"{burst[1]} beats" for burst in open_bursts])
-        self._complete("b", ["a response"] * unanswered)
+        self._complete("b", ["a response"] * len(unanswered))
 
     def _written(self, index: int, address: int) -> None:
         self.beats += 1

@@ -30,7 +30,7 @@ class BusViolation(BenchError):
 
 @dataclass(frozen=True)
 class StepResult:
-    """State of the machine after a step, read before its soft reset, if any.
+    """State of the machine after a step; with an error, before the soft reset that follows it.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class StepResult:
     interrupt : int
         Level of the interrupt at that time.
     after_reset : dict or None
-        The same registers after the soft reset that follows an error or ends an interrupted run.
+        The same registers after the soft reset, if there was one.
     outputs : list of bytes
     first_cycle, end_cycle : int
         Clock cycles of the simulation that the step took, as in the trace.

@@ -15,9 +15,9 @@ class Stalls:
     Parameters
     ----------
     fraction : float
-        Part of the cycles in which a channel is held back, 0 to 0.95; each channel by its own random sequence.
+        Part of the cycles in which a channel is held back; each channel by its own random sequence.
     mean_cycles : int
-        Mean length of such a pause.
+        Mean length of such a pause; m cycles allow fractions up to m / (m + 1).
     extra_latency_cycles : int
         Each burst is answered by up to so many cycles later than the graph says.
     """
@@ -27,11 +27,12 @@ class Stalls:
     extra_latency_cycles: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.fraction <= 0.95:
-            raise ValueError(f"Stalls: fraction must be between 0 and 0.95, not {self.fraction}")
         if self.mean_cycles < 1 or self.extra_latency_cycles < 0:
             raise ValueError(f"Stalls: mean_cycles must be at least 1 and extra_latency_cycles at least 0, "
                              f"not {self.mean_cycles} and {self.extra_latency_cycles}")
+        if not 0 <= self.fraction * (self.mean_cycles + 1) <= self.mean_cycles:
+            raise ValueError(f"Stalls: fraction must be between 0 and {self.mean_cycles}/{self.mean_cycles + 1} "
+                             f"for pauses of {self.mean_cycles} cycles, not {self.fraction}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Step:
     seed : int
         Of this step's pauses and latencies.
     reset_after_cycles : int, optional
-        Soft reset so many cycles after the start was written, instead of waiting for the end.
+        Soft reset so many cycles after the start was written, instead of waiting for the end; the registers are read after it.
     """
 
     inputs: Sequence[tuple[int, bytes]] = ()
