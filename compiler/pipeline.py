@@ -32,6 +32,8 @@ from compiler.tiles import Buffer, ceil_div
 
 #: Instructions start at a multiple of the AXI boundary.
 PROGRAM_ALIGN_BYTES = 4096
+#: Part of a memory that resident tensors may take together; the rest is for strips, and lost to gaps.
+MOST_RESIDENT = 0.92
 #: A layer's tiles are made smaller at most this often.
 SMALLEST_SHRINK = 1 / 256
 
@@ -95,6 +97,7 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
     spilled: frozenset[str] = frozenset() if options.resident else frozenset(ir.tensors)
     shrink: dict[int, float] = {}
     memo: dict[tuple, Choice] = {}
+    spilled |= _overfull(insert_transfers(ir, assign_engines(choices, target), target, spilled=spilled))
     while True:
         plan = insert_transfers(ir, assign_engines(choices, target), target, spilled=spilled)
         failure: TileError | OutOfMemory | None = None
@@ -128,19 +131,48 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
             raise failure
 
 
-def _victim(plan: Plan, layer: int, failure: CompilerError) -> str | None:
-    """Resident tensor to spill: of those alive at `layer` one that is not used there if there is such, the largest; None when none is."""
+def _uses(plan: Plan) -> dict[str, list[int]]:
+    """Steps that write or read each tensor."""
     uses: dict[str, list[int]] = {}
     for number, step in enumerate(plan.steps):
         for operand in step.codelet.operands.values():
             if operand.tensor:
                 uses.setdefault(plan.root(operand.tensor), []).append(number)
+    return uses
+
+
+def _choose(plan: Plan, uses: dict[str, list[int]], alive: list[str], layer: int) -> str | None:
+    """Tensor to spill: one that the layer does not use if there is such, the largest; None when none is alive."""
+    return max(alive, key=lambda name: (layer not in uses[name], plan.layouts[name].size_bytes, name), default=None)
+
+
+def _victim(plan: Plan, layer: int, failure: CompilerError) -> str | None:
+    """Resident tensor to spill so that a layer finds room; None when none is alive there."""
+    uses = _uses(plan)
     memory = failure.buffer.memory.name if isinstance(failure, OutOfMemory) else None
     alive = [
         name for name, home in plan.resident.items()
         if uses[name][0] <= layer <= uses[name][-1] and memory in (None, home.name)
     ]
-    return max(alive, key=lambda name: (layer not in uses[name], plan.layouts[name].size_bytes, name), default=None)
+    return _choose(plan, uses, alive, layer)
+
+
+def _overfull(plan: Plan) -> set[str]:
+    """Tensors to spill before anything is tiled: those beyond what fits a memory together."""
+    uses = _uses(plan)
+    gone: set[str] = set()
+    for layer in range(len(plan.steps)):
+        for memory in {home.name: home for home in plan.resident.values()}.values():
+            while True:
+                alive = [
+                    name for name, home in plan.resident.items()
+                    if name not in gone and home.name == memory.name and uses[name][0] <= layer <= uses[name][-1]
+                ]
+                victim = _choose(plan, uses, alive, layer)
+                if victim is None or sum(plan.layouts[name].size_bytes for name in alive) <= MOST_RESIDENT * memory.size_bytes:
+                    break
+                gone.add(victim)
+    return gone
 
 
 def _input(context: TileContext, item: EdgeInput, stored: str, given: Graph, windows: dict[str, tuple[str, Unfold]]) -> EdgeTensor:
