@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def cache_folder() -> Path:
     return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "build" / "cache"
 
 
+@cache
 def _sources_digest() -> str:
+    """Of the sources as they are when first asked for: a process goes on with the generator it has loaded, whatever is edited meanwhile."""
     digest = hashlib.sha256()
     for package in (acg, hwgen):
         folder = Path(str(package.__file__)).parent

@@ -11,6 +11,7 @@ import pytest
 import verif.random_programs
 from acg.graph import load_graph
 from compiler.errors import CompilerError, IRError
+from covenant import hardware
 from covenant.cli import main
 from covenant.errors import UserError
 from covenant.verify import networks
@@ -124,6 +125,14 @@ def test_the_command_prints_replays_and_fails(monkeypatch, capsys):
     assert lines[-1].split() == ["2", "3", "70", "1", "1"]
     del rows[0]
     assert main(["verify", "--random-archs", "2"]) == 0
+
+
+def test_sources_edited_during_a_campaign_do_not_enter_its_cache(monkeypatch, tmp_path):
+    """Found by a campaign during which a unit was mended: Verilog of the loaded generator was kept under the key of the edited one."""
+    before = hardware._sources_digest()
+    (tmp_path / "edited.py").write_text("")
+    monkeypatch.setattr(hardware.hwgen, "__file__", str(tmp_path / "__init__.py"))
+    assert hardware._sources_digest() == before
 
 
 @pytest.mark.rtl
