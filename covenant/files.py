@@ -22,18 +22,18 @@ def _unwritable(path: str | Path, reason: str | None) -> UserError:
 def require_writable(path: str | Path) -> None:
     """Refuse before hours of work a file that could not be written after them. Raises UserError; leaves nothing behind."""
     target = Path(path)
+    if "\0" in str(path):
+        raise _unwritable(path, "embedded null byte")
+    if target.is_dir():
+        raise _unwritable(path, "Is a directory")
+    folder = target.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
     try:
-        if target.is_dir():
-            raise _unwritable(path, "Is a directory")
-        folder = target.absolute().parent
-        while not folder.exists():
-            folder = folder.parent
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise _unwritable(path, error.strerror) from None
-    except ValueError as error:
-        raise _unwritable(path, str(error)) from None
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -89,7 +89,7 @@ def write_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read an .npz without pickle. Raises UserError."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not hasattr(archive, "files"):
                 raise UserError(f"{path}: a single array; expected an .npz with one array for each input of the model")
             return {name: archive[name] for name in archive.files}
