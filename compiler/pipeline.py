@@ -16,6 +16,7 @@ from acg.isa import InstructionSet
 from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.ir import EdgeInput, EdgeOutput, Graph, Tensor, verify
+from compiler.loader import check_program
 from compiler.passes.allocate import LASTING, OutOfMemory, allocate
 from compiler.passes.assign_engines import assign_engines
 from compiler.passes.emit import emit
@@ -75,7 +76,7 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
             expected=f"at most {architecture.external.size_bytes}", do="use an architecture with a larger external memory",
         )
     plan = context.plan
-    return Program(
+    program = Program(
         name=ir.name, architecture=architecture.name, fingerprint=instruction_set.fingerprint, instructions=tuple(instructions), code=code,
         program_address=program_address, segments=tuple((b.address, b.content) for b in buffers if b.content is not None),
         inputs=tuple(
@@ -87,6 +88,8 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
         provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in positions),
         external_bytes=program_address + len(code), memory_map=_map(context),
     )
+    check_program(program, architecture, where=f"program {ir.name}")  # addresses, banks and waits of what is about to be handed out
+    return program
 
 
 def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, options: Options) -> tuple[TileContext, list[Buffer]]:
