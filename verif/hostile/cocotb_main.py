@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cocotb
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
+from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 from cocotbext.axi.sparse_memory import SparseMemory
 
@@ -16,15 +17,14 @@ from verif.bench.job import CONTROL_IRQ_ENABLE, CONTROL_SOFT_RESET, CONTROL_STAR
 from .memory import CYCLE_NS, connect
 from .scenario import Scenario, Stalls, Step
 
-#: Most polls of STATUS until the machine is idle after a soft reset.
-MOST_POLLS = 2_000
 _REGISTERS = ("STATUS", "ERROR_CODE", "ERROR_ENGINE", "ERROR_ADDRESS", "CYCLES_LO", "CYCLES_HI")
 
 
 class Registers:
     """The control registers by name, through cocotbext-axi's AXI4-Lite master."""
 
-    def __init__(self, dut, offsets: dict[str, int]):
+    def __init__(self, dut, offsets: dict[str, int], timeout_cycles: int):
+        self._timeout_ns = timeout_cycles * CYCLE_NS
         self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         self._offsets = offsets
 
@@ -52,12 +52,16 @@ class Registers:
         return {**{name.lower(): value for name, value in values.items()}, "cycles": cycles}
 
     async def reset(self) -> dict[str, int]:
-        """Soft reset; returns the state after it. What the host wrote must have stayed, so nothing is written again."""
+        """Soft reset; returns the state after it. What the host wrote must have stayed, so nothing is written again.
+
+        The machine completes its transactions first, which takes what the stalled bus takes.
+        """
         await self.control(CONTROL_SOFT_RESET)
-        for _ in range(MOST_POLLS):
+        end_ns = get_sim_time("ns") + self._timeout_ns
+        while get_sim_time("ns") < end_ns:
             if await self.read("STATUS") & STATUS_IDLE:
                 return await self.state()
-        raise RuntimeError(f"soft reset: found the machine busy after {MOST_POLLS} reads of STATUS, expected idle")
+        raise RuntimeError(f"soft reset: found the machine busy after {self._timeout_ns // CYCLE_NS} cycles, expected idle")
 
 
 async def _step(dut, registers: Registers, memory: SparseMemory, behaviours: list, step: Step, timeout_cycles: int) -> dict:
@@ -101,7 +105,7 @@ async def execute(dut):
     behaviours = [connect(dut, name, writes=writes, memory=memory, pausing=pausing,
                           latency_cycles=scenario.write_latency_cycles if writes else scenario.read_latency_cycles)
                   for name, writes in scenario.ports.items()]
-    registers = Registers(dut, scenario.registers)
+    registers = Registers(dut, scenario.registers, scenario.timeout_cycles)
     dut.rst.value = 1
     await ClockCycles(dut.clk, RESET_CYCLES)
     dut.rst.value = 0
