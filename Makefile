@@ -27,6 +27,12 @@ tools:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "setup: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 
+	@$(PYTHON) -c 'import ctypes, os, sysconfig as s; n = s.get_config_var("INSTSONAME") or ""; \
+	  p = [d for d in (os.path.join(s.get_config_var(k) or "", n) for k in ("LIBDIR", "LIBPL")) if n and os.path.exists(d)]; \
+	  ctypes.CDLL(p[0] if p else n or "none")' 2>/dev/null || { \
+	  echo "setup: $(PYTHON) has no shared libpython, in which cocotb runs; on Debian and Ubuntu: apt-get install" \
+	  "$$($(PYTHON) -c 'import sys; print(f"libpython{sys.version_info[0]}.{sys.version_info[1]}")')" >&2; exit 2; }
+
 setup: tools $(STAMP) ## .venv with everything the project needs
 
 $(STAMP): pyproject.toml constraints.txt
