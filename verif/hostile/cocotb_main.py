@@ -1,4 +1,4 @@
-"""cocotb test module of the hostile bench: memories behind every master, the control registers, one step after another."""
+"""cocotb test module of the hostile bench: memories behind every master, a host at the registers, one step after another."""
 
 import ctypes
 import json
@@ -14,7 +14,7 @@ from cocotbext.axi.sparse_memory import SparseMemory
 
 from verif.bench.job import CONTROL_IRQ_ENABLE, CONTROL_SOFT_RESET, CONTROL_START, RESET_CYCLES, STATUS_ERROR, STATUS_IDLE
 
-from .memory import CYCLE_NS, connect
+from .memory import CYCLE_NS, Behaviour, connect
 from .scenario import Scenario, Stalls, Step
 
 _REGISTERS = ("STATUS", "ERROR_CODE", "ERROR_ENGINE", "ERROR_ADDRESS", "CYCLES_LO", "CYCLES_HI")
@@ -27,6 +27,14 @@ class Registers:
         self._timeout_ns = timeout_cycles * CYCLE_NS
         self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         self._offsets = offsets
+        self.behaviour = Behaviour("control")
+
+    def pause(self) -> None:
+        """Let the host stall too."""
+        write, read = self._master.write_if, self._master.read_if
+        sides = {"aw": write.aw_channel, "w": write.w_channel, "b": write.b_channel, "ar": read.ar_channel, "r": read.r_channel}
+        for channel, side in sides.items():
+            side.set_pause_generator(self.behaviour.pauses(channel))
 
     async def write(self, offset: int, value: int) -> None:
         """Write the register at a byte offset."""
@@ -106,6 +114,9 @@ async def execute(dut):
                           latency_cycles=scenario.write_latency_cycles if writes else scenario.read_latency_cycles)
                   for name, writes in scenario.ports.items()]
     registers = Registers(dut, scenario.registers, scenario.timeout_cycles)
+    behaviours.append(registers.behaviour)
+    if pausing:
+        registers.pause()
     dut.rst.value = 1
     await ClockCycles(dut.clk, RESET_CYCLES)
     dut.rst.value = 0
