@@ -67,11 +67,11 @@ class Workload:
         """Step on input `number`."""
         return Step(inputs=self.inputs[number], outputs=self.outputs, **options)
 
-    def run(self, steps, *, regions=None) -> HostileOutcome:
+    def run(self, steps, *, regions=None, timeout_cycles=None) -> HostileOutcome:
         """Simulate."""
         return run_hostile(
             model(), self.image, steps, program=(self.address, len(self.instructions), fingerprint(GRAPH)),
-            registers=RegisterMap(GRAPH).offsets, regions=regions or self.regions, timeout_cycles=60 * self.predicted.total_cycles + 20_000)
+            registers=RegisterMap(GRAPH).offsets, regions=regions or self.regions, timeout_cycles=timeout_cycles or 60 * self.predicted.total_cycles + 20_000)
 
     def check_good(self, result, expected, note):
         """A run that ended well with the right bytes, not before its time."""

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.verif import hostile_machine as machine
+from verif.bench import RunTimeout
 from verif.hostile import BusViolation, Stalls
 
 pytestmark = pytest.mark.rtl
@@ -46,3 +47,16 @@ def test_a_forbidden_access_is_found_on_the_running_machine():
         with pytest.raises(BusViolation) as caught:
             workload.run([workload.step(0)], regions=regions)
         assert {(item.port, item.rule) for item in caught.value.violations} == {(port, "region")}
+
+
+def test_a_step_that_does_not_end_is_reported():
+    workload = machine.network(100, samples=1)
+    with pytest.raises(RunTimeout, match=r"^step 0 of 1: found no interrupt after 50 cycles \(.*\); broken rules: .*complete: .*; "
+                                         r"expected the machine to finish; raise timeout_cycles, or look for what it waits for$"):
+        workload.run([workload.step(0)], timeout_cycles=50)
+
+
+def test_regions_are_asked_for_every_master():
+    workload = machine.network(100, samples=1)
+    with pytest.raises(ValueError, match=r"^run_hostile: regions of fetch, load; expected of fetch, load, store$"):
+        workload.run([workload.step(0)], regions={name: workload.regions[name] for name in ("load", "fetch")})
