@@ -2,7 +2,8 @@
 
 Without pauses and faults they answer in the very cycles that the graph promises, so the machine's prediction holds on them too: a
 transaction is stamped at its handshake, and its answer is sent from that time on. The library serves bursts one after another, but
-accepts them at once, so the latency of a queued burst elapses meanwhile.
+accepts them at once, so the latency of a queued burst elapses meanwhile. It cannot answer within one cycle: where the graph says 1, it
+takes 2, and a run is only not faster than predicted.
 """
 
 import random
