@@ -10,7 +10,6 @@ from acg import primitives
 SEED = 20261122
 TINY = np.float32(2.0**-126)
 INF = np.float32(np.inf)
-LARGEST = np.finfo(np.float32).max
 
 
 def bits(value):
