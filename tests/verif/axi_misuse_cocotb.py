@@ -1,4 +1,4 @@
-"""cocotb test module: one cycle of given pin values on the AXI memory. Runs inside the simulator."""
+"""cocotb test module: given pin values, held for some cycles, on the AXI memory. Runs inside the simulator."""
 
 import json
 import os
@@ -10,15 +10,17 @@ from cocotb.triggers import FallingEdge
 
 @cocotb.test()
 async def misuse(dut):
-    """Drive the pins of the setting for one cycle after reset; the memory is expected to stop the simulation."""
+    """Drive the pins of the setting for its ``cycles`` (default 2) after reset; the memory is expected to stop the simulation."""
     folder = Path(os.environ["COVENANT_WORK"])
     for name in ("arvalid", "awvalid", "wvalid", "rready", "bready"):
         getattr(dut, name).value = 0
     for _ in range(4):
         await FallingEdge(dut.clk)
     dut.rst.value = 0
-    for name, value in json.loads((folder / "setting.json").read_text()).items():
+    setting = json.loads((folder / "setting.json").read_text())
+    cycles = setting.pop("cycles", 2)
+    for name, value in setting.items():
         getattr(dut, name).value = value
-    await FallingEdge(dut.clk)
-    await FallingEdge(dut.clk)
+    for _ in range(cycles):
+        await FallingEdge(dut.clk)
     (folder / "survived").touch()

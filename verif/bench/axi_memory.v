@@ -19,7 +19,7 @@ module covenant_axi_memory #(
     parameter SIZE_WORDS = 1024,    // in words of DATA_BITS
     parameter READ_LATENCY = 1,     // cycles, at least 1
     parameter WRITE_LATENCY = 1,    // cycles, at least 1
-    parameter DEPTH_LOG2 = 6        // bursts that a port may have outstanding: 2**DEPTH_LOG2
+    parameter DEPTH_LOG2 = 7        // a port may have 2**DEPTH_LOG2 - 1 bursts outstanding; architectures have 64 at most
 ) (
     input clk,
     input rst,
