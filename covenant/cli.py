@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--minutes", type=_positive, metavar="M", help="go on with further random architectures until M minutes have passed")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="architectures verified at the same time (default 1)")
     sub.add_argument("--nodes", type=_positive, default=5, metavar="N", help="most operators of a random network (default 5)")
+    sub.add_argument("--size", choices=("tiny", "small", "medium"), help="of random networks (default small; tiny on random architectures)")
     sub.add_argument("--limit", type=_positive, default=1, metavar="N", help="samples a network (default 1)")
     machine_readable(sub)
 

@@ -25,7 +25,8 @@ RANDOM = "random:"
 
 @dataclass(frozen=True)
 class Job:
-    """All that runs on one architecture. ``networks`` and ``programs`` are seeds; ``nodes`` bounds a random network's operators."""
+    """All that runs on one architecture. ``networks`` and ``programs`` are seeds; ``nodes`` bounds a random network's operators, ``size``
+    their shapes (None: small, tiny on a random architecture)."""
 
     arch: str
     examples: bool
@@ -35,6 +36,7 @@ class Job:
     limit: int
     nodes: int
     quiet: bool
+    size: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def rows_of(job: Job) -> Iterator[Row]:
 
 
 def _runs(job: Job, graph: Graph, model: BuiltModel, opt: str, command: str) -> Iterator[Row]:
-    size = "tiny" if job.arch.startswith(RANDOM) else "small"
+    size = job.size or ("tiny" if job.arch.startswith(RANDOM) else "small")
     for path in examples() if job.examples else ():
         progress = Progress(f"verify {graph.name} {path.name}", quiet=job.quiet)
         verdict = verify_example(path, graph, limit=job.limit, seed=job.seed, opt=opt, progress=progress)
@@ -109,7 +111,7 @@ def _runs(job: Job, graph: Graph, model: BuiltModel, opt: str, command: str) -> 
     for seed in job.networks:
         progress = Progress(f"verify {graph.name} random network {seed}", quiet=job.quiet)
         verdict, nodes = verify_network(graph, seed, size=size, nodes=job.nodes, limit=job.limit, opt=opt, progress=progress)
-        replay = f"{command} --no-examples --networks 1 --programs 0 --nodes {nodes} --limit {job.limit} --seed {seed}"
+        replay = f"{command} --no-examples --networks 1 --programs 0 --size {size} --nodes {nodes} --limit {job.limit} --seed {seed}"
         yield _verdict_row(job, "network", f"random network {seed}", verdict, replay, verdict.samples)
     for seed in job.programs:
         replay = f"{command} --no-examples --networks 0 --programs 1 --seed {seed}"
@@ -126,7 +128,7 @@ def jobs_of(options) -> Iterator[Job]:
 
     Random architecture k has the seed ``seed + k`` and the k-th part of the networks' and programs' seeds, so a larger count repeats none.
     """
-    common = {"seed": options.seed, "limit": options.limit, "nodes": options.nodes, "quiet": options.quiet}
+    common = {"seed": options.seed, "limit": options.limit, "nodes": options.nodes, "quiet": options.quiet, "size": options.size}
     networks = 4 if options.networks is None else options.networks
     programs = options.programs or 0
     for arch in options.arch:

@@ -1,6 +1,6 @@
 """Random quantised networks on all witnesses: ONNX reference, functional simulator (here), RTL (test_covenant_rtl.py).
 
-A failure is replayed by ``covenant verify --arch ARCH --networks 1 --seed SEED`` (on the RTL).
+A failure names the command that replays it (on the RTL).
 """
 
 import json
@@ -30,10 +30,11 @@ def test_random_network_on_the_functional_simulator(seed):
     """200 networks, spread over the architectures: bytes equal the ONNX definition, no hazard on the predicted timeline."""
     arch = ARCHITECTURES[seed % len(ARCHITECTURES)]
     graph = load_graph(arch)
-    model = random_network(seed, size=SIZES[seed // 4 % 3])
+    size = SIZES[seed // 4 % 3]
+    model = random_network(seed, size=size)
     program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
     report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=1), on="iss")
-    replay = f"replay: covenant verify --arch {arch} --networks 1 --seed {seed}"
+    replay = f"replay: covenant verify --no-examples --arch {arch} --networks 1 --size {size} --seed {seed}"
     assert report["exact"], f"{report['outputs']}; {replay}"
     timeline = predict(graph, program.instructions, program_address=program.program_address)
     assert find_hazards(graph, program.instructions, timeline) == [], replay

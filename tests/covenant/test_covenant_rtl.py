@@ -51,10 +51,11 @@ def test_random_network(arch, number):
     """24 networks, six on each architecture; two samples back to back, without a reset between."""
     seed = 1000 + 10 * ARCHITECTURES.index(arch) + number
     graph = load_graph(arch)
-    model = random_network(seed, size="tiny" if arch == "tiny" and number % 2 else "small")
+    size = "tiny" if arch == "tiny" and number % 2 else "small"
+    model = random_network(seed, size=size)
     program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
     report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=2), on="rtl")
-    _check(report, len(program.instructions), 2, f"replay: covenant verify --arch {arch} --networks 1 --seed {seed};")
+    _check(report, len(program.instructions), 2, f"replay: covenant verify --no-examples --arch {arch} --networks 1 --size {size} --limit 2 --seed {seed};")
 
 
 @pytest.mark.parametrize("variant", [

@@ -16,15 +16,16 @@ from covenant.cli import main
 from covenant.errors import UserError
 from covenant.verify import networks
 from covenant.verify.campaign import Row, jobs_of, open_architecture
-from covenant.verify.programs import judge_program, shrunk_program
+from covenant.verify.programs import failure_lines, judge_program, shrunk_program
 from covenant.verify.shrink import shrink
+from verif.bench import BenchError, SimulationError
 from verif.random_architectures import random_architecture
 from verif.random_programs import random_program
 
 
 def _options(**changes):
     return Namespace(**{"arch": [], "random_archs": 0, "networks": None, "programs": None, "examples": None, "seed": 1, "minutes": None, "jobs": 1,
-                        "nodes": 5, "limit": 1, "quiet": True} | changes)
+                        "nodes": 5, "limit": 1, "quiet": True, "size": None} | changes)
 
 
 @pytest.mark.parametrize("needed", [{0}, {99}, {3, 4}, {0, 50, 99}, {10, 40, 41, 90}])
@@ -125,6 +126,14 @@ def test_the_command_prints_replays_and_fails(monkeypatch, capsys):
     assert lines[-1].split() == ["2", "3", "70", "1", "1"]
     del rows[0]
     assert main(["verify", "--random-archs", "2"]) == 0
+
+
+def test_of_a_simulators_log_its_own_words_are_shown():
+    log = "exit status 1 and the log:\n  -.--ns INFO gpi loaded\n[233] %Fatal: axi_memory.v:163: too many\n%Error: axi_memory.v:163: Verilog $stop\n"
+    error = SimulationError("simulator", found=log, expected="a result", action="look")
+    assert failure_lines(error) == ["[233] %Fatal: axi_memory.v:163: too many", "%Error: axi_memory.v:163: Verilog $stop"]
+    assert failure_lines(BenchError("simulator", found="nothing", expected="a result", action="look")) == [
+        str(BenchError("simulator", found="nothing", expected="a result", action="look"))]
 
 
 def test_sources_edited_during_a_campaign_do_not_enter_its_cache(monkeypatch, tmp_path):
