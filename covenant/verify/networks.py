@@ -15,6 +15,7 @@ from covenant.networks import Network, compile_network
 from covenant.progress import Progress
 from covenant.report import Sample, judge_network
 from covenant.samples import draw, model_inputs, take
+from covenant.verify.programs import failure_lines
 from verif.bench import BenchError
 from verif.hazards import find_hazards
 from verif.random_networks import random_network
@@ -78,7 +79,7 @@ def _failure(graph: Graph, seed: int, *, nodes: int, **options) -> NetworkVerdic
     try:
         return _random(graph, seed, nodes=nodes, **options)
     except BenchError as error:
-        return NetworkVerdict(0, options["limit"], 0, None, (f"RTL: {error}",))
+        return NetworkVerdict(0, options["limit"], 0, None, tuple(f"RTL: {line}" for line in failure_lines(error)))
     except Exception as error:
         return NetworkVerdict(0, options["limit"], 0, None, (f"{type(error).__name__}: {error}",))
 

@@ -16,7 +16,7 @@ from verif.iss.machine import Machine
 from verif.random_programs import Draft, RandomProgram, random_program
 from verif.timeline import compare
 
-__all__ = ["RUNS", "ProgramVerdict", "judge_program", "shrunk_program", "verify_program"]
+__all__ = ["RUNS", "ProgramVerdict", "failure_lines", "judge_program", "shrunk_program", "verify_program"]
 
 #: Most differences that a verdict lists of a kind.
 _LISTED = 4
@@ -74,7 +74,7 @@ def _measured(program: RandomProgram, model: BuiltModel, expected: list[bytes], 
                       program=(program.program_address, len(instructions), fingerprint(graph)), registers=RegisterMap(graph).offsets,
                       timeout_cycles=4 * predicted.total_cycles + _PATIENCE_CYCLES, check=False)
     except BenchError as error:
-        return None, [f"RTL: {error}"]
+        return None, [f"RTL: {line}" for line in failure_lines(error)]
     for number, (result, observed) in enumerate(zip(outcome.results, expected, strict=True)):
         lines = []
         if result.error_code != ErrorCode.NONE:
@@ -88,6 +88,12 @@ def _measured(program: RandomProgram, model: BuiltModel, expected: list[bytes], 
         if lines:
             return result.cycles, [f"in run {number + 1} of {RUNS}:", *lines]
     return outcome.results[0].cycles, []
+
+
+def failure_lines(error: BenchError) -> list[str]:
+    """What the simulator itself said (its lines begin with a per cent sign), without cocotb's log; else the whole message."""
+    lines = str(error).splitlines()
+    return [line.strip() for line in lines if "%Fatal" in line or "%Error" in line] or lines
 
 
 def judge_program(program: RandomProgram, model: BuiltModel | None) -> ProgramVerdict:
