@@ -1,9 +1,10 @@
 """The register map behind the AXI4-Lite slave, derived from the graph's engines."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 from acg.graph import Graph
+from acg.register_bits import ControlBit, StatusBit
 
 __all__ = ["ID_VALUE", "VERSION_VALUE", "ErrorCode", "Register", "RegisterMap"]
 
@@ -56,6 +57,10 @@ class Register:
     reset: int = 0
 
 
+def _bits(kind: type[IntFlag]) -> str:
+    return ", ".join(f"bit {bit.bit_length() - 1} {bit.name.lower().replace('_', ' ')}" for bit in kind)  # type: ignore[union-attr]
+
+
 class RegisterMap:
     """Registers of the machine of a graph, in order of their offsets.
 
@@ -77,8 +82,8 @@ class RegisterMap:
             ("VERSION", "ro", "version of the register map", VERSION_VALUE),
             ("FINGERPRINT_LO", "ro", "fingerprint of the graph, low word", value & 0xFFFFFFFF),
             ("FINGERPRINT_HI", "ro", "fingerprint of the graph, high word", value >> 32),
-            ("CONTROL", "rw", "bit 0 start (write 1), bit 1 soft reset (write 1), bit 2 interrupt enable", 0),
-            ("STATUS", "ro", "bit 0 busy, bit 1 done, bit 2 error, bit 3 idle", 8),
+            ("CONTROL", "rw", f"{_bits(ControlBit)}; start and soft reset act when written as 1", 0),
+            ("STATUS", "ro", _bits(StatusBit), StatusBit.IDLE.value),
             ("ERROR_CODE", "ro", "first error since reset, see error codes", 0),
             ("ERROR_ENGINE", "ro", "instruction's engine field of the first error (1 + index), 0 when none is to blame", 0),
             ("ERROR_ADDRESS", "ro", "address or instruction number of the first error", 0),

@@ -10,6 +10,7 @@ from acg.describe import describe
 from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.isa import Field, InstructionSet
+from acg.register_bits import ControlBit, StatusBit
 from acg.regmap import ErrorCode, RegisterMap
 from acg.timing.fetch import DONE_CYCLES
 
@@ -88,8 +89,8 @@ def header(graph: Graph, *, source: str | None = None) -> str:
         ("REGISTERS_BYTES", str(registers.size_bytes)),
     ]
     define += [(f"REG_{r.name}", f"{r.offset_bytes:#05x}") for r in registers.registers]
-    define += [("CONTROL_START", "0x1"), ("CONTROL_SOFT_RESET", "0x2"), ("CONTROL_IRQ_ENABLE", "0x4")]
-    define += [("STATUS_BUSY", "0x1"), ("STATUS_DONE", "0x2"), ("STATUS_ERROR", "0x4"), ("STATUS_IDLE", "0x8")]
+    define += [(f"CONTROL_{bit.name}", f"{bit:#x}") for bit in ControlBit]
+    define += [(f"STATUS_{bit.name}", f"{bit:#x}") for bit in StatusBit]
     define += [(f"ERROR_{code.name}", str(int(code))) for code in ErrorCode]
     define += [(f"ENGINE_{name.upper()}", str(engine.index)) for name, engine in graph.engines.items()]
     width = max(len(name) for name, _ in define)

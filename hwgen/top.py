@@ -12,6 +12,7 @@ from amaranth.utils import exact_log2
 from acg.fingerprint import fingerprint
 from acg.graph import Engine, Graph, Link
 from acg.isa import InstructionSet
+from acg.register_bits import ControlBit, StatusBit
 from acg.regmap import ErrorCode, RegisterMap
 
 from .axi import AXI4Lite, AXI4Read, AXI4Write
@@ -34,8 +35,6 @@ __all__ = ["Accelerator"]
 
 #: Registers whose value is fixed by the graph.
 _CONSTANTS = ("ID", "VERSION", "FINGERPRINT_LO", "FINGERPRINT_HI")
-#: Bits of the control register.
-_START, _SOFT_RESET, _IRQ_ENABLE = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -339,21 +338,19 @@ class Accelerator(wiring.Component):
         shapes = []
         for register in self.registers.registers:
             access = "constant" if register.name in _CONSTANTS else register.access
-            pulses = 1 << _START | 1 << _SOFT_RESET if register.name == "CONTROL" else 0
+            pulses = ControlBit.START | ControlBit.SOFT_RESET if register.name == "CONTROL" else 0
             shapes.append(RegisterShape(register.name, register.offset_bytes, access, register.reset, pulses))
         return shapes
 
     def _host_side(self, m: Module, control: Control, sequencer: Sequencer, progress: Progress) -> None:
         self._host.attach(m, self, control.axil)
         m.d.comb += [
-            sequencer.start.eq(control.control[_START]),
-            sequencer.soft_reset.eq(control.control[_SOFT_RESET]),
-            sequencer.irq_enable.eq(control.control[_IRQ_ENABLE]),
+            *(getattr(sequencer, bit.name.lower()).eq(control.control[bit.bit_length() - 1]) for bit in ControlBit),
             sequencer.program_fingerprint.eq(Cat(control.program_fingerprint_lo, control.program_fingerprint_hi)),
             sequencer.program_address.eq(Cat(control.program_address_lo, control.program_address_hi)),
             sequencer.program_count.eq(control.program_count),
             sequencer.watchdog_cycles.eq(control.watchdog_cycles),
-            control.status.eq(Cat(sequencer.busy, sequencer.done, sequencer.error, sequencer.idle)),
+            control.status.eq(Cat(getattr(sequencer, bit.name.lower()) for bit in StatusBit)),
             control.error_code.eq(sequencer.error_code),
             control.error_engine.eq(sequencer.error_engine),
             control.error_address.eq(sequencer.error_address),

@@ -9,13 +9,13 @@ from acg.predictor import predict
 from acg.regmap import ErrorCode, RegisterMap
 from covenant.hardware import simulator
 from verif.bench import RunSpec, run
+from verif.bench.job import STATUS_BUSY, STATUS_ERROR
 from verif.timeline import compare
 
 pytestmark = pytest.mark.rtl
 GRAPH = load_graph("tiny")
 ISA = InstructionSet(GRAPH)
 PROGRAM_ADDRESS = 0x10000
-STATUS_ERROR, STATUS_BUSY = 4, 1
 
 GOOD = [
     Instruction("load", {"select": 0, "n_2": 3, "n_3": 40, "ext_address": 64, "ext_stride_2": 50, "local_address": 3, "local_stride_2": 64}),

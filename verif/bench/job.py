@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from acg.register_bits import ControlBit, StatusBit
+
 __all__ = [
     "CONTROL_IRQ_ENABLE", "CONTROL_SOFT_RESET", "CONTROL_START", "STATUS_BUSY", "STATUS_DONE", "STATUS_ERROR", "STATUS_IDLE",
     "Job", "JobRun", "Program", "RunSpec", "counter_names", "make_job",
 ]
 
-CONTROL_START, CONTROL_SOFT_RESET, CONTROL_IRQ_ENABLE = 1, 2, 4
-STATUS_BUSY, STATUS_DONE, STATUS_ERROR, STATUS_IDLE = 1, 2, 4, 8
+CONTROL_START, CONTROL_SOFT_RESET, CONTROL_IRQ_ENABLE = (bit.value for bit in (ControlBit.START, ControlBit.SOFT_RESET, ControlBit.IRQ_ENABLE))
+STATUS_BUSY, STATUS_DONE, STATUS_ERROR, STATUS_IDLE = (bit.value for bit in (StatusBit.BUSY, StatusBit.DONE, StatusBit.ERROR, StatusBit.IDLE))
 
 #: Registers that a run reads or writes; the per-engine counters are read beside them when the map has them.
 REGISTERS = ("CONTROL", "STATUS", "ERROR_CODE", "ERROR_ENGINE", "ERROR_ADDRESS", "PROGRAM_ADDRESS_LO", "PROGRAM_ADDRESS_HI",
