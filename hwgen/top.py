@@ -338,7 +338,7 @@ class Accelerator(wiring.Component):
         shapes = []
         for register in self.registers.registers:
             access = "constant" if register.name in _CONSTANTS else register.access
-            pulses = ControlBit.START | ControlBit.SOFT_RESET if register.name == "CONTROL" else 0
+            pulses = (ControlBit.START | ControlBit.SOFT_RESET).value if register.name == "CONTROL" else 0
             shapes.append(RegisterShape(register.name, register.offset_bytes, access, register.reset, pulses))
         return shapes
 
