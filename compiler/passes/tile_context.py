@@ -151,10 +151,6 @@ class TileContext:
         buffer = table[self.plan.root(operand.tensor)]
         return View(buffer, 0, *self.strides(operand), operand.shape[2], operand.shape[3])
 
-    def box_bytes(self, operand: Operand, box: Box) -> int:
-        """Bytes of a box on chip: whole pixels when it has all channels, else its channels padded to a word."""
-        return self._box_strides(operand, box)[1]
-
     def _box_strides(self, operand: Operand, box: Box) -> tuple[tuple[int, int, int], int]:
         n0, n1, y0, y1, x0, x1, c0, c1 = box
         pixel, element = self.strides(operand)[2:]
