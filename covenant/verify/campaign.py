@@ -36,6 +36,7 @@ class Job:
     limit: int
     nodes: int
     quiet: bool
+    keep: bool
     size: str | None = None
 
 
@@ -97,7 +98,7 @@ def rows_of(job: Job) -> Iterator[Row]:
     for row in _runs(job, graph, model, opt, command):
         broken = broken or bool(row.divergence)
         yield row
-    if drawn and not broken and not model.cached:
+    if not job.keep and not broken and not model.cached:
         shutil.rmtree(model.path, ignore_errors=True)  # hundreds of them would fill the disk; a replay builds it again
 
 
@@ -133,7 +134,7 @@ def jobs_of(options) -> Iterator[Job]:
     programs = options.programs or 0
     for arch in options.arch:
         shown = not arch.startswith(RANDOM) if options.examples is None else options.examples
-        yield Job(arch, shown, tuple(range(options.seed, options.seed + networks)), tuple(range(options.seed, options.seed + programs)), **common)
+        yield Job(arch, shown, tuple(range(options.seed, options.seed + networks)), tuple(range(options.seed, options.seed + programs)), keep=True, **common)
     architectures = options.random_archs or (1 if options.minutes else 0)
     if not architectures:
         return
@@ -144,7 +145,7 @@ def jobs_of(options) -> Iterator[Job]:
         seeds = {name: range(options.seed + k * size, options.seed + (k + 1) * size) for name, size in each.items()}
         if not options.minutes:
             seeds = {name: range(span.start, min(span.stop, options.seed + parts[name])) for name, span in seeds.items()}
-        yield Job(f"{RANDOM}{options.seed + k}", bool(options.examples), tuple(seeds["networks"]), tuple(seeds["programs"]), **common)
+        yield Job(f"{RANDOM}{options.seed + k}", bool(options.examples), tuple(seeds["networks"]), tuple(seeds["programs"]), keep=False, **common)
 
 
 def _all_rows(job: Job) -> list[Row]:
