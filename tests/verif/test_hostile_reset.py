@@ -26,26 +26,26 @@ def _check(workload, seed, interruptions):
         yield good, outcome.timelines[2 * number + 1], note
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_network_after_a_soft_reset(seed):
     rng = random.Random(seed)
     workload = machine.network(300 + seed, samples=2)
     total = workload.predicted.total_cycles
     interruptions = [(rng.randrange(total), Stalls()) for _ in range(4)] + [(total - rng.randrange(6), Stalls())]
-    interruptions += [(rng.randrange(3 * total), Stalls(*bus)) for bus in ((0.6, 4, 15), (0.9, 9), (0.3, 30), (0.0, 1, 60))]
+    interruptions += [(rng.randrange(3 * total), Stalls(*bus)) for bus in ((0.6, 4, 15), (0.75, 3), (0.3, 30), (0.0, 1, 60))]
     (expected,) = workload.expected([1])
     for good, timeline, note in _check(workload, seed, interruptions):
         workload.check_good(good, expected, note)
         workload.check_exact(good, timeline, note)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_program_that_no_compiler_writes_after_a_soft_reset(seed):
     """On-chip memories keep what the interrupted run left in them, so only the time is compared."""
     rng = random.Random(seed)
-    workload = machine.programs(400 + seed, samples=2, instructions=15)
+    workload = machine.programs(400 + seed, samples=2, instructions=8)
     total = workload.predicted.total_cycles
-    for good, timeline, note in _check(workload, seed, [(rng.randrange(total), Stalls()), (rng.randrange(total), Stalls(0.7, 6, 30))]):
+    for good, timeline, note in _check(workload, seed, [(rng.randrange(total), Stalls()), (rng.randrange(total), Stalls(0.5, 4, 20))]):
         workload.check_exact(good, timeline, note)
 
 
