@@ -1,12 +1,17 @@
 """Programs between memories that stall and delay: the same bytes, never earlier than predicted; on a quiet bus exactly as predicted."""
 
+from pathlib import Path
+
 import pytest
 
+from covenant.networks import compile_network
+from covenant.samples import draw, model_inputs
 from tests.verif import hostile_machine as machine
 from verif.bench import RunTimeout
 from verif.hostile import BusViolation, Stalls
 
 pytestmark = pytest.mark.rtl
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 #: Undisturbed, late answers only, many short pauses, few and long ones, nearly always paused, everything at once.
 BUSES = [Stalls(), Stalls(extra_latency_cycles=40), Stalls(0.4, 1), Stalls(0.2, 40), Stalls(0.9, 9), Stalls(0.6, 4, 15)]
 
@@ -38,6 +43,12 @@ def test_networks(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_programs_that_no_compiler_writes(seed):
     _check(machine.programs(200 + seed, samples=4, instructions=15), [Stalls(), BUSES[2 + seed], BUSES[1], Stalls()], 10 * seed)
+
+
+def test_the_example_network():
+    onnx, program = compile_network(str(EXAMPLES / "digits_cnn.onnx"), machine.GRAPH)
+    workload = machine.of_program(program, draw(model_inputs(onnx), seed=7, count=2), name="digits_cnn")
+    _check(workload, [Stalls(0.8, 6, 30), Stalls()], 7)
 
 
 def test_a_forbidden_access_is_found_on_the_running_machine():
