@@ -122,7 +122,8 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     if draw.chance(0.1):
         draft.engines["vector1"] = draft.engines["vector"]
     twice = {"matrix", "vector"} & {name[:-1] for name in draft.engines}
-    draft.links += [tuple(f"{end}1" if end in twice else end for end in link) for link in draft.links if twice & set(link)]
+    again = {name: f"{name}1" for name in twice}
+    draft.links += [(again.get(source, source), again.get(target, target), port) for source, target, port in draft.links if twice & {source, target}]
     memories = [name for name in draft.memories if name != "ext"]
     _copies(draw, draft, "load", memories, ["act", "wgt", "par", "lut"])
     _copies(draw, draft, "store", [name for name in memories if name != "lut"], ["act", "acc"])
