@@ -10,6 +10,7 @@ from covenant.cli import main
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text()
 TOUR = (PROJECT / "docs" / "architecture.md").read_text()
+VERIFICATION = (PROJECT / "docs" / "verification.md").read_text()
 
 
 def test_the_tour_shows_edge16_as_it_is():
@@ -17,7 +18,7 @@ def test_the_tour_shows_edge16_as_it_is():
     assert copy == (PROJECT / "archs" / "edge16.yaml").read_text(), "copy archs/edge16.yaml into docs/architecture.md"
 
 
-@pytest.mark.parametrize("text", [README, TOUR], ids=["README.md", "docs/architecture.md"])
+@pytest.mark.parametrize("text", [README, TOUR, VERIFICATION], ids=["README.md", "docs/architecture.md", "docs/verification.md"])
 def test_files_that_are_named_exist(text):
     named = {name for name in re.findall(r"`([a-z_0-9]+/[A-Za-z_0-9*./-]*)`", text) if not name.startswith("build/")}
     assert len(named) >= 8
