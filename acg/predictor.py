@@ -39,8 +39,8 @@ class Timeline:
     total_cycles: int
 
 
-def predict(graph: Graph, instructions: Sequence[Instruction], *, program_address: int = 0) -> Timeline:
-    """Predict a program's timeline.
+def predict(graph: Graph, instructions: Sequence[Instruction]) -> Timeline:
+    """Predict a program's timeline; where in memory the program stands does not matter, an instruction never crosses an AXI boundary.
 
     Raises
     ------

@@ -62,7 +62,7 @@ def execute_iss(graph: Graph, program: Program, samples: Sequence[dict[str, np.n
         machine.load_segments(pack_inputs(program, sample))
         machine.run(program.instructions, after=after)
         outputs.append(unpack_outputs(program, machine.read))
-    return Execution(outputs, predict(graph, program.instructions, program_address=program.program_address))
+    return Execution(outputs, predict(graph, program.instructions))
 
 
 def _per_instruction(predicted: Timeline, events: np.ndarray, kind: int) -> np.ndarray:
@@ -82,7 +82,7 @@ def _unpack(program: Program, regions: list[tuple[int, int]], data: list[bytes])
 
 def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, progress: Progress | None = None, opt: str = "O2") -> Execution:
     """Run all samples on the Verilator simulation of the RTL. Raises BenchError."""
-    predicted = predict(graph, program.instructions, program_address=program.program_address)
+    predicted = predict(graph, program.instructions)
     if progress is not None:
         progress.note(f"{graph.name}: generating RTL and building its simulator (kept for the next time)")
     model = simulator(graph, opt=opt)

@@ -18,7 +18,7 @@ def predict(options) -> int:
     network = open_network(options.file, options.arch)
     graph, program = network.graph, network.program
     begin = time.perf_counter()
-    timeline = predict_timeline(graph, program.instructions, program_address=program.program_address)
+    timeline = predict_timeline(graph, program.instructions)
     seconds = time.perf_counter() - begin
     busy = {}
     for engine in graph.engines.values():

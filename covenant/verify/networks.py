@@ -45,7 +45,7 @@ def examples() -> Iterator[Path]:
 def _judge(network: Network, samples: list[Sample], *, opt: str, progress: Progress) -> NetworkVerdict:
     report, _ = judge_network(network, samples, on="rtl", progress=progress, opt=opt)
     program = network.program
-    timeline = predict(network.graph, program.instructions, program_address=program.program_address)
+    timeline = predict(network.graph, program.instructions)
     lines = [*report.get("divergence", []), *map(str, find_hazards(network.graph, program.instructions, timeline, most=4))]
     if not report["exact"] and not lines:
         lines = ["bytes or cycles are not exact"]

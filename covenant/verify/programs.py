@@ -100,7 +100,7 @@ def judge_program(program: RandomProgram, model: BuiltModel | None) -> ProgramVe
     """Run on the functional simulator and the predictor, and on the RTL where a model is given; compare bytes, events and hazards."""
     instructions = program.instructions
     expected = _expected(program)
-    predicted = predict(program.graph, instructions, program_address=program.program_address)
+    predicted = predict(program.graph, instructions)
     lines = [str(hazard) for hazard in find_hazards(program.graph, instructions, predicted, most=_LISTED)]
     measured = None
     if model is not None:

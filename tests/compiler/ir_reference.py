@@ -101,7 +101,7 @@ def check_program(graph: Graph, program: Program, architecture: Architecture, ar
     for name, array in expected.items():
         assert found[name].dtype == array.dtype and found[name].shape == array.shape
         np.testing.assert_array_equal(found[name], array, err_msg=f"{graph.name}: output {name}")
-    timeline = predict(architecture, program.instructions, program_address=program.program_address)
+    timeline = predict(architecture, program.instructions)
     hazards = find_hazards(architecture, program.instructions, timeline)
     assert not hazards, "\n".join(map(str, hazards))
     return timeline.total_cycles

@@ -54,7 +54,7 @@ def test_names_of_nodes_change_nothing(seed):
         (i.engine, i.fields, dict(i.waits)) for i in second.instructions
     ]
     assert first.segments == second.segments and first.inputs == second.inputs and first.outputs == second.outputs
-    one, two = (predict(a, p.instructions, program_address=p.program_address) for a, p in ((plain, first), (renamed, second)))
+    one, two = (predict(a, p.instructions) for a, p in ((plain, first), (renamed, second)))
     np.testing.assert_array_equal(one.retire, two.retire)
 
 
@@ -129,7 +129,7 @@ def test_no_bubbles_between_the_first_and_the_last_multiply():
     graph, arrays = convolution_64()
     arch = GRAPHS["edge16"]
     program, _ = compiled(graph, arch, arrays)
-    timeline = predict(arch, program.instructions, program_address=program.program_address)
+    timeline = predict(arch, program.instructions)
     matrix = [n for n, i in enumerate(program.instructions) if arch.engines[i.engine].kind == "matrix"]
     span = timeline.retire[matrix].max() - timeline.start[matrix].min()
     assert span >= PEAK_CYCLES, "faster than the peak: the prediction is wrong"

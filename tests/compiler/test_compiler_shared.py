@@ -47,7 +47,7 @@ def test_sharing_is_faster(monkeypatch):
 def test_the_engines_read_different_banks_at_the_same_time():
     _, graph = chain(6, pads=(1, 1, 1, 1))
     program = compile_graph(graph, EDGE16)
-    timeline = predict(EDGE16, program.instructions, program_address=program.program_address)
+    timeline = predict(EDGE16, program.instructions)
     spans = {"matrix": [], "vector": []}
     for number, instruction in enumerate(program.instructions):
         kind = EDGE16.engines[instruction.engine].kind

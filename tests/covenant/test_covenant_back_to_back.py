@@ -31,7 +31,7 @@ def test_ten_inferences():
     samples = draw(model_inputs(model), seed=seed, count=INFERENCES)
     outputs = [(item.address, item.size_bytes) for item in program.outputs]
     specs = [RunSpec(pack_inputs(program, sample), outputs) for sample in samples]
-    predicted = predict(graph, program.instructions, program_address=program.program_address)
+    predicted = predict(graph, program.instructions)
     outcome = run(simulator(graph), program.image, specs, program=(program.program_address, len(program.instructions), fingerprint(graph)),
                   registers=RegisterMap(graph).offsets, timeout_cycles=2 * predicted.total_cycles)
     machine = Machine(graph, external_bytes=program.external_bytes)

@@ -48,7 +48,7 @@ def _fails(results, code):
 
 def test_the_good_program_is_exact_and_repeats():
     results = _run(_words(GOOD), runs=3)
-    line = predict(GRAPH, GOOD, program_address=PROGRAM_ADDRESS)
+    line = predict(GRAPH, GOOD)
     for result in results:
         assert result.error_code == ErrorCode.NONE and result.cycles == line.total_cycles
         assert compare(line, result.timeline).exact

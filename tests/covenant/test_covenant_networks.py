@@ -36,7 +36,7 @@ def test_random_network_on_the_functional_simulator(seed):
     report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=1), on="iss")
     replay = f"replay: covenant verify --no-examples --arch {arch} --networks 1 --size {size} --seed {seed}"
     assert report["exact"], f"{report['outputs']}; {replay}"
-    timeline = predict(graph, program.instructions, program_address=program.program_address)
+    timeline = predict(graph, program.instructions)
     assert find_hazards(graph, program.instructions, timeline) == [], replay
 
 

@@ -66,7 +66,7 @@ def _exact(graph, samples=1):
         machine.load_segments(pack_inputs(program, {"input": inputs[index : index + 1]}))
         machine.run(program.instructions)
         assert np.array_equal(unpack_outputs(program, machine.read)["logits"], expected[index : index + 1])
-    timeline = predict(graph, program.instructions, program_address=program.program_address)
+    timeline = predict(graph, program.instructions)
     assert [str(hazard) for hazard in find_hazards(graph, program.instructions, timeline)] == []
     return program
 

@@ -189,7 +189,7 @@ def test_waits_hold_over_the_wrap_of_the_retire_counters():
         retired[engine] += 1
     assert retired["vector"] > 1 << 16
     code, address = instruction_set(graph).encode_program(instructions), 1 << 16
-    line = predict(graph, instructions, program_address=address)
+    line = predict(graph, instructions)
     outcome = run(simulator(graph), [(address, code)], [RunSpec(inputs=[], outputs=[(0, 8)])], program=(address, len(instructions), fingerprint(graph)),
                   registers=RegisterMap(graph).offsets, timeout_cycles=2 * line.total_cycles)
     assert outcome.results[0].cycles == line.total_cycles

@@ -50,7 +50,7 @@ class Workload:
     predicted: Timeline = field(init=False)
 
     def __post_init__(self):
-        self.predicted = predict(GRAPH, self.instructions, program_address=self.address)
+        self.predicted = predict(GRAPH, self.instructions)
 
     def expected(self, numbers):
         """Outputs of the functional simulator for these inputs, one run after another."""

@@ -43,7 +43,7 @@ def test_random_program_is_legal(seed):
     machine = Machine(graph, external_bytes=1 << 17)
     machine.load_segments(program.image)
     machine.run(program.instructions)  # raises for an access outside a memory and for positions that share an accumulator word
-    timeline = predict(graph, program.instructions, program_address=program.program_address)
+    timeline = predict(graph, program.instructions)
     assert find_hazards(graph, program.instructions, timeline) == []
     address, _ = program.image[-1]
     assert machine.read(address + (1 << 15), 1 << 15) != bytes(1 << 15), "nothing was observed"
@@ -127,7 +127,7 @@ def test_programs_need_their_waits(seed):
     graph = _graph(seed)
     program = random_program(graph, seed)
     bare = [replace(item, waits={}) for item in program.instructions]
-    assert find_hazards(graph, bare, predict(graph, bare, program_address=program.program_address), most=1)
+    assert find_hazards(graph, bare, predict(graph, bare), most=1)
 
 
 def test_without_computes_waits_anew():
