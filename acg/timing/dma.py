@@ -26,8 +26,9 @@ linear in (max, +) and the same for each burst of a run, so if K bursts shift th
 every further K do. :class:`LoadDefinition` and :class:`StoreDefinition` walk it step by step, as written above; tests hold them equal.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 __all__ = ["LOAD_WRITE_CYCLES", "STORE_SEND_CYCLES", "DmaTiming", "LoadTiming", "StoreTiming", "split_bytes"]
 
@@ -56,7 +57,7 @@ def _check_at_least(where: str, minimum: int, **values: int) -> None:
             raise ValueError(f"{where}: {name} must be at least {minimum}, not {value}")
 
 
-class DmaTiming:
+class DmaTiming(ABC):
     """State and recursion common to both engines; ``lead`` and ``tail`` in cycles as in the module's docstring."""
 
     def __init__(self, *, bus_bytes: int, chunk_bytes: int, outstanding_bursts: int, lead: int, tail: int):
@@ -81,9 +82,9 @@ class DmaTiming:
         """Earliest cycle at which the next instruction may start."""
         return self._push + 1
 
-    def _row_steps(self, off: int, lo: int, size: int, beats: int):
+    @abstractmethod
+    def _row_steps(self, off: int, lo: int, size: int, beats: int) -> tuple[int, Callable[[int], int]]:
         """(steps of the row, function from a beat's index to the step that moves it)."""
-        raise NotImplementedError
 
     def _row(self, page_offset: int, lo: int, size: int) -> tuple[tuple[int, int, int], ...]:
         """Bursts of one row in runs of equal ones: (steps until the next burst's first beat, steps from first to last beat, count)."""
@@ -239,7 +240,7 @@ class LoadTiming(DmaTiming):
         super().__init__(bus_bytes=bus_bytes, chunk_bytes=chunk_bytes, outstanding_bursts=outstanding_bursts,
                          lead=1 + read_latency_cycles, tail=0)
 
-    def _row_steps(self, off: int, lo: int, size: int, beats: int):
+    def _row_steps(self, off: int, lo: int, size: int, beats: int) -> tuple[int, Callable[[int], int]]:
         bus, chunk = self.bus_bytes, self.chunk_bytes
         extra = off + min(chunk - lo, size) > bus
         return -(-(lo + size) // chunk) + extra, lambda beat: (beat * bus + lo - off) // chunk + extra if beat else 0
@@ -274,7 +275,7 @@ class StoreTiming(DmaTiming):
         super().__init__(bus_bytes=bus_bytes, chunk_bytes=chunk_bytes, outstanding_bursts=outstanding_bursts,
                          lead=2, tail=source_latency_cycles + STORE_SEND_CYCLES + write_latency_cycles)
 
-    def _row_steps(self, off: int, lo: int, size: int, beats: int):
+    def _row_steps(self, off: int, lo: int, size: int, beats: int) -> tuple[int, Callable[[int], int]]:
         bus, chunk = self.bus_bytes, self.chunk_bytes
         chunks = -(-(lo + size) // chunk)
         extra = beats > 1 and (lo + (beats - 1) * bus - off - 1) // chunk == chunks - 1

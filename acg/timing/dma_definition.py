@@ -1,5 +1,6 @@
 """The DMA engines' timing step by step: the definition that acg.timing.dma computes in closed form, and is tested against."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 
 from acg.timing.dma import LOAD_WRITE_CYCLES, DmaTiming, LoadTiming, StoreTiming
@@ -24,9 +25,9 @@ class _Definition(DmaTiming):
         self._step = -1
         self._dones: list[int] = []
 
+    @abstractmethod
     def _row_beats(self, off: int, lo: int, size: int) -> list[int | None]:
         """For each step of a row the beat that it moves, or None."""
-        raise NotImplementedError
 
     def start(self, cycle: int, fields: Mapping[str, int]) -> int:
         """As in the fast class."""
@@ -53,8 +54,9 @@ class _Definition(DmaTiming):
                 self._dones.append(previous)
         return self._retire()
 
+    @abstractmethod
     def _retire(self) -> int:
-        raise NotImplementedError
+        """Retire cycle of the instruction whose last step has been taken."""
 
 
 class LoadDefinition(_Definition, LoadTiming):
