@@ -9,12 +9,13 @@ from .build import BuiltModel
 from .errors import RunTimeout, SimulationError
 from .job import CONTROL_IRQ_ENABLE, CONTROL_START, RESET_CYCLES, Job, Program, RunSpec, make_job
 from .process import require, work_folder
+from .speed import Speed
 
 __all__ = ["BareOutcome", "run_bare"]
 
 
 @dataclass(frozen=True)
-class BareOutcome:
+class BareOutcome(Speed):
     """Runs without cocotb: outputs and cycles as in `RunResult`, times and rates as in `Outcome`."""
 
     outputs: list[list[bytes]]
@@ -22,16 +23,6 @@ class BareOutcome:
     simulated_cycles: int
     seconds: float
     cpu_seconds: float
-
-    @property
-    def cycles_per_second(self) -> float:
-        """Simulated cycles a second of wall time."""
-        return self.simulated_cycles / max(self.seconds, 1e-9)
-
-    @property
-    def cycles_per_cpu_second(self) -> float:
-        """Simulated cycles a second of the simulator's CPU time."""
-        return self.simulated_cycles / max(self.cpu_seconds, 1e-9)
 
 
 def run_bare(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], runs: Sequence[RunSpec], *,

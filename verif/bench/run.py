@@ -14,6 +14,7 @@ from .errors import MachineError, RunTimeout, SimulationError
 from .job import STATUS_ERROR, Job, Program, RunSpec, make_job
 from .process import Progress, simulate, work_folder
 from .records import EVENT, split_runs
+from .speed import Speed
 
 __all__ = ["Outcome", "Program", "Progress", "RunResult", "RunSpec", "run"]
 
@@ -52,7 +53,7 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Speed):
     """All runs of one simulator process; rates cover the runs only, without start-up and register reads.
 
     `cycles_per_cpu_second` is the figure to compare on a busy machine.
@@ -62,16 +63,6 @@ class Outcome:
     simulated_cycles: int
     seconds: float
     cpu_seconds: float
-
-    @property
-    def cycles_per_second(self) -> float:
-        """Simulated cycles a second of wall time."""
-        return self.simulated_cycles / max(self.seconds, 1e-9)
-
-    @property
-    def cycles_per_cpu_second(self) -> float:
-        """Simulated cycles a second of the simulator's CPU time."""
-        return self.simulated_cycles / max(self.cpu_seconds, 1e-9)
 
 
 def _error_name(code: int) -> str:
