@@ -71,6 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--limit", type=_positive, default=1, metavar="N", help="samples a network (default 1)")
     machine_readable(sub)
 
+    sub = command("models", "networks of the MLPerf Tiny and ImageNet classes in one table: cycles, exactness, seconds", commands.models)
+    sub.add_argument("network", metavar="NETWORK", nargs="*", help="networks of the zoo or ONNX files (default: the whole zoo)")
+    arch(sub)
+    sub.add_argument("--on", choices=("rtl", "iss"), default="rtl", help="simulated RTL, or the functional simulator (default rtl)")
+    sub.add_argument("--seed", type=_count, default=0, help="seed of the drawn input (default 0)")
+    sub.add_argument("--markdown", metavar="FILE", help="write the table as a page of the documents")
+    machine_readable(sub)
+
     sub = command("arch", "list, show or check architectures", commands.arch)
     sub.add_argument("action", choices=("list", "show", "check"))
     sub.add_argument("arch", metavar="ARCH", nargs="?", help="a name of archs/ or a YAML file")

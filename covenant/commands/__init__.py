@@ -3,12 +3,13 @@
 from covenant.commands.arch import arch
 from covenant.commands.compile import compile_
 from covenant.commands.disasm import disasm
+from covenant.commands.models import models
 from covenant.commands.predict import predict
 from covenant.commands.rtl import rtl
 from covenant.commands.run import run
 from covenant.commands.verify import verify
 
-__all__ = ["arch", "compile_", "disasm", "input_errors", "predict", "rtl", "run", "verify"]
+__all__ = ["arch", "compile_", "disasm", "input_errors", "models", "predict", "rtl", "run", "verify"]
 
 
 def input_errors() -> tuple[type[Exception], ...]:

@@ -1,0 +1,85 @@
+"""One line of the table of networks: compile, predict, run, judge."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from acg.graph import Graph
+from covenant import layers as layering
+from covenant.networks import Network, compile_network
+from covenant.progress import Progress
+from covenant.report import judge_network
+from covenant.samples import draw, model_inputs
+from covenant.show import table
+
+__all__ = ["describe", "markdown", "measure", "text"]
+
+HEAD = ("network", "MACs", "ideal", "predicted", "measured", "of peak", "instructions", "exact", "onnxruntime", "compile s", "simulate s")
+_RIGHT = frozenset({1, 2, 3, 4, 5, 6, 9, 10})
+
+
+def measure(name: str, path: Path, graph: Graph, *, on: str, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+    """Compile an ONNX file for a graph, run one drawn sample and judge it.
+
+    Returns
+    -------
+    dict
+        ``macs``, cycles ``ideal``, ``predicted``, ``measured`` (None on the ISS), ``utilisation`` of the matrix units' peak over the whole
+        inference, ``instructions``, ``exact``, ``onnxruntime`` (elements, mismatches, largest difference in steps; None where it cannot run
+        the network), ``compile_seconds``, ``simulation_seconds`` (None on the ISS).
+    """
+    begin = time.perf_counter()
+    model, program = compile_network(str(path), graph)
+    compile_seconds = time.perf_counter() - begin
+    network = Network(name, graph, program, model)
+    report, _ = judge_network(network, draw(model_inputs(model), seed=seed, count=1), on=on, progress=progress)
+    macs = sum(layer.macs for layer in program.layers)
+    cycles = report["cycles"]
+    measured = cycles["measured"]
+    compared = [entry for entry in report["outputs"].values() if "onnxruntime" in entry]
+    rate = report["simulation"]["cycles_per_second"] if report["simulation"] else 0
+    return {
+        "network": name, "macs": macs, **cycles, "utilisation": macs / (layering.peak_macs(graph) * max(1, cycles["predicted"])),
+        "instructions": report["instructions"]["count"], "exact": report["exact"], "divergence": report.get("divergence", []),
+        "onnxruntime": {
+            "elements": sum(entry["elements"] for entry in compared),
+            "mismatches": sum(entry["onnxruntime"]["mismatches"] for entry in compared),
+            "max_abs_diff_steps": max(entry["onnxruntime"]["max_abs_diff_steps"] for entry in compared),
+        } if compared else None,
+        "compile_seconds": round(compile_seconds, 2), "simulation_seconds": round(measured / rate, 1) if rate and measured is not None else None,
+    }
+
+
+def describe(row: dict[str, Any]) -> tuple[str, ...]:
+    """Cells of a line under `HEAD`."""
+    golden = row["onnxruntime"]
+    against = "-"
+    if golden is not None:
+        against = f"{golden['mismatches']:,} of {golden['elements']:,} differ"
+        against += f", at most {golden['max_abs_diff_steps']} step{'s' if golden['max_abs_diff_steps'] != 1 else ''}" if golden["mismatches"] else ""
+    return (
+        row["network"], f"{row['macs']:,}", f"{row['ideal']:,}", f"{row['predicted']:,}", "-" if row["measured"] is None else f"{row['measured']:,}",
+        f"{100 * row['utilisation']:.1f}%", f"{row['instructions']:,}", "yes" if row["exact"] else "NO", against, f"{row['compile_seconds']:.1f}",
+        "-" if row["simulation_seconds"] is None else f"{row['simulation_seconds']:.0f}",
+    )
+
+
+def text(rows: Sequence[dict[str, Any]]) -> str:
+    """The table for a terminal."""
+    return table(HEAD, [describe(row) for row in rows], right=_RIGHT)
+
+
+def markdown(rows: Sequence[dict[str, Any]], graph: Graph, *, on: str) -> str:
+    """The table as a page of the documents."""
+    where = "the Verilator simulation of its RTL" if on == "rtl" else "the functional simulator"
+    lines = [
+        f"# Networks on {graph.name}", "",
+        f"Written by `covenant models --arch {graph.name} --on {on} --markdown FILE` (`make models`). One inference each on {where}: cycles predicted from "
+        "the graph and measured, every output byte against the ONNX definition.",
+        f"*Ideal* is the larger of MACs / {layering.peak_macs(graph)} and external bytes / {graph.external.bus_bytes}; *of peak* is MACs over peak and "
+        "predicted cycles. Topologies are the published ones, weights are drawn from a seed and quantised by onnxruntime's `quantize_static` (QDQ, "
+        "uint8 activations, int8 weights a channel). Seconds are this machine's.", "",
+        "| " + " | ".join(HEAD) + " |", "|" + "|".join("---:" if column in _RIGHT else "---" for column in range(len(HEAD))) + "|",
+    ]
+    return "\n".join([*lines, *("| " + " | ".join(describe(row)) + " |" for row in rows)]) + "\n"
