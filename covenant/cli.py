@@ -28,6 +28,10 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", metavar="FILE", help="write the result as JSON; '-' for standard output")
         sub.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
+    def shape(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--shape", type=_shape, action="append", default=[], metavar="NAME=SIZE,...",
+                         help="shape of an input, as in input=1,3,224,224; may be repeated (default: as the network declares)")
+
     sub = command("rtl", "generate Verilog, JSON sidecar, C header and manual of an architecture", commands.rtl)
     sub.add_argument("arch", metavar="ARCH", help="a name of archs/ or a YAML file")
     sub.add_argument("-o", "--output", metavar="FOLDER", help="where to (default build/rtl/NAME)")
@@ -36,17 +40,20 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("compile", "compile an ONNX network to a program file", commands.compile_)
     sub.add_argument("model", metavar="MODEL", help="quantised ONNX network")
     arch(sub)
+    shape(sub)
     sub.add_argument("-o", "--output", metavar="FILE", required=True, help="program file to write")
     machine_readable(sub)
 
     sub = command("predict", "cycles in total and a layer, without simulation", commands.predict)
     sub.add_argument("file", metavar="FILE", help="program file or ONNX network")
     arch(sub, None)
+    shape(sub)
     machine_readable(sub)
 
     sub = command("run", "run a network and compare bytes with ONNX, cycles with the prediction", commands.run)
     sub.add_argument("file", metavar="MODEL|FILE", nargs="+", help="ONNX networks or program files")
     arch(sub, None)
+    shape(sub)
     sub.add_argument("--input", metavar="X.npz", help="samples: an array for each ONNX input, labels under 'y' (default: drawn from --seed)")
     sub.add_argument("--limit", type=_positive, metavar="N", help="the first N samples only (drawn inputs: N samples, default 1)")
     sub.add_argument("--seed", type=_count, default=0, help="seed of drawn inputs (default 0)")
@@ -110,6 +117,14 @@ def _count(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
     return value
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, equals, sizes = text.rpartition("=")
+    parts = sizes.split(",")
+    if not equals or not name or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=SIZE,SIZE,... with sizes of at least 1")
+    return name, tuple(int(part) for part in parts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
 from covenant.errors import UserError
+from covenant.shapes import with_shapes
 
 __all__ = ["Network", "compile_network", "load_program_file", "open_network"]
 
@@ -30,9 +32,12 @@ class Network:
     model: onnx.ModelProto | None
 
 
-def compile_network(path: str, graph: Graph) -> tuple[onnx.ModelProto, Program]:
-    """Import and compile an ONNX file. Raises CompilerError."""
-    model = load_model(path)
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def compile_network(path: str, graph: Graph, *, shapes: Shapes | None = None) -> tuple[onnx.ModelProto, Program]:
+    """Import and compile an ONNX file, its inputs in ``shapes`` where given. Raises CompilerError, UserError."""
+    model = with_shapes(load_model(path), shapes or {}, where=f"model {path}")
     return model, compile_graph(read_network(model, name=Path(path).name), graph)
 
 
@@ -72,11 +77,13 @@ def load_program_file(path: str, arch: str | None) -> tuple[Graph, Program]:
     raise UserError(f"{path}: made for fingerprint {wanted}, which no architecture of archs/ has; name the architecture with --arch")
 
 
-def open_network(path: str, arch: str | None) -> Network:
+def open_network(path: str, arch: str | None, *, shapes: Shapes | None = None) -> Network:
     """Load a program file, or compile an ONNX network (for edge16 unless ``arch`` says otherwise)."""
     if is_program(path):
+        if shapes:
+            raise UserError(f"{path}: --shape with a program file, whose shapes are fixed; expected an ONNX network, give the option to covenant compile")
         graph, program = load_program_file(path, arch)
         return Network(path, graph, program, None)
     graph = load_graph(arch or _DEFAULT_ARCHITECTURE)
-    model, program = compile_network(path, graph)
+    model, program = compile_network(path, graph, shapes=shapes)
     return Network(path, graph, program, model)

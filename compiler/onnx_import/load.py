@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from onnx import inliner, shape_inference
 
 from compiler.errors import ModelError
-from compiler.support import FIRST_OPSET, LAST_OPSET
+from compiler.onnx_import.clean import clean, opset_of
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -38,37 +38,30 @@ def _line(error: Exception) -> str:
     return text.rstrip(".")
 
 
-def _opset(model: onnx.ModelProto, where: str) -> int:
-    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
-    if len(versions) != 1 or not FIRST_OPSET <= versions[0] <= LAST_OPSET:
-        found = f"opset {', '.join(map(str, versions)) or 'none'}"
-        expected = f"an opset from {FIRST_OPSET} to {LAST_OPSET}"
-        raise ModelError(where, found=found, expected=expected, do="convert it with onnx.version_converter.convert_version")
-    return versions[0]
-
-
 def _fix_dimensions(model: onnx.ModelProto, dimensions: Mapping[str, int], where: str) -> None:
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param in dimensions:
                 dim.dim_value = dimensions[dim.dim_param]
     constants = {i.name for i in model.graph.initializer}
-    left = []
+    left: dict[str, list[int | str]] = {}
     for value in model.graph.input:
         if value.name in constants:
             continue
         if not value.type.tensor_type.HasField("shape"):
             found = f"input {value.name} without a shape"
-            raise ModelError(where, found=found, expected="a fixed shape", do="export it with fixed shapes")
+            raise ModelError(where, found=found, expected="a fixed shape", do=f"give --shape {value.name}=SIZE,SIZE,...")
         sizes = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in value.type.tensor_type.shape.dim]
         if any(not isinstance(s, int) or s < 1 for s in sizes):
-            left.append(f"{value.name} ({', '.join(map(str, sizes))})")
+            left[value.name] = sizes
     if left:
+        texts = {name: ", ".join(map(str, sizes)) for name, sizes in left.items()}
+        options = " ".join(f"--shape {name}={text.replace(' ', '')}" for name, text in texts.items())
         raise ModelError(
             where,
-            found=f"dimensions left open: {'; '.join(left)}",
+            found=f"dimensions left open: {'; '.join(f'{name} ({text})' for name, text in texts.items())}",
             expected="positive numbers",
-            do="give each named dimension a size, or export the model with fixed shapes",
+            do=f"give {options}, with numbers for what is open",
         )
 
 
@@ -85,14 +78,13 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
 def prepare_model(
     model: onnx.ModelProto, *, name: str = "model", dimensions: Mapping[str, int] | None = None
 ) -> tuple[onnx.ModelProto, int]:
-    """Return (checked copy with local functions inlined, dimensions fixed and shapes inferred; opset).
+    """Return (checked copy, cleaned, with local functions inlined, dimensions fixed and shapes inferred; opset).
 
     `dimensions` gives sizes to named dimensions. Raises ModelError for a model that onnx refuses, another opset or open dimensions.
     """
     where = f"model {name}"
-    opset = _opset(model, where)
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
+    fixed = clean(model, name=name)
+    opset = opset_of(fixed, where)
     _fix_dimensions(fixed, dimensions or {}, where)
     if fixed.graph.sparse_initializer:
         raise ModelError(where, found="sparse initializers", expected="dense ones", do="export it with dense initializers")

@@ -12,7 +12,7 @@ def compile_(options) -> int:
     """Compile a network and write its program file."""
     graph = load_graph(options.arch)
     require_writable(options.output)
-    _, program = compile_network(options.model, graph)
+    _, program = compile_network(options.model, graph, shapes=dict(options.shape))
     data = program.to_bytes()
     write_bytes(options.output, data)
     summary = {"arch": graph.name, "model": options.model, "file": options.output, "bytes": len(data), "instructions": len(program.instructions),

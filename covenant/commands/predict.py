@@ -15,7 +15,7 @@ __all__ = ["predict"]
 
 def predict(options) -> int:
     """Predict a program (or a network, compiled first) and print cycles a layer, the busiest engine and the total."""
-    network = open_network(options.file, options.arch)
+    network = open_network(options.file, options.arch, shapes=dict(options.shape))
     graph, program = network.graph, network.program
     begin = time.perf_counter()
     timeline = predict_timeline(graph, program.instructions)

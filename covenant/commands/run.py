@@ -38,7 +38,7 @@ def run(options) -> int:
             require_writable(path)
     prepared = []
     for path in options.file:
-        network = open_network(path, options.arch)
+        network = open_network(path, options.arch, shapes=dict(options.shape))
         prepared.append((network, *_samples(network, options)))
     reports = []
     for network, samples, labels in prepared:

@@ -207,7 +207,7 @@ def test_a_dynamic_dimension(refused):
     onnx.save(model, "m.onnx")
     assert refused("compile", "m.onnx", "-o", "p.covenant") == (
         "model m.onnx: found dimensions left open: input (N, 1, 8, 8); expected positive numbers; "
-        "give each named dimension a size, or export the model with fixed shapes"
+        "give --shape input=N,1,8,8, with numbers for what is open"
     )
 
 

@@ -1,0 +1,102 @@
+"""Clean-up before the import: opsets, names, Dropout; the meaning stays that of the model as it was (judged by onnxruntime)."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from compiler.errors import ModelError
+from compiler.onnx_import.clean import clean
+from compiler.onnx_import.pipeline import read_network
+from tests.compiler.ir_reference import evaluate
+from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
+from verif.golden import Golden
+
+P = parameters(x=(0.1, 3), y=(0.05, 7))
+X, Y = {"x": (U8, (1, 3, 4, 4))}, {"y": (U8, (1, 3, 4, 4))}
+
+
+def old_model(opset):
+    """Clip, Dropout, Unsqueeze and Squeeze as the opset writes them: attributes before opset 11 to 13, inputs after; no names."""
+    clip = helper.make_node("Clip", ["d"], ["c"], min=0.5, max=6.0) if opset < 11 else helper.make_node("Clip", ["d", "low", "high"], ["c"])
+    nodes = [
+        dequantize("x", "d", "x"), clip, helper.make_node("Dropout", ["c"], ["e", "mask"] if opset > 9 else ["e"]),
+        helper.make_node("Unsqueeze", ["e"], ["u"], axes=[0]), helper.make_node("Squeeze", ["u"], ["v"], axes=[0]), quantize("v", "y", "y"),
+    ]
+    model = model_of(nodes, X, Y, {**P, "low": np.float32(0.5), "high": np.float32(6)}, opset=opset)
+    del model.opset_import[1:]
+    for item in model.graph.node:
+        item.ClearField("name")
+    return model
+
+
+@pytest.mark.parametrize("opset", [10, 11, 12])
+def test_old_opsets_are_converted(opset):
+    model, samples = old_model(opset), {"x": np.random.default_rng(opset).integers(0, 256, (1, 3, 4, 4), np.uint8)}
+    got = evaluate(read_network(model, name="m"), samples)
+    np.testing.assert_array_equal(got["y"], Golden(model).run(samples)["y"])
+
+
+@pytest.mark.parametrize("opset", [22, 23, 24])
+def test_new_opsets_are_converted(opset):
+    nodes = [dequantize("x", "d", "x"), node("MaxPool", "d", "m", kernel_shape=[3, 3], pads=[1, 1, 1, 1]), quantize("m", "y", "x")]
+    model, samples = model_of(nodes, X, Y, P, opset=opset), {"x": np.random.default_rng(opset).integers(0, 256, (1, 3, 4, 4), np.uint8)}
+    got = evaluate(read_network(model, name="m"), samples)
+    np.testing.assert_array_equal(got["y"], Golden(model).run(samples)["y"])
+
+
+def test_an_opset_that_onnx_cannot_convert_is_refused_with_its_reason():
+    nodes = [dequantize("x", "d", "x"), quantize("d", "y", "y")]
+    model = model_of(nodes, X, Y, P, opset=9)
+    with pytest.raises(ModelError) as error:
+        clean(model, name="m.onnx")
+    assert str(error.value) == (
+        "model m.onnx: found opset 9, which onnx cannot convert to 13 (No Adapter From Version $9 for DequantizeLinear);"
+        " expected an opset from 13 to 21; export it again with such an opset"
+    )
+
+
+@pytest.mark.parametrize(("count", "found"), [(0, "none"), (2, "17, 18")])
+def test_not_one_opset(count, found):
+    model = model_of([dequantize("x", "d", "x"), quantize("d", "y", "y")], X, Y, P)
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid("", 17 + index) for index in range(count))
+    with pytest.raises(ModelError) as error:
+        clean(model, name="m.onnx")
+    assert str(error.value) == f"model m.onnx: found opset {found}; expected one opset from 13 to 21; export it again"
+
+
+def test_nodes_without_a_name_are_called_by_their_position():
+    nodes = [dequantize("x", "d", "x"), helper.make_node("Relu", ["d"], ["r"]), quantize("r", "y", "y")]
+    assert [item.name for item in clean(model_of(nodes, X, Y, P)).graph.node] == ["n_d", "#1", "n_y"]
+
+
+def dropout(constants, inputs="d", outputs=("r",), **extra):
+    nodes = [dequantize("x", "d", "x"), helper.make_node("Dropout", inputs.split(), list(outputs), name="drop"), quantize("r", "y", "y")]
+    return model_of(nodes, X, {**Y, **extra}, {**P, **constants})
+
+
+@pytest.mark.parametrize(("constants", "inputs", "outputs"), [
+    ({}, "d", ("r",)),
+    ({"ratio": np.float32(0.3)}, "d ratio", ("r", "mask")),
+    ({"ratio": np.float32(0.3), "train": np.bool_(False)}, "d ratio train", ("r",)),
+])
+def test_dropout_vanishes(constants, inputs, outputs):
+    cleaned = clean(dropout(constants, inputs, outputs))
+    onnx.checker.check_model(cleaned)
+    assert [(item.op_type, list(item.input), list(item.output)) for item in cleaned.graph.node][1] == ("Identity", ["d"], ["r"])
+
+
+def test_dropout_that_trains_or_gives_its_mask_stays():
+    training = dropout({"ratio": np.float32(0.3), "train": np.bool_(True)}, "d ratio train")
+    masked = dropout({}, "d", ("r", "mask"), mask=(onnx.TensorProto.BOOL, (1, 3, 4, 4)))
+    assert [clean(model).graph.node[1].op_type for model in (training, masked)] == ["Dropout", "Dropout"]
+
+
+def test_the_model_itself_is_left_alone():
+    model = dropout({})
+    before = model.SerializeToString()
+    clean(model)
+    assert model.SerializeToString() == before
