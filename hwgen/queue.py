@@ -34,8 +34,10 @@ class Queue(wiring.Component):
         m.submodules.entries = entries = memory.Memory(shape=self.shape, depth=self.depth, init=[])
         write, read = entries.write_port(), entries.read_port(domain="comb")
         level = Signal(range(self.depth + 1))
-        tail, head = Signal(range(self.depth)), Signal(range(self.depth))
-        put, get = Signal(), Signal()
+        tail = Signal(range(self.depth))
+        head = Signal(range(self.depth))
+        put = Signal()
+        get = Signal()
         m.d.comb += [
             self.i.ready.eq(level != self.depth),
             self.o.valid.eq(level != 0),
