@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from acg.capability import OPERATIONS
+from acg.capability import ESTIMATES, OPERATIONS
 from acg.errors import ArchitectureError
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def _expected_capabilities(engine: Engine) -> dict[str, str]:
         **{name: f"(f32,{v})={name}((f32,{v}),(f32,{v}))" for name in ("ADD", "MUL", "MIN", "MAX")},
         "REQUANTIZE": f"(i8,{v})=REQUANTIZE((f32,{v}),(f32,{v}))",
         "TABLE": f"(i8,{v})=TABLE((i8,{v}))",
+        **{name: f"(f32,{v})={name}((f32,{v}))" for name in ESTIMATES},
     }
 
 
@@ -213,6 +214,10 @@ def _check_vector(graph: Graph, engine: Engine, say) -> None:
         if link.memory in ports_a and graph.memories[link.memory].banks < 2:
             say(("memories", link.memory, "banks"),
                 "found 1; expected at least 2, one instruction reads operands a and b at the same time and a bank has one read port")
+    offered = [name for name in ESTIMATES if engine.can(name)]
+    if offered and all(graph.memories[link.memory].element.bits == 8 for link in graph.links_of(engine.name, "y")):
+        say(("engines", engine.name, "capabilities"), f"found {offered[0]}, but port 'y' reaches bytes only; expected a link of it to a memory of i32, "
+            "which holds float32 results, add one or remove the operation")
     for port in ("a", "b", "y"):
         for link in graph.links_of(engine.name, port):
             if link.memory == parameter.name:

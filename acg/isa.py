@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from acg.capability import ESTIMATES
 from acg.errors import InstructionError
 from acg.fingerprint import fingerprint
 from acg.graph import Engine, Graph
@@ -168,7 +169,12 @@ def _vector_layout(graph: Graph, engine: Engine, layout: _Layout) -> None:
     layout.add("int_op", 1)
     layout.add("reduce", 2)
     layout.add("numeric", 1)
+    if any(graph.memories[link.memory].element.bits == 32 for link in graph.links_of(engine.name, "y")):
+        layout.add("a_float", 1)
+        layout.add("b_float", 1)
     layout.add("binary", 3)
+    if any(engine.can(operation) for operation in ESTIMATES):
+        layout.add("estimate", 2)
     layout.add("scale_a", 32)
     layout.add("scale_b", 32)
     layout.add("scale_y", 32)

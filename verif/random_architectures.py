@@ -16,6 +16,8 @@ __all__ = ["random_architecture", "random_architecture_text"]
 _VECTOR = ("(i32,{v})=MAC((i9,{v}),(i9,{v}))", "(i32,{v})=SUM((i9,{v}))", "(i32,{v})=MAXIMUM((i9,{v}))",
            *(f"(f32,{{v}})={name}((f32,{{v}}),(f32,{{v}}))" for name in ("ADD", "MUL", "MIN", "MAX")),
            "(i8,{v})=REQUANTIZE((f32,{v}),(f32,{v}))", "(i8,{v})=TABLE((i8,{v}))")
+#: Further ones of a vector unit that writes float32.
+_ESTIMATES = ("(f32,{v})=RECIPROCAL_ESTIMATE((f32,{v}))", "(f32,{v})=RSQRT_ESTIMATE((f32,{v}))")
 _NAMES = ("a", "bank", "cell", "d0", "edge", "f_9", "grid", "heap", "in", "junction", "k", "lane", "mill", "nest", "out", "pool", "q2", "ring", "slab",
           "tile", "u", "vault", "well", "x7", "yard", "zone")
 
@@ -108,14 +110,15 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     if draw.chance(0.1):
         draft.engines["matrix1"] = draft.engines["matrix"].replace("systolic", "dot") if draw.chance(0.5) else draft.engines["matrix"]
     missing = draw.pick(*_VECTOR) if draw.chance(0.1) else ""  # networks that need it are refused
-    signatures = ", ".join(f'"{text.format(v=v)}"' for text in _VECTOR if text != missing)
+    wide_y = ["acc"] if draw.chance(0.5) else []
+    estimates = draw.pick((), _ESTIMATES[:1], _ESTIMATES[1:], _ESTIMATES, _ESTIMATES) if wide_y else ()
+    signatures = ", ".join(f'"{text.format(v=v)}"' for text in draw.shuffled([*_VECTOR, *estimates]) if text != missing)
     draft.engines["vector"] = f"{{kind: vector, lanes: {v}, capabilities: [{signatures}]}}"
     draft.links += [("act", "matrix", "activation"), ("wgt", "matrix", "weight"), ("acc", "matrix", "accumulator"), ("matrix", "acc", "result"),
                     ("par", "vector", "parameter"), ("lut", "vector", "table")]
     sides = ["side"] if side else []
-    wide_y = ["acc"] if draw.chance(0.25) else []
     draft.links += [(name, "vector", "a") for name in draw.shuffled(["act", "acc", *sides])]
-    wide_b = ["acc"] if acc_banks > 1 and draw.chance(0.2) else []
+    wide_b = ["acc"] if acc_banks > 1 and draw.chance(0.6 if wide_y else 0.1) else []
     operands = [*(["wgt"] if weights_as_b else []), *sides, *wide_b]
     draft.links += [(name, "vector", "b") for name in draw.shuffled(operands if operands and draw.chance(0.1) else ["act", *operands])]
     draft.links += [("vector", name, "y") for name in draw.shuffled(["act", *sides, *wide_y])]

@@ -138,3 +138,12 @@ def test_activations_and_weights_in_one_memory_are_refused():
     assert list(_refusal(text)) == [
         f"a.yaml:{_line_of(text, '  matrix:')}: engines.matrix: reads activations and weights from 'act'; expected a memory for each, the weights of a "
         "pass are read while the positions of the one before are, and a bank has one read port"]
+
+
+def test_estimates_without_a_float_memory_are_refused():
+    text = TINY.replace("  - {from: vector, to: acc, port: y}\n", "")
+    assert text != TINY
+    line = _line_of(text, "(i32,4)=MAC") - 1
+    assert list(_refusal(text)) == [
+        f"a.yaml:{line}: engines.vector.capabilities: found RECIPROCAL_ESTIMATE, but port 'y' reaches bytes only; expected a link of it to a memory of i32, "
+        "which holds float32 results, add one or remove the operation"]

@@ -5,8 +5,9 @@ import random
 import pytest
 
 from acg.errors import InstructionError
-from acg.graph import architecture_names, load_graph
+from acg.graph import architecture_names, load_graph, parse_graph
 from acg.isa import Instruction, InstructionSet
+from tests.support.architectures import text_of
 
 
 def _random_instruction(isa, rng):
@@ -101,3 +102,30 @@ def test_programs_name_the_instruction():
     missing[0:2] = fingerprint.to_bytes(2, "little")
     with pytest.raises(InstructionError, match=r"^program, instruction 0: engine field is 9; expected 1 to 4$"):
         isa.decode_program(bytes(missing))
+
+
+TINY = text_of("tiny")
+FLOAT_Y = "  - {from: vector, to: acc, port: y}\n"
+ESTIMATES = ("      - (f32,4)=RECIPROCAL_ESTIMATE((f32,4))\n", "      - (f32,4)=RSQRT_ESTIMATE((f32,4))\n")
+
+
+def _vector_fields(*removed):
+    text = TINY
+    for part in removed:
+        assert part in text
+        text = text.replace(part, "")
+    return [item.name for item in InstructionSet(parse_graph(text)).formats["vector"].fields]
+
+
+def test_float_fields_exist_where_floats_can_be_written():
+    fields = _vector_fields()
+    place = fields.index("numeric")
+    assert fields[place:place + 6] == ["numeric", "a_float", "b_float", "binary", "estimate", "scale_a"]
+    assert set(fields) - set(_vector_fields(FLOAT_Y, *ESTIMATES)) == {"a_float", "b_float", "estimate"}
+    assert set(fields) - set(_vector_fields(*ESTIMATES)) == {"estimate"}
+    assert _vector_fields(ESTIMATES[0]) == _vector_fields(ESTIMATES[1]) == fields
+
+
+@pytest.mark.parametrize("arch", architecture_names())
+def test_instructions_of_the_architectures_have_128_bytes(arch):
+    assert InstructionSet(load_graph(arch)).instruction_bytes == 128

@@ -196,10 +196,10 @@ def test_a_memory_that_is_not_linked_is_refused(program):
     check_program(bad, TINY)
     number = next(n for n, i in enumerate(program.instructions) if i.engine == "vector")
     old = program.instructions[number]
-    bad = Instruction(old.engine, {**old.fields, "y_select": 1}, old.waits)
+    bad = Instruction(old.engine, {**old.fields, "y_select": 2}, old.waits)
     with pytest.raises(ProgramError) as error:
         check_program(replace(program, instructions=(*program.instructions[:number], bad, *program.instructions[number + 1 :])), TINY)
-    assert str(error.value) == f"program, instruction {number} (vector): found y_select 1; expected below 1, the links of port y; compile the network again"
+    assert str(error.value) == f"program, instruction {number} (vector): found y_select 2; expected below 2, the links of port y; compile the network again"
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from acg import primitives
 from acg.regmap import ErrorCode
 from verif.iss.errors import MachineError
-from verif.iss.vector import BINARY_ADD, REDUCE_MAX, REDUCE_NONE, REDUCE_SUM, execute_vector
+from verif.iss.vector import BINARY_ADD, ESTIMATE_RECIPROCAL, ESTIMATE_RSQRT, REDUCE_MAX, REDUCE_NONE, REDUCE_SUM, execute_vector
 
 SEED = 77
 LANES = 4
@@ -23,20 +23,27 @@ def fields(**given):
     base = {f"n_{level}": 1 for level in range(6)}
     for port in "aby":
         base |= {f"{port}_stride_{level}": 0 for level in range(6)} | {f"{port}_base": 0, f"{port}_select": 0}
-    base |= dict.fromkeys(["a_signed", "a_zero", "b_signed", "b_zero", "b_enable", "p_enable", "p_base", "p_stride_0", "p_stride_1",
-                           "int_op", "reduce", "numeric", "binary", "scale_y_low", "y_zero", "table_enable", "table_select",
-                           "y_origin", "x_origin", "y_step_2", "y_step_4", "x_step_3", "x_step_5"], 0)
+    base |= dict.fromkeys(["a_signed", "a_zero", "a_float", "b_signed", "b_zero", "b_float", "b_enable", "p_enable", "p_base", "p_stride_0", "p_stride_1",
+                           "int_op", "reduce", "numeric", "binary", "estimate", "scale_y_low", "y_zero", "table_enable",
+                           "table_select", "y_origin", "x_origin", "y_step_2", "y_step_4", "x_step_3", "x_step_5"], 0)
     base |= {"scale_a": pattern(1), "scale_b": pattern(1), "scale_y": pattern(1), "y_low": -128, "y_high": 127, "y_bound": 1, "x_bound": 1}
     unknown = set(given) - set(base)
     assert not unknown
     return base | given
 
 
+def float_patterns(rng):
+    """Words of float32 of moderate magnitude and either sign, as int32; a few zeros."""
+    values = rng.choice([-1, 0, 1], p=[0.45, 0.1, 0.45], size=(128, LANES)) * 2.0 ** rng.uniform(-9, 9, (128, LANES))
+    return values.astype(np.float32).view(np.int32)
+
+
 def memories(rng):
     return {
         "a_memories": [rng.integers(-(1 << 31), 1 << 31, (64, LANES), dtype=np.int32),
-                       rng.integers(0, 256, (128, LANES), dtype=np.uint8)],
-        "b_memories": [rng.integers(0, 256, (100, LANES), dtype=np.uint8)],
+                       rng.integers(0, 256, (128, LANES), dtype=np.uint8), float_patterns(rng)],
+        "b_memories": [rng.integers(0, 256, (100, LANES), dtype=np.uint8),
+                       rng.integers(-(1 << 31), 1 << 31, (128, LANES), dtype=np.int32), float_patterns(rng)],
         "parameter": rng.integers(-1000, 1000, (16, 2 * LANES), dtype=np.int32),
         "table": rng.integers(0, 256, 512, dtype=np.uint8),
         "y_memories": [rng.integers(0, 256, (128, LANES), dtype=np.uint8),
@@ -58,6 +65,15 @@ def scalar_model(f, a_memories, b_memories, parameter, table, y_memories):
     def wrap(value):
         return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
+    def low_bits(value):
+        return (value + 512) % 1024 - 512
+
+    def number_of(value, is_pattern):
+        return np.uint32(value % (1 << 32)).view(np.float32) if is_pattern else np.float32(value)
+
+    def order(value):
+        return value, not np.signbit(value)  # -0 below +0
+
     writes = []
     total = None
     for index in itertools.product(*(range(f[f"n_{level}"]) for level in range(6))):
@@ -74,7 +90,7 @@ def scalar_model(f, a_memories, b_memories, parameter, table, y_memories):
             b = 0
             if f["b_enable"]:
                 b = element(b_memories[f["b_select"]][address("b", index, range(6), 128)], lane, f["b_signed"], f["b_zero"])
-            value = wrap(a * b) if f["int_op"] else a
+            value = low_bits(a) * low_bits(b) if f["int_op"] else a
             if f["reduce"] == REDUCE_MAX:
                 total[lane] = max(total[lane], value) if inside else total[lane]
             else:
@@ -88,14 +104,17 @@ def scalar_model(f, a_memories, b_memories, parameter, table, y_memories):
             wide = value
             if f["numeric"]:
                 scale = np.uint32(parameters[LANES + lane] if f["p_enable"] else f["scale_a"]).view(np.float32)
-                number = np.float32(value) * scale
+                number = number_of(value, f["a_float"]) * scale
                 b = 0
                 if f["b_enable"]:
                     b = element(b_memories[f["b_select"]][address("b", index, range(6), 128)], lane, f["b_signed"], f["b_zero"])
-                other = np.float32(b) * np.uint32(f["scale_b"]).view(np.float32)
-                number = [number, number + other, number * other, min(number, other), max(number, other)][f["binary"]]
+                other = number_of(b, f["b_float"]) * np.uint32(f["scale_b"]).view(np.float32)
+                number = [number, number + other, number * other, min(number, other, key=order),
+                          max(number, other, key=order)][f["binary"]]
                 number = number * np.uint32(f["scale_y"]).view(np.float32)
                 wide = int(number.view(np.int32))
+                if f["estimate"]:
+                    wide = wrap({1: 0x7EF311C7 - wide, 2: 0x5F3759DF - (wide % (1 << 32) >> 1)}[f["estimate"]])
                 value = round(float(number))
             value = max(min(value + f["y_zero"], f["y_high"]), f["y_low"])
             if word.dtype == np.int32:
@@ -108,8 +127,8 @@ def scalar_model(f, a_memories, b_memories, parameter, table, y_memories):
         y_memories[f["y_select"]][where] = word
 
 
-def run(f, memory):
-    execute_vector(f, lanes=LANES, **memory)
+def run(f, memory, estimates=(1, 2)):
+    execute_vector(f, lanes=LANES, **memory, estimates=estimates)
 
 
 def copies(memory):
@@ -121,19 +140,22 @@ def test_random_instructions_equal_the_scalar_model():
     rng = np.random.default_rng(SEED)
     memory = memories(rng)
     memory["parameter"][:, LANES:] = rng.uniform(1e-4, 0.3, (16, LANES)).astype(np.float32).view(np.int32)
-    for _ in range(150):
+    for _ in range(250):
         def pick(low, high):
             return int(rng.integers(low, high))
 
-        y_select, a_select, reduce = pick(0, 2), pick(0, 2), pick(0, 3)
+        y_select, a_select, b_select, reduce = pick(0, 2), pick(0, 3), pick(0, 3), pick(0, 3)
+        if a_select == 2:
+            reduce = 0
         f = fields(
             **{f"n_{level}": pick(1, 4) for level in range(6)},
             **{f"a_stride_{level}": pick(-1, 2) for level in range(6)}, **{f"b_stride_{level}": pick(0, 3) for level in range(6)},
             **{f"y_stride_{level}": pick(0, 3) for level in range(6)},
             a_base=pick(20, 40), b_base=pick(0, 60), y_base=pick(0, 20), p_base=pick(0, 8), p_stride_0=pick(0, 3), p_stride_1=pick(0, 2),
             a_select=a_select, y_select=y_select, a_signed=pick(0, 2), a_zero=pick(-128, 256), b_signed=pick(0, 2),
-            b_zero=pick(-128, 256), b_enable=pick(0, 2), p_enable=pick(0, 2), int_op=pick(0, 2), reduce=reduce, numeric=pick(0, 2),
-            binary=pick(0, 5), scale_a=pattern(rng.uniform(1e-3, 1)), scale_b=pattern(rng.uniform(-1, 1)),
+            b_zero=pick(-128, 256), b_enable=pick(0, 2), p_enable=0 if a_select == 2 else pick(0, 2),
+            int_op=0 if a_select == 2 else pick(0, 2), reduce=reduce, numeric=pick(0, 2), a_float=int(a_select == 2),
+            b_float=int(b_select == 2), b_select=b_select, estimate=pick(0, 3), binary=pick(0, 5), scale_a=pattern(rng.uniform(1e-3, 1)), scale_b=pattern(rng.uniform(-1, 1)),
             scale_y=pattern(rng.uniform(0.01, 3)), y_zero=pick(-128, 256), y_low=pick(-128, 0), y_high=pick(1, 256),
             table_enable=pick(0, 2), table_select=pick(0, 2), y_origin=pick(-2, 2), x_origin=pick(-2, 2), y_step_2=pick(0, 3),
             y_step_4=pick(0, 3), x_step_3=pick(0, 3), x_step_5=pick(0, 3), y_bound=pick(1, 6), x_bound=pick(1, 6))
@@ -198,7 +220,8 @@ def test_all_padding_gives_the_lowest_maximum():
     ({"b_enable": 1, "b_base": 99, "b_stride_0": 1, "n_0": 2}, ErrorCode.ADDRESS, 100,
      "vector port b: access to word 100; the memory has 100 words"),
     ({"y_base": 70, "y_select": 1}, ErrorCode.ADDRESS, 70, "vector port y: access to word 70; the memory has 64 words"),
-    ({"a_select": 2}, ErrorCode.ILLEGAL, 2, "vector port a: select is 2; the port has 2 memories"),
+    ({"a_select": 3}, ErrorCode.ILLEGAL, 3, "vector port a: select is 3; the port has 3 memories"),
+    ({"estimate": 3}, ErrorCode.ILLEGAL, 3, "vector: estimate is 3; expected 0 or 1 or 2"),
 ])
 def test_access_outside_a_memory(given, code, address, message):
     memory = memories(np.random.default_rng(SEED))
@@ -215,3 +238,57 @@ def test_addresses_wrap_at_the_width_of_the_base():
     run(fields(a_select=1, a_base=127, a_stride_3=1, n_3=3, y_stride_3=1, a_signed=1, reduce=REDUCE_NONE), memory)
     a, y = memory["a_memories"][1], memory["y_memories"][0]
     assert y[:3].tolist() == [a[127].tolist(), a[0].tolist(), a[1].tolist()]
+
+
+def floats(memory, port, select, count):
+    return memory[f"{port}_memories"][select][:count].view(np.float32)
+
+
+def test_float_operands_and_result():
+    """a * scale_a + b * scale_b on float32 memories, as numpy's float32 does it."""
+    memory = memories(np.random.default_rng(SEED))
+    run(fields(n_3=64, a_stride_3=1, b_stride_3=1, y_stride_3=1, a_select=2, b_select=2, y_select=1, a_float=1, b_float=1, b_enable=1, numeric=1,
+               binary=BINARY_ADD, scale_a=pattern(0.3), scale_b=pattern(-1.7)), memory)
+    expected = floats(memory, "a", 2, 64) * np.float32(0.3) + floats(memory, "b", 2, 64) * np.float32(-1.7)
+    np.testing.assert_array_equal(floats(memory, "y", 1, 64), expected)
+
+
+@pytest.mark.parametrize(("estimate", "exact", "worst"), [(ESTIMATE_RECIPROCAL, lambda x: 1 / x, 0.0506), (ESTIMATE_RSQRT, lambda x: x**-0.5, 0.0344)])
+def test_estimates_are_as_close_as_promised(estimate, exact, worst):
+    """Newton's iteration needs this bound: each step squares the error."""
+    rng = np.random.default_rng(SEED)
+    values = np.concatenate([2.0 ** rng.uniform(-120, 120, (4096, LANES)), [[1, 2, 3, 4]], np.linspace(1, 4, 4096 * LANES).reshape(-1, LANES)])
+    values = values.astype(np.float32)
+    y = np.zeros(values.shape, np.int32)
+    f = fields(n_3=len(values), a_stride_3=1, y_stride_3=1, a_float=1, numeric=1, estimate=estimate)
+    execute_vector(f, lanes=LANES, a_memories=[values.view(np.int32)], b_memories=[y], parameter=np.zeros((1, 2 * LANES), np.int32),
+                   table=np.zeros(256, np.uint8), y_memories=[y], estimates=(estimate,))
+    error = np.abs(y.view(np.float32) / exact(values.astype(np.float64)) - 1).max()
+    assert worst - 1e-4 < error <= worst
+
+
+def test_estimates_leave_bytes_and_integers_alone():
+    rng = np.random.default_rng(SEED)
+    for given in ({"numeric": 1, "y_select": 0}, {"numeric": 0, "y_select": 1}):
+        memory = memories(rng)
+        plain, estimated = copies(memory), copies(memory)
+        run(fields(n_3=64, a_stride_3=1, y_stride_3=1, a_select=1, **given), plain)
+        run(fields(n_3=64, a_stride_3=1, y_stride_3=1, a_select=1, estimate=ESTIMATE_RECIPROCAL, **given), estimated)
+        for one, other in zip(plain["y_memories"], estimated["y_memories"], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("offered", "estimate", "expected"), [((), 1, "0"), ((2,), 1, "0 or 2"), ((1,), 2, "0 or 1")])
+def test_an_estimate_that_the_unit_lacks(offered, estimate, expected):
+    with pytest.raises(MachineError) as error:
+        run(fields(estimate=estimate), memories(np.random.default_rng(SEED)), estimates=offered)
+    assert (error.value.code, error.value.address) == (ErrorCode.ILLEGAL, estimate)
+    assert str(error.value) == f"vector: estimate is {estimate}; expected {expected}"
+
+
+def test_the_product_sees_ten_bits_of_an_operand():
+    memory = memories(np.random.default_rng(SEED))
+    memory["a_memories"][0][0] = [511, 512, -512, 1025]
+    memory["b_memories"][1][0] = [-3, 1, -512, (1 << 31) - 1]
+    run(fields(int_op=1, b_enable=1, b_select=1, y_select=1), memory)
+    assert memory["y_memories"][1][0].tolist() == [-1533, -512, 262144, -1]

@@ -1,5 +1,6 @@
 """Random architectures: always valid, always the same, and as different from each other as the schema allows."""
 
+from acg.capability import ESTIMATES
 from acg.fingerprint import fingerprint
 from verif.random_architectures import random_architecture, random_architecture_text
 
@@ -25,7 +26,8 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
     seen = {
         "one row": 0, "one column": 0, "rows above columns": 0, "columns above rows": 0, "large": 0, "lanes unlike columns": 0, "systolic": 0, "dot": 0,
         "two loads": 0, "two stores": 0, "memory of two loads": 0, "odd depth": 0, "slow memory": 0, "i32 results": 0, "i32 operand b": 0, "an operation less": 0, "table alone": 0, "second byte memory": 0,
-        "weights as operand b": 0, "one outstanding burst": 0, "two matrix units": 0, "two vector units": 0,
+        "weights as operand b": 0, "one outstanding burst": 0, "reciprocal alone": 0, "root alone": 0, "both estimates": 0,
+        "floats without estimates": 0, "floats read back twice": 0, "two matrix units": 0, "two vector units": 0,
         **{f"bus of {bits}": 0 for bits in (32, 64, 128, 256, 512)},
     }
     for seed in SEEDS:
@@ -46,7 +48,11 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
             "two matrix units": len(matrices) == 2, "two vector units": len(vectors) == 2,
             "weights as operand b": weight in [link.memory for link in graph.links_of(vector.name, "b")],
             "i32 operand b": any(graph.memories[link.memory].element.bits == 32 for link in graph.links_of(vector.name, "b")),
-            "an operation less": len(vector.capabilities) < 9,
+            "an operation less": any(not vector.can(name) for name in ("MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "TABLE")),
+            "reciprocal alone": vector.can("RECIPROCAL_ESTIMATE") and not vector.can("RSQRT_ESTIMATE"),
+            "root alone": vector.can("RSQRT_ESTIMATE") and not vector.can("RECIPROCAL_ESTIMATE"), "both estimates": all(map(vector.can, ESTIMATES)),
+            "floats without estimates": 32 in y and not any(map(vector.can, ESTIMATES)),
+            "floats read back twice": 32 in y and 32 in [graph.memories[link.memory].element.bits for link in graph.links_of(vector.name, "b")],
             "table alone": any(all(graph.memories[link.memory].kind == "table" for link in graph.links_of(engine.name, "destination")) for engine in loads),
             "one outstanding burst": any(engine.outstanding_bursts == 1 for engine in (*loads, *stores)), f"bus of {graph.external.bus_bits}": True,
         }

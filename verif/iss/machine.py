@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from acg.capability import ESTIMATES
 from acg.graph import Graph
 from acg.isa import Instruction, instruction_set
 from verif.iss.copy import execute_load, execute_store
@@ -68,8 +69,9 @@ class Machine:
         y = self._views(name, "y", engine.lanes)
         (parameter,) = self._views(name, "parameter", 2 * engine.lanes)
         table = self.memories[self.graph.link_of(name, "table").memory]
+        estimates = tuple(value for operation, value in ESTIMATES.items() if engine.can(operation))
         return lambda fields: execute_vector(
-            fields, lanes=engine.lanes, a_memories=a, b_memories=b, parameter=parameter, table=table, y_memories=y
+            fields, lanes=engine.lanes, a_memories=a, b_memories=b, parameter=parameter, table=table, y_memories=y, estimates=estimates
         )
 
     def write(self, address: int, data: bytes | np.ndarray) -> None:

@@ -4,16 +4,17 @@ All reads come before all writes. The hardware agrees whenever an iteration read
 same instruction writes; reading and writing the same word in one iteration (an update in place) is fine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from acg import primitives
+from acg.capability import ESTIMATES
 from acg.regmap import ErrorCode
 from verif.iss.errors import MachineError
 
-__all__ = ["BINARY_ADD", "BINARY_MAX", "BINARY_MIN", "BINARY_MULTIPLY", "BINARY_NONE", "REDUCE_MAX", "REDUCE_NONE", "REDUCE_SUM",
-           "execute_vector"]
+__all__ = ["BINARY_ADD", "BINARY_MAX", "BINARY_MIN", "BINARY_MULTIPLY", "BINARY_NONE", "ESTIMATE_NONE", "ESTIMATE_RECIPROCAL",
+           "ESTIMATE_RSQRT", "REDUCE_MAX", "REDUCE_NONE", "REDUCE_SUM", "execute_vector"]
 
 REDUCE_NONE, REDUCE_SUM, REDUCE_MAX = range(3)
 BINARY_NONE, BINARY_ADD, BINARY_MULTIPLY, BINARY_MIN, BINARY_MAX = range(5)
@@ -23,6 +24,8 @@ _BINARY = {
     BINARY_MIN: primitives.minimum,
     BINARY_MAX: primitives.maximum,
 }
+ESTIMATE_NONE, ESTIMATE_RECIPROCAL, ESTIMATE_RSQRT = 0, ESTIMATES["RECIPROCAL_ESTIMATE"], ESTIMATES["RSQRT_ESTIMATE"]
+_ESTIMATE = {ESTIMATE_RECIPROCAL: primitives.reciprocal_estimate, ESTIMATE_RSQRT: primitives.rsqrt_estimate}
 _LEVELS = 6
 
 
@@ -72,13 +75,18 @@ def _reduce(value: np.ndarray, in_bounds: np.ndarray, reduce: int, inner: int) -
     return kept.reshape(-1, inner, value.shape[1]).max(axis=1)
 
 
+def _floats(value: np.ndarray, is_pattern: int) -> np.ndarray:
+    """float32 of int32 values: the number, or the value that their bits are the pattern of."""
+    return np.ascontiguousarray(value).view(np.float32) if is_pattern else primitives.int32_to_float32(value)
+
+
 def _scaled(value: np.ndarray, b: np.ndarray, scale: np.ndarray | int, fields: Mapping[str, int]) -> np.ndarray:
     """The float path, from int32 [n, V] to the float32 before rounding to an integer."""
-    result = primitives.multiply(primitives.int32_to_float32(value), np.asarray(scale, dtype=np.uint32).view(np.float32))
+    result = primitives.multiply(_floats(value, fields.get("a_float", 0)), np.asarray(scale, dtype=np.uint32).view(np.float32))
     binary = fields["binary"]
     if binary in _BINARY:
         scale_b = np.asarray(fields["scale_b"], dtype=np.uint32).view(np.float32)
-        result = _BINARY[binary](result, primitives.multiply(primitives.int32_to_float32(b), scale_b))
+        result = _BINARY[binary](result, primitives.multiply(_floats(b, fields.get("b_float", 0)), scale_b))
     return primitives.multiply_constant(result, fields["scale_y"], fields["scale_y_low"])
 
 
@@ -91,13 +99,15 @@ def execute_vector(
     parameter: np.ndarray,
     table: np.ndarray,
     y_memories: Sequence[np.ndarray],
+    estimates: Collection[int] = (),
 ) -> None:
     """Execute one vector instruction on memories given in port words; writes the selected y memory in place.
 
     Parameters
     ----------
     fields : Mapping[str, int]
-        Decoded fields (counts at least 1), as `acg.isa` names them; scales are float32 patterns.
+        Decoded fields (counts at least 1), as `acg.isa` names them; scales are float32 patterns. ``a_float``, ``b_float`` and ``estimate``
+        are 0 if left out: not every unit has them.
     lanes : int
         Lanes V of the unit.
     a_memories, b_memories, y_memories : sequence of numpy.ndarray
@@ -106,6 +116,8 @@ def execute_vector(
         int32 [words, 2 V]: V biases, then V scales as float32 patterns.
     table : numpy.ndarray
         uint8 [banks * 256].
+    estimates : collection of int
+        Values of ``estimate`` that the unit offers, of those in `acg.capability.ESTIMATES`.
 
     Raises
     ------
@@ -116,6 +128,10 @@ def execute_vector(
     for name, count, used in (("table_select", len(table) // 256, fields["table_enable"]), ("reduce", REDUCE_MAX + 1, 1), ("binary", BINARY_MAX + 1, 1)):
         if used and fields[name] >= count:
             raise MachineError(ErrorCode.ILLEGAL, fields[name], f"vector: {name} is {fields[name]}; expected less than {count}")
+    estimate = fields.get("estimate", ESTIMATE_NONE)
+    if estimate != ESTIMATE_NONE and estimate not in estimates:
+        offered = " or ".join(map(str, (ESTIMATE_NONE, *sorted(estimates))))
+        raise MachineError(ErrorCode.ILLEGAL, estimate, f"vector: estimate is {estimate}; expected {offered}")
     counts = [fields[f"n_{level}"] for level in range(_LEVELS)]
     everything = range(_LEVELS)
     inner = counts[4] * counts[5]
@@ -141,7 +157,7 @@ def execute_vector(
         addresses = _sum_over_levels(fields, fields["b_base"], "b_stride", everything, counts)
         b = _integers(memory[_checked("b", addresses, memory, b_memories)], fields["b_signed"], fields["b_zero"])
 
-    value = primitives.wrap_int32(a.astype(np.int64) * b) if fields["int_op"] else a
+    value = primitives.product_operand(a) * primitives.product_operand(b) if fields["int_op"] else a
     value = _reduce(value, in_bounds, reduce, inner)
 
     scale: np.ndarray | int = fields["scale_a"]
@@ -156,7 +172,8 @@ def execute_vector(
     if fields["numeric"]:
         b = b[emitting] if len(b) > 1 else b
         result = _scaled(value, b, scale, fields)
-        wide, rounded = result.view(np.int32), primitives.round_to_int32(result)
+        estimated = _ESTIMATE[estimate](result) if estimate in _ESTIMATE else result
+        wide, rounded = estimated.view(np.int32), primitives.round_to_int32(result)
 
     memory = _selected("y", fields, y_memories)
     levels = everything if reduce == REDUCE_NONE else range(4)
