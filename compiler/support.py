@@ -7,6 +7,7 @@ reads when it does not hold (`explain`), and the text of the generated table (`s
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -188,9 +189,34 @@ def finite_values(values: np.ndarray) -> bool:
     return not bool(np.isnan(values).any())
 
 
-def order_kept(moves_data: bool) -> bool:
-    """Transpose of an activation must move dimensions of size 1 only."""
-    return not moves_data
+def movable_operand(value: object) -> bool:
+    """What is moved must be an 8-bit integer tensor, a quantised or constant operand, or a float that a QuantizeLinear follows."""
+    return isinstance(value, Const | RealConst | HostFloat | Real | Table | Pending) or integer_operand(value)
+
+
+def elements_left(elements: int) -> bool:
+    """A result must have at least one element."""
+    return elements > 0
+
+
+def one_type(types: Sequence[str]) -> bool:
+    """Integer operands must be of one type."""
+    return len(set(types)) == 1
+
+
+def fits_dimensions(fits: bool) -> bool:
+    """Parts, indices and sizes must fit the dimensions of the input."""
+    return fits
+
+
+def known_mode(mode: str, modes: Sequence[str]) -> bool:
+    """The mode must be one that ONNX defines."""
+    return mode in modes
+
+
+def reflection_fits(fits: bool) -> bool:
+    """Padding by reflection must be smaller than the dimension."""
+    return fits
 
 
 def same_elements(found: int, expected: int) -> bool:
@@ -220,6 +246,8 @@ TABLE_FUNCTIONS = (
     "Mish", "Neg", "Reciprocal", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Tanh",
     "ThresholdedRelu", "Sub", "Mul", "Div", "Pow", "Max", "Min",
 )  # fmt: skip
+_MOVED = (movable_operand, one_type, elements_left, finite_values)
+_MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 _SHAPES = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
 #: (domain, operator) -> what is supported of it.
@@ -251,26 +279,79 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     **{("", name): Operator("clamp of the producer, Unary", _TABLE) for name in _CLAMP},
     **{("", name): Operator("Unary", _TABLE) for name in TABLE_FUNCTIONS},
     **{("", name): Operator("Reshape or nothing", (constant_parameters, same_elements)) for name in _SHAPES},
-    ("", "Transpose"): Operator("Reshape or nothing", (order_kept,)),
+    ("", "Transpose"): Operator("Move", (movable_operand, elements_left)),
+    ("", "Concat"): Operator("Move, Unary", _MOVED),
+    ("com.microsoft", "QLinearConcat"): Operator("Move, Unary", (*_QLINEAR, *_MOVED)),
+    **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions)) for name in _MOVES},
+    ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
     ("", "Shape"): Operator("constant", ()),
 }
 #: ONNX Runtime writes these in its own domain for older opsets; the meaning is the same.
 for _name in ("QuantizeLinear", "DequantizeLinear"):
     OPERATORS["com.microsoft", _name] = OPERATORS["", _name]
 
+#: What an operator becomes -> who does it: an engine kind, `load and store` for pure movement, the host at the network's edges, or the compiler.
+ENGINES = {
+    "Add": "vector",
+    "AveragePool": "vector, matrix",
+    "Binary": "vector",
+    "Conv": "matrix, vector",
+    "GlobalAveragePool": "vector, matrix",
+    "MatMul": "matrix, vector",
+    "MaxPool": "vector",
+    "Reduction": "vector",
+    "Reshape": "load and store",
+    "Unary": "vector",
+    "bias": "with its producer",
+    "clamp of the producer": "with its producer",
+    "constant": "compiler",
+    "edge": "host",
+    "nothing": "none needed",
+    "requantisation": "vector",
+    "weights": "compiler",
+}
 
+
+def engines(result: str) -> str:
+    """Return who does what an operator becomes; raises KeyError for a word that `ENGINES` lacks.
+
+    >>> engines("Conv (int32)"), engines("Reshape or nothing")
+    ('matrix, vector', 'load and store, none needed')
+    """
+    words = re.split(r", | or ", re.sub(r" \(.*?\)", "", result))
+    found = [engine for word in words for engine in ENGINES[word].split(", ")]
+    return ", ".join(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class SupportRow:
+    """A line of the support table: ONNX operator with its domain, what it becomes, who does that, and the conditions as sentences."""
+
+    operator: str
+    becomes: str
+    engine: str
+    conditions: tuple[str, ...]
+
+
+def support_rows() -> list[SupportRow]:
+    """Return the support table, sorted by name."""
+    rows = []
+    for domain, name in sorted(OPERATORS, key=lambda k: (k[1], k[0])):
+        entry = OPERATORS[domain, name]
+        conditions = tuple(explain(c) for c in entry.constraints)
+        rows.append(SupportRow(f"{domain + '.' if domain else ''}{name}", entry.result, engines(entry.result), conditions))
+    return rows
 
 
 def support_markdown() -> str:
-    """Return the table of supported operators as Markdown, sorted by name."""
+    """Return the support table as Markdown."""
     lines = [
-        f"ONNX opset {FIRST_OPSET} to {LAST_OPSET}. Any operator is folded when all its inputs are constants.",
+        f"ONNX opset {FIRST_OPSET} to {LAST_OPSET}; older and newer ones are converted by onnx where it can. Any operator is folded when all its inputs",
+        "are constants.",
         "",
-        "| Operator | Becomes | Constraints |",
-        "|---|---|---|",
+        "| Operator | Becomes | Engine | Conditions |",
+        "|---|---|---|---|",
     ]
-    for domain, name in sorted(OPERATORS, key=lambda k: (k[1], k[0])):
-        entry = OPERATORS[domain, name]
-        texts = "<br>".join(explain(c) for c in entry.constraints) or "none"
-        lines.append(f"| {domain + '.' if domain else ''}{name} | {entry.result} | {texts} |")
+    for row in support_rows():
+        lines.append(f"| {row.operator} | {row.becomes} | {row.engine} | {'<br>'.join(row.conditions) or 'none'} |")
     return "\n".join(lines) + "\n"

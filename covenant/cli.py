@@ -91,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("arch", metavar="ARCH", nargs="?", help="a name of archs/ or a YAML file")
     machine_readable(sub)
 
+    sub = command("ops", "the support table: ONNX operators, what they become, the engine, the conditions", commands.ops)
+    sub.add_argument("operator", metavar="OPERATOR", nargs="*", help="these only, in full (default: all)")
+    sub.add_argument("--markdown", action="store_true", help="as Markdown: the text of docs/operators.md")
+    machine_readable(sub)
+
     sub = command("disasm", "print the instructions of a program file", commands.disasm)
     sub.add_argument("file", metavar="FILE", help="program file")
     arch(sub, None)

@@ -38,7 +38,8 @@ def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], *
             raise UserError(f"{where}: --shape names {name!r}; expected an input of the network: {', '.join(inputs) or 'it has none'}")
         tensor = inputs[name].type.tensor_type
         if tensor.HasField("shape") and len(tensor.shape.dim) != len(sizes):
-            raise UserError(f"{where}: --shape {name}={','.join(map(str, sizes))} has {len(sizes)} sizes; expected {len(tensor.shape.dim)}, as the network declares")
+            text = f"{name}={','.join(map(str, sizes))}"
+            raise UserError(f"{where}: --shape {text} has {len(sizes)} sizes; expected {len(tensor.shape.dim)}, as the network declares")
         for dim, size in zip(tensor.shape.dim, sizes, strict=False):
             if dim.dim_param and named.setdefault(dim.dim_param, size) != size:
                 raise UserError(f"{where}: --shape gives dimension {dim.dim_param} the sizes {named[dim.dim_param]} and {size}; expected one size")

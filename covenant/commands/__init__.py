@@ -4,6 +4,7 @@ from covenant.commands.arch import arch
 from covenant.commands.compile import compile_
 from covenant.commands.disasm import disasm
 from covenant.commands.models import models
+from covenant.commands.ops import ops
 from covenant.commands.predict import predict
 from covenant.commands.rtl import rtl
 from covenant.commands.run import run

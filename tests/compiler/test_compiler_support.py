@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from compiler import support
+from compiler.codelets.families import FAMILIES
 from compiler.passes.import_onnx import HANDLERS
-from compiler.support import OPERATORS, explain, support_markdown
+from compiler.support import ENGINES, OPERATORS, engines, explain, support_markdown
 
 SOURCES = Path(support.__file__).parent
 
@@ -35,7 +36,7 @@ def test_messages_are_sentences(constraint):
 
 def test_every_constraint_is_listed_and_used():
     public = {n for n, f in inspect.getmembers(support, inspect.isfunction) if f.__module__ == support.__name__ and not n.startswith("_")}
-    constraints = public - {"explain", "support_markdown", "listed", "quantised_output"}
+    constraints = public - {"engines", "explain", "support_markdown", "support_rows", "listed", "quantised_output"}
     in_table = {c.__name__ for o in OPERATORS.values() for c in o.constraints}
     assert constraints == in_table
     importer = "".join(p.read_text() for p in sorted((SOURCES / "onnx_import").glob("*.py"))) + (SOURCES / "passes/import_onnx.py").read_text()
@@ -43,19 +44,25 @@ def test_every_constraint_is_listed_and_used():
     assert unused == set()
 
 
+def test_every_ir_operator_has_an_engine():
+    assert set(FAMILIES) - set(ENGINES) == set(), "add them to ENGINES of compiler/support.py"
+    assert all(engines(entry.result) for entry in OPERATORS.values())
+
+
 def test_markdown():
     lines = support_markdown().splitlines()
-    assert lines[:4] == [
-        "ONNX opset 13 to 21. Any operator is folded when all its inputs are constants.",
+    assert lines[:5] == [
+        "ONNX opset 13 to 21; older and newer ones are converted by onnx where it can. Any operator is folded when all its inputs",
+        "are constants.",
         "",
-        "| Operator | Becomes | Constraints |",
-        "|---|---|---|",
+        "| Operator | Becomes | Engine | Conditions |",
+        "|---|---|---|---|",
     ]
-    assert len(lines) == 4 + len(OPERATORS)
+    assert len(lines) == 5 + len(OPERATORS)
     assert (
-        "| MaxPool | MaxPool | An activation operand must come from DequantizeLinear of an 8-bit tensor.<br>"
+        "| MaxPool | MaxPool | vector | An activation operand must come from DequantizeLinear of an 8-bit tensor.<br>"
         "Convolution and pooling windows must have one or two spatial dimensions.<br>Padding must not be negative.<br>"
         "The window must fit into the padded input.<br>MaxPool must not return indices.<br>MaxPool's storage_order must be 0.<br>"
         "Every pooling window must touch the input. |"
     ) in lines
-    assert "| Shape | constant | none |" in lines
+    assert "| Shape | constant | compiler | none |" in lines

@@ -1,0 +1,47 @@
+"""``covenant ops``: the support table."""
+
+from dataclasses import asdict
+
+from compiler.support import SupportRow, support_markdown, support_rows
+from covenant.errors import EXACT, UserError
+from covenant.files import write_json
+from covenant.show import table
+
+__all__ = ["HEAD", "ops"]
+
+#: First lines of docs/operators.md.
+HEAD = """<!-- Made by `covenant ops --markdown` (make ops) from compiler/support.py: do not edit. -->
+# ONNX operators
+
+What compiles, what it becomes, which engine does it, and under which conditions. A node that breaks a condition is named with the condition,
+all such nodes of a network at once; with `--fallback host` they run on onnxruntime between accelerator segments. `covenant ops` prints this
+table, `covenant ops Conv` one operator in full, `covenant ops --json -` all of it for machines.
+
+"""
+
+
+def _names(row: SupportRow) -> tuple[str, str]:
+    """The operator with and without its domain."""
+    return row.operator, row.operator.rpartition(".")[2]
+
+
+def ops(options) -> int:
+    """Print the table: short, or named operators with their conditions, or Markdown, or JSON."""
+    rows = support_rows()
+    if options.operator:
+        known = {name for row in rows for name in _names(row)}
+        missing = [name for name in options.operator if name not in known]
+        if missing:
+            raise UserError(f"ops: {', '.join(missing)} not supported; expected operators that covenant ops lists")
+        rows = [row for row in rows if set(_names(row)) & set(options.operator)]
+    if options.json:
+        write_json(options.json, [asdict(row) for row in rows])
+    elif options.markdown:
+        print(HEAD + support_markdown(), end="")
+    elif options.operator:
+        print("\n".join("\n".join([f"{row.operator}: {row.becomes} ({row.engine})", *(f"  {text}" for text in row.conditions)]) for row in rows))
+    else:
+        print(table(("operator", "becomes", "engine", "conditions"), [(row.operator, row.becomes, row.engine, len(row.conditions)) for row in rows],
+                    right=frozenset({3})))
+        print("\nconditions in full: covenant ops OPERATOR, or docs/operators.md")
+    return EXACT
