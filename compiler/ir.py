@@ -12,8 +12,11 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
 
     Conv                 convolution, Gemm and MatMul by a constant, with requantisation or an int32 result
     MaxPool AveragePool GlobalAveragePool
+    MatMul               product of two tensors, matrix by matrix (compiler.ir_matmul)
     Add                  sum of two tensors of one shape
     Unary                any function of one 8-bit tensor, as a table of 256 bytes
+    Binary Reduction     see `compiler.ir_elementwise`
+    Move                 every element of the result is an element of an input or a constant (compiler.ir_move)
     Reshape              row-major reinterpretation of (N, C, H, W): moves data where C, H, W change places in memory
 
 A graph of one 1x1 convolution, float in, float out:
@@ -40,6 +43,9 @@ from types import MappingProxyType
 import numpy as np
 
 from compiler.errors import IRError
+from compiler.ir_elementwise import Binary, Reduction
+from compiler.ir_matmul import MatMul
+from compiler.ir_move import Move
 
 #: Lowest and highest value of each integer element type.
 RANGES = {"i8": (-128, 127), "u8": (0, 255), "i32": (-(2**31), 2**31 - 1)}
@@ -207,7 +213,7 @@ class Reshape:
     """Row-major reinterpretation of (N, C, H, W) as the output's (N, C, H, W), of the same type; int32 too."""
 
 
-Attrs = Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape
+Attrs = Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction
 
 
 def averaging_scales(x_scale: float, y_scale: float, divisor: int) -> tuple[float, float]:
@@ -232,7 +238,7 @@ class Node:
 
     @property
     def op(self) -> str:
-        """Name of the operator: 'Conv', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'Add', 'Unary' or 'Reshape'."""
+        """Name of the operator: that of the class of its attributes."""
         return type(self.attrs).__name__
 
 
@@ -311,7 +317,9 @@ class Graph:
         return any(o.tensor == tensor for o in self.outputs)
 
     def macs(self, node: Node) -> int:
-        """Return the multiplications of a Conv node, zero for any other."""
+        """Return the multiplications of a Conv or MatMul node, zero for any other."""
+        if isinstance(node.attrs, MatMul):
+            return self.tensors[node.outputs[0]].elements * self.tensors[node.inputs[0]].shape[1]
         if not isinstance(node.attrs, Conv):
             return 0
         return self.tensors[node.outputs[0]].elements * int(np.prod(node.attrs.weight.shape[1:]))
@@ -340,7 +348,9 @@ __all__ = [
     "GlobalAveragePool",
     "Graph",
     "IRError",
+    "MatMul",
     "MaxPool",
+    "Move",
     "Node",
     "Reshape",
     "Tensor",

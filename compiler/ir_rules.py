@@ -12,7 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from compiler.errors import IRError
-from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
+from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MatMul, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
+from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
+from compiler.ir_move import Move
 
 
 def _expect(condition: bool, where: str, found: object, expected: object) -> None:
@@ -107,6 +109,30 @@ def _add(where: str, a: Add, x: Tensor, x2: Tensor, y: Tensor) -> None:
     _clamp(where, a.y_low, a.y_high, y)
 
 
+def _matmul(where: str, a: MatMul, x: Tensor, b: Tensor, y: Tensor) -> None:
+    products = len(a.a_batch)
+    matrices = [max(batch) + 1 for batch in (a.a_batch, a.b_batch)]
+    sane = products == len(a.b_batch) > 0 and all(set(batch) == set(range(max(batch) + 1)) for batch in (a.a_batch, a.b_batch))
+    _expect(sane, where, f"matrices {a.a_batch} and {a.b_batch}", "two lists of one length, each naming all matrices of its operand")
+    _expect(x.shape[0] % matrices[0] == 0 and x.shape[2:] == (1, 1), where, f"a {x.shape}", f"({matrices[0]} x M, K, 1, 1)")
+    m, k, n = a.sizes(x.shape, b.shape)
+    _expect(b.shape == (matrices[1] * k, n, 1, 1), where, f"b {b.shape}", (matrices[1] * k, n, 1, 1))
+    _expect(y.shape == (products * m, n, 1, 1), where, f"output {y.shape}", (products * m, n, 1, 1))
+    _expect("i32" not in (x.dtype, b.dtype), where, "an i32 input", "8-bit tensors")
+    for t, zero in ((x, a.a_zero), (b, a.b_zero)):
+        _expect(RANGES[t.dtype][0] <= zero <= RANGES[t.dtype][1], where, f"zero point {zero}", f"a value of {t.dtype}")
+    if a.bias is not None:
+        _expect(a.bias.dtype == np.int32 and a.bias.shape == (n,), where, f"bias {a.bias.dtype} {a.bias.shape}", f"int32 ({n},)")
+    if a.y_scale is None:
+        _expect(y.dtype == "i32" and a.bias is None, where, f"result {y.dtype} without a scale", "i32 and no bias")
+    else:
+        _quantisation(where, x, a.a_scale, a.a_zero)
+        _quantisation(where, b, a.b_scale, a.b_zero)
+        _quantisation(where, y, a.y_scale, a.y_zero)
+        _clamp(where, a.y_low, a.y_high, y)
+        _expect(bool(np.isfinite(a.scale)), where, f"requantisation scale {a.scale}", "a finite number")
+
+
 def _unary(where: str, a: Unary, x: Tensor, y: Tensor) -> None:
     _expect(a.table.dtype == np.uint8 and a.table.shape == (256,), where, f"table {a.table.dtype} {a.table.shape}", "uint8 (256,)")
     _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
@@ -118,24 +144,68 @@ def _reshape(where: str, a: Reshape, x: Tensor, y: Tensor) -> None:
     _expect(x.dtype == y.dtype, where, f"a change of type from {x.dtype} to {y.dtype}", "one type")
 
 
+def _move(where: str, a: Move, *operands: Tensor) -> None:
+    *inputs, y = operands
+    _expect(len({t.dtype for t in operands}) == 1, where, f"types {', '.join(t.dtype for t in operands)}", "one type")
+    _expect(a.index.size == y.elements, where, f"{a.index.size} indices", f"{y.elements}, one an element")
+    low, high = -a.constants.size, sum(t.elements for t in inputs) - 1
+    fits = bool(a.index.min() >= low and a.index.max() <= high)
+    _expect(fits, where, f"indices from {a.index.min()} to {a.index.max()}", f"{low} to {high}")
+    lowest, highest = RANGES[y.dtype]
+    _expect(bool(((a.constants >= lowest) & (a.constants <= highest)).all()), where, f"constants {a.constants}", f"values of {y.dtype}")
+
+
+def _binary(where: str, a: Binary, x: Tensor, *rest: Tensor) -> None:
+    x2, y = (rest[0], rest[1]) if a.constant is None else (None, rest[0])
+    shape = a.constant.shape if a.constant is not None else x2.shape if x2 is not None else ()
+    _expect(a.kind in BINARY_KINDS, where, f"kind {a.kind}", f"one of {', '.join(BINARY_KINDS)}")
+    fits = len(shape) == 4 and all(max(p, q) == r and min(p, q) in (1, r) for p, q, r in zip(x.shape, shape, y.shape, strict=True))
+    fits = fits and x.shape[1] == shape[1]
+    _expect(fits, where, f"shapes {x.shape} and {shape} to {y.shape}", "shapes that broadcast over N, H, W")
+    _expect(a.a_scale.dtype == np.float32 and a.a_scale.shape in ((1,), y.shape[1:2]), where, f"scales {a.a_scale.shape}", f"({y.shape[1]},) or (1,)")
+    _expect(bool(np.isfinite(a.a_scale).all() and np.isfinite(a.product_scale).all()), where, f"scales {a.a_scale} and {a.b_scale}", "finite numbers")
+    if a.constant is not None:
+        _expect(a.constant.dtype in (np.int8, np.uint8), where, f"a constant of {a.constant.dtype}", "int8 or uint8")
+    for t, zero in ((x, a.a_zero), *(((x2, a.b_zero),) if x2 is not None else ())):
+        _expect(t.scale is None or t.zero_point == zero, where, f"zero {zero}", f"that of {t.name}: {t.zero_point}")
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _reduction(where: str, a: Reduction, x: Tensor, y: Tensor) -> None:
+    _expect(bool(a.axes) and set(a.axes) <= {1, 2, 3}, where, f"axes {a.axes}", "some of 1, 2, 3")
+    shape = tuple(1 if i in a.axes else d for i, d in enumerate(x.shape))
+    _expect(y.shape == shape, where, f"output {y.shape}", shape)
+    _expect(a.divisor >= 1, where, f"divisor {a.divisor}", "at least 1")
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
 _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Conv: (1, _conv),
     MaxPool: (1, _max_pool),
     AveragePool: (1, _average_pool),
     GlobalAveragePool: (1, _global_average_pool),
+    MatMul: (2, _matmul),
     Add: (2, _add),
     Unary: (1, _unary),
+    Binary: (2, _binary),
+    Reduction: (1, _reduction),
     Reshape: (1, _reshape),
+    Move: (1, _move),
 }
 
 
 def _check_node(graph: Graph, node: Node) -> None:
     where = f"node {node.name} ({node.op})"
     arity, rule = _RULES[type(node.attrs)]
+    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move) else arity
+    arity -= isinstance(node.attrs, Binary) and node.attrs.constant is not None
     counts = (len(node.inputs), len(node.outputs))
     _expect(counts == (arity, 1), where, f"{counts[0]} inputs, {counts[1]} outputs", f"{arity}, 1")
     operands = [graph.tensors[t] for t in (*node.inputs, *node.outputs)]
-    if node.op not in ("Conv", "Reshape"):
+    if node.op not in ("Conv", "MatMul", "Reshape"):
         _expect(all(t.dtype != "i32" for t in operands), where, "an i32 operand", "8-bit tensors")
     elif node.op == "Conv":
         _expect(operands[0].dtype != "i32", where, "an i32 input", "an 8-bit tensor")

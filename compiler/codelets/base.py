@@ -61,7 +61,8 @@ class Operand:
 
 @dataclass(frozen=True)
 class Operation:
-    """`result` = `name`(`operands`); names are those of the capabilities: MATMUL, MAC, SUM, MAXIMUM, ADD, REQUANTIZE, TABLE, COPY."""
+    """`result` = `name`(`operands`); names are those of the capabilities: MATMUL, MAC, SUM, MAXIMUM, ADD, MIN, MAX, REQUANTIZE,
+    TABLE, COPY."""
 
     name: str
     result: str
@@ -95,7 +96,8 @@ class Finish:
 class Codelet:
     """An operator: `loops` outermost first, `operands` by role ('x', 'b', 'w', 'y'), `operations` in order, `finish`.
 
-    `origin`: names of the ONNX nodes; `macs`: multiplications of the ONNX operator; `group`: channel groups of a contraction.
+    `origin`: names of the ONNX nodes; `macs`: multiplications of the ONNX operator; `group`: channel groups of a contraction;
+    `batches`: for each product of a product of two tensors, its matrix of x and of w.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Codelet:
     origin: tuple[str, ...] = ()
     macs: int = 0
     group: int = 1
+    batches: tuple[tuple[int, ...], tuple[int, ...]] = ((0,), (0,))
 
     def extent(self, loop: str) -> int:
         """Iterations of a loop."""

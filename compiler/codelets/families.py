@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from compiler.codelets.base import Codelet
+from compiler.codelets.binary import binary
 from compiler.codelets.contraction import contraction
 from compiler.codelets.depthwise import depthwise
 from compiler.codelets.elementwise import addition, lookup
 from compiler.codelets.pooling import average, average_as_contraction, largest
+from compiler.codelets.product import product
+from compiler.codelets.reduction import reduction, reduction_as_contraction
 from compiler.codelets.reshape import reshape
 from compiler.ir import Graph, Node
 
@@ -20,6 +23,9 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "GlobalAveragePool": (average, average_as_contraction),
     "Add": (addition,),
     "Unary": (lookup,),
+    "Binary": (binary,),
+    "Reduction": (reduction, reduction_as_contraction),
+    "MatMul": (product,),
     "Reshape": (reshape,),
 }
 

@@ -3,7 +3,7 @@
     before   codelet c0 with operations MATMUL, REQUANTIZE
     after    MATMUL on the first engine that offers it; REQUANTIZE on one whose operand port reaches that engine's accumulators
 
-The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, TABLE, REQUANTIZE) run on one engine.
+The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, MIN, MAX, TABLE, REQUANTIZE) run on one engine.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _assign(codelet: Codelet, target: Target) -> Assigned | None:
                 source: Memory | None = matrix.activation
             else:
                 source = narrow(vector.a, preferred)
-            if "ADD" in names and not (source and _holds(vector.b, source)):
+            if "b" in codelet.operands and not (source and _holds(vector.b, source)):
                 source = next((m for m in vector.a if _holds(vector.b, m) and m.element.bits == 8), None)
             if "MAC" in names and narrow(vector.b, None) is None:
                 continue

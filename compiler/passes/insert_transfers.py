@@ -88,12 +88,16 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
         return plan.root(tensor)
 
     edge = {tensor: root(source) for tensor, source in edge.items()}
+    streamed: set[str] = set()
     writers: dict[str, Memory | None] = {}
     readers: dict[str, list[Memory | None]] = {}
     for step in steps:
         for role in ("x", "b"):
-            if role in step.codelet.operands:
+            if role in step.codelet.operands and step.codelet.operands[role].tensor:
                 readers.setdefault(root(step.codelet.operands[role].tensor), []).append(step.source_or_none)
+        if "w" in step.codelet.operands and step.codelet.operands["w"].tensor:  # weights that the network computes come from external memory
+            streamed.add(root(step.codelet.operands["w"].tensor))
+            readers.setdefault(root(step.codelet.operands["w"].tensor), [])
         writers[root(step.codelet.operands["y"].tensor)] = step.sink_or_none
     # A view of an input that nothing reads is not packed, unless it is the only one.
     useful = [pair for pair in packed if root(pair[1]) in readers or any(root(o.tensor) == root(pair[1]) for o in ir.outputs)]
@@ -122,7 +126,7 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
         if name in roots_fed:
             fetched.append(name)
     at_edge = set(edge.values())
-    external = frozenset(name for name in layouts if name not in resident or name in at_edge)
+    external = frozenset(name for name in layouts if name not in resident or name in at_edge or name in streamed)
     return Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed))
 
 

@@ -9,7 +9,7 @@ Loop levels of the instruction: 0 images, 1 channel blocks, 2 and 3 output posit
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -17,8 +17,9 @@ import numpy as np
 from acg.graph import Memory
 from compiler.codelets import Operand
 from compiler.errors import CompilerError
+from compiler.layout import Layout
 from compiler.passes.assign_engines import Assigned
-from compiler.passes.finish import BINARY_ADD, REDUCE, Region, finish_fields, regions
+from compiler.passes.finish import BINARY, REDUCE, Region, finish_fields, regions
 from compiler.passes.price_contraction import INSTRUCTION_CYCLES, _cuts
 from compiler.passes.tile_context import TileContext
 from compiler.passes.window import Window, coordinates
@@ -146,7 +147,7 @@ class LaneTiler:
         n0, _, y0, y1, x0, x1, c0, c1 = box
         label = f"n{n0} y{y0} x{x0} c{c0}"
         window_box = (*box[:2], *self.window.reach(0, y0, y1), *self.window.reach(1, x0, x1), c0, c1)
-        view = self.input_view(self.x, window_box, "x", label)
+        view = spread(self.x, self.input_view(self.x, within(self.x, window_box), "x", label))
         second = self.second_operand(box, label) if self.has_b else None
         resident = self.context.is_resident(self.y)
         out = self.context.whole(self.y) if resident else self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
@@ -166,7 +167,10 @@ class LaneTiler:
 
     def second_operand(self, box: tuple, label: str) -> View:
         """View of operand b. A tensor added to itself is copied first: one instruction cannot read one bank twice in a cycle."""
-        view = self.input_view(self.b, box, "b", label)
+        own = within(self.b, box)
+        if not self.b.tensor:
+            return spread(self.b, self.constant_view(own, label))
+        view = spread(self.b, self.input_view(self.b, own, "b", label))
         if self.context.plan.root(self.b.tensor) != self.context.plan.root(self.x.tensor) or not self.context.is_resident(self.b):
             return view
         copy = self.context.view_box(self.b, box, self.step.sink, f"{self.codelet.name}.b")
@@ -176,6 +180,19 @@ class LaneTiler:
         fields |= {"y_bound": 1, "x_bound": 1, "a_signed": int(self.b.dtype == "i8"), "y_low": low, "y_high": high}
         self.context.emit(self.vector.engine.name, fields, [view.buffer], [copy.buffer], label)
         return copy
+
+    def constant_view(self, box: tuple, label: str) -> View:
+        """A box of the constant operand b, loaded for this tile or still there from the one before."""
+        n0, n1, y0, y1, x0, x1, c0, c1 = box
+        key = ("b", *box)
+        granule = self.context.plan.layouts[self.context.plan.root(self.y.tensor)].lanes
+        layout = Layout((n1 - n0, c1 - c0, y1 - y0, x1 - x0), self.b.dtype, granule)
+        if key not in self._constants:
+            content = layout.pack(self.b.constant[n0:n1, c0:c1, y0:y1, x0:x1])
+            self._constants = {k: v for k, v in self._constants.items() if k[0] != "b"}
+            self._constants[key] = self.context.load_constant(f"{self.codelet.name}.b", content, self.step.source, label)
+        steps = (layout.image_bytes, layout.row_bytes, layout.pixel_bytes, layout.element_bytes)
+        return View(self._constants[key], 0, *steps, y1 - y0, x1 - x0, n0, y0, x0, c0)
 
     def streams(self, box: tuple, region: tuple[int, int, int, int], view: View, out: View) -> dict[str, int | Ref]:
         """Counts of the outer levels and the streams a (from the first window) and y."""
@@ -216,14 +233,15 @@ class LaneTiler:
             **finish_fields(finish, self.y.dtype, region),
         }
         reads = [view.buffer]
-        fields["reduce"] = {"MAC": REDUCE["sum"], "SUM": REDUCE["sum"], "MAXIMUM": REDUCE["max"]}.get(self.operation, REDUCE["none"])
+        fields["reduce"] = _REDUCE.get(self.operation, REDUCE["none"]) if not self.has_b else REDUCE["none"]
         if second is not None:
             b_words = second.buffer.memory.size_bytes // lanes
             steps = (second.image_bytes, lanes, second.row_bytes, second.pixel_bytes)
             sizes = (n1 - n0, blocks, ry1 - ry0, rx1 - rx0)
             fields |= {f"b_stride_{i}": stride(sizes[i], steps[i], lanes, b_words) for i in range(4)}
             fields |= {
-                "b_enable": 1, "b_select": _select(self.vector.b, second.buffer.memory), "binary": BINARY_ADD,
+                "b_enable": 1, "b_select": _select(self.vector.b, second.buffer.memory), "binary": BINARY.get(self.operation, BINARY["none"]),
+                "int_op": int(self.operation == "MAC"),
                 "b_base": Ref(second.buffer, second.at(n0, ry0, rx0, c0), lanes), "b_signed": int(self.b.dtype == "i8"), "b_zero": self.b.zero,
             }
             reads.append(second.buffer)
@@ -280,6 +298,26 @@ class LaneTiler:
             self._table = self.context.load_constant(f"{self.codelet.name}.t", content, memory, label, memory.bank_bytes)
         assert self._table is not None, "only codelets with a table ask for it"
         return self._table
+
+
+_REDUCE = {"MAC": REDUCE["sum"], "SUM": REDUCE["sum"], "MAXIMUM": REDUCE["max"]}
+
+
+#: Axes in which an operand may have one element for all: number, place of its bounds in a box, stride of a View.
+_SPREAD = ((0, 0, "image_bytes"), (2, 2, "row_bytes"), (3, 4, "pixel_bytes"))
+
+
+def within(operand: Operand, box: tuple) -> tuple:
+    """The part of `operand` that a box (n0, n1, y0, y1, x0, x1, c0, c1) of the result sees: all of an axis that its index leaves out."""
+    for axis, at, _ in _SPREAD:
+        if not operand.index[axis].terms:
+            box = (*box[:at], 0, 1, *box[at + 2 :])
+    return box
+
+
+def spread(operand: Operand, view: View) -> View:
+    """View of an operand that does not move along the axes that its index leaves out."""
+    return replace(view, **{name: 0 for axis, _, name in _SPREAD if not operand.index[axis].terms})  # type: ignore[arg-type]
 
 
 def _select(memories: tuple[Memory, ...], memory: Memory) -> int:

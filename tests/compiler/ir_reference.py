@@ -8,7 +8,10 @@ from acg.graph import Graph as Architecture
 from acg.predictor import predict
 from compiler.host import pack_inputs, unpack_outputs
 from compiler.ir import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Reshape, Unary, averaging_scales
+from compiler.ir_matmul import MatMul
+from compiler.ir_elementwise import Binary, Reduction
 from compiler.program import Program
+from tests.compiler.ir_elementwise_reference import binary, reduction
 from verif.hazards import find_hazards
 from verif.iss.machine import Machine
 
@@ -68,8 +71,16 @@ def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray
         one = (x.astype(np.int32) - a.a_zero).astype(np.float32) * np.float32(a.a_scale)
         two = (b.astype(np.int32) - a.b_zero).astype(np.float32) * np.float32(a.b_scale)
         return _round((one + two) / np.float32(a.y_scale), a.y_zero, a.y_low, a.y_high, y.dtype)
+    if isinstance(a, MatMul):
+        m, k, n = a.sizes(x.shape, values[node.inputs[1]].shape)
+        left = x.reshape(-1, m, k)[list(a.a_batch)].astype(np.int64) - a.a_zero
+        right = values[node.inputs[1]].reshape(-1, k, n)[list(a.b_batch)].astype(np.int64) - a.b_zero
+        sums = (left @ right + (0 if a.bias is None else a.bias.astype(np.int64))).astype(np.uint32).view(np.int32).reshape(y.shape)
+        return sums if a.y_scale is None else _round(sums.astype(np.float32) * np.float32(a.scale), a.y_zero, a.y_low, a.y_high, y.dtype)
     if isinstance(a, Unary):
         return a.table[x.view(np.uint8)].view(NUMPY_TYPES[y.dtype])
+    if isinstance(a, Binary | Reduction):
+        return (binary if isinstance(a, Binary) else reduction)(node, graph, values)
     assert isinstance(a, Reshape)
     return x.reshape(y.shape)
 

@@ -1,0 +1,56 @@
+"""Sum or average over whole axes: a window that covers them, or, where channels meet, a contraction with weights of one.
+
+    for n, c, oy, ox:  reduce ky, kx:      acc = SUM(x[n, c, oy + ky, ox + kx] - zero);  y = REQUANTIZE(acc)
+    for n, oy, ox:     reduce ic, ky, kx:  acc = MATMUL(x[n, ic, oy + ky, ox + kx] - zero, 1);  y = REQUANTIZE(acc)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from compiler.codelets.base import Codelet, Finish
+from compiler.codelets.contraction import contraction
+from compiler.codelets.pooling import average, average_as_contraction
+from compiler.ir import AveragePool, Conv, Graph, Node, averaging_scales
+from compiler.ir_elementwise import Reduction
+
+
+def _finish(attrs: Reduction) -> Finish:
+    scale, divisor = averaging_scales(attrs.x_scale, attrs.y_scale, attrs.divisor)
+    return Finish("float", zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high, scale_a=scale, divisor=divisor)
+
+
+def _kernel(attrs: Reduction, shape: tuple[int, ...]) -> tuple[int, int]:
+    return (shape[2] if 2 in attrs.axes else 1, shape[3] if 3 in attrs.axes else 1)
+
+
+def _as_pool(node: Node, graph: Graph) -> Node | None:
+    attrs = node.attrs
+    assert isinstance(attrs, Reduction)
+    if 1 in attrs.axes:
+        return None
+    kernel = _kernel(attrs, graph.tensors[node.inputs[0]].shape)
+    return replace(node, attrs=AveragePool(kernel, attrs.x_scale, attrs.x_zero, attrs.y_scale, attrs.y_zero))
+
+
+def reduction(node: Node, graph: Graph) -> Codelet | None:
+    """Codelet of a Reduction over H and W, lane by lane; None where it reduces channels."""
+    pool = _as_pool(node, graph)
+    assert isinstance(node.attrs, Reduction)
+    return None if pool is None else replace(average(pool, graph), op=node.op, finish=_finish(node.attrs))
+
+
+def reduction_as_contraction(node: Node, graph: Graph) -> Codelet:
+    """Codelet of a Reduction on a matrix unit."""
+    attrs = node.attrs
+    assert isinstance(attrs, Reduction)
+    pool = _as_pool(node, graph)
+    if pool is not None:
+        return replace(average_as_contraction(pool, graph), op=node.op, finish=_finish(attrs))
+    x = graph.tensors[node.inputs[0]]
+    weight = np.ones((1, x.shape[1], *_kernel(attrs, x.shape)), np.int8)
+    conv = Conv(weight, None, attrs.x_scale, attrs.x_zero, np.ones(1, np.float32), 0, attrs.y_scale, attrs.y_zero)
+    made = contraction(replace(node, attrs=conv), graph)
+    return replace(made, op=node.op, finish=_finish(attrs), macs=0)

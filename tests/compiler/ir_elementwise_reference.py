@@ -1,0 +1,37 @@
+"""Binary and Reduction nodes in plain numpy, written for the tests alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.ir import NUMPY_TYPES, Graph, Node
+from compiler.ir_elementwise import Binary, Reduction
+
+F = np.float32
+
+
+def binary(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+    """Result of a Binary node."""
+    a = node.attrs
+    assert isinstance(a, Binary)
+    y = graph.tensors[node.outputs[0]]
+    first = values[node.inputs[0]].astype(np.int64) - a.a_zero
+    second = (values[node.inputs[1]] if a.constant is None else a.constant).astype(np.int64) - a.b_zero
+    scales = np.broadcast_to(a.a_scale.astype(F), (y.shape[1],))[None, :, None, None]
+    if a.kind == "mul":
+        value = (first * second).astype(F) * ((scales * F(a.b_scale)).astype(F) / F(a.y_scale)).astype(F)
+    else:
+        p, q = first.astype(F) * scales, second.astype(F) * F(a.b_scale)
+        combined = {"add": lambda: p + q, "min": lambda: np.where(p < q, p, q), "max": lambda: np.where(p > q, p, q)}[a.kind]()
+        value = combined.astype(F) / F(a.y_scale)
+    return np.clip(np.rint(value.astype(np.float64)) + a.y_zero, a.y_low, a.y_high).astype(NUMPY_TYPES[y.dtype])
+
+
+def reduction(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+    """Result of a Reduction node."""
+    a = node.attrs
+    assert isinstance(a, Reduction)
+    sums = (values[node.inputs[0]].astype(np.int64) - a.x_zero).sum(axis=a.axes, keepdims=True)
+    scale = F(F(a.x_scale) / F(F(a.y_scale) * F(a.divisor)))
+    value = sums.astype(np.int32).astype(F) * scale
+    return np.clip(np.rint(value.astype(np.float64)) + a.y_zero, a.y_low, a.y_high).astype(NUMPY_TYPES[graph.tensors[node.outputs[0]].dtype])
