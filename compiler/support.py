@@ -299,6 +299,7 @@ ENGINES = {
     "GlobalAveragePool": "vector, matrix",
     "MatMul": "matrix, vector",
     "MaxPool": "vector",
+    "Move": "load and store",
     "Reduction": "vector",
     "Reshape": "load and store",
     "Unary": "vector",

@@ -10,7 +10,7 @@ from covenant.commands.rtl import rtl
 from covenant.commands.run import run
 from covenant.commands.verify import verify
 
-__all__ = ["arch", "compile_", "disasm", "input_errors", "models", "predict", "rtl", "run", "verify"]
+__all__ = ["arch", "compile_", "disasm", "input_errors", "models", "ops", "predict", "rtl", "run", "verify"]
 
 
 def input_errors() -> tuple[type[Exception], ...]:
