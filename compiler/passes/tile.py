@@ -16,6 +16,7 @@ from compiler.passes.tile_context import TileContext
 from compiler.passes.tile_contraction import ContractionTiler
 from compiler.passes.tile_copy import reshape
 from compiler.passes.tile_lanes import LaneTiler
+from compiler.passes.tile_product import ProductPricer, ProductTiler
 from compiler.passes.tile_shared import share
 from compiler.target import Target
 
@@ -62,13 +63,14 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
 def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice]) -> None:
     if step.codelet.family == "reshape":
         reshape(context, step)
-    elif step.codelet.family == "contraction":
-        pricer = ContractionPricer(context, step)
+    elif step.codelet.family in ("contraction", "product"):
+        of_tensors = step.codelet.family == "product"
+        pricer = (ProductPricer if of_tensors else ContractionPricer)(context, step)
         stored = pricer.y_stored
         key = (step.codelet.name, step.codelet.family, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()))
         if key not in memo:
             memo[key] = pricer.best()
-        ContractionTiler(context, step, pricer.shape, memo[key]).run()
+        (ProductTiler if of_tensors else ContractionTiler)(context, step, pricer.shape, memo[key]).run()
     elif not share(context, step):
         tiler = LaneTiler(context, step)
         tiler.run(tiler.best())

@@ -1,0 +1,94 @@
+"""Products of two computed matrices: rules of the node, and programs on the ISS against the definition, byte for byte."""
+
+import numpy as np
+import pytest
+
+from acg.graph import load_graph
+from compiler.errors import IRError
+from compiler.ir import EdgeInput, EdgeOutput, Graph, Node, Tensor, f32, verify
+from compiler.ir_matmul import MatMul, batches
+from compiler.pipeline import Options, compile_graph
+from tests.compiler.ir_reference import check_program
+
+GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16", "wide", "dot16")}
+
+
+def product(m, k, n, a_batch=(), b_batch=(), types=("i8", "i8", "i8"), *, raw=False, bias=False, seed=0, same=False):
+    """A graph of one MatMul of two inputs, and arrays for it; `same`: both operands are one tensor (k = m = n)."""
+    rng = np.random.default_rng([seed, m, k, n])
+    _, first, second = batches(a_batch, b_batch)
+    counts = max(first) + 1, max(second) + 1, len(first)
+    shapes = ((counts[0] * m, k, 1, 1), (counts[1] * k, n, 1, 1), (counts[2] * m, n, 1, 1))
+    scales = [f32(rng.uniform(0.01, 0.1)) for _ in range(2)] + [f32(rng.uniform(0.1, 0.3) * np.sqrt(k) / 4)]
+    zeros = [int(rng.integers(-90, 90)) + (100 if t == "u8" else 0) for t in types]
+    if same:
+        scales[1], zeros[1] = scales[0], zeros[0]
+    tensors = [Tensor(name, shape, t, scale, zero) for name, shape, t, scale, zero in zip("aby", shapes, types, scales, zeros, strict=True)]
+    if raw:
+        tensors[2] = Tensor("y", shapes[2], "i32")
+    ranges = {"i8": (-128, 127), "u8": (0, 255)}
+    low, high = ranges[types[2]]
+    attrs = MatMul(
+        scales[0], zeros[0], scales[1], zeros[1], None if raw else scales[2], 0 if raw else zeros[2], first, second,
+        rng.integers(-9000, 9000, n).astype(np.int32) if bias else None, y_low=low if seed % 2 else zeros[2], y_high=high,
+    )
+    names = ("a", "a") if same else ("a", "b")
+    inputs = tuple(EdgeInput(f"in_{t.name}", t.dtype, t.shape, t.name) for t in tensors[: 1 if same else 2])
+    node = Node("product", attrs, names, ("y",), ("onnx_product",))
+    graph = Graph("product", inputs, (EdgeOutput("out", tensors[2].dtype, shapes[2], "y"),), (node,), {t.name: t for t in tensors if t.name in (*names, "y")})
+    arrays = {i.name: rng.integers(ranges[i.dtype][0], ranges[i.dtype][1] + 1, i.shape).astype({"i8": np.int8, "u8": np.uint8}[i.dtype]) for i in inputs}
+    return verify(graph), arrays
+
+
+#: M, K, N, leading dimensions of a and b, types of a, b and y.
+CASES = [
+    (8, 8, 8, (), (), ("i8", "i8", "i8")),
+    (7, 5, 9, (), (), ("i8", "u8", "i8")),
+    (17, 33, 35, (), (), ("u8", "i8", "u8")),
+    (5, 1, 6, (3,), (3,), ("u8", "u8", "i8")),
+    (6, 13, 1, (3,), (3,), ("i8", "i8", "u8")),
+    (1, 19, 21, (2, 2), (2, 2), ("i8", "u8", "u8")),
+    (1, 1, 1, (), (), ("i8", "i8", "i8")),
+    (4, 10, 12, (3,), (), ("i8", "i8", "i8")),
+    (4, 10, 12, (), (3,), ("u8", "i8", "i8")),
+    (3, 6, 40, (2, 1), (3,), ("i8", "i8", "i8")),
+    (40, 70, 50, (2,), (2,), ("i8", "i8", "i8")),
+]
+
+
+@pytest.mark.parametrize("arch", GRAPHS)
+@pytest.mark.parametrize("case", CASES, ids=lambda c: "x".join(map(str, c[:3])))
+def test_products_equal_the_definition(case, arch):
+    for seed, kind in enumerate(({}, {"bias": True}, {"raw": True})):
+        graph, arrays = product(*case, seed=seed, **kind)
+        for resident in (True, False):
+            check_program(graph, compile_graph(graph, GRAPHS[arch], options=Options(resident=resident)), GRAPHS[arch], arrays)
+
+
+def test_a_tensor_times_itself():
+    for arch in GRAPHS.values():
+        graph, arrays = product(12, 12, 12, same=True)
+        check_program(graph, compile_graph(graph, arch), arch, arrays)
+
+
+def test_a_product_beyond_the_memories_is_cut():
+    graph, arrays = product(200, 300, 260, (2,), (2,))
+    program = compile_graph(graph, GRAPHS["tiny"])
+    check_program(graph, program, GRAPHS["tiny"], arrays)
+    assert program.layers[0].macs == 2 * 200 * 300 * 260
+
+
+def test_the_matrices_of_broadcast_products():
+    assert batches((), ()) == ((), (0,), (0,))
+    assert batches((2,), (1,)) == ((2,), (0, 1), (0, 0))
+    with pytest.raises(ValueError, match="broadcast"):
+        batches((2,), (3,))
+
+
+def test_rules_of_the_node():
+    graph, _ = product(4, 5, 6)
+    inputs = (graph.inputs[0], EdgeInput("in_b", "i8", (6, 5), "b"))
+    wrong = Graph("g", inputs, graph.outputs, graph.nodes, dict(graph.tensors) | {"b": Tensor("b", (6, 5, 1, 1), "i8")})
+    with pytest.raises(IRError) as caught:
+        verify(wrong)
+    assert str(caught.value) == "node product (MatMul): found b (6, 5, 1, 1); expected (5, 5, 1, 1); report the model and the pass that ran last"
