@@ -10,9 +10,11 @@ exponent (`_ZERO`, `_INFINITE`), far enough out that neither normalisation nor a
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 
+from acg.primitives import RECIPROCAL_PATTERN, RSQRT_PATTERN
+
 __all__ = [
-    "add_align", "add_round", "add_sum", "constant_products", "constant_sum", "int_normalise", "int_round", "lesser", "normalise",
-    "product", "round_product", "round_to_integer", "wire",
+    "add_align", "add_round", "add_sum", "constant_products", "constant_sum", "estimate", "int_normalise", "int_round", "lesser",
+    "normalise", "product", "round_product", "round_to_integer", "wire",
 ]
 
 _EXPONENT_BITS = 10
@@ -186,3 +188,8 @@ def round_to_integer(m: Module, x: Value, name: str) -> Signal:
     up = spread[25] & (spread[26] | (spread[:25] != 0))
     magnitude = wire(m, Mux(distance < 0, 1024, spread[26:36] + up)[:11], f"{name}_magnitude")
     return wire(m, Mux(x[31], -magnitude, magnitude)[:12].as_signed(), name)
+
+
+def estimate(m: Module, x: Value, *, root: Value | int, name: str) -> Signal:
+    """First guess of 1 / x, or where ``root`` is set of 1 / sqrt(x), from a pattern: one subtraction of patterns."""
+    return wire(m, (Mux(root, RSQRT_PATTERN, RECIPROCAL_PATTERN) - Mux(root, x >> 1, x))[:32], name)

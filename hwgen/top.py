@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
+from acg.capability import ESTIMATES
 from acg.fingerprint import fingerprint
 from acg.graph import Engine, Graph, Link
 from acg.isa import InstructionSet
@@ -225,7 +226,8 @@ class Accelerator(wiring.Component):
             b_sources=[source(link) for link in links["b"]], p_addr_bits=self._address_bits(parameter),
             p_read_latency_cycles=self._latency(parameter),
             y_destinations=[destination(link) for link in links["y"]],
-            table_banks=self.graph.memories[table.memory].banks, table_write_bytes=self._table_writer(table.memory).port_bytes)
+            table_banks=self.graph.memories[table.memory].banks, table_write_bytes=self._table_writer(table.memory).port_bytes,
+            estimates=[code for operation, code in ESTIMATES.items() if engine.can(operation)])
         uses = [_Use(parameter.memory, unit.p, True)]
         for port, group in links.items():
             uses += [_Use(link.memory, getattr(unit, f"{port}_{number}"), link.reads) for number, link in enumerate(group)]

@@ -3,16 +3,20 @@
     streams a, b -> integers -> product -> reduction -> + bias -> float32 -> * scale -> with b -> * 52-bit constant
     -> integer -> + zero point, limits -> table -> stream y
 
+A 32-bit destination takes the value in front of the integer, or an estimate of its reciprocal or reciprocal root; operands may be such
+float32 values written earlier.
+
 The arithmetic is `acg.primitives`, the stages are `acg.timing.vector.STAGES`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from acg.capability import ESTIMATES
 from acg.regmap import ErrorCode
 from acg.timing.vector import PIPELINE_CYCLES, depth_cycles
 
@@ -35,7 +39,7 @@ FIELDS: tuple[str, ...] = (
     "scale_a", "scale_b", "scale_y", "scale_y_low", "y_zero", "y_low", "y_high",
 )
 #: Fields that may be missing where there is nothing to choose; they are 0 then.
-OPTIONAL_FIELDS: tuple[str, ...] = ("a_select", "b_select", "y_select", "table_enable", "table_select")
+OPTIONAL_FIELDS: tuple[str, ...] = ("a_select", "b_select", "y_select", "table_enable", "table_select", "a_float", "b_float", "estimate")
 #: Values of the fields reduce (none, sum, maximum) and binary (none, add, multiply, minimum, maximum).
 REDUCTIONS, BINARIES = 3, 5
 
@@ -60,6 +64,8 @@ class VectorUnit(wiring.Component):
         Memories that y_select chooses from.
     table_banks, table_write_bytes : int
         Lookup tables of 256 entries and bytes of their write port; 0 tables leave them out.
+    estimates : collection of int
+        Values of field ``estimate`` that exist besides 0, of those in `acg.capability.ESTIMATES`.
 
     Members
     -------
@@ -84,7 +90,7 @@ class VectorUnit(wiring.Component):
 
     def __init__(self, *, body: data.Layout, lanes: int, a_sources: Sequence[VectorSource], b_sources: Sequence[VectorSource],
                  p_addr_bits: int, p_read_latency_cycles: int, y_destinations: Sequence[VectorDestination], table_banks: int,
-                 table_write_bytes: int):
+                 table_write_bytes: int, estimates: Collection[int] = ()):
         if not isinstance(body, data.Layout):
             raise TypeError(f"VectorUnit: body must be a data layout, not {body!r}")
         names = [name for name, _ in body]
@@ -109,12 +115,18 @@ class VectorUnit(wiring.Component):
             raise TypeError(f"VectorUnit: table_banks must be an integer, not {table_banks!r}")
         if table_banks < 0:
             raise ValueError(f"VectorUnit: table_banks must be at least 0, not {table_banks}")
+        for code in estimates:
+            if code not in ESTIMATES.values():
+                raise ValueError(f"VectorUnit: estimates must be of {', '.join(map(str, ESTIMATES.values()))}, not {code!r}")
+        if estimates and "estimate" not in names:
+            raise ValueError("VectorUnit: body lacks field estimate")
         self.lanes = lanes
         self.a_sources = tuple(a_sources)
         self.b_sources = tuple(b_sources)
         self.p_addr_bits = p_addr_bits
         self.p_read_latency_cycles = p_read_latency_cycles
         self.y_destinations = tuple(y_destinations)
+        self.estimates = frozenset(estimates)
         self.table_banks = table_banks
         self.table_write_bytes = table_write_bytes
         self.read_latency_cycles = max(p_read_latency_cycles, *(source.read_latency_cycles for source in (*a_sources, *b_sources)))
@@ -174,15 +186,17 @@ class VectorUnit(wiring.Component):
     def _absent(self, m: Module, held: dict) -> tuple[Value, Value]:
         """Whether the instruction that has just started chooses what does not exist, and the number it chooses: the first such field's."""
         choices = [
-            ("a_select", len(self.a_ports), Const(1)), ("b_select", len(self.b_ports), held["b_enable"]), ("y_select", len(self.y_ports), Const(1)),
-            ("table_select", self.table_banks, held["table_enable"]), ("reduce", REDUCTIONS, Const(1)), ("binary", BINARIES, Const(1)),
+            ("a_select", range(len(self.a_ports)), Const(1)), ("b_select", range(len(self.b_ports)), held["b_enable"]),
+            ("y_select", range(len(self.y_ports)), Const(1)), ("table_select", range(self.table_banks), held["table_enable"]),
+            ("reduce", range(REDUCTIONS), Const(1)), ("binary", range(BINARIES), Const(1)), ("estimate", {0, *self.estimates}, Const(1)),
         ]
         fresh = Signal()
         m.d.sync += fresh.eq(self.start)
         illegal: Value = Const(0, 1)
         number: Value = Const(0, 1)
-        for name, count, used in reversed(choices):
-            if 1 << len(held[name]) > max(count, 1):
-                absent = fresh & used & (held[name] >= count)
+        for name, present, used in reversed(choices):
+            missing = [number for number in range(1 << len(held[name])) if number not in present]
+            if missing:
+                absent = fresh & used & held[name].matches(*missing)
                 illegal, number = illegal | absent, Mux(absent, held[name], number)
         return illegal, number

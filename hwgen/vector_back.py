@@ -1,10 +1,11 @@
-"""Back of the vector unit: rounding, zero point, limits, table, write ports."""
+"""Back of the vector unit: estimates, rounding, zero point, limits, table, write ports."""
 
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
+from acg.capability import ESTIMATES
 from acg.timing.vector import depth_cycles
 
 from . import float32
@@ -53,6 +54,11 @@ def build_back(m: Module, pipeline: Pipeline, unit: wiring.Component, values: li
     integers = pipeline.lanes(stage + 1, [
         {"integer": Mux(is_float, float32.round_to_integer(m, value, f"rounded_{n}"), _limited(m, value, f"limited_{n}"))[:12].as_signed()}
         for n, value in enumerate(values)])
+    if wide and unit.estimates:
+        code = pipeline.of("estimate", stage)
+        guessing = float32.wire(m, is_float & (code != 0), "guessing")
+        root = code == ESTIMATES["RSQRT_ESTIMATE"]
+        values = [Mux(guessing, float32.estimate(m, value, root=root, name=f"guess_{n}"), value) for n, value in enumerate(values)]
     values = words(stage + 1, values)
 
     stage = data_stage + depth_cycles("integer")

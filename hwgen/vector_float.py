@@ -48,22 +48,26 @@ def _advance(pipeline: Pipeline, stage: int, passing: list[dict[str, Value]], fl
 
 
 def _convert(m: Module, pipeline: Pipeline, lanes: Lanes, stage: int) -> Lanes:
-    """int32 v to float32 ``f``, operand b to float32 ``g``."""
-    is_float = pipeline.of("numeric", stage)
+    """int32 v to float32 ``f``, operand b to float32 ``g``; one that is a pattern already passes."""
+    converting = pipeline.of("numeric", stage) & ~pipeline.of("a_float", stage)
+    b_pattern = pipeline.of("b_float", stage)
     passing, floating = [], []
     for n, lane in enumerate(lanes):
         v = float32.int_normalise(m, lane["v"], f"v_{n}")
         b = float32.int_normalise(m, lane["b"], f"b_{n}")
-        passing.append({"value": Mux(is_float, v.pop("magnitude"), lane["v"])})
+        b["magnitude"] = Mux(b_pattern, lane["b"].as_unsigned(), b["magnitude"])
+        passing.append({"value": Mux(converting, v.pop("magnitude"), lane["v"])})
         floating.append({**v, **{f"b_{name}": value for name, value in b.items()}, "scale": lane["scale"]})
     lanes = _advance(pipeline, stage + 1, passing, floating)
 
-    is_float = pipeline.of("numeric", stage + 1)
+    converting = pipeline.of("numeric", stage + 1) & ~pipeline.of("a_float", stage + 1)
+    b_pattern = pipeline.of("b_float", stage + 1)
     passing, floating = [], []
     for n, lane in enumerate(lanes):
         f = float32.int_round(m, sign=lane["sign"], magnitude=lane["value"], shift=lane["shift"], name=f"f_{n}")
         g = float32.int_round(m, sign=lane["b_sign"], magnitude=lane["b_magnitude"], shift=lane["b_shift"], name=f"g_{n}")
-        passing.append({"f": Mux(is_float, f, lane["value"])})
+        g = Mux(b_pattern, lane["b_magnitude"].as_signed(), g.as_signed())[:32]
+        passing.append({"f": Mux(converting, f, lane["value"])})
         floating.append({"g": g, "scale": lane["scale"]})
     return _advance(pipeline, stage + 2, passing, floating)
 

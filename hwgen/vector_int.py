@@ -3,6 +3,7 @@
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
+from acg.primitives import PRODUCT_OPERAND_BITS
 from acg.timing.vector import depth_cycles
 
 from .vector_front import drive_port, lane_integer, operand_shape, source_words
@@ -51,7 +52,8 @@ def build_integer(m: Module, pipeline: Pipeline, unit: wiring.Component, *, data
     def combine(lane: int) -> dict[str, Value]:
         a, b = operands[lane]["a"], operands[lane]["b"]
         value = Signal(32, name=f"combined_{lane}")
-        m.d.comb += value.eq(Mux(multiply, a * b, a))
+        product = a[:PRODUCT_OPERAND_BITS].as_signed() * b[:PRODUCT_OPERAND_BITS].as_signed()
+        m.d.comb += value.eq(Mux(multiply, product, a))
         return {"product": Mux(ignored, _INT32_MIN, value)}
 
     products = pipeline.lanes(stage + 1, [combine(lane) for lane in range(lanes)])

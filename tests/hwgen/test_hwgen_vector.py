@@ -17,7 +17,7 @@ LEVELS = range(6)
 WORDS = {"a": 64, "b": 64, "p": 16, "y": 128}
 SIGNED = {"a_zero", "b_zero", "y_zero", "y_low", "y_high", "y_origin", "x_origin"}
 WIDTHS = {
-    "a_select": 2, "reduce": 2, "binary": 3, "scale_a": 32, "scale_b": 32, "scale_y": 32, "scale_y_low": 28,
+    "a_select": 2, "b_select": 2, "estimate": 2, "reduce": 2, "binary": 3, "scale_a": 32, "scale_b": 32, "scale_y": 32, "scale_y_low": 28,
     **dict.fromkeys(["a_zero", "b_zero", "y_zero", "y_low", "y_high"], 9),
     **{f"{axis}_{name}": width for axis in "yx" for name, width in (("origin", 7), ("bound", 6), *((f"step_{n}", 4) for n in LEVELS))},
     **{f"n_{level}": 5 for level in LEVELS},
@@ -43,9 +43,9 @@ def encode(layout, fields):
     return word
 
 
-def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=2, table_write_bytes=4):
+def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=2, table_write_bytes=4, estimates=()):
     return VectorUnit(
-        body=body(), lanes=lanes, a_sources=[VectorSource(bits, 6, latency) for bits, latency in a],
+        body=body(), estimates=estimates, lanes=lanes, a_sources=[VectorSource(bits, 6, latency) for bits, latency in a],
         b_sources=[VectorSource(bits, 6, latency) for bits, latency in b], p_addr_bits=4, p_read_latency_cycles=p_latency,
         y_destinations=[VectorDestination(bits, 7) for bits in y], table_banks=table_banks, table_write_bytes=table_write_bytes)
 
@@ -61,6 +61,13 @@ def expected_accesses(fields):
     return {"a": int(inside.sum()), "b": inside.size * fields["b_enable"], "p": results * fields["p_enable"], "y": results}
 
 
+def float_patterns(rng, shape):
+    """float32 patterns as int32: mostly of moderate magnitude; zeros, subnormals, infinities and patterns of NaN now and then."""
+    moderate = rng.choice([-1, 1], shape) * 2.0 ** rng.uniform(-20, 20, shape)
+    edges = np.array([0, 1 << 31, 1, 0x8000_0001, 0x007F_FFFF, 0x0080_0000, 0x7F7F_FFFF, 0x7F80_0000, 0xFF80_0000, 0x7FC0_0000, 0xFF80_0001], np.uint32)
+    return np.where(rng.random(shape) < 0.8, moderate.astype(np.float32).view(np.uint32), rng.choice(edges, shape)).view(np.int32)
+
+
 class Bench:
     """The unit among memories: words come back exactly in the cycle their latency promises, garbage in any other."""
 
@@ -72,7 +79,8 @@ class Bench:
             if bits == 8:
                 return rng.integers(0, 256, (WORDS[kind], width), dtype=np.uint8)
             full = rng.integers(-(1 << 31), 1 << 31, (WORDS[kind], width))
-            return (full >> rng.integers(0, 31, full.shape)).astype(np.int32)
+            small = (full >> rng.integers(0, 31, full.shape)).astype(np.int32)
+            return np.where(rng.random(full.shape) < 0.5, small, float_patterns(rng, full.shape))
 
         self.a = [words("a", source.element_bits, dut.lanes) for source in dut.a_sources]
         self.b = [words("b", source.element_bits, dut.lanes) for source in dut.b_sources]
@@ -90,7 +98,7 @@ class Bench:
 
     def execute(self, fields):
         execute_vector(fields, lanes=self.dut.lanes, a_memories=self.a, b_memories=self.b or [np.zeros((64, self.dut.lanes), np.uint8)],
-                       parameter=self.p, table=self.table, y_memories=self.expected)
+                       parameter=self.p, table=self.table, y_memories=self.expected, estimates=self.dut.estimates)
 
     async def fill_table(self, ctx):
         chunk = self.dut.table_write_bytes
@@ -219,6 +227,7 @@ def random_fields(rng, dut, *, iterations=60):
                         ("binary", 5), ("table_enable", 2 if dut.table_banks else 1), ("table_select", max(1, dut.table_banks)),
                         ("a_select", len(dut.a_sources)), ("b_select", max(1, len(dut.b_sources))), ("y_select", len(dut.y_destinations))):
         fields[name] = pick(0, limit)
+    fields |= {"a_float": pick(0, 2), "b_float": pick(0, 2), "estimate": int(rng.choice([0, *sorted(dut.estimates)]))}
     if not dut.b_sources:
         fields["b_enable"] = 0
     for name in ("a_zero", "b_zero", "y_zero"):
@@ -237,7 +246,8 @@ CONFIGURATIONS = {
     "mixed latencies": {"lanes": 2, "a": ((8, 3), (32, 1), (8, 2)), "b": ((32, 2), (8, 4)), "p_latency": 2, "y": (32, 8), "table_banks": 1,
                         "table_write_bytes": 16},
     "slow parameters": {"lanes": 1, "a": ((8, 1),), "b": ((8, 1),), "p_latency": 5, "y": (8, 8)},
-    "no b, no table": {"lanes": 4, "a": ((8, 2),), "b": (), "y": (32,), "table_banks": 0},
+    "no b, no table": {"lanes": 4, "a": ((8, 2),), "b": (), "y": (32,), "table_banks": 0, "estimates": (1,)},
+    "floats read back": {"lanes": 2, "a": ((32, 1), (8, 1)), "b": ((8, 1), (8, 1), (32, 1)), "y": (8, 32), "estimates": (1, 2)},
 }
 
 
@@ -297,6 +307,44 @@ def test_division_reaches_the_write_port():
     np.testing.assert_array_equal(bench.y[0][:64], np.clip(np.rint(real) + 7, 0, 255).astype(np.uint8))
 
 
+def sweep(patterns, rng):
+    """A unit whose a and b memories are full of ``patterns`` (int32), and instructions of all iterations over them."""
+    dut = unit(lanes=2, a=((32, 1),), b=((32, 1),), y=(32,), estimates=(1, 2))
+    bench = Bench(dut, rng)
+    bench.a[0][:], bench.b[0][:] = patterns[:128].reshape(64, 2), patterns[128:].reshape(64, 2)
+    walk = {"n_2": 8, "n_3": 8, "a_stride_2": 8, "a_stride_3": 1, "b_stride_2": 8, "b_stride_3": 1, "y_stride_2": 8, "y_stride_3": 1}
+    return bench, walk | {"b_enable": 1, "numeric": 1, "a_float": 1, "b_float": 1}
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("binary", range(5))
+def test_float_operands_of_every_kind(binary):
+    """Zeros, subnormals, infinities, patterns of NaN against each other and against moderate numbers, with every operation and estimate."""
+    rng = np.random.default_rng(20 + binary)
+    bench, given = sweep(float_patterns(rng, 256), rng)
+    program = [plain(**given, binary=binary, estimate=estimate, y_base=64 * (estimate & 1), p_enable=int(estimate == 2), b_base=shift,
+                     scale_a=pattern(float(rng.uniform(0.5, 2))), scale_b=pattern(float(-rng.uniform(0.5, 2))))
+               for estimate in range(3) for shift in (0, 5, 34)]
+    bench.run(program)
+    bench.check(program)
+
+
+@pytest.mark.sim
+def test_estimates_of_any_pattern():
+    """Every exponent and sign at least once behind a multiplication by one; the scalar definition once more, in Python integers."""
+    rng = np.random.default_rng(31)
+    exponents = np.concatenate([np.arange(256) << 23, (np.arange(256) | 256) << 23]).astype(np.uint32)
+    patterns = exponents | rng.integers(0, 1 << 23, 512).astype(np.uint32)
+    for half in (patterns[:256], patterns[256:]):
+        bench, given = sweep(half.view(np.int32), rng)
+        program = [plain(**given, estimate=1), plain(**given, estimate=2, y_base=64)]
+        bench.run(program)
+        bench.check(program)
+        flushed = primitives.flush(bench.a[0].view(np.float32)).view(np.uint32).astype(np.int64)
+        np.testing.assert_array_equal(bench.y[0][:64].view(np.uint32), (0x7EF311C7 - flushed) % (1 << 32))
+        np.testing.assert_array_equal(bench.y[0][64:].view(np.uint32), (0x5F3759DF - (flushed >> 1)) % (1 << 32))
+
+
 @pytest.mark.sim
 @pytest.mark.parametrize("halt_at", [1, 7, 25, 40])
 def test_halt_stops_all_accesses_and_ends_idle(halt_at):
@@ -325,11 +373,11 @@ def test_address_beyond_a_port_is_an_error(monkeypatch, given, address):
 @pytest.mark.sim
 @pytest.mark.parametrize(("given", "number"), [
     ({"a_select": 1}, 1), ({"a_select": 3}, 3), ({"b_select": 1, "b_enable": 1}, 1), ({"y_select": 1}, 1), ({"table_select": 3, "table_enable": 1}, 3),
-    ({"reduce": 3}, 3), ({"binary": 5}, 5), ({"binary": 7}, 7)])
+    ({"reduce": 3}, 3), ({"binary": 5}, 5), ({"binary": 7}, 7), ({"estimate": 1}, 1), ({"estimate": 3}, 3)])
 def test_a_choice_that_does_not_exist_is_an_error(monkeypatch, given, number):
     """Found by random illegal programs: y_select of an absent memory wrote nothing and retired, where the functional model says ILLEGAL."""
     monkeypatch.setitem(WIDTHS, "table_select", 2)
-    bench = Bench(unit(lanes=1, table_banks=3), np.random.default_rng(5))
+    bench = Bench(unit(lanes=1, table_banks=3, estimates=(2,)), np.random.default_rng(5))
     with pytest.raises(MachineError) as caught:
         bench.execute(plain(**given))
     assert (caught.value.code, caught.value.address) == (ErrorCode.ILLEGAL, number)
@@ -354,6 +402,7 @@ def test_choices_that_are_not_used_are_no_error(monkeypatch):
     ({"p_latency": 0}, ValueError, "VectorUnit: p: read_latency_cycles must be at least 1, not 0"),
     ({"y": (8, "8")}, ValueError, "VectorUnit: y_destinations[1]: element_bits must be an integer, not '8'"),
     ({"table_banks": -1}, ValueError, "VectorUnit: table_banks must be at least 0, not -1"),
+    ({"estimates": (1, 3)}, ValueError, "VectorUnit: estimates must be of 1, 2, not 3"),
 ])
 def test_refused_parameters(change, error, message):
     with pytest.raises((error, TypeError)) as caught:
@@ -367,3 +416,11 @@ def test_body_without_a_field():
         VectorUnit(body=layout, lanes=1, a_sources=[VectorSource(8, 6, 1)], b_sources=[], p_addr_bits=4, p_read_latency_cycles=1,
                    y_destinations=[VectorDestination(8, 7)], table_banks=0, table_write_bytes=1)
     assert str(caught.value) == "VectorUnit: body lacks fields numeric, y_low"
+
+
+def test_body_without_the_field_of_an_estimate():
+    layout = body_layout([(name, 4, 4 * index, False) for index, name in enumerate(FIELDS)])
+    with pytest.raises(ValueError) as caught:
+        VectorUnit(body=layout, lanes=1, a_sources=[VectorSource(8, 6, 1)], b_sources=[], p_addr_bits=4, p_read_latency_cycles=1,
+                   y_destinations=[VectorDestination(32, 7)], table_banks=0, table_write_bytes=1, estimates=[1])
+    assert str(caught.value) == "VectorUnit: body lacks field estimate"
