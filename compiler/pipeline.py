@@ -83,7 +83,7 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
             _input(context, item, stored, given, windows)
             for item in ir.inputs for tensor, stored in plan.packed if tensor == item.tensor and stored in plan.layouts
         ),
-        outputs=tuple(_edge(context, item, ir.tensors[item.tensor], plan.edge[item.tensor]) for item in ir.outputs),
+        outputs=tuple(_edge(context, item, ir.tensors[item.tensor], plan.seen[item.tensor]) for item in ir.outputs),
         layers=tuple(Layer(s.codelet.name, s.codelet.op, s.codelet.origin, s.codelet.macs) for s in plan.steps),
         provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in positions),
         external_bytes=program_address + len(code), memory_map=_map(context),
@@ -187,9 +187,9 @@ def _input(context: TileContext, item: EdgeInput, stored: str, given: Graph, win
 
 def _edge(context: TileContext, item: EdgeInput | EdgeOutput, tensor: Tensor, stored: str) -> EdgeTensor:
     root = context.plan.root(stored)
-    layout, buffer = context.plan.layouts[root], context.external[root]
+    layout, buffer, shape = context.plan.layouts[root], context.external[root], context.plan.ir.tensors[stored].shape
     return EdgeTensor(
-        item.name, item.dtype, tuple(item.shape), tensor.dtype, tensor.shape, tensor.scale, tensor.zero_point, layout.shape, layout.lanes,
+        item.name, item.dtype, tuple(item.shape), tensor.dtype, tensor.shape, tensor.scale, tensor.zero_point, shape, layout.lanes,
         buffer.address, layout.size_bytes,
     )
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from compiler.ir_move import Move
+
 
 def _nothing() -> np.ndarray:
     return np.zeros(0, np.int8)
@@ -61,7 +63,7 @@ class Operand:
 
 @dataclass(frozen=True)
 class Operation:
-    """`result` = `name`(`operands`); names are those of the capabilities: MATMUL, MAC, SUM, MAXIMUM, ADD, MIN, MAX, REQUANTIZE,
+    """`result` = `name`(`operands`); names are those of the capabilities: MATMUL, MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, REQUANTIZE,
     TABLE, COPY."""
 
     name: str
@@ -97,7 +99,8 @@ class Codelet:
     """An operator: `loops` outermost first, `operands` by role ('x', 'b', 'w', 'y'), `operations` in order, `finish`.
 
     `origin`: names of the ONNX nodes; `macs`: multiplications of the ONNX operator; `group`: channel groups of a contraction;
-    `batches`: for each product of a product of two tensors, its matrix of x and of w.
+    `batches`: for each product of a product of two tensors, its matrix of x and of w; `move`: which element
+    goes where, of one that only moves data.
     """
 
     name: str
@@ -111,6 +114,8 @@ class Codelet:
     macs: int = 0
     group: int = 1
     batches: tuple[tuple[int, ...], tuple[int, ...]] = ((0,), (0,))
+    program: RowProgram | None = None
+    move: Move | None = None
 
     def extent(self, loop: str) -> int:
         """Iterations of a loop."""

@@ -9,10 +9,11 @@ from compiler.codelets.binary import binary
 from compiler.codelets.contraction import contraction
 from compiler.codelets.depthwise import depthwise
 from compiler.codelets.elementwise import addition, lookup
+from compiler.codelets.movement import movement
 from compiler.codelets.pooling import average, average_as_contraction, largest
 from compiler.codelets.product import product
 from compiler.codelets.reduction import reduction, reduction_as_contraction
-from compiler.codelets.reshape import reshape
+from compiler.codelets.rowwise import layer_normalization, softmax
 from compiler.ir import Graph, Node
 
 #: Operator to families, preferred first; a family returns None where it does not apply.
@@ -26,7 +27,10 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "Binary": (binary,),
     "Reduction": (reduction, reduction_as_contraction),
     "MatMul": (product,),
-    "Reshape": (reshape,),
+    "Softmax": (softmax,),
+    "LayerNormalization": (layer_normalization,),
+    "Reshape": (movement,),
+    "Move": (movement,),
 }
 
 

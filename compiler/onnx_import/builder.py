@@ -43,6 +43,8 @@ class Builder:
         self.nodes: list[Node] = []
         self.inputs: list[EdgeInput] = []
         self.outputs: list[EdgeOutput] = []
+        #: Tensor of a value quantised with given parameters, and the value: movements that share an operand share it.
+        self.quantised: dict[tuple, tuple[str, object]] = {}
         self._renames: dict[str, str] = {}
         self._views: dict[tuple[str, Shape4], str] = {}
         self._reinterpreted: dict[tuple[str, float, int], str] = {}

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from compiler.onnx_import.movement import transposed
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, Pending, RealConst, Shape, Unknown, Value
-from compiler.support import order_kept, same_elements
+from compiler.support import same_elements
 
 
 def _target_shape(step: Step, shape: Shape) -> Shape:
@@ -63,7 +64,7 @@ def reshape(step: Step) -> list[Value]:
 
 
 def transpose(step: Step) -> list[Value]:
-    """Transpose of a constant, or one of an activation that moves dimensions of size 1 only."""
+    """Transpose: where it moves dimensions of size 1 only no element changes its place."""
     value = step.value(0)
     assert value is not None
     if isinstance(value, Unknown):
@@ -76,7 +77,8 @@ def transpose(step: Step) -> list[Value]:
     if isinstance(value, RealConst):
         return [replace(value, array=value.array.transpose(permutation), axis=permutation.index(value.axis))]
     moving = [p for p in permutation if value.shape[p] != 1]
-    step.require(order_kept, moving != sorted(moving), found=f"permutation {permutation} of shape {value.shape}")
+    if moving != sorted(moving):
+        return [transposed(step, permutation)]
     return [_with_shape(value, tuple(value.shape[p] for p in permutation))]
 
 

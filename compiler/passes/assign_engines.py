@@ -3,7 +3,7 @@
     before   codelet c0 with operations MATMUL, REQUANTIZE
     after    MATMUL on the first engine that offers it; REQUANTIZE on one whose operand port reaches that engine's accumulators
 
-The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, MIN, MAX, TABLE, REQUANTIZE) run on one engine.
+The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, TABLE, REQUANTIZE) run on one engine.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from acg.graph import Memory
 from compiler.codelets import Codelet
 from compiler.errors import UnsupportedEntry, UnsupportedError
+from compiler.passes.assign_rowwise import rowwise_units
 from compiler.target import MatrixUnit, Target, VectorUnit, narrow
 
 
@@ -61,11 +62,24 @@ def _holds(memories: tuple[Memory, ...], memory: Memory) -> bool:
     return any(m.name == memory.name for m in memories)
 
 
+def _mover(codelet: Codelet, target: Target) -> Assigned:
+    """Data movement reads from wherever its operands are; 8-bit results may stay on chip, a vector unit may carry whole words."""
+    sums = codelet.operands["y"].dtype == "i32"
+    vector = next((v for v in target.vector if v.engine.can("MAXIMUM")), None)
+    near = target.matrix[0].activation if target.matrix else None
+    sink = narrow(vector.y, near) if vector is not None else near
+    reached = sink is not None and sink.name in target.into
+    return Assigned(codelet, None, None if sums else vector, None, sink if reached and not sums else None)
+
+
 def _assign(codelet: Codelet, target: Target) -> Assigned | None:
     names = {operation.name for operation in codelet.operations}
     if names == {"COPY"}:
-        return Assigned(codelet, None, None, None, None)
+        return _mover(codelet, target)
     lanewise = names - {"MATMUL"}
+    if codelet.program is not None:
+        found = rowwise_units(lanewise, target)
+        return Assigned(codelet, *found, found[0].activation, found[0].activation) if found else None
     preferred = target.matrix[0].activation if target.matrix else None
     matrices: tuple[MatrixUnit | None, ...] = target.matrix if "MATMUL" in names else (None,)
     for matrix in matrices:

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.ir import EdgeInput, EdgeOutput, Graph, verify
-from compiler.onnx_import import convolution, elementwise, matrix_product, pooling, quantise, shapes
+from compiler.onnx_import import convolution, elementwise, matrix_product, movement, pooling, quantise, shapes
 from compiler.onnx_import.builder import Builder, default_view
 from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.step import DTYPES, Refusal, Step
@@ -51,6 +51,17 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     **{("", name): elementwise.table_function for name in TABLE_FUNCTIONS},
     **{("", name): shapes.reshape for name in ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")},
     ("", "Transpose"): shapes.transpose,
+    ("", "Concat"): movement.concat,
+    ("com.microsoft", "QLinearConcat"): movement.qlinear_concat,
+    ("", "Split"): movement.split,
+    ("", "Slice"): movement.slice_,
+    ("", "Gather"): movement.gather,
+    ("", "GatherElements"): movement.gather,
+    ("", "Pad"): movement.pad,
+    ("", "DepthToSpace"): movement.depth_to_space,
+    ("", "SpaceToDepth"): movement.space_to_depth,
+    ("", "Expand"): movement.expand,
+    ("", "Tile"): movement.tile,
     ("", "Shape"): shapes.shape_of,
 }
 #: Handlers that understand constants themselves; all other operators fold when every input is one.

@@ -6,14 +6,17 @@
 
 A tensor can be resident when the engine that writes it and all that read it reach one memory; otherwise the path between them leads
 through external memory. `spilled` names tensors that are to stay external although they could be resident: there was no room.
-A Reshape that moves nothing in memory makes its output an alias of its input; one at the edge of the network is done by the host.
+A Reshape or Move that moves nothing in memory makes its output an alias of its input; a Reshape at the edge of the network is done by the host.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from acg.graph import Memory
+from compiler.codelets import Codelet
 from compiler.ir import Graph, Tensor
 from compiler.layout import Layout
 from compiler.passes.assign_engines import Assigned
@@ -27,7 +30,8 @@ class Plan:
     `alias` leads from a tensor to the one whose bytes it shares; all other fields are keyed by such roots. `resident`: memory of a
     tensor on chip; `external`: tensors with bytes in external memory; `fetched`: graph inputs copied whole before the first use.
     `layouts`: layout of each root; `edge`: for tensors at the edge, the root whose bytes the host packs or unpacks; `packed`: pairs
-    of an input tensor and the tensor as which the host packs it (itself, or a Reshape of it).
+    of an input tensor and the tensor as which the host packs it (itself, or a Reshape of it); `seen`: for tensors at the edge, the
+    tensor as which the host unpacks those bytes.
     """
 
     ir: Graph
@@ -39,6 +43,7 @@ class Plan:
     fetched: tuple[str, ...]
     edge: dict[str, str] = field(default_factory=dict)
     packed: tuple[tuple[str, str], ...] = ()
+    seen: dict[str, str] = field(default_factory=dict)
 
     def root(self, tensor: str) -> str:
         """Tensor whose bytes `tensor` shares."""
@@ -49,6 +54,16 @@ def same_bytes(x: Tensor, y: Tensor) -> bool:
     """Whether row-major reinterpretation leaves every element at its place in memory."""
     pixels = x.shape[2] * x.shape[3] == y.shape[2] * y.shape[3]
     return x.shape[1] == y.shape[1] and (pixels or x.shape[1] == 1)
+
+
+def same_places(codelet: Codelet, must_copy: bool) -> bool:
+    """Whether a movement leaves every element at its pixel, counted through all images, and at its channel; never where it `must_copy`."""
+    x, y, move = codelet.operands["x"].shape, codelet.operands["y"].shape, codelet.move
+    assert move is not None, f"{codelet.name} moves nothing"
+    if must_copy or len(codelet.operands) != 2 or x[1] != y[1] or np.prod(x) != np.prod(y) or move.index.min() < 0:
+        return False
+    before, after = (np.arange(np.prod(s)).reshape(s).transpose(0, 2, 3, 1).reshape(-1) for s in (x, y))
+    return bool(np.array_equal(move.index[after], before))
 
 
 def plan_root(alias: dict[str, str], tensor: str) -> str:
@@ -66,14 +81,20 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
     leaving = {item.tensor for item in ir.outputs}
     packed = [(item.tensor, item.tensor) for item in ir.inputs]
     steps = []
+    reordered: set[str] = set()  # aliases whose elements, in row-major order, are not those of the tensor whose bytes they share
     for step in assigned:
         codelet = step.codelet
         x, y = codelet.operands["x"].tensor, codelet.operands["y"].tensor
+        if codelet.family == "move" and same_places(codelet, y in leaving and plan_root(alias, x) in fed):
+            alias[y] = x
+            reordered.add(y)
+            continue
         if codelet.family == "reshape":
             if same_bytes(ir.tensors[x], ir.tensors[y]):
                 alias[y] = x
+                reordered |= {y} if x in reordered else set()
                 continue
-            if plan_root(alias, x) in fed:  # the host packs the input as this view of it
+            if plan_root(alias, x) in fed and x not in reordered:  # the host packs the input as this view of it
                 fed.add(y)
                 edge[y] = y
                 packed.append((next(a for a, b in packed if b == plan_root(alias, x)), y))
@@ -87,14 +108,15 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
     def root(tensor: str) -> str:
         return plan.root(tensor)
 
+    seen = dict(edge)
     edge = {tensor: root(source) for tensor, source in edge.items()}
     streamed: set[str] = set()
     writers: dict[str, Memory | None] = {}
     readers: dict[str, list[Memory | None]] = {}
     for step in steps:
-        for role in ("x", "b"):
-            if role in step.codelet.operands and step.codelet.operands[role].tensor:
-                readers.setdefault(root(step.codelet.operands[role].tensor), []).append(step.source_or_none)
+        for role, operand in step.codelet.operands.items():
+            if role not in ("w", "y") and operand.tensor:
+                readers.setdefault(root(operand.tensor), []).append(step.source_or_none)
         if "w" in step.codelet.operands and step.codelet.operands["w"].tensor:  # weights that the network computes come from external memory
             streamed.add(root(step.codelet.operands["w"].tensor))
             readers.setdefault(root(step.codelet.operands["w"].tensor), [])
@@ -127,7 +149,7 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
             fetched.append(name)
     at_edge = set(edge.values())
     external = frozenset(name for name in layouts if name not in resident or name in at_edge or name in streamed)
-    return Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed))
+    return Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed), seen)
 
 
 def _activation_memories(steps: list[Assigned]) -> list[Memory]:

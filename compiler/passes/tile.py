@@ -14,9 +14,10 @@ from compiler.passes.insert_transfers import Plan
 from compiler.passes.price_contraction import Choice, ContractionPricer
 from compiler.passes.tile_context import TileContext
 from compiler.passes.tile_contraction import ContractionTiler
-from compiler.passes.tile_copy import reshape
 from compiler.passes.tile_lanes import LaneTiler
+from compiler.passes.tile_move import move
 from compiler.passes.tile_product import ProductPricer, ProductTiler
+from compiler.passes.tile_rowwise import RowwiseTiler
 from compiler.passes.tile_shared import share
 from compiler.target import Target
 
@@ -61,8 +62,10 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
 
 
 def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice]) -> None:
-    if step.codelet.family == "reshape":
-        reshape(context, step)
+    if step.codelet.move is not None:
+        move(context, step)
+    elif step.codelet.program is not None:
+        RowwiseTiler(context, step).run()
     elif step.codelet.family in ("contraction", "product"):
         of_tensors = step.codelet.family == "product"
         pricer = (ProductPricer if of_tensors else ContractionPricer)(context, step)

@@ -7,7 +7,7 @@ import numpy as np
 from acg.graph import Graph as Architecture
 from acg.predictor import predict
 from compiler.host import pack_inputs, unpack_outputs
-from compiler.ir import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Reshape, Unary, averaging_scales
+from compiler.ir import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Move, Node, Reshape, Unary, averaging_scales
 from compiler.ir_matmul import MatMul
 from compiler.ir_elementwise import Binary, Reduction
 from compiler.program import Program
@@ -81,6 +81,8 @@ def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray
         return a.table[x.view(np.uint8)].view(NUMPY_TYPES[y.dtype])
     if isinstance(a, Binary | Reduction):
         return (binary if isinstance(a, Binary) else reduction)(node, graph, values)
+    if isinstance(a, Move):
+        return a.apply([values[name] for name in node.inputs]).reshape(y.shape)
     assert isinstance(a, Reshape)
     return x.reshape(y.shape)
 

@@ -10,10 +10,10 @@ from compiler.passes.assign_engines import assign_engines
 from compiler.passes.insert_transfers import insert_transfers
 from compiler.passes.instantiate_codelets import instantiate_codelets
 from compiler.passes.price_contraction import ContractionPricer
+from compiler.passes.strided import strided
 from compiler.passes.tile import tile
 from compiler.passes.tile_context import Level, copy_fields
 from compiler.passes.tile_contraction import pack_weights
-from compiler.passes.tile_copy import strided
 from compiler.target import Target
 from compiler.tiles import stride
 from tests.compiler.random_networks import Sketch
@@ -100,9 +100,10 @@ def test_strided_copies_move_every_byte(seed):
     outside = np.arange(np.prod(shape))
     inside = outside.reshape(shape).transpose(rng.permutation(4)).reshape(-1) * 3
     moved = {}
-    for (o, i), row, levels in strided(outside, inside, 1):
-        for at in np.ndindex(*(level.count for level in levels), row):
-            steps = [*levels, Level(row, 1, 1)]
+    for piece in strided(outside, inside, 1):
+        o, i, row = piece.outside, piece.inside, piece.row
+        for at in np.ndindex(*(level.count for level in piece.levels), row):
+            steps = [*piece.levels, Level(row, 1, 1)]
             moved[o + sum(k * s.outside for k, s in zip(at, steps, strict=True))] = i + sum(k * s.inside for k, s in zip(at, steps, strict=True))
     assert moved == dict(zip(outside.tolist(), inside.tolist(), strict=True))
 

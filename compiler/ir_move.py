@@ -1,0 +1,97 @@
+"""The IR node of all data movement: every element of the result is an element of an input, or a constant.
+
+Element i of the result, in row-major order of (N, C, H, W), is element `index[i]` of the inputs' elements, counted in row-major order
+through all inputs one after the other; a negative index -1-k stands for `constants[k]`.
+
+A transposition of a 2x3 matrix, and its inverse, composed:
+
+    >>> there = Move(np.arange(6).reshape(2, 3).T)
+    >>> back = Move(np.arange(6).reshape(3, 2).T)
+    >>> compose(back, [(6, there, (6,))])[0].index.tolist()
+    [0, 1, 2, 3, 4, 5]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+def _nothing() -> np.ndarray:
+    return np.zeros(0, np.int16)
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """`index` int64 (elements of the result,); `constants` int16 (K,): values of the result's type, any K >= 0."""
+
+    index: np.ndarray
+    constants: np.ndarray = field(default_factory=_nothing)
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("index", np.int64), ("constants", np.int16)):
+            array = np.array(getattr(self, name), dtype).reshape(-1)
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether element i is element i of the first input, for every i."""
+        return bool(np.array_equal(self.index, np.arange(self.index.size)))
+
+    def apply(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the result's elements (elements,) for arrays of one type."""
+        pool = np.concatenate([*(a.reshape(-1) for a in inputs), self.constants[::-1].astype(inputs[0].dtype)])
+        return pool[self.index]
+
+
+#: An input of a Move: its elements, the Move that makes it (None: what it is stays) and the elements of each of that one's inputs.
+Source = tuple[int, Move | None, tuple[int, ...]]
+
+
+def compose(move: Move, sources: Sequence[Source]) -> tuple[Move, list[tuple[int, int]]]:
+    """Return the Move that does at once what `move` does to the results of other Moves.
+
+    Its inputs are (source, input of that source's Move), as the second result lists them; those that no element comes from are left out.
+    """
+    pool: list[np.ndarray] = []
+    constants = [move.constants.astype(np.int64)]
+    listed: list[tuple[int, int]] = []
+    sizes: list[int] = []
+    base, known = 0, move.constants.size
+    for number, (elements, inner, inner_sizes) in enumerate(sources):
+        index = np.arange(elements) if inner is None else inner.index
+        shifted = np.where(index < 0, index - known, index + base)
+        pool.append(shifted)
+        if inner is not None:
+            constants.append(inner.constants.astype(np.int64))
+            known += inner.constants.size
+        for part, size in enumerate(inner_sizes if inner is not None else (elements,)):
+            listed.append((number, part))
+            sizes.append(size)
+            base += size
+    table = np.concatenate(pool)
+    found = np.where(move.index < 0, move.index, table[np.maximum(move.index, 0)])
+    return _compact(found, np.concatenate(constants), sizes, listed)
+
+
+def _compact(index: np.ndarray, constants: np.ndarray, sizes: list[int], listed: list[tuple[int, int]]) -> tuple[Move, list[tuple[int, int]]]:
+    """Leave out inputs and constants that nothing is taken from; equal constants become one."""
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    owner = np.searchsorted(starts, np.maximum(index, 0), side="right") - 1
+    owner = np.where(index < 0, -1, owner)
+    new, kept, base = index.copy(), [], 0
+    for number, size in enumerate(sizes):
+        mine = owner == number
+        if mine.any():
+            new[mine] += base - starts[number]
+            base += size
+            kept.append(listed[number])
+    values = np.zeros(0, np.int64)
+    filled = index < 0
+    if filled.any():
+        values, place = np.unique(constants[-1 - index[filled]], return_inverse=True)
+        new[filled] = -1 - place.reshape(-1)
+    return Move(new, values), kept

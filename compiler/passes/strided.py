@@ -1,0 +1,103 @@
+"""Cut a list of address pairs into few copies: rows or single elements under loops, the same count and two strides a loop.
+
+    pairs (0, 0) (1, 8) (4, 1) (5, 9)     ->     one piece at (0, 0): 2 times (4, 1) of 2 times (1, 8)
+
+Greedy, innermost loop first: neighbours at equal distances become one piece with a loop around it, as often as loops are wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.passes.tile_context import Level
+
+#: Most iterations of a loop: what a count field of 16 bits holds.
+MOST_ITERATIONS = 1 << 15
+#: Most bytes of a row.
+MOST_ROW = 1 << 20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A copy: first place on both sides, `row` units side by side, loops around them outermost first."""
+
+    outside: int
+    inside: int
+    row: int
+    levels: tuple[Level, ...]
+
+
+def strided(outside: np.ndarray, inside: np.ndarray, unit: int, *, loops: int = 3, rows: bool = True) -> Iterator[Piece]:
+    """Yield the pieces that together are all pairs; units of `unit` places, `rows`: those side by side on both sides become a row.
+
+    >>> next(strided(np.array([0, 1, 4, 5]), np.array([0, 8, 1, 9]), 1)).levels
+    (Level(count=2, outside=4, inside=1), Level(count=2, outside=1, inside=8))
+    """
+    if not outside.size:
+        return
+    places = np.stack([np.asarray(outside, np.int64), np.asarray(inside, np.int64)])
+    shapes: list[tuple[int, tuple[Level, ...]]] = [(unit, ())]
+    shape = np.zeros(outside.size, np.int64)
+    if rows:
+        places, shape, shapes = _rows(places, unit)
+    for _ in range(loops):
+        if places.shape[1] == 1:
+            break
+        places, shape, shapes = _looped(places, shape, shapes)
+    for at in range(places.shape[1]):
+        row, levels = shapes[shape[at]]
+        yield Piece(int(places[0, at]), int(places[1, at]), row, levels)
+
+
+def _rows(places: np.ndarray, unit: int) -> tuple[np.ndarray, np.ndarray, list[tuple[int, tuple[Level, ...]]]]:
+    """Join what lies side by side on both sides."""
+    breaks = np.flatnonzero((np.diff(places, axis=1) != unit).any(0)) + 1
+    starts = np.concatenate([[0], breaks])
+    counts = np.diff(np.concatenate([starts, [places.shape[1]]]))
+    most = MOST_ROW // unit
+    if counts.max() > most:
+        starts = np.concatenate([np.arange(s, s + c, most) for s, c in zip(starts, counts, strict=True)])
+        counts = np.diff(np.concatenate([starts, [places.shape[1]]]))
+    sizes, shape = np.unique(counts, return_inverse=True)
+    return places[:, starts], shape.reshape(-1), [(int(size) * unit, ()) for size in sizes]
+
+
+def _looped(
+    places: np.ndarray, shape: np.ndarray, shapes: list[tuple[int, tuple[Level, ...]]]
+) -> tuple[np.ndarray, np.ndarray, list[tuple[int, tuple[Level, ...]]]]:
+    """Join runs of equal pieces at equal distances into one with a further loop."""
+    steps = np.diff(places, axis=1)
+    equal = shape[1:] == shape[:-1]
+    fresh = np.concatenate([[True], (np.diff(steps, axis=1) != 0).any(0) | ~equal[1:] | ~equal[:-1]])
+    first = np.flatnonzero(fresh)
+    last = np.concatenate([first[1:] - 1, [steps.shape[1] - 1]])
+    usable = equal[first]
+    heads, counts = [], []
+    taken = 0
+    for a, b in zip(first[usable].tolist(), last[usable].tolist(), strict=True):
+        start = max(a, taken)
+        while start <= b:
+            count = min(b + 2 - start, MOST_ITERATIONS)
+            heads.append(start)
+            counts.append(count)
+            start = taken = start + count
+    length = np.ones(places.shape[1], np.int64)
+    keep = np.ones(places.shape[1], bool)
+    if heads:
+        length[heads] = counts
+        covered = np.zeros(places.shape[1] + 1, np.int64)
+        np.add.at(covered, np.array(heads) + 1, 1)
+        np.add.at(covered, np.array(heads) + np.array(counts), -1)
+        keep = np.cumsum(covered[:-1]) == 0
+    at = np.flatnonzero(keep)
+    padded = np.concatenate([steps, np.zeros((2, 1), np.int64)], axis=1)[:, at]
+    padded[:, length[at] == 1] = 0
+    rows, new = np.unique(np.stack([shape[at], length[at], *padded]), axis=1, return_inverse=True)
+    made = []
+    for old, count, out, into in rows.T.tolist():
+        row, levels = shapes[old]
+        made.append((row, levels if count == 1 else (Level(count, out, into), *levels)))
+    return places[:, at], new.reshape(-1), made

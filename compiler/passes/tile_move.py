@@ -1,0 +1,262 @@
+"""Tile data movement: each part the cheapest way that its places allow.
+
+    before   codelet: y[i] = COPY((x, x1, ..)[index[i]])
+    after    x and y on chip     words that keep their lanes: vector copies; constant words: vector instructions that read nothing;
+                                 the rest: stores into external memory at the places of y, and loads back
+             x outside           loads straight to the places of y, or through a staging memory where y is outside too
+             y outside           stores straight to the places of y
+
+Copies are merged into strided ones (`strided`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acg.graph import Memory
+from compiler.codelets import Operand
+from compiler.errors import CompilerError
+from compiler.layout import Layout
+from compiler.passes.assign_engines import Assigned
+from compiler.passes.strided import strided
+from compiler.passes.tile_context import TileContext, copy_fields
+from compiler.target import CopyPath
+from compiler.tiles import Buffer, Ref, stride
+
+#: Loop levels of a vector instruction.
+VECTOR_LOOPS = 6
+#: Most bytes that stand for a constant: longer rows of it are several copies.
+CONSTANT_BYTES = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Bytes that come from one operand, or from constants (None): places in y and in the source, ascending in y."""
+
+    operand: Operand | None
+    to: np.ndarray
+    of: np.ndarray
+
+
+def places(shape: tuple[int, int, int, int], layout: Layout) -> np.ndarray:
+    """Byte address of each element in row-major order, of a tensor that is seen as `shape` with the pixels of `layout`: int64 (elements,)."""
+    n, c, h, w = shape
+    pixels = np.arange(n * h * w).reshape(n, 1, h, w) * layout.pixel_bytes
+    return (pixels + (np.arange(c) * layout.element_bytes).reshape(1, c, 1, 1)).reshape(-1)
+
+
+class MoveTiler:
+    """Emits the operations of one codelet that moves data."""
+
+    def __init__(self, context: TileContext, step: Assigned) -> None:
+        self.context, self.step, self.codelet = context, step, step.codelet
+        self.y = step.codelet.operands["y"]
+        self.inputs = [operand for role, operand in step.codelet.operands.items() if role != "y"]
+        assert step.codelet.move is not None, f"{step.codelet.name} moves nothing"
+        self.move = step.codelet.move
+        self.layout = self._layout(self.y)
+        self.unit = self.layout.element_bytes
+        plan, root = context.plan, context.plan.root(self.y.tensor)
+        self.inside = context.resident.get(root)
+        self.outside = context.external.get(root)
+        self.vector = step.vector_or_none
+        self.memories = plan.resident
+
+    def _layout(self, operand: Operand) -> Layout:
+        return self.context.plan.layouts[self.context.plan.root(operand.tensor)]
+
+    def parts(self) -> list[Part]:
+        """What comes from where."""
+        to = places(self.y.shape, self.layout)
+        order = np.argsort(to, kind="stable")
+        to, index = to[order], self.move.index[order]
+        found, base = [], 0
+        for operand in self.inputs:
+            size = int(np.prod(operand.shape))
+            mine = (index >= base) & (index < base + size)
+            if mine.any():
+                found.append(Part(operand, to[mine], places(operand.shape, self._layout(operand))[index[mine] - base]))
+            base += size
+        if (index < 0).any():
+            found.append(Part(None, to[index < 0], -1 - index[index < 0]))
+        return found
+
+    def run(self) -> None:
+        """Emit everything."""
+        parts = self.parts()
+        if self.inside is None:
+            for part in parts:
+                self._outward(part)
+            return
+        rest = []
+        for part in parts:
+            rest.append(self._words(part))
+        for part in rest:
+            if part.to.size:
+                self._inward(part)
+        if self.outside is not None:  # at the edge of the network too
+            whole = np.arange(0, self.layout.size_bytes, self.unit)
+            self._store(self.inside, self.outside, whole, whole)
+
+    # ---- on chip
+
+    def _words(self, part: Part) -> Part:
+        """Copy the words that keep their lanes with the vector unit; returns what is left."""
+        source = None if part.operand is None else self.context.resident.get(self.context.plan.root(part.operand.tensor))
+        vector, inside = self.vector, self.inside
+        assert inside is not None, "only tensors on chip have words"
+        if vector is None or self.unit != 1 or not _among(vector.y, inside.memory) or (part.operand is not None and source is None):
+            return part
+        if source is not None and not _among(vector.a, source.memory):
+            return part
+        lanes = vector.lanes
+        word, first, position = np.unique(part.to // lanes, return_index=True, return_inverse=True)
+        position = position.reshape(-1)
+        valid = np.minimum(self.layout.shape[1] - (word * lanes) % self.layout.pixel_bytes, lanes)
+        if source is None:
+            value = self.move.constants[part.of]
+            for constant in np.unique(value):
+                same = value == constant
+                whole = np.bincount(position[same], minlength=word.size) == valid
+                self._fill(word[whole], int(constant))
+                part, position, value = _without(part, whole[position] & same), position[~(whole[position] & same)], value[~(whole[position] & same)]
+            return part
+        start = part.of[first] - part.to[first] % lanes
+        kept = (part.of - part.to % lanes == start[position]) & (start[position] % lanes == 0)
+        worth = np.bincount(position[kept], minlength=word.size) * 2 >= valid
+        for piece in strided(word[worth], start[worth] // lanes, 1, loops=VECTOR_LOOPS, rows=False):
+            self._vector(piece, source)
+        return _without(part, kept & worth[position])
+
+    def _fill(self, words: np.ndarray, constant: int) -> None:
+        for piece in strided(words, np.zeros_like(words), 1, loops=VECTOR_LOOPS, rows=False):
+            self._vector(piece, None, constant)
+
+    def _vector(self, piece, source: Buffer | None, constant: int = 0) -> None:
+        """One vector instruction: a maximum of one element; of a constant, one that lies out of bounds and so counts as zero."""
+        vector, inside = self.vector, self.inside
+        assert vector is not None and inside is not None, "words are copied by a vector unit"
+        lanes, signed = vector.lanes, self.y.dtype == "i8"
+        low, high = (-128, 127) if signed else (0, 255)
+        fields: dict[str, int | Ref] = {
+            "y_select": _select(vector.y, inside.memory), "y_base": Ref(inside, piece.outside * lanes, lanes), "a_signed": int(signed),
+            "y_low": low, "y_high": high, "y_zero": constant, "y_origin": int(source is None), "y_bound": 1, "x_bound": 1,
+        }
+        if source is not None:
+            fields |= {"a_select": _select(vector.a, source.memory), "a_base": Ref(source, piece.inside * lanes, lanes)}
+        words = inside.memory.size_bytes // lanes
+        for level, loop in enumerate(piece.levels, VECTOR_LOOPS - len(piece.levels)):
+            fields |= {f"n_{level}": loop.count, f"y_stride_{level}": stride(loop.count, loop.outside * lanes, lanes, words)}
+            if source is not None:
+                fields[f"a_stride_{level}"] = stride(loop.count, loop.inside * lanes, lanes, source.memory.size_bytes // lanes)
+        self.context.emit(vector.engine.name, fields, [source] if source else [], [inside], f"word {piece.outside}")
+
+    def _inward(self, part: Part) -> None:
+        """Write the rest of a part into y on chip, from external memory."""
+        inside = self.inside
+        assert inside is not None, "y lives on chip"
+        if part.operand is None:
+            content, of = self._constant(part)
+            self._load(content, inside, of, part.to)
+            return
+        root = self.context.plan.root(part.operand.tensor)
+        source = self.context.resident.get(root)
+        if source is None:
+            self._load(self.context.external[root], inside, part.of, part.to)
+            return
+        bounce = self.context.buffer(f"{self.codelet.name}.bounce", self.context.target.external, self.layout.size_bytes)
+        self._store(source, bounce, part.of, part.to)
+        pixels = np.unique(part.to // self.layout.pixel_bytes)
+        if part.to.size == pixels.size * self.layout.shape[1]:  # whole pixels: their padding comes too, so that rows are one copy
+            padded = np.arange(self.layout.padded_channels) * self.unit
+            whole = (pixels[:, None] * self.layout.pixel_bytes + padded).reshape(-1)
+            self._load(bounce, inside, whole, whole)
+        else:
+            self._load(bounce, inside, part.to, part.to)
+
+    # ---- external memory
+
+    def _outward(self, part: Part) -> None:
+        """Write a part into y in external memory."""
+        assert self.outside is not None, "y lives outside"
+        if part.operand is None:
+            memory = self._staging(CONSTANT_BYTES)
+            content, of = self._constant(part)
+            assert content.content is not None, "constants are known"
+            place = self.context.load_constant(content.name, content.content, memory, "constant")
+            self._store(place, self.outside, of, part.to)
+            return
+        root = self.context.plan.root(part.operand.tensor)
+        if root in self.context.resident:
+            self._store(self.context.resident[root], self.outside, part.of, part.to)
+            return
+        layout = self._layout(part.operand)
+        memory = self._staging(layout.row_bytes)
+        room = self.context.budget_bytes[memory.name] // 2
+        chunk = max(layout.row_bytes, room // layout.row_bytes * layout.row_bytes)
+        for start in range(0, layout.size_bytes, chunk):
+            size = min(chunk, layout.size_bytes - start)
+            mine = (part.of >= start) & (part.of < start + size)
+            if mine.any():
+                place = self.context.buffer(f"{self.codelet.name}.x", memory, size)
+                bytes_ = np.arange(0, size, self.unit)
+                self._load(self.context.external[root], place, bytes_ + start, bytes_)
+                self._store(place, self.outside, part.of[mine] - start, part.to[mine])
+
+    def _constant(self, part: Part) -> tuple[Buffer, np.ndarray]:
+        """External buffer of a part's constants, and the place of each in it: a single one is repeated for as long as rows may be."""
+        name = f"{self.codelet.name}.constants"
+        values = self.move.constants.astype(np.uint8)
+        if values.size > 1:
+            return self.context.constant(name, values.tobytes()), part.of
+        run = np.arange(part.to.size)
+        breaks = np.concatenate([[True], np.diff(part.to) != 1])
+        offset = (run - np.maximum.accumulate(np.where(breaks, run, 0))) % CONSTANT_BYTES
+        return self.context.constant(name, values.tobytes() * CONSTANT_BYTES), offset
+
+    def _staging(self, least_bytes: int) -> Memory:
+        target = self.context.target
+        for name in target.out_of:
+            memory = target.graph.memories[name]
+            if name in target.into and memory.element.bits == 8 and self.context.budget_bytes.get(name, 0) >= least_bytes:
+                return memory
+        raise CompilerError(
+            f"node {self.codelet.name}", found=f"no memory that holds a row of {least_bytes} bytes between a load and a store",
+            expected="a larger scratchpad", do="use an architecture with larger memories",
+        )
+
+    def _load(self, outside: Buffer, inside: Buffer, of: np.ndarray, to: np.ndarray) -> None:
+        path = self.context.target.load_path(inside.memory)
+        self._copy(path, outside, inside, of, to, inward=True)
+
+    def _store(self, inside: Buffer, outside: Buffer, of: np.ndarray, to: np.ndarray) -> None:
+        path = self.context.target.store_path(inside.memory)
+        self._copy(path, outside, inside, to, of, inward=False)
+
+    def _copy(self, path: CopyPath, outside: Buffer, inside: Buffer, ext: np.ndarray, local: np.ndarray, *, inward: bool) -> None:
+        reads, writes = ([outside], [inside]) if inward else ([inside], [outside])
+        for piece in strided(ext, local, self.unit):
+            fields: dict[str, int | Ref] = {
+                "select": path.select, "ext_address": Ref(outside, piece.outside), "local_address": Ref(inside, piece.inside),
+                **copy_fields(piece.row, list(piece.levels)),
+            }
+            self.context.emit(path.engine.name, fields, reads, writes, f"byte {piece.outside}")
+
+
+def _without(part: Part, gone: np.ndarray) -> Part:
+    return Part(part.operand, part.to[~gone], part.of[~gone])
+
+
+def _among(memories: tuple[Memory, ...], memory: Memory) -> bool:
+    return any(m.name == memory.name for m in memories)
+
+
+def _select(memories: tuple[Memory, ...], memory: Memory) -> int:
+    return next(i for i, m in enumerate(memories) if m.name == memory.name)
+
+
+def move(context: TileContext, step: Assigned) -> None:
+    """Emit the operations of a codelet that moves data."""
+    MoveTiler(context, step).run()
