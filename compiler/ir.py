@@ -17,6 +17,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Unary                any function of one 8-bit tensor, as a table of 256 bytes
     Binary Reduction     see `compiler.ir_elementwise`
     Move                 every element of the result is an element of an input or a constant (compiler.ir_move)
+    Softmax LayerNormalization    over the channels of each pixel (compiler.ir_rowwise)
     Reshape              row-major reinterpretation of (N, C, H, W): moves data where C, H, W change places in memory
 
 A graph of one 1x1 convolution, float in, float out:
@@ -46,6 +47,7 @@ from compiler.errors import IRError
 from compiler.ir_elementwise import Binary, Reduction
 from compiler.ir_matmul import MatMul
 from compiler.ir_move import Move
+from compiler.ir_rowwise import LayerNormalization, Softmax
 
 #: Lowest and highest value of each integer element type.
 RANGES = {"i8": (-128, 127), "u8": (0, 255), "i32": (-(2**31), 2**31 - 1)}
@@ -213,7 +215,10 @@ class Reshape:
     """Row-major reinterpretation of (N, C, H, W) as the output's (N, C, H, W), of the same type; int32 too."""
 
 
-Attrs = Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction
+Attrs = (
+    Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
+    | LayerNormalization
+)
 
 
 def averaging_scales(x_scale: float, y_scale: float, divisor: int) -> tuple[float, float]:
@@ -348,11 +353,13 @@ __all__ = [
     "GlobalAveragePool",
     "Graph",
     "IRError",
+    "LayerNormalization",
     "MatMul",
     "MaxPool",
     "Move",
     "Node",
     "Reshape",
+    "Softmax",
     "Tensor",
     "Unary",
     "averaging_scales",

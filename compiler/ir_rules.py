@@ -15,6 +15,7 @@ from compiler.errors import IRError
 from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MatMul, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir_move import Move
+from compiler.ir_rowwise import LayerNormalization, Softmax
 
 
 def _expect(condition: bool, where: str, found: object, expected: object) -> None:
@@ -139,6 +140,18 @@ def _unary(where: str, a: Unary, x: Tensor, y: Tensor) -> None:
     _expect("i32" not in (x.dtype, y.dtype), where, "an i32 operand", "8-bit tensors")
 
 
+def _rowwise(where: str, a: Softmax | LayerNormalization, x: Tensor, y: Tensor) -> None:
+    _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+    if isinstance(a, LayerNormalization):
+        for name, array in (("gamma", a.gamma), ("beta", a.beta)):
+            sane = array.dtype == np.float32 and array.shape == (x.shape[1],) and bool(np.isfinite(array).all())
+            _expect(sane, where, f"{name} {array.dtype} {array.shape}", f"finite float32 ({x.shape[1]},)")
+        _expect(0 <= a.epsilon_steps < np.inf, where, f"epsilon {a.epsilon}", "a finite number of at least 0")
+
+
 def _reshape(where: str, a: Reshape, x: Tensor, y: Tensor) -> None:
     _expect(x.elements == y.elements, where, f"{y.elements} elements", x.elements)
     _expect(x.dtype == y.dtype, where, f"a change of type from {x.dtype} to {y.dtype}", "one type")
@@ -155,18 +168,20 @@ def _move(where: str, a: Move, *operands: Tensor) -> None:
     _expect(bool(((a.constants >= lowest) & (a.constants <= highest)).all()), where, f"constants {a.constants}", f"values of {y.dtype}")
 
 
-def _binary(where: str, a: Binary, x: Tensor, *rest: Tensor) -> None:
-    x2, y = (rest[0], rest[1]) if a.constant is None else (None, rest[0])
-    shape = a.constant.shape if a.constant is not None else x2.shape if x2 is not None else ()
-    _expect(a.kind in BINARY_KINDS, where, f"kind {a.kind}", f"one of {', '.join(BINARY_KINDS)}")
-    fits = len(shape) == 4 and all(max(p, q) == r and min(p, q) in (1, r) for p, q, r in zip(x.shape, shape, y.shape, strict=True))
-    fits = fits and x.shape[1] == shape[1]
-    _expect(fits, where, f"shapes {x.shape} and {shape} to {y.shape}", "shapes that broadcast over N, H, W")
-    _expect(a.a_scale.dtype == np.float32 and a.a_scale.shape in ((1,), y.shape[1:2]), where, f"scales {a.a_scale.shape}", f"({y.shape[1]},) or (1,)")
-    _expect(bool(np.isfinite(a.a_scale).all() and np.isfinite(a.product_scale).all()), where, f"scales {a.a_scale} and {a.b_scale}", "finite numbers")
+def _binary(where: str, a: Binary, *operands: Tensor) -> None:
+    *tensors, y = operands
+    shapes = [t.shape for t in tensors]
+    zeros = [a.a_zero, a.b_zero]
     if a.constant is not None:
-        _expect(a.constant.dtype in (np.int8, np.uint8), where, f"a constant of {a.constant.dtype}", "int8 or uint8")
-    for t, zero in ((x, a.a_zero), *(((x2, a.b_zero),) if x2 is not None else ())):
+        _expect(a.constant.dtype in (np.int8, np.uint8) and a.constant.ndim == 4, where, f"a constant {a.constant.dtype}", "int8 or uint8, four dimensions")
+        shapes.insert(0 if a.constant_first else 1, a.constant.shape)  # type: ignore[arg-type]
+        zeros.pop(0 if a.constant_first else 1)
+    _expect(a.kind in BINARY_KINDS, where, f"kind {a.kind}", f"one of {', '.join(BINARY_KINDS)}")
+    fits = all(max(p, q) == r and min(p, q) in (1, r) for p, q, r in zip(*shapes, y.shape, strict=True)) and shapes[0][1] == shapes[1][1]
+    _expect(fits, where, f"shapes {shapes[0]} and {shapes[1]} to {y.shape}", "shapes that broadcast over N, H, W")
+    _expect(a.a_scale.dtype == np.float32 and a.a_scale.shape in ((1,), y.shape[1:2]), where, f"scales {a.a_scale.shape}", f"({y.shape[1]},) or (1,)")
+    _expect(bool(np.isfinite(a.a_scale).all() and np.isfinite(a.b_scale)), where, f"scales {a.a_scale} and {a.b_scale}", "finite numbers")
+    for t, zero in zip(tensors, zeros, strict=True):
         _expect(t.scale is None or t.zero_point == zero, where, f"zero {zero}", f"that of {t.name}: {t.zero_point}")
     _quantisation(where, y, a.y_scale, a.y_zero)
     _clamp(where, a.y_low, a.y_high, y)
@@ -192,6 +207,8 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Unary: (1, _unary),
     Binary: (2, _binary),
     Reduction: (1, _reduction),
+    Softmax: (1, _rowwise),
+    LayerNormalization: (1, _rowwise),
     Reshape: (1, _reshape),
     Move: (1, _move),
 }

@@ -1,0 +1,25 @@
+"""Which engines can run a micro-program on rows of pixels: a matrix and a vector unit that share an accumulator and an activation memory.
+
+The vector unit reads and writes the accumulators as numbers (ports a, b and y), and reads and writes the matrix unit's activations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from acg.graph import Memory
+from compiler.target import MatrixUnit, Target, VectorUnit
+
+
+def _reaches(memories: tuple[Memory, ...], memory: Memory) -> bool:
+    return any(m.name == memory.name for m in memories)
+
+
+def rowwise_units(operations: Set[str], target: Target) -> tuple[MatrixUnit, VectorUnit] | None:
+    """The first pair of a matrix unit and a vector unit that offers `operations`; None where there is none."""
+    for matrix in target.matrix:
+        for vector in target.vector:
+            shared = all(_reaches(port, memory) for port in (vector.a, vector.b, vector.y) for memory in (matrix.accumulator, matrix.activation))
+            if shared and all(vector.engine.can(name) for name in operations):
+                return matrix, vector
+    return None

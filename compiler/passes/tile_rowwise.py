@@ -1,0 +1,397 @@
+"""Tile the operators that reduce the channels of each pixel: strips of pixels through the steps of a micro-program.
+
+    before   codelet with a program: m = largest(x); e = table(x - m); S = total(e); .. y = w * r
+    after    for each strip: [load x] vector and matrix operations step by step [store y]
+
+A value one a pixel stands in all lanes of a block, for it to meet any block of a value one an element: totals come so from the matrix
+unit, whose weights are the same in each column, and a largest element after log2(lanes) rotations of lanes by one-hot weights. Lanes
+beyond the channels hold anything: their weights are zero, and before a largest element is looked for they are made the lowest.
+
+Up to two strips advance step by step in turn, so that each engine works on one while the other waits for its result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.codelets.base import Operand, pixel
+from compiler.codelets.rowwise import Chain, Constant, Largest, Lookup, RowProgram, Step, Total, Value
+from compiler.errors import CompilerError
+from compiler.passes.assign_engines import Assigned
+from compiler.passes.price_contraction import INSTRUCTION_CYCLES
+from compiler.passes.rowwise_fields import BINARY, Place, exact_parts, finish, matrix_fields, vector_fields
+from compiler.passes.tile_context import TileContext
+from compiler.passes.tile_contraction import pack_weights
+from compiler.tiles import Buffer, Ref, View, ceil_div, spans
+
+#: Cycles between the start of an operation on a short strip and that of one which needs its result.
+VECTOR_LATENCY, MATRIX_LATENCY = 24, 60
+#: Strips that are under way together.
+STRIPS = 2
+#: Pixels of a strip that the count of a loop can hold.
+MOST_PIXELS = 1 << 15
+#: Part of the weight memory that the weights of one sum over channels may take.
+WEIGHTS_PART = 16
+
+
+@dataclass(frozen=True)
+class RowChoice:
+    """Strips of `pixels`, `copies` of them at a time; in the tail, pieces of `blocks` blocks of lanes."""
+
+    pixels: int
+    copies: int
+    blocks: int
+
+
+class _Strip:
+    """Pixels [lo, hi) and where the values of theirs stand."""
+
+    def __init__(self, lo: int, hi: int) -> None:
+        self.lo, self.pixels = lo, hi - lo
+        self.places: dict[str, Place] = {}
+
+    @property
+    def label(self) -> str:
+        """Which part of the layer this is."""
+        return f"p{self.lo}"
+
+
+class RowwiseTiler:
+    """Chooses the strips of one codelet and emits its operations."""
+
+    def __init__(self, context: TileContext, step: Assigned) -> None:
+        self.context, self.step, self.codelet = context, step, step.codelet
+        assert step.codelet.program is not None, f"{step.codelet.name} has no program"
+        self.program: RowProgram = step.codelet.program
+        self.x, self.y = self.codelet.operands["x"], self.codelet.operands["y"]
+        self.matrix, self.vector = step.matrix, step.vector
+        self.lanes = step.vector.lanes
+        self.channels, self.pixels = self.x.shape[1], self.x.shape[2]
+        self.blocks = ceil_div(self.channels, self.lanes)
+        self.narrow, self.wide = step.source, step.matrix.accumulator
+        self.pixel_bytes = context.strides(self.x)[2]
+        #: Bytes of a value one a pixel: what the matrix unit reads or writes at once, and a block of vector lanes.
+        self.row_bytes = max(self.lanes, self.matrix.rows)
+        self.wide_row_bytes = 4 * max(self.lanes, self.matrix.columns)
+        self._constants: dict[tuple, Buffer] = {}
+        self._kept: dict[tuple, Buffer] = {}
+        self._views: dict[_Strip, View] = {}
+
+    # ---- choice
+
+    def _bytes(self, name: str, value: Value, blocks: int) -> tuple[int, int]:
+        """Bytes (a pixel, besides) of a value."""
+        if value.extent == "pixel":
+            return (self.wide_row_bytes if value.wide else self.row_bytes), 0
+        if value.wide:
+            size = 4 * self.lanes * (1 if value.extent == "one" else blocks)
+            return (size, 0) if value.extent == "element" else (0, size)
+        resident = {"x": self.context.is_resident(self.x), "y": self.context.is_resident(self.y)}
+        return (0 if resident.get(name) else self.pixel_bytes), 0
+
+    def _peak(self, choice: RowChoice) -> dict[str, int]:
+        """Greatest number of bytes of each memory that are in use at once."""
+        program, peak = self.program, {self.narrow.name: 0, self.wide.name: 0}
+        last = {name: i for i, step in enumerate(program.steps) for name in program.operands(step)}
+        first = {step.result: i for i, step in reversed(list(enumerate(program.steps)))} | {"x": 0}
+        last["y"] = len(program.steps)
+        if choice.blocks < self.blocks:  # values an element stay until the last piece of the tail is done
+            last = {n: len(program.steps) if at >= program.tail and not program.values[n].wide else at for n, at in last.items()}
+        for position, step in enumerate(program.steps):
+            used = dict.fromkeys(peak, 0)
+            for name, value in program.values.items():
+                if first[name] <= position <= last.get(name, -1):
+                    a_pixel, besides = self._bytes(name, value, choice.blocks)
+                    memory = self.wide if value.wide else self.narrow
+                    used[memory.name] += choice.copies * choice.pixels * a_pixel + besides
+            if isinstance(step, Largest):
+                used[self.narrow.name] += choice.copies * choice.pixels * 2 * self.row_bytes
+                used[self.wide.name] += choice.copies * choice.pixels * self.wide_row_bytes
+            peak = {name: max(size, used[name]) for name, size in peak.items()}
+        return peak
+
+    def _fits(self, choice: RowChoice) -> bool:
+        peak = self._peak(choice)
+        for memory in (self.narrow, self.wide):  # operands in different banks leave some unused
+            if peak[memory.name] > self.context.budget_bytes[memory.name] * (memory.banks - 1) // memory.banks:
+                return False
+        return 2 * choice.blocks <= self.vector.parameter.size_words
+
+    def _price(self, choice: RowChoice) -> float:
+        """Cycles: strips by turns on the vector unit, or the chain of one strip where that is longer."""
+        program, pieces = self.program, ceil_div(self.blocks, choice.blocks)
+        strips = ceil_div(self.pixels, choice.pixels)
+        iterations, chain, instructions = 0, 0, 0
+        for position, step in enumerate(program.steps):
+            value = program.values[step.result]
+            parts = pieces if position >= program.tail else 1
+            if isinstance(step, Total):
+                count = ceil_div(self.channels, self.matrix.rows) * len(step.terms)
+                chain += count * max(choice.pixels, self.matrix.rows) + MATRIX_LATENCY
+                instructions += len(step.terms)
+                continue
+            work = choice.pixels * (self.blocks if value.extent == "element" else 1)
+            if isinstance(step, Largest):
+                turns = (self.span - 1).bit_length()
+                work = choice.pixels * (self.blocks + 1 + turns)
+                chain += turns * (choice.pixels + MATRIX_LATENCY + VECTOR_LATENCY)
+                instructions += 1 + 2 * turns
+            iterations += work
+            chain += work + parts * VECTOR_LATENCY
+            instructions += parts
+        bus = self.context.target.external.bus_bytes
+        moved = sum(self.pixel_bytes for operand in (self.x, self.y) if not self.context.is_resident(operand)) * choice.pixels / bus
+        busy = max(iterations, INSTRUCTION_CYCLES * instructions)
+        groups = strips / choice.copies
+        return groups * max(chain, choice.copies * busy) + moved
+
+    def best(self) -> RowChoice:
+        """Cheapest choice that fits. Raises CompilerError when none fits."""
+        best: tuple[float, RowChoice] | None = None
+        counts = {ceil_div(self.pixels, MOST_PIXELS), self.pixels}
+        counts |= {n for k in range(self.pixels.bit_length() + 1) for n in (1 << k, 3 << k) if n <= self.pixels}
+        for count in sorted(counts):
+            pixels = ceil_div(self.pixels, count)
+            if pixels > MOST_PIXELS:
+                continue
+            for copies in sorted({min(STRIPS, count), 1}):
+                for pieces in sorted({*range(1, min(9, self.blocks + 1)), *(1 << k for k in range(self.blocks.bit_length())), self.blocks}):
+                    choice = RowChoice(pixels, copies, ceil_div(self.blocks, pieces))
+                    if self._fits(choice):
+                        price = self._price(choice)
+                        best = (price, choice) if best is None or price < best[0] else best
+                        break
+        if best is None:
+            raise CompilerError(
+                f"node {self.codelet.name}", found="no strip that fits the on-chip memories",
+                expected=f"room for the intermediate values of one pixel of {self.channels} channels", do="use an architecture with larger memories",
+            )
+        return best[1]
+
+    # ---- operations
+
+    def run(self) -> None:
+        """Emit everything."""
+        choice = self.best()
+        strips = [_Strip(lo, hi) for lo, hi in spans(self.pixels, choice.pixels)]
+        for lo, hi in spans(len(strips), choice.copies):
+            self._group(strips[lo:hi], choice)
+
+    def _group(self, strips: list[_Strip], choice: RowChoice) -> None:
+        """Strips that are under way together."""
+        for strip in strips:
+            self._enter(strip)
+        everything = (0, self.blocks)
+        for step in self.program.steps[: self.program.tail]:
+            self._in_turn(step, strips, everything)
+        for piece in spans(self.blocks, choice.blocks):
+            for step in self.program.steps[self.program.tail :]:
+                self._in_turn(step, strips, piece)
+            if choice.blocks < self.blocks:
+                self._constants.clear()
+        for strip in strips:
+            if self.context.plan.root(self.y.tensor) in self.context.plan.external:
+                self.context.store_box(self.y, self._box(strip), self._views[strip], strip.label)
+        if self.program.tables > self.vector.table.banks:
+            self._kept = {key: buffer for key, buffer in self._kept.items() if key[0] != "table"}
+
+    def _in_turn(self, step: Step, strips: list[_Strip], piece: tuple[int, int]) -> None:
+        if isinstance(step, Constant):
+            self._constant(step, strips, piece)
+            return
+        for strip in strips:
+            match step:
+                case Total():
+                    self._total(step, strip)
+                case Largest():
+                    self._largest(step, strip)
+                case Lookup():
+                    self._lookup(step, strip)
+                case Chain():
+                    self._chain(step, strip, piece)
+        if self.program.tables > self.vector.table.banks:  # one bank at a time: the next table takes its place
+            self._kept = {key: buffer for key, buffer in self._kept.items() if key[0] != "table"}
+
+    def _box(self, strip: _Strip) -> tuple[int, int, int, int, int, int, int, int]:
+        return (0, 1, strip.lo, strip.lo + strip.pixels, 0, 1, 0, self.channels)
+
+    def _enter(self, strip: _Strip) -> None:
+        """Bring the input in; a place for the output."""
+        box = self._box(strip)
+        for name, operand, memory in (("x", self.x, self.narrow), ("y", self.y, self.step.sink)):
+            if self.context.is_resident(operand):
+                view = self.context.whole(operand)
+                if name == "x":
+                    self.context.require(operand, box[:4], strip.label)
+            else:
+                view = self.context.view_box(operand, box, memory, f"{self.codelet.name}.{name}")
+                if name == "x":
+                    self.context.load_box(operand, box, view, strip.label)
+            strip.places[name] = Place(view.buffer, view.at(0, strip.lo, 0, 0), view.pixel_bytes, self.lanes, 1)
+            if name == "y":
+                self._views[strip] = view
+
+    def _place(self, name: str, value: Value, strip: _Strip, blocks: int) -> Place:
+        """A new place for a value of a strip."""
+        memory = self.wide if value.wide else self.narrow
+        size = 4 if value.wide else 1
+        if value.extent == "pixel":
+            pitch, block = (self.wide_row_bytes if value.wide else self.row_bytes), 0
+        else:
+            pitch, block = (4 * self.lanes * blocks if value.wide else self.pixel_bytes), self.lanes * size
+        buffer = self.context.buffer(f"{self.codelet.name}.{name}", memory, strip.pixels * pitch)
+        strip.places[name] = Place(buffer, 0, pitch, block, size)
+        return strip.places[name]
+
+    def _result(self, name: str, strip: _Strip, piece: tuple[int, int]) -> Place:
+        """Where a step writes: a new place, or the next piece of one that is there."""
+        value = self.program.values[name]
+        if name == "y" or (not value.wide and piece[0] > 0):
+            return strip.places[name]
+        return self._place(name, value, strip, piece[1] - piece[0])
+
+    def _emit(self, strip: _Strip, fields: dict, reads: list[Buffer], write: Buffer) -> None:
+        self.context.emit(self.vector.engine.name, fields, reads, [write], strip.label)
+
+    # ---- steps
+
+    def _constant(self, step: Constant, strips: list[_Strip], piece: tuple[int, int]) -> None:
+        """Write a constant once for all strips: bias * scale of the parameter memory, beside an operand that is all padding."""
+        channel = self.program.values[step.result].extent == "channel"
+        lo, hi = (piece[0] * self.lanes, min(piece[1] * self.lanes, self.channels)) if channel else (0, self.lanes)
+        store = self._constants if channel else self._kept
+        key = (step.result, lo, hi)
+        blocks = ceil_div(hi - lo, self.lanes)
+        if key not in store:
+            values = step.values[lo:hi] if channel else np.broadcast_to(step.values, (self.lanes,))
+            parameters = self.context.parameters(*exact_parts(values), self.lanes)
+            label = strips[0].label
+            source = self.context.load_constant(f"{self.codelet.name}.{step.result}", parameters, self.vector.parameter, label)
+            store[key] = self.context.buffer(f"{self.codelet.name}.{step.result}", self.wide, 4 * self.lanes * blocks)
+            place = Place(store[key], 0, 0, 4 * self.lanes, 4)
+            fields = vector_fields(self.vector, None, None, place, 1, blocks)
+            fields |= {"numeric": 1, "p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes), "p_stride_1": int(blocks > 1)}
+            self._emit(strips[0], fields | finish(), [source], store[key])
+        for strip in strips:
+            strip.places[step.result] = Place(store[key], 0, 0, 4 * self.lanes if channel else 0, 4)
+
+    def _weights(self, key: tuple, weights: np.ndarray, blocks: tuple[int, int], label: str) -> Buffer:
+        """Weights (out lanes, in lanes) of the input blocks `blocks`, kept while the layer lasts."""
+        operand = Operand("u8", (*weights.shape, 1, 1), pixel("ic"), constant=weights[:, :, None, None])
+        group = (0, ceil_div(weights.shape[0], self.matrix.columns))
+        content = pack_weights(operand, group, (0, 1, 0, 1, *blocks), self.matrix.rows, self.matrix.columns, 1)
+        if (key, content) not in self._kept:
+            self._kept[key, content] = self.context.load_constant(f"{self.codelet.name}.w", content, self.matrix.weight, label)
+        return self._kept[key, content]
+
+    def _matrix(self, strip: _Strip, a: Place, value: Value, key: tuple, weights: np.ndarray, c: Place, accumulate: bool) -> None:
+        """Every lane of c = sum over input lanes of weight * (a - zero), in as many instructions as the weight memory asks for."""
+        rows, columns = self.matrix.rows, self.matrix.columns
+        count = ceil_div(weights.shape[1], rows)
+        outputs = ceil_div(weights.shape[0], columns)
+        most = max(1, self.matrix.weight.size_bytes // WEIGHTS_PART // (rows * columns * outputs))
+        for lo, hi in spans(count, most):
+            place = self._weights(key, weights, (lo, hi), strip.label)
+            fields = matrix_fields(self.matrix, a, lo, hi - lo, c, outputs, strip.pixels)
+            fields |= {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero, "w_base": Ref(place, 0, columns), "accumulate": int(accumulate)}
+            self.context.emit(self.matrix.engine.name, fields, [a.buffer, place], [c.buffer], strip.label)
+            accumulate = True
+
+    def _total(self, step: Total, strip: _Strip) -> None:
+        """Sums over the channels, in every lane."""
+        result = self._place(step.result, self.program.values[step.result], strip, 1)
+        for number, (name, weight) in enumerate(step.terms):
+            weights = np.full((self.lanes, self.channels), weight, np.uint8)
+            self._matrix(strip, strip.places[name], self.program.values[name], ("w", weight), weights, result, number > 0)
+
+    @property
+    def span(self) -> int:
+        """Lanes among which a largest element is looked for: a power of two, all lanes or those that hold the channels."""
+        return min(self.lanes, 1 << (self.channels - 1).bit_length())
+
+    def _largest(self, step: Largest, strip: _Strip) -> None:
+        """Largest over the blocks, lane by lane, then over the lanes: each turn meets itself rotated by 1, 2, 4.. lanes."""
+        value, x = self.program.values[step.operand], strip.places[step.operand]
+        operand = {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero}
+        full, rest = divmod(self.channels, self.lanes)
+        byte, row = Value("pixel", "u8"), Value("pixel", "i32")
+        largest: Place | None = None
+        if rest:
+            mask = (np.arange(self.lanes) < rest).astype(np.float32)
+            content = self.context.parameters(np.zeros(self.lanes, np.int32), mask, self.lanes)
+            if ("mask",) not in self._kept:
+                self._kept["mask",] = self.context.load_constant(f"{self.codelet.name}.mask", content, self.vector.parameter, strip.label)
+            source = self._kept["mask",]
+            largest = self._place(step.result, byte, strip, 1)
+            fields = vector_fields(self.vector, x.block(full), None, largest, strip.pixels, 1) | finish(high=255) | operand
+            fields |= {"numeric": 1, "p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes)}
+            self._emit(strip, fields, [x.buffer, source], largest.buffer)
+        if full:
+            tail, largest = largest, self._place(step.result, byte, strip, 1)
+            fields = vector_fields(self.vector, x, tail, largest, strip.pixels, 1, reduced=full) | finish(high=255) | operand
+            fields |= {"numeric": 1, "reduce": 2, "binary": BINARY["MAX" if tail else ""]}
+            self._emit(strip, fields, [x.buffer, *([tail.buffer] if tail else [])], largest.buffer)
+        assert largest is not None
+        lanes = np.arange(self.span)
+        for turn in range((self.span - 1).bit_length()):
+            rotation = np.zeros((self.lanes, self.lanes), np.uint8)
+            rotation[lanes, (lanes + (1 << turn)) % self.span] = 1
+            moved = self._place(f"{step.result}.rotated", row, strip, 1)
+            self._matrix(strip, largest, byte, ("rotation", turn), rotation, moved, False)
+            before, largest = largest, self._place(step.result, byte, strip, 1)
+            fields = vector_fields(self.vector, moved, before, largest, strip.pixels, 1) | finish(high=255)
+            self._emit(strip, fields | {"numeric": 1, "binary": BINARY["MAX"]}, [moved.buffer, before.buffer], largest.buffer)
+
+    def _table(self, table: np.ndarray, label: str) -> Buffer:
+        """A table's bank; kept while the layer lasts where all of its tables have one."""
+        key = ("table", table.tobytes())
+        if key not in self._kept:
+            memory = self.vector.table
+            self._kept[key] = self.context.load_constant(f"{self.codelet.name}.t", table.tobytes(), memory, label, memory.bank_bytes)
+        return self._kept[key]
+
+    def _lookup(self, step: Lookup, strip: _Strip) -> None:
+        """A function of the raw byte."""
+        a, dtype = strip.places[step.a], self.program.values[step.a].dtype
+        y, table = self._result(step.result, strip, (0, self.blocks)), self._table(step.table, strip.label)
+        low, high = (-128, 127) if dtype == "i8" else (0, 255)
+        fields = vector_fields(self.vector, a, None, y, strip.pixels, self.blocks) | {"a_signed": int(dtype == "i8")}
+        fields |= {"y_low": low, "y_high": high, "table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}
+        self._emit(strip, fields, [a.buffer, table], y.buffer)
+
+    def _chain(self, step: Chain, strip: _Strip, piece: tuple[int, int]) -> None:
+        """One vector instruction on a strip, of values an element the blocks of `piece`."""
+        values = self.program.values
+        places = {role: strip.places[name] for role, name in (("a", step.a), ("b", step.b)) if name}
+        places["y"] = self._result(step.result, strip, piece)
+        names = {"a": step.a, "b": step.b, "y": step.result}
+        for role, place in places.items():
+            if values[names[role]].extent == "element" and place.element_bytes == 1:  # wide ones hold the piece alone
+                places[role] = place.block(piece[0])
+        blocks = piece[1] - piece[0] if values[step.result].extent == "element" else 1
+        fields = vector_fields(self.vector, places["a"], places.get("b"), places["y"], strip.pixels, blocks)
+        for role in ("a", "b"):
+            if role in places:
+                value = values[names[role]]
+                more = {f"{role}_float": int(value.dtype == "f32")} if value.wide else {f"{role}_signed": int(value.dtype == "i8"), f"{role}_zero": value.zero}
+                fields |= more
+        reads = [places[role].buffer for role in ("a", "b") if role in places]
+        fields |= {"numeric": 1, "binary": BINARY[step.binary], **finish(step)}
+        if step.channel_scale is not None:
+            lo, hi = piece[0] * self.lanes, min(piece[1] * self.lanes, self.channels)
+            key = (step.result, "scale", lo, hi)
+            if key not in self._constants:
+                scale = step.channel_scale[lo:hi]
+                content = self.context.parameters(np.zeros(len(scale), np.int32), scale, self.lanes)
+                self._constants[key] = self.context.load_constant(f"{self.codelet.name}.p", content, self.vector.parameter, strip.label)
+            source = self._constants[key]
+            fields |= {"p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes), "p_stride_1": int(blocks > 1)}
+            reads.append(source)
+        if step.table is not None:
+            table = self._table(step.table, strip.label)
+            fields |= {"table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}
+            reads.append(table)
+        self._emit(strip, fields, reads, places["y"].buffer)
+
