@@ -10,9 +10,9 @@ import numpy as np
 from acg.primitives import divide_constant, scale_constant
 from compiler.codelets import Finish
 
-#: Codes of the fields `reduce` and `binary`, the latter by operation; the product of two operands is one of integers, `int_op`.
+#: Codes of the fields `reduce` and `binary`, the latter by operation.
 REDUCE = {"none": 0, "sum": 1, "max": 2}
-BINARY = {"none": 0, "ADD": 1, "MIN": 3, "MAX": 4}
+BINARY = {"none": 0, "ADD": 1, "MUL": 2, "MIN": 3, "MAX": 4}
 
 
 @dataclass(frozen=True)

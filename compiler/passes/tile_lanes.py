@@ -147,7 +147,8 @@ class LaneTiler:
         n0, _, y0, y1, x0, x1, c0, c1 = box
         label = f"n{n0} y{y0} x{x0} c{c0}"
         window_box = (*box[:2], *self.window.reach(0, y0, y1), *self.window.reach(1, x0, x1), c0, c1)
-        view = spread(self.x, self.input_view(self.x, within(self.x, window_box), "x", label))
+        own = within(self.x, window_box)
+        view = spread(self.x, self.input_view(self.x, own, "x", label) if self.x.tensor else self.constant_view(self.x, own, "x", label))
         second = self.second_operand(box, label) if self.has_b else None
         resident = self.context.is_resident(self.y)
         out = self.context.whole(self.y) if resident else self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
@@ -169,7 +170,7 @@ class LaneTiler:
         """View of operand b. A tensor added to itself is copied first: one instruction cannot read one bank twice in a cycle."""
         own = within(self.b, box)
         if not self.b.tensor:
-            return spread(self.b, self.constant_view(own, label))
+            return spread(self.b, self.constant_view(self.b, own, "b", label))
         view = spread(self.b, self.input_view(self.b, own, "b", label))
         if self.context.plan.root(self.b.tensor) != self.context.plan.root(self.x.tensor) or not self.context.is_resident(self.b):
             return view
@@ -181,16 +182,16 @@ class LaneTiler:
         self.context.emit(self.vector.engine.name, fields, [view.buffer], [copy.buffer], label)
         return copy
 
-    def constant_view(self, box: tuple, label: str) -> View:
-        """A box of the constant operand b, loaded for this tile or still there from the one before."""
+    def constant_view(self, operand: Operand, box: tuple, role: str, label: str) -> View:
+        """A box of a constant operand, loaded for this tile or still there from the one before."""
         n0, n1, y0, y1, x0, x1, c0, c1 = box
-        key = ("b", *box)
+        key = (role, *box)
         granule = self.context.plan.layouts[self.context.plan.root(self.y.tensor)].lanes
-        layout = Layout((n1 - n0, c1 - c0, y1 - y0, x1 - x0), self.b.dtype, granule)
+        layout = Layout((n1 - n0, c1 - c0, y1 - y0, x1 - x0), operand.dtype, granule)
         if key not in self._constants:
-            content = layout.pack(self.b.constant[n0:n1, c0:c1, y0:y1, x0:x1])
-            self._constants = {k: v for k, v in self._constants.items() if k[0] != "b"}
-            self._constants[key] = self.context.load_constant(f"{self.codelet.name}.b", content, self.step.source, label)
+            content = layout.pack(operand.constant[n0:n1, c0:c1, y0:y1, x0:x1])
+            self._constants = {k: v for k, v in self._constants.items() if k[0] != role}
+            self._constants[key] = self.context.load_constant(f"{self.codelet.name}.{role}", content, self.step.source, label)
         steps = (layout.image_bytes, layout.row_bytes, layout.pixel_bytes, layout.element_bytes)
         return View(self._constants[key], 0, *steps, y1 - y0, x1 - x0, n0, y0, x0, c0)
 
@@ -233,15 +234,14 @@ class LaneTiler:
             **finish_fields(finish, self.y.dtype, region),
         }
         reads = [view.buffer]
-        fields["reduce"] = _REDUCE.get(self.operation, REDUCE["none"]) if not self.has_b else REDUCE["none"]
+        fields["reduce"] = _REDUCE.get(self.operation, REDUCE["none"])
         if second is not None:
             b_words = second.buffer.memory.size_bytes // lanes
             steps = (second.image_bytes, lanes, second.row_bytes, second.pixel_bytes)
             sizes = (n1 - n0, blocks, ry1 - ry0, rx1 - rx0)
             fields |= {f"b_stride_{i}": stride(sizes[i], steps[i], lanes, b_words) for i in range(4)}
             fields |= {
-                "b_enable": 1, "b_select": _select(self.vector.b, second.buffer.memory), "binary": BINARY.get(self.operation, BINARY["none"]),
-                "int_op": int(self.operation == "MAC"),
+                "b_enable": 1, "b_select": _select(self.vector.b, second.buffer.memory), "binary": BINARY[self.operation],
                 "b_base": Ref(second.buffer, second.at(n0, ry0, rx0, c0), lanes), "b_signed": int(self.b.dtype == "i8"), "b_zero": self.b.zero,
             }
             reads.append(second.buffer)

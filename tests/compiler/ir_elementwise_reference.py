@@ -15,15 +15,14 @@ def binary(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarra
     a = node.attrs
     assert isinstance(a, Binary)
     y = graph.tensors[node.outputs[0]]
-    first = values[node.inputs[0]].astype(np.int64) - a.a_zero
-    second = (values[node.inputs[1]] if a.constant is None else a.constant).astype(np.int64) - a.b_zero
+    arrays = [values[name] for name in node.inputs]
+    if a.constant is not None:
+        arrays.insert(0 if a.constant_first else 1, a.constant)
     scales = np.broadcast_to(a.a_scale.astype(F), (y.shape[1],))[None, :, None, None]
-    if a.kind == "mul":
-        value = (first * second).astype(F) * ((scales * F(a.b_scale)).astype(F) / F(a.y_scale)).astype(F)
-    else:
-        p, q = first.astype(F) * scales, second.astype(F) * F(a.b_scale)
-        combined = {"add": lambda: p + q, "min": lambda: np.where(p < q, p, q), "max": lambda: np.where(p > q, p, q)}[a.kind]()
-        value = combined.astype(F) / F(a.y_scale)
+    p = (arrays[0].astype(np.int64) - a.a_zero).astype(F) * scales
+    q = (arrays[1].astype(np.int64) - a.b_zero).astype(F) * F(a.b_scale)
+    combined = {"add": p + q, "mul": p * q, "min": np.where(p < q, p, q), "max": np.where(p > q, p, q)}[a.kind]
+    value = combined.astype(F) / F(a.y_scale)
     return np.clip(np.rint(value.astype(np.float64)) + a.y_zero, a.y_low, a.y_high).astype(NUMPY_TYPES[y.dtype])
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.errors import IRError, UnsupportedError
+from compiler.errors import IRError
 from compiler.ir import RANGES, Graph, Tensor, verify
-from compiler.ir_elementwise import Binary, Reduction, evaluate_binary
+from compiler.ir_elementwise import Binary, Reduction
 from compiler.pipeline import Options, compile_graph
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
@@ -37,7 +37,7 @@ def sketch(seed: int, kind: str, *, broadcast: str = "", constant: bool = False,
         shapes = {operand: small if operand == broadcast else shape for operand in "ab"}
     a = s.conv(s.input(shapes["a"]), shape[1]) if s.pick(True, False) else s.input(shapes["a"])
     step = 0.5 if kind == "mul" else 1.0
-    y = s.tensor(shape if broadcast != "both" else shape)
+    y = s.tensor(shape)
     y = Tensor(y.name, y.shape, y.dtype, float(np.float32(a.scale * s.pick(0.7, 1.0, 2.3) * step)), y.zero_point)
     s.tensors[y.name] = y
     if constant:
@@ -106,20 +106,18 @@ def test_a_large_constant_is_cut_into_tiles():
     check(0, s.finish(y), s.arrays())
 
 
-def test_no_engine_divides():
-    s = Sketch(0, "quotient")
-    a = s.input((1, 4, 2, 2))
-    y = s.tensor(a.shape)
-    s.node(attributes(s, "div", a, a, y), [a, a], y)
-    with pytest.raises(UnsupportedError, match="no engines of tiny offer DIV [+] REQUANTIZE on memories they share"):
-        compile_graph(s.finish(y), GRAPHS["tiny"])
-
-
-def test_evaluation_refuses_what_is_no_number():
-    attrs = Binary("div", np.ones(1, np.float32), 0, 1.0, 0, 1.0, 0)
-    assert evaluate_binary(attrs, np.array([6, 7, -5]), np.array([3, 2, 0])).tolist() == [2, 4, -128]
-    with pytest.raises(ValueError, match="^div: a result that is no number$"):
-        evaluate_binary(attrs, np.array([0]), np.array([0]))
+@pytest.mark.parametrize("kind", ["add", "mul", "min", "max"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_float_constant_a_channel(kind, seed):
+    """Operand a is a constant of ones whose scales are the numbers."""
+    s = Sketch(seed, "channels")
+    x = s.input((s.pick(1, 2), s.between(2, 40), s.between(1, 9), s.between(1, 9)))
+    y = s.tensor(x.shape)
+    numbers = s.rng.normal(0, 1, x.shape[1]).astype(np.float32)
+    attrs = Binary(kind, numbers, 0, x.scale, x.zero_point, y.scale, y.zero_point, *RANGES[y.dtype],
+                   constant=np.ones((1, x.shape[1], 1, 1), np.int8), constant_first=True)  # fmt: skip
+    s.node(attrs, [x], y)
+    check(seed, s.finish(y), s.arrays(), resident=seed % 2 == 0)
 
 
 def broken(change: dict, shape=(1, 3, 1, 1)):
@@ -136,7 +134,7 @@ def broken(change: dict, shape=(1, 3, 1, 1)):
 @pytest.mark.parametrize(
     ("change", "shape", "message"),
     [
-        ({"kind": "pow"}, (1, 3, 1, 1), "found kind pow; expected one of add, mul, min, max, div"),
+        ({"kind": "pow"}, (1, 3, 1, 1), "found kind pow; expected one of add, mul, min, max"),
         ({}, (1, 3, 4, 1), "found shapes (1, 3, 2, 2) and (1, 3, 4, 1) to (1, 3, 2, 2); expected shapes that broadcast over N, H, W"),
         ({}, (1, 1, 2, 2), "found shapes (1, 3, 2, 2) and (1, 1, 2, 2) to (1, 3, 2, 2); expected shapes that broadcast over N, H, W"),
         ({"a_scale": np.ones(2, np.float32)}, (1, 3, 1, 1), "found scales (2,); expected (3,) or (1,)"),
