@@ -118,10 +118,10 @@ def conv_integer(step: Step) -> list[Value]:
     return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32")]
 
 
-def integer_source(step: Step, zero_index: int) -> tuple[Quant, int]:
-    """Return the activation and its zero point of an Integer operator."""
-    value = step.value(0)
-    step.require(integer_operand, value, found=step.describe(0))
+def integer_source(step: Step, zero_index: int, index: int = 0) -> tuple[Quant, int]:
+    """Return the activation at input `index` and its zero point of an Integer operator."""
+    value = step.value(index)
+    step.require(integer_operand, value, found=step.describe(index))
     assert isinstance(value, Quant)
     zero = step.constant(zero_index)
     zero = np.zeros(1, np.int64) if zero is None else zero

@@ -1,9 +1,10 @@
-"""Gemm, MatMul, QGemm, QLinearMatMul and MatMulInteger: 1x1 convolutions of (rows, K, 1, 1)."""
+"""Gemm, MatMul, QGemm, QLinearMatMul and MatMulInteger: by a constant, 1x1 convolutions of (rows, K, 1, 1)."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from compiler.onnx_import.computed_product import ComputedProduct, transposed
 from compiler.onnx_import.convolution import (
     constant_operand,
     integer_source,
@@ -61,6 +62,8 @@ def _gemm_attributes(step: Step) -> tuple[bool, float, float]:
 
 def gemm(step: Step) -> list[Value]:
     """Gemm: alpha * A @ B + beta * C."""
+    if isinstance(step.value(1), Real):
+        return [_computed_gemm(step).pending()]
     trans_b, alpha, beta = _gemm_attributes(step)
     source, weights = _real_source(step)
     product = _product(step, source, source.zero, weights, step.describe(1), trans_b=trans_b, alpha=alpha)
@@ -68,8 +71,27 @@ def gemm(step: Step) -> list[Value]:
     return [product.with_bias(step, bias, beta).pending()]  # type: ignore[arg-type]
 
 
+def _computed_gemm(step: Step) -> ComputedProduct:
+    """Gemm of two computed matrices."""
+    operands = []
+    for index, attribute in ((0, "transA"), (1, "transB")):
+        value = step.value(index)
+        step.require(quantised_operand, value, found=step.describe(index))
+        assert isinstance(value, Real)
+        operands.append(transposed(step, value, index) if step.attribute(attribute, 0) else value)
+    alpha = float(np.float32(step.attribute("alpha", 1.0)))
+    step.require(positive_alpha, alpha, found=f"alpha = {alpha}")
+    first, second = operands
+    product = ComputedProduct(step, first, second, first.zero, second.zero, alpha)
+    bias = step.value(2)
+    return product if bias is None else product.with_bias(bias, float(step.attribute("beta", 1.0)))  # type: ignore[arg-type]
+
+
 def matmul(step: Step) -> list[Value]:
-    """MatMul by a constant matrix; an Add of a constant that follows becomes the bias."""
+    """MatMul by a constant matrix or of two tensors; an Add of a constant that follows becomes the bias."""
+    first, second = step.value(0), step.value(1)
+    if isinstance(first, Real) and isinstance(second, Real):
+        return [ComputedProduct(step, first, second, first.zero, second.zero).pending()]
     source, weights = _real_source(step)
     return [_product(step, source, source.zero, weights, step.describe(1)).pending()]
 
@@ -92,13 +114,21 @@ def qgemm(step: Step) -> list[Value]:
 def qlinear_matmul(step: Step) -> list[Value]:
     """QLinearMatMul: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero."""
     source = real_operand(step, 0, 1)
-    product = _product(step, source, source.zero, constant_operand(step, 3, 4, 1), step.describe(3))
     target = result_target(step, 6, 7)
+    if isinstance(step.value(3), Quant):
+        other = real_operand(step, 3, 4)
+        computed = ComputedProduct(step, source, other, source.zero, other.zero)
+        return [Quant(computed.emit(target, (step.label,)), computed.shape, target.dtype)]
+    product = _product(step, source, source.zero, constant_operand(step, 3, 4, 1), step.describe(3))
     return [Quant(product.emit(target, (step.label,)), product.shape, target.dtype)]
 
 
 def matmul_integer(step: Step) -> list[Value]:
     """MatMulInteger: a, b, a_zero, b_zero to int32 sums."""
     source, zero = integer_source(step, 2)
+    if isinstance(step.value(1), Quant):
+        other, other_zero = integer_source(step, 3, 1)
+        computed = ComputedProduct(step, source, other, zero, other_zero)
+        return [Quant(computed.emit_integers(step.output, (step.label,)), computed.shape, "i32")]
     product = _product(step, source, zero, integer_weights(step, 3, 1), step.describe(1))
     return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32")]

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from verif.reference.matrices import tensor_product
 from verif.reference.sums import products, window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
 
@@ -128,11 +129,17 @@ def _matrix(x: Dequantised, w: Dequantised, bias: Value | None, *, trans_b: bool
     return Sum(array, scale, np.ones((), np.float32), axis_from_end=1 if bias is None else 0)
 
 
-def _operands(call: Call) -> tuple[Dequantised, Dequantised]:
+def _operands(call: Call, *, computed: bool = False) -> tuple[Dequantised, Dequantised]:
+    """Return activation and weights; `computed`: which may be an activation too."""
     x, w = call.value(0), call.value(1)
-    if not isinstance(x, Dequantised) or not isinstance(w, Dequantised) or x.constant or not w.constant:
+    if not isinstance(x, Dequantised) or not isinstance(w, Dequantised) or x.constant or not (w.constant or computed):
         raise call.refuse("operands other than a dequantised activation and dequantised constant weights")
     return x, w
+
+
+def _with_bias(result: Sum, bias: Value | None, beta: float = 1.0) -> Sum:
+    """Add a float bias, one value a column, in steps of the sums."""
+    return result if bias is None else Sum(wrap(result.sums + _bias_sums(bias, result.scale, beta)), result.scale, result.divisor)
 
 
 def conv(call: Call) -> Value:
@@ -143,12 +150,17 @@ def conv(call: Call) -> Value:
 def gemm(call: Call) -> Value:
     """Gemm of dequantised operands."""
     a = call.attributes
-    return _matrix(*_operands(call), call.optional(2), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=a.get("beta", 1.0))
+    x, w = _operands(call, computed=True)
+    if not w.constant:
+        sums = tensor_product(x, w, trans_a=bool(a.get("transA")), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0))
+        return _with_bias(sums, call.optional(2), a.get("beta", 1.0))
+    return _matrix(x, w, call.optional(2), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=a.get("beta", 1.0))
 
 
 def matmul(call: Call) -> Value:
     """MatMul of dequantised operands."""
-    return _matrix(*_operands(call), None, trans_b=False)
+    x, w = _operands(call, computed=True)
+    return _matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w)
 
 
 def _given(call: Call, index: int, *, axis: int | None = None) -> Dequantised:
@@ -187,7 +199,8 @@ def qlinear_conv(call: Call) -> Value:
 
 def qlinear_matmul(call: Call) -> Value:
     """QLinearMatMul."""
-    return _result(call, _matrix(_given(call, 0), _given(call, 3, axis=1), None, trans_b=False), 6)
+    x, w = _given(call, 0), _given(call, 3, axis=1)
+    return _result(call, _matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w), 6)
 
 
 def qgemm(call: Call) -> Value:
@@ -203,7 +216,7 @@ def _integer_operands(call: Call, axis: int) -> tuple[Dequantised, Dequantised]:
     one = np.ones(1, np.float32)
     x, w = call.value(0), call.value(1)
     zeros = call.number(2, np.zeros(1, np.int32)), call.number(3, np.zeros(1, np.int32))
-    return Dequantised(x.array, one, zeros[0].reshape(-1)), Dequantised(w.array, one, _scalar_or_axis(zeros[1], w.array.ndim, axis), True)
+    return Dequantised(x.array, one, zeros[0].reshape(-1)), Dequantised(w.array, one, _scalar_or_axis(zeros[1], w.array.ndim, axis), w.constant)
 
 
 def conv_integer(call: Call) -> Value:
@@ -213,7 +226,8 @@ def conv_integer(call: Call) -> Value:
 
 def matmul_integer(call: Call) -> Value:
     """MatMulInteger: the int32 sums."""
-    return Plain(_matrix(*_integer_operands(call, 1), None, trans_b=False).sums)
+    x, w = _integer_operands(call, 1)
+    return Plain((_matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w)).sums)
 
 
 def _images(array: np.ndarray) -> np.ndarray:

@@ -1,0 +1,33 @@
+"""Products of two computed matrices, as numpy.matmul defines their shapes, on values with a samples axis in front."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from verif.reference.sums import wrap
+from verif.reference.values import Dequantised, Sum
+
+
+def _matrices(array: np.ndarray, rank: int, *, column: bool) -> np.ndarray:
+    """Return (S, .., K) or (S, .., R, K) with `rank` dimensions behind the samples; a vector is a row, or a `column`."""
+    if array.ndim == 2:
+        array = array[:, :, None] if column else array[:, None, :]
+    return array.reshape(array.shape[0], *[1] * (rank + 1 - array.ndim), *array.shape[1:])
+
+
+def tensor_product(a: Dequantised, b: Dequantised, *, trans_a: bool = False, trans_b: bool = False, alpha: float = 1.0) -> Sum:
+    """Return the int32 sums of (a - zero) (b - zero), modulo 2^32, and the scale float32(float32(alpha * s_a) * s_b)."""
+    one, two = a.centred(), b.centred()
+    one = one.swapaxes(-1, -2) if trans_a else one
+    two = two.swapaxes(-1, -2) if trans_b else two
+    rank = max(one.ndim, two.ndim, 3) - 1
+    depth = one.shape[-1]
+    largest = int(np.abs(one).max(initial=0)) * int(np.abs(two).max(initial=0)) * depth
+    kind = np.float32 if largest < 2**24 else np.float64  # every partial sum is exact
+    sums = np.matmul(_matrices(one, rank, column=False).astype(kind), _matrices(two, rank, column=True).astype(kind)).astype(np.int64)
+    if one.ndim == 2:
+        sums = sums.squeeze(-2)
+    if two.ndim == 2:
+        sums = sums.squeeze(-1)
+    scale = np.float32(alpha) * np.float32(a.scale.reshape(())) * np.float32(b.scale.reshape(()))
+    return Sum(wrap(sums), np.full(sums.shape[-1:], scale, np.float32), np.ones((), np.float32), axis_from_end=1 if two.ndim > 2 else 0)
