@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from acg.capability import ESTIMATES
 from acg.footprint import Access, Footprints
 from acg.graph import Engine, Graph
 from acg.isa import Instruction, instruction_set
@@ -164,6 +165,10 @@ class InstructionDraw:
 
     def _vector(self, engine: Engine, reach: int) -> dict[str, int] | None:
         selects = {port: self._integer(0, len(self.graph.links_of(engine.name, port)) - 1) for port in "aby"}
+        wide = {port: [number for number, link in enumerate(self.graph.links_of(engine.name, port)) if self.graph.memories[link.memory].element.bits == 32]
+                for port in "aby"}
+        if all(wide.values()) and self._chance(0.25):
+            selects = {port: self._pick(*numbers) for port, numbers in wide.items()}
         table_banks = self.graph.memories[self.graph.link_of(engine.name, "table").memory].banks
         low, high = sorted((self._integer(-256, 255), self._integer(-256, 255))) if self._chance(0.3) else self._pick((-128, 127), (0, 255))
         fields = {
@@ -176,6 +181,13 @@ class InstructionDraw:
             "scale_y_low": 0 if self._chance(0.3) else self._integer(0, (1 << 28) - 1), "y_zero": self._integer(-256, 255), "y_low": low, "y_high": high,
             "table_enable": int(self._chance(0.3)), "table_select": self._integer(0, table_banks - 1),
         }
+        known = self._formats[engine.name].by_name
+        if "a_float" in known:
+            fields |= {"a_float": self._integer(0, 1), "b_float": self._integer(0, 1)}
+            if fields["a_float"] and self._chance(0.6):  # the pattern reaches the float path as it was written
+                fields |= {"numeric": 1, "reduce": 0, "int_op": 0, "p_enable": int(self._chance(0.2))}
+        if "estimate" in known:
+            fields["estimate"] = self._pick(0, *(code for operation, code in ESTIMATES.items() if engine.can(operation)))
         if self._chance(0.005):  # the greatest count, with nothing to move it
             level = self._integer(0, 5)
             fields |= {f"n_{other}": 1 for other in range(6)} | {f"n_{level}": 1 << 16}

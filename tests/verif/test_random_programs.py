@@ -66,6 +66,7 @@ def test_programs_do_not_depend_on_the_process():
 def test_programs_reach_what_compilers_do_not():
     seen = dict.fromkeys(("padding", "nothing in bounds", "accumulate", "table", "max", "float minimum", "in place", "negative stride", "wild scale",
                           "overlapping rows", "page crossed", "superfluous wait", "flooded queue", "a and b of one memory",
+                          "float operands", "float result", "estimate", "floats read and written at once",
                           "sums carried on without a wait"), 0)
     for seed in SEEDS:
         graph = _graph(seed)
@@ -94,6 +95,12 @@ def test_programs_reach_what_compilers_do_not():
                 seen["float minimum"] += fields["numeric"] and fields["binary"] == 3
                 seen["in place"] += memories["a"] == memories["y"] and fields["a_base"] == fields["y_base"]
                 seen["wild scale"] += not 64 < fields["scale_a"] >> 23 & 255 < 192
+                wide = {port: graph.memories[memories[port]].element.bits == 32 for port in "aby"}
+                read = fields["numeric"] and ((wide["a"] and fields.get("a_float")) or (wide["b"] and fields["b_enable"] and fields.get("b_float")))
+                seen["float operands"] += bool(read)
+                seen["float result"] += wide["y"] and fields["numeric"]
+                seen["estimate"] += wide["y"] and fields["numeric"] and fields.get("estimate", 0) > 0
+                seen["floats read and written at once"] += bool(read and wide["y"] and len(set(memories.values())) == 1 and fields["b_enable"])
                 seen["a and b of one memory"] += fields["b_enable"] and memories["a"] == memories["b"]
             if kind in ("load", "store") and "ext_stride_2" in fields:
                 seen["overlapping rows"] += fields["n_2"] > 1 and abs(fields["local_stride_2"]) < fields["n_3"]
