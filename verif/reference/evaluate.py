@@ -106,7 +106,8 @@ def evaluate_node(node: onnx.NodeProto, opset: int, values: Mapping[str, Value])
     domain = "" if node.domain == "ai.onnx" else node.domain
     operator = OPERATORS.get((domain, node.op_type))
     if operator is not None:
-        return [operator(call)]
+        found = operator(call)
+        return found if isinstance(found, list) else [found]
     if domain:
         raise call.refuse(f"domain {domain}")
     if all(v is None or v.constant for v in inputs):

@@ -11,6 +11,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from verif.reference.matrices import tensor_product
+from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat
 from verif.reference.sums import products, window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
 
@@ -305,7 +306,7 @@ def qlinear_add(call: Call) -> Value:
 def clamp(call: Call) -> Value:
     """Relu and Clip."""
     x = call.value(0)
-    if not isinstance(x, Sum):
+    if not isinstance(x, Sum | Moved):
         return elementwise(call)
     if call.node.op_type == "Relu":
         return x.clamped(0.0, np.inf)
@@ -361,8 +362,8 @@ def transpose(call: Call) -> Value:
 
     if isinstance(x, Dequantised):
         return Dequantised(moved(x.array), moved(x.scale), moved(x.zero), x.constant)
-    if isinstance(x, Sum):
-        raise call.refuse("a sum that no QuantizeLinear follows")
+    if isinstance(x, Sum | Moved):
+        return movement(evaluate)(call)[0]
     return Plain(moved(x.array), x.constant)
 
 
@@ -373,7 +374,7 @@ def shape_of(call: Call) -> Value:
     return Plain(np.array(shape[call.attributes.get("start", 0) : call.attributes.get("end")], np.int64), True)
 
 
-OPERATORS: dict[tuple[str, str], Callable[[Call], Value]] = {
+OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "QuantizeLinear"): quantize_linear,
     ("", "DequantizeLinear"): dequantize_linear,
     ("com.microsoft", "QuantizeLinear"): quantize_linear,
@@ -397,5 +398,8 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value]] = {
     ("", "Clip"): clamp,
     **{("", name): reshape for name in ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")},
     ("", "Transpose"): transpose,
+    **{("", name): movement(evaluate) for name in MOVING},
+    ("com.microsoft", "QLinearConcat"): qlinear_concat,
+    ("", "ConvTranspose"): conv_transpose(_bias_sums),
     ("", "Shape"): shape_of,
 }
