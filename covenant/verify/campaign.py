@@ -85,7 +85,7 @@ def rows_of(job: Job) -> Iterator[Row]:
     """Run a job; a row for each run as it ends. Raises ArchitectureError, UserError, and ToolMissing where nothing can be simulated."""
     graph = open_architecture(job.arch)
     drawn = job.arch.startswith(RANDOM)
-    opt = "O1" if drawn else "O2"
+    opt = "O0" if drawn else "O2"  # runs of some thousand cycles: compiling costs more than they gain
     command = f"covenant verify --arch {job.arch}"
     try:
         model = simulator(graph, opt=opt)
