@@ -13,7 +13,7 @@ Softmax     u = q - lowest q                     exact
 
     e is a number of two or three digits to the base 255 (`planes`), each digit a table of bytes and a plane of weights' width. What its
     rounding can move a result by is at most C / (2 * peak) (a sum of C terms, each off by a half, over a sum of at least peak); the third
-    digit is added where that is more than a quarter of a step of y.
+    digit is added where that is more than half a step of y.
 
 LayerNormalization over n channels, d = q - x_zero, eps = epsilon / x_scale^2:
             A = sum of d,  B = sum of d * d      exact int32, then float32
@@ -50,8 +50,8 @@ class Softmax:
     y_high: int = 127
 
     def planes(self, channels: int) -> int:
-        """Digits of an exponential: 2, or 3 where two could move a result of so many channels by more than a quarter of a step."""
-        return 2 if channels / (2 * PEAKS[2]) <= self.y_scale / 4 else 3
+        """Digits of an exponential: 2, or 3 where two could move a result of so many channels by more than half a step."""
+        return 2 if channels / (2 * PEAKS[2]) <= self.y_scale / 2 else 3
 
     def tables(self, channels: int) -> tuple[np.ndarray, ...]:
         """Digits of round(exp(x_scale * (i - 255)) * peak) for i in 0..255, the most significant first: uint8 (256,) each."""

@@ -219,6 +219,21 @@ def reflection_fits(fits: bool) -> bool:
     return fits
 
 
+def first_result_only(outputs: int) -> bool:
+    """LayerNormalization must return its first result only."""
+    return outputs == 1
+
+
+def usable_epsilon(steps: float) -> bool:
+    """The epsilon of a LayerNormalization must be between 2^-64 and 2^64 times the square of its input's scale."""
+    return 2.0**-64 <= steps <= 2.0**64
+
+
+def usable_factors(values: np.ndarray) -> bool:
+    """Scale and bias of a LayerNormalization must be float32 numbers of at most 2^64."""
+    return bool(np.all(np.abs(values) <= 2.0**64))
+
+
 def same_elements(found: int, expected: int) -> bool:
     """The target shape must have as many elements as the input."""
     return found == expected
@@ -284,6 +299,11 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("com.microsoft", "QLinearConcat"): Operator("Move, Unary", (*_QLINEAR, *_MOVED)),
     **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions)) for name in _MOVES},
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
+    ("", "Softmax"): Operator("Softmax", (quantised_operand,)),
+    ("com.microsoft", "QLinearSoftmax"): Operator("Softmax", _QLINEAR),
+    ("", "LayerNormalization"): Operator(
+        "LayerNormalization", (quantised_operand, constant_parameters, usable_factors, usable_epsilon, first_result_only)
+    ),
     ("", "Shape"): Operator("constant", ()),
 }
 #: ONNX Runtime writes these in its own domain for older opsets; the meaning is the same.
@@ -297,11 +317,13 @@ ENGINES = {
     "Binary": "vector",
     "Conv": "matrix, vector",
     "GlobalAveragePool": "vector, matrix",
+    "LayerNormalization": "matrix, vector",
     "MatMul": "matrix, vector",
     "MaxPool": "vector",
     "Move": "load and store",
     "Reduction": "vector",
     "Reshape": "load and store",
+    "Softmax": "matrix, vector",
     "Unary": "vector",
     "bias": "with its producer",
     "clamp of the producer": "with its producer",

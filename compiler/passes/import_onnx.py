@@ -17,8 +17,9 @@ from onnx import numpy_helper
 
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.ir import EdgeInput, EdgeOutput, Graph, verify
-from compiler.onnx_import import convolution, elementwise, matrix_product, movement, pooling, quantise, shapes
+from compiler.onnx_import import convolution, elementwise, matrix_product, movement, normalise, pooling, quantise, shapes
 from compiler.onnx_import.builder import Builder, default_view
+from compiler.onnx_import.decomposed import restore_normalisations
 from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.step import DTYPES, Refusal, Step
 from compiler.onnx_import.values import Const, HostFloat, Quant, Real, RealConst, Shape, Unknown, Value
@@ -62,6 +63,9 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "SpaceToDepth"): movement.space_to_depth,
     ("", "Expand"): movement.expand,
     ("", "Tile"): movement.tile,
+    ("", "Softmax"): normalise.softmax,
+    ("com.microsoft", "QLinearSoftmax"): normalise.qlinear_softmax,
+    ("", "LayerNormalization"): normalise.layer_normalization,
     ("", "Shape"): shapes.shape_of,
 }
 #: Handlers that understand constants themselves; all other operators fold when every input is one.
@@ -198,6 +202,6 @@ def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapp
     """
     try:
         checked, opset = prepare_model(model, name=name, dimensions=dimensions)
-        return verify(_Import(checked, name, opset).run())
+        return verify(_Import(restore_normalisations(checked), name, opset).run())
     except UnicodeDecodeError:  # names are decoded when they are first looked at
         raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None

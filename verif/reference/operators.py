@@ -12,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from verif.reference.matrices import tensor_product
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat
+from verif.reference.normalise import layer_normalization, qlinear_softmax, softmax
 from verif.reference.sums import products, window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
 
@@ -401,5 +402,8 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     **{("", name): movement(evaluate) for name in MOVING},
     ("com.microsoft", "QLinearConcat"): qlinear_concat,
     ("", "ConvTranspose"): conv_transpose(_bias_sums),
+    ("", "Softmax"): softmax,
+    ("com.microsoft", "QLinearSoftmax"): qlinear_softmax,
+    ("", "LayerNormalization"): layer_normalization,
     ("", "Shape"): shape_of,
 }

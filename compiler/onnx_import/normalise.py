@@ -1,0 +1,90 @@
+"""Softmax and LayerNormalization of a dequantised tensor: they wait for their QuantizeLinear.
+
+The axis that is reduced becomes the channels of the IR: (A, K, Z, 1) for an axis of K between A and Z elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from compiler.ir import Attrs, Shape4
+from compiler.ir_rowwise import LayerNormalization, Softmax
+from compiler.onnx_import.builder import default_view
+from compiler.onnx_import.convolution import real_operand, result_target
+from compiler.onnx_import.step import Step
+from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
+from compiler.support import constant_parameters, first_result_only, quantised_operand, usable_epsilon, usable_factors
+
+
+def _view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
+    """Return (A, K, Z, 1) with K the elements of one axis, or `onwards` of all axes from it on; an image's channels stay as they are."""
+    if axis == 1 and len(shape) in (3, 4) and not onwards:
+        return default_view(shape)
+    end = len(shape) if onwards else axis + 1
+    return int(np.prod(shape[:axis])), int(np.prod(shape[axis:end])), int(np.prod(shape[end:])), 1
+
+
+def _pending(step: Step, x: Real, view: Shape4, attrs: Callable[[Target], Attrs]) -> Pending:
+    """Return the result that waits for its quantisation, computed on `view` of x."""
+    builder = step.builder
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        out = builder.tensor(target.name, view, target.dtype, target.scale, target.zero)
+        return builder.node(step.label, attrs(target), (builder.view(x.tensor, view),), out, origin)
+
+    return Pending(x.shape, (step.label,), emit)
+
+
+def _softmax(step: Step, x: Real, axis: int, opset: int) -> Pending:
+    axis = axis + len(x.shape) if axis < 0 else axis
+    view = _view(x.shape, axis, onwards=opset < 13)
+    return _pending(step, x, view, lambda t: Softmax(x.scale, x.zero, t.scale, t.zero, t.low, t.high))
+
+
+def softmax(step: Step) -> list[Value]:
+    """Softmax of a dequantised tensor, along any axis."""
+    x = step.value(0)
+    step.require(quantised_operand, x, found=step.describe(0))
+    assert isinstance(x, Real)
+    return [_softmax(step, x, step.attribute("axis", 1 if step.opset < 13 else -1), step.opset)]
+
+
+def qlinear_softmax(step: Step) -> list[Value]:
+    """com.microsoft QLinearSoftmax: x, x_scale, x_zero, y_scale, y_zero; its attribute `opset` says which Softmax it is."""
+    x = real_operand(step, 0, 1)
+    target = result_target(step, 3, 4)
+    pending = _softmax(step, x, step.attribute("axis", -1), step.attribute("opset", 13))
+    return [Quant(pending.emit(target, (step.label,)), pending.shape, target.dtype)]
+
+
+def _channels(step: Step, index: int, channels: int) -> np.ndarray:
+    """Return a constant with one value for each of `channels`, float32; zeros where it is left out."""
+    value = step.value(index)
+    step.require(constant_parameters, value, found=step.describe(index))
+    assert isinstance(value, Const | RealConst | None)
+    if value is None:
+        return np.zeros(channels, np.float32)
+    array = value.real() if isinstance(value, RealConst) else value.array
+    step.require(usable_factors, array, found=f"{step.name_of(index)}, which holds {array.reshape(-1)[np.argmax(~(np.abs(array) <= 2.0**64))]}")
+    return np.broadcast_to(array.reshape(-1), (channels,)).astype(np.float32)
+
+
+def layer_normalization(step: Step) -> list[Value]:
+    """LayerNormalization of a dequantised tensor over all axes from `axis` on; scale and bias are constants."""
+    x = step.value(0)
+    step.require(quantised_operand, x, found=step.describe(0))
+    assert isinstance(x, Real)
+    outputs = sum(bool(name) for name in step.node.output)
+    step.require(first_result_only, outputs, found=f"{outputs} outputs")
+    axis = step.attribute("axis", -1)
+    view = _view(x.shape, axis + len(x.shape) if axis < 0 else axis, onwards=True)
+    gamma, beta = (_channels(step, i, view[1]) for i in (1, 2))
+    epsilon = float(step.attribute("epsilon", 1e-5))
+    step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
+
+    def attrs(target: Target) -> Attrs:
+        return LayerNormalization(gamma, beta, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
+
+    return [_pending(step, x, view, attrs)]

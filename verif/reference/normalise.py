@@ -1,0 +1,197 @@
+"""Softmax and LayerNormalization of a quantised tensor: the machine's arithmetic in its order, by acg.primitives alone.
+
+ONNX defines both on real numbers. Quantised, they are computed so, every operation in float32 unless it is exact:
+
+    Softmax              d = q - largest q of the row; e = round(exp(s d) peak), S = sum of e: integers, S then float32
+                         r = 1 / S by an estimate and three of Newton's steps (t = S r, t = t r, r = 2 r - t)
+                         y = round(e r / y_scale) + y_zero
+                         peak = 65279, or 16646399 (S then 255 float32(sum of e // 255) + float32(sum of e mod 255)) where the first
+                         could move a sum of so many terms by more than half a step of y
+    LayerNormalization   d = q - z; A = sum of d, B = sum of d d: integers; m = A / n (a product with float32(1/n)), k = round(m) in the range
+                         of d; D = A - n k; U = B - (A + D) k; V = U - (D / n) D; v = max(V / n + eps, eps), eps = epsilon / s^2
+                         r = 1 / sqrt(v) by an estimate and three steps (t = v r, t = t r, t = t r, r = 1.5 r - 0.5 t)
+                         y = round((((d - m) gamma) r + beta) / y_scale) + y_zero
+
+A LayerNormalization that an exporter wrote as ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, Mul, Add is one (`recognised`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from acg import primitives as p
+from verif.reference.movement import Moved
+from verif.reference.values import RANGES, Dequantised, Plain, Value, quantise
+
+_PEAKS = (65279, 16646399)
+
+
+@dataclass(frozen=True, eq=False)
+class Normalised(Moved):
+    """A normalisation along axis `axis` of x that waits for its QuantizeLinear.
+
+    `steps` gives, for rows of x's integers (.., n) and the result's scale, the float32 number of steps before rounding; `exact` the real numbers
+    for rows of real ones. `order`: shape and clamp come after.
+    """
+
+    x: Dequantised | None = None
+    axis: int = -1
+    shape: tuple[int, ...] = ()
+    steps: Callable[[np.ndarray, float], np.ndarray] | None = None
+    exact: Callable[[np.ndarray], np.ndarray] | None = None
+    low: float = -np.inf
+    high: float = np.inf
+
+    def _by_rows(self, array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Apply a function of rows along the axes from `axis` on if it is negative below -1, else along that one axis."""
+        moved = np.moveaxis(array, self.axis, -1)
+        return np.moveaxis(function(moved), -1, self.axis).reshape(self.shape)
+
+    @property
+    def array(self) -> np.ndarray:
+        """The real numbers (for their shape)."""
+        return self.real()
+
+    def real(self) -> np.ndarray:
+        """Return the float32 numbers."""
+        assert self.x is not None and self.exact is not None
+        result = self._by_rows(self.x.real().astype(np.float64), self.exact)
+        return np.clip(result, self.low, self.high).astype(np.float32)
+
+    def integers(self) -> np.ndarray:
+        """Return the real numbers: there are no integers yet."""
+        return self.real()
+
+    def reshaped(self, shape: tuple[int, ...]) -> Normalised:
+        """Return the value with another shape, samples in front."""
+        return replace(self, shape=shape)
+
+    def clamped(self, low: float, high: float) -> Normalised:
+        """Return min(max(self, low), high)."""
+        return replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high))
+
+    def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+        """Return QuantizeLinear of the value, clamped between the quantised bounds."""
+        assert self.x is not None and self.steps is not None
+        y_scale, low, high = float(scale.reshape(-1)[0]), *RANGES[zero.dtype]
+        steps = self._by_rows(self.x.array, lambda rows: self.steps(rows.astype(np.int64), y_scale))  # type: ignore[misc]
+        q = p.saturate(p.round_to_int32(steps), int(zero.reshape(-1)[0]), low, high).astype(zero.dtype)
+        bounds = [quantise(np.array(v, np.float32), scale.reshape(()), zero.reshape(())) for v in (self.low, self.high)]
+        return np.clip(q, *bounds)
+
+
+def _divided(value: np.ndarray, y_scale: float) -> np.ndarray:
+    return p.multiply_constant(value, *p.divide_constant(y_scale))
+
+
+def _number(value: float) -> np.ndarray:
+    return np.array(value, np.float32)
+
+
+def _softmax_steps(x_scale: float) -> Callable[[np.ndarray, float], np.ndarray]:
+    def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
+        peak = _PEAKS[rows.shape[-1] / (2 * _PEAKS[0]) > y_scale / 2]
+        e = np.rint(np.exp(x_scale * (rows - rows.max(-1, keepdims=True)).astype(np.float64)) * peak).astype(np.int64)
+        if peak == _PEAKS[0]:
+            total = p.int32_to_float32(e.sum(-1, keepdims=True))
+        else:
+            upper, lowest = (p.int32_to_float32(part.sum(-1, keepdims=True)) for part in (e // 255, e % 255))
+            total = p.add(p.multiply(upper, _number(255)), lowest)
+        r = p.reciprocal_estimate(total)
+        for _ in range(3):
+            r = p.add(p.multiply(r, _number(2)), -p.multiply(p.multiply(total, r), r))
+        return _divided(p.multiply(e.astype(np.float32), r), y_scale)
+
+    return steps
+
+
+def _exact_softmax(rows: np.ndarray) -> np.ndarray:
+    e = np.exp(rows - rows.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def _softmax(x: Dequantised, axis: int, shape: tuple[int, ...]) -> Normalised:
+    return Normalised((), np.zeros(0, np.int64), x=x, axis=axis, shape=shape, steps=_softmax_steps(float(x.scale.reshape(()))), exact=_exact_softmax)
+
+
+def _operand(call: Any, index: int = 0) -> Dequantised:
+    x = call.value(index)
+    if not isinstance(x, Dequantised) or x.constant or x.scale.size != 1 or x.zero.size != 1:
+        raise call.refuse("an operand that is not dequantised with one scale")
+    return x
+
+
+def _flattened(x: Dequantised, axis: int) -> Dequantised:
+    """Return x as rows (S, A, K), K the product of the dimensions from `axis` (counted without samples) on."""
+    shape = x.array.shape
+    axis = axis if axis >= 0 else axis + len(shape) - 1
+    return x.reshaped((shape[0], int(np.prod(shape[1 : axis + 1])), int(np.prod(shape[axis + 1 :]))))  # type: ignore[return-value]
+
+
+def softmax(call: Any) -> Value:
+    """Softmax: along one axis, before opset 13 along all from it on."""
+    x = call.value(0)
+    if not isinstance(x, Dequantised):
+        raise call.refuse("an operand that is not dequantised")
+    return _of_axis(_operand(call), call.attributes.get("axis", 1 if call.opset < 13 else -1), call.opset)  # type: ignore[return-value]
+
+
+def _of_axis(x: Dequantised, axis: int, opset: int) -> Normalised:
+    shape = x.array.shape
+    if opset < 13:
+        return _softmax(_flattened(x, axis), -1, shape)
+    return _softmax(x, axis if axis < 0 else axis + 1, shape)
+
+
+def qlinear_softmax(call: Any) -> Value:
+    """com.microsoft QLinearSoftmax: x, x_scale, x_zero, y_scale, y_zero; its attribute `opset` says which Softmax it is."""
+    array, zero = call.value(0).array, call.number(2, np.zeros((), np.uint8))
+    x = Dequantised(array, call.number(1).reshape(()), zero.reshape(()))
+    result = _of_axis(x, call.attributes.get("axis", -1), call.attributes.get("opset", 13))
+    return Plain(result.quantised(call.number(3), call.number(4)))
+
+
+def _layer_steps(x_scale: float, x_zero: int, dtype: np.dtype, epsilon: float, gamma: np.ndarray, beta: np.ndarray):
+    low, high = RANGES[dtype]
+    epsilon_steps = _number(epsilon / x_scale**2)
+
+    def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
+        n, d = rows.shape[-1], rows - x_zero
+        part = np.float32(1) / np.float32(n)
+        a, b = (p.int32_to_float32(sums.sum(-1, keepdims=True)) for sums in (d, d * d))
+        mean = p.multiply(a, part)
+        k = p.saturate(p.round_to_int32(mean), x_zero, low, high) - x_zero
+        about = p.add(a, p.int32_to_float32(-n * k))
+        moved = p.add(b, -p.multiply(p.add(a, about), p.int32_to_float32(k)))
+        variance = p.multiply(p.add(moved, -p.multiply(p.multiply(about, part), about)), part)
+        v = p.maximum(p.add(variance, epsilon_steps), epsilon_steps)
+        r = p.rsqrt_estimate(v)
+        for _ in range(3):
+            cubed = p.multiply(p.multiply(p.multiply(v, r), r), r)
+            r = p.add(p.multiply(r, _number(1.5)), p.multiply(cubed, _number(-0.5)))
+        scaled = p.multiply(p.add(p.int32_to_float32(d), -mean), gamma)
+        return _divided(p.add(p.multiply(scaled, r), beta), y_scale)
+
+    return steps
+
+
+def layer_normalization(call: Any) -> Value:
+    """LayerNormalization: over all axes from `axis` on."""
+    x = _operand(call)
+    scale, shift = call.value(1), call.optional(2)
+    if not scale.constant or (shift is not None and not shift.constant):
+        raise call.refuse("a scale or bias that is no constant")
+    rows = _flattened(x, call.attributes.get("axis", -1))
+    n, epsilon = rows.array.shape[-1], call.attributes.get("epsilon", 1e-5)
+    gamma = np.broadcast_to(scale.real().reshape(-1), (n,)).astype(np.float32)
+    beta = np.zeros(n, np.float32) if shift is None else np.broadcast_to(shift.real().reshape(-1), (n,)).astype(np.float32)
+
+    def exact(real: np.ndarray) -> np.ndarray:
+        return (real - real.mean(-1, keepdims=True)) / np.sqrt(real.var(-1, keepdims=True) + epsilon) * gamma + beta
+
+    steps = _layer_steps(float(x.scale.reshape(())), int(x.zero.reshape(())), x.array.dtype, epsilon, gamma, beta)
+    return Normalised((), np.zeros(0, np.int64), x=rows, axis=-1, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
