@@ -32,6 +32,10 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--shape", type=_shape, action="append", default=[], metavar="NAME=SIZE,...",
                          help="shape of an input, as in input=1,3,224,224; may be repeated (default: as the network declares)")
 
+    def fallback(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--fallback", choices=("host",), help="what no engine can do runs on onnxruntime between accelerator segments "
+                         "(default: such nodes are refused, all at once)")
+
     sub = command("rtl", "generate Verilog, JSON sidecar, C header and manual of an architecture", commands.rtl)
     sub.add_argument("arch", metavar="ARCH", help="a name of archs/ or a YAML file")
     sub.add_argument("-o", "--output", metavar="FOLDER", help="where to (default build/rtl/NAME)")
@@ -41,19 +45,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("model", metavar="MODEL", help="quantised ONNX network")
     arch(sub)
     shape(sub)
-    sub.add_argument("-o", "--output", metavar="FILE", required=True, help="program file to write")
+    fallback(sub)
+    sub.add_argument("-o", "--output", metavar="FILE", required=True, help="program file to write; with --fallback a folder: programs, host models, plan.json")
     machine_readable(sub)
 
     sub = command("predict", "cycles in total and a layer, without simulation", commands.predict)
     sub.add_argument("file", metavar="FILE", help="program file or ONNX network")
     arch(sub, None)
     shape(sub)
+    fallback(sub)
     machine_readable(sub)
 
     sub = command("run", "run a network and compare bytes with ONNX, cycles with the prediction", commands.run)
     sub.add_argument("file", metavar="MODEL|FILE", nargs="+", help="ONNX networks or program files")
     arch(sub, None)
     shape(sub)
+    fallback(sub)
     sub.add_argument("--input", metavar="X.npz", help="samples: an array for each ONNX input, labels under 'y' (default: drawn from --seed)")
     sub.add_argument("--limit", type=_positive, metavar="N", help="the first N samples only (drawn inputs: N samples, default 1)")
     sub.add_argument("--seed", type=_count, default=0, help="seed of drawn inputs (default 0)")

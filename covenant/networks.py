@@ -17,9 +17,10 @@ from compiler.program import Program
 from covenant.errors import UserError
 from covenant.shapes import with_shapes
 
-__all__ = ["Network", "compile_network", "load_program_file", "open_network"]
+__all__ = ["DEFAULT_ARCHITECTURE", "Network", "compile_network", "is_program", "load_program_file", "open_network"]
 
-_DEFAULT_ARCHITECTURE = "edge16"
+#: Where neither the user nor a program file names another.
+DEFAULT_ARCHITECTURE = "edge16"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,6 @@ def open_network(path: str, arch: str | None, *, shapes: Shapes | None = None) -
             raise UserError(f"{path}: --shape with a program file, whose shapes are fixed; expected an ONNX network, give the option to covenant compile")
         graph, program = load_program_file(path, arch)
         return Network(path, graph, program, None)
-    graph = load_graph(arch or _DEFAULT_ARCHITECTURE)
+    graph = load_graph(arch or DEFAULT_ARCHITECTURE)
     model, program = compile_network(path, graph, shapes=shapes)
     return Network(path, graph, program, model)

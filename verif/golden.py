@@ -17,6 +17,16 @@ import onnxruntime as ort
 VERSION = ort.__version__
 
 
+def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
+    """Return a session with the settings above. Raises onnxruntime's own errors."""
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
 class Golden:
     """An onnxruntime session of a model; `extra` names intermediate values to return as well (they must be 8-bit or float32).
 
@@ -33,13 +43,8 @@ class Golden:
             copy.graph.output.extend(added)
             model = copy
             names += [v.name for v in added]
-        options = ort.SessionOptions()
-        options.add_session_config_entry("session.qdqisint8allowed", "1")
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.use_deterministic_compute = True
-        options.log_severity_level = 3
         self.outputs = tuple(names)
-        self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        self._session = open_session(model)
         self._shapes = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

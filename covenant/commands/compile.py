@@ -2,6 +2,8 @@
 
 from acg.graph import load_graph
 from covenant.errors import EXACT
+from covenant.fallback import open_plan, placement_text, write_plan
+from covenant.fallback.write import require_new_folder
 from covenant.files import require_writable, write_bytes, write_json
 from covenant.networks import compile_network
 
@@ -10,6 +12,8 @@ __all__ = ["compile_"]
 
 def compile_(options) -> int:
     """Compile a network and write its program file."""
+    if options.fallback:
+        return _segments(options)
     graph = load_graph(options.arch)
     require_writable(options.output)
     _, program = compile_network(options.model, graph, shapes=dict(options.shape))
@@ -21,4 +25,15 @@ def compile_(options) -> int:
         write_json(options.json, summary)
     else:
         print(f"{options.output}: {summary['instructions']:,} instructions, {summary['layers']} layers, {summary['memory_bytes']:,} bytes of external memory")
+    return EXACT
+
+
+def _segments(options) -> int:
+    require_new_folder(options.output)
+    summary = write_plan(open_plan(options.model, options.arch, shapes=dict(options.shape)), options.output)
+    if options.json:
+        write_json(options.json, summary | {"folder": options.output})
+    else:
+        print(placement_text(summary["segments"], summary["placement"]))
+        print(f"\n{options.output}: {len(summary['segments'])} segments and plan.json")
     return EXACT

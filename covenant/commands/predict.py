@@ -5,6 +5,8 @@ import time
 from acg.fingerprint import fingerprint
 from acg.predictor import predict as predict_timeline
 from covenant.errors import EXACT
+from covenant.fallback import open_plan, placement_text
+from covenant.fallback.write import segment_rows
 from covenant.files import write_json
 from covenant.networks import open_network
 from covenant.run import Execution, ideal_cycles, layer_rows
@@ -15,6 +17,8 @@ __all__ = ["predict"]
 
 def predict(options) -> int:
     """Predict a program (or a network, compiled first) and print cycles a layer, the busiest engine and the total."""
+    if options.fallback:
+        return _segments(options)
     network = open_network(options.file, options.arch, shapes=dict(options.shape))
     graph, program = network.graph, network.program
     begin = time.perf_counter()
@@ -45,4 +49,18 @@ def predict(options) -> int:
     total = timeline.total_cycles
     print(f"\n{options.file} on {graph.name}: {total:,} cycles, ideal {report['cycles']['ideal']:,}, {report['instructions']:,} instructions")
     print("busy: " + ", ".join(f"{name} {100 * cycles / max(1, total):.0f}%" for name, cycles in busy.items()) + f"; bottleneck: {report['bottleneck']}")
+    return EXACT
+
+
+def _segments(options) -> int:
+    """Cycles of each segment and in total; what the host takes nobody predicts."""
+    plan = open_plan(options.file, options.arch, shapes=dict(options.shape))
+    rows = segment_rows(plan)
+    cycles = {key: sum(row["cycles"][key] for row in rows if "cycles" in row) for key in ("predicted", "ideal")}
+    if options.json:
+        write_json(options.json, {"arch": plan.graph.name, "fingerprint": f"{fingerprint(plan.graph):016x}", "file": options.file, "cycles": cycles,
+                                  "segments": rows, "placement": plan.placement()})
+        return EXACT
+    print(placement_text(rows, plan.placement()))
+    print(f"\n{options.file} on {plan.graph.name}: {cycles['predicted']:,} cycles in accelerator segments, ideal {cycles['ideal']:,}")
     return EXACT

@@ -4,6 +4,7 @@ import math
 import sys
 
 from covenant.errors import BROKEN, EXACT, UserError
+from covenant.fallback import Plan, open_plan, run_plan, run_text
 from covenant.files import read_arrays, require_writable, write_arrays, write_json
 from covenant.networks import Network, open_network
 from covenant.progress import Progress
@@ -14,16 +15,17 @@ from covenant.show import run_table
 __all__ = ["run"]
 
 
-def _samples(network: Network, options):
+def _samples(network: Network | Plan, options):
     """Samples and labels (None when the file has none)."""
     inputs = model_inputs(network.model) if network.model is not None else program_inputs(network.program)
+    per_sample = math.prod(network.program.outputs[0].shape[:-1]) if isinstance(network, Network) else 1
     if options.input is None:
         return draw(inputs, seed=options.seed, count=options.limit or 1), None
     arrays = read_arrays(options.input)
     samples = take(arrays, inputs, limit=options.limit, where=options.input)
     labels = arrays.get("y") if not any(value.name == "y" for value in inputs) else None
     if labels is not None:
-        rows = len(samples) * math.prod(network.program.outputs[0].shape[:-1])
+        rows = len(samples) * per_sample
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) < rows:
             raise UserError(f"{options.input}: array 'y' is {labels.dtype}{labels.shape}; expected integer labels, one for each of {rows} rows")
     return samples, labels
@@ -37,19 +39,24 @@ def run(options) -> int:
         if path:
             require_writable(path)
     prepared = []
+    network: Network | Plan
     for path in options.file:
-        network = open_network(path, options.arch, shapes=dict(options.shape))
+        shapes = dict(options.shape)
+        network = open_plan(path, options.arch, shapes=shapes) if options.fallback else open_network(path, options.arch, shapes=shapes)
         prepared.append((network, *_samples(network, options)))
     reports = []
     for network, samples, labels in prepared:
         progress = Progress("run", quiet=options.quiet)
-        report, outputs = judge_network(network, samples, labels=labels, on=options.on, progress=progress)
+        if isinstance(network, Network):
+            report, outputs = judge_network(network, samples, labels=labels, on=options.on, progress=progress)
+        else:
+            report, outputs = run_plan(network, samples, labels=labels, on=options.on, progress=progress)
         if options.output:
             arrays = {name: outputs[0][name] if len(outputs) == 1 else _stack([sample[name] for sample in outputs]) for name in outputs[0]}
             write_arrays(options.output, arrays)
         reports.append(report)
         if options.json != "-":
-            print(run_table(report))
+            print(run_table(report) if isinstance(network, Network) else run_text(report))
             sys.stdout.flush()
     if options.json:
         write_json(options.json, reports[0] if len(reports) == 1 else reports)

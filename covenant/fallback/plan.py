@@ -1,0 +1,117 @@
+"""The plan: segments compiled, and what a compilation refuses moved to the host, until everything has a place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from acg.graph import Graph, load_graph
+from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
+from compiler.onnx_import.load import load_model
+from compiler.onnx_import.pipeline import read_network
+from compiler.pipeline import compile_graph
+from compiler.program import Program
+from covenant.errors import UserError
+from covenant.fallback.extract import extract
+from covenant.fallback.partition import Cut, partition
+from covenant.fallback.prepare import Prepared, prepare, reads
+from covenant.networks import DEFAULT_ARCHITECTURE, is_program
+from covenant.shapes import with_shapes
+
+__all__ = ["Plan", "Segment", "make_plan", "open_plan"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a network: an ONNX model, and its program where the accelerator runs it (None on the host)."""
+
+    number: int
+    model: onnx.ModelProto
+    cut: Cut
+    program: Program | None
+
+    @property
+    def where(self) -> str:
+        """'accelerator' or 'host'."""
+        return "host" if self.program is None else "accelerator"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network in segments, in the order in which they run; ``model`` is the whole of it as given."""
+
+    name: str
+    graph: Graph
+    model: onnx.ModelProto
+    segments: tuple[Segment, ...]
+
+    def placement(self) -> list[dict[str, object]]:
+        """For each node, in the order of the segments: its name, operator, segment, where and (host) why."""
+        return [
+            {"node": node.name, "op": node.op_type, "segment": segment.number, "where": segment.where, "why": segment.cut.why.get(node.name)}
+            for segment in self.segments for node in segment.cut.nodes
+        ]
+
+
+def _refused_nodes(prepared: Prepared, entries: tuple[UnsupportedEntry, ...]) -> dict[str, str]:
+    """Node names with reasons. What is said of an input is said of its readers, what is said of an output of its producer."""
+    nodes = prepared.model.graph.node
+    names = {node.name for node in nodes}
+    result: dict[str, str] = {}
+    for entry in entries:
+        if entry.operator == "graph input":
+            result |= {node.name: entry.reason for node in nodes if entry.node in reads(node)}
+        elif entry.operator == "graph output":
+            result |= {node.name: entry.reason for node in nodes if entry.node in node.output}
+        elif entry.node in names:
+            result[entry.node] = entry.reason
+    return result
+
+
+def make_plan(model: onnx.ModelProto, graph: Graph, *, name: str) -> Plan:
+    """Cut a network at its 8-bit tensors and compile what the architecture can run.
+
+    Raises ModelError for a model that is wrong as a whole, CompilerError for a segment that does not fit the machine, UnsupportedError where
+    what is refused is no node, so that nothing can be moved to the host.
+    """
+    try:
+        prepared = prepare(model, name=name)
+    except UnicodeDecodeError:  # names are decoded when they are first looked at
+        raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None
+    refused: dict[str, str] = {}
+    programs: dict[tuple[str, ...], Program] = {}
+    while True:
+        cuts = partition(prepared, refused)
+        models = [extract(prepared, cuts, number) for number in range(len(cuts))]
+        found: dict[str, str] = {}
+        for cut, part in zip(cuts, models, strict=True):
+            key = tuple(node.name for node in cut.nodes)
+            if cut.host or key in programs:
+                continue
+            try:
+                programs[key] = compile_graph(read_network(part, name=name), graph)
+            except UnsupportedError as error:
+                new = {node: reason for node, reason in _refused_nodes(prepared, error.entries).items() if node not in refused}
+                if not new:
+                    raise
+                found |= new
+        if not found:
+            break
+        refused |= found
+    segments = tuple(
+        Segment(number, part, cut, None if cut.host else programs[tuple(node.name for node in cut.nodes)])
+        for number, (cut, part) in enumerate(zip(cuts, models, strict=True))
+    )
+    return Plan(name, graph, model, segments)
+
+
+def open_plan(path: str, arch: str | None, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Plan:
+    """Plan an ONNX file (for edge16 unless ``arch`` says otherwise). Raises UserError for a program file."""
+    if is_program(path):
+        what = "--fallback with a program file, which is compiled already"
+        raise UserError(f"{path}: {what}; expected an ONNX network, give the option to covenant compile")
+    graph = load_graph(arch or DEFAULT_ARCHITECTURE)
+    return make_plan(with_shapes(load_model(path), shapes or {}, where=f"model {path}"), graph, name=Path(path).name)

@@ -1,0 +1,59 @@
+"""What ran where, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from covenant.show import table
+
+__all__ = ["placement_text", "run_text"]
+
+
+def _operators(row: dict[str, Any]) -> str:
+    return ", ".join(name if count == 1 else f"{count} {name}" for name, count in row["operators"].items())
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def placement_text(rows: list[dict[str, Any]], placement: list[dict[str, Any]]) -> str:
+    """The segments, and below them every node of the host with the reason."""
+    cells = []
+    for row in rows:
+        cycles = row.get("cycles", {})
+        exact = {True: "yes", False: "NO", None: "-"}[row.get("exact")]
+        counts = (_count(cycles.get(key)) for key in ("predicted", "measured"))
+        cells.append((row["segment"], row["where"], row["nodes"], *counts, exact, _operators(row)))
+    lines = [table(("segment", "where", "nodes", "predicted", "measured", "exact", "operators"), cells, right=frozenset({0, 2, 3, 4}))]
+    host = [node for node in placement if node["where"] == "host"]
+    if host:
+        lines += ["", "on the host:", *(f"  {node['node']} ({node['op']}): {node['why']}" for node in host)]
+    return "\n".join(lines)
+
+
+def run_text(report: dict[str, Any]) -> str:
+    """What ``covenant run --fallback host`` prints of its report."""
+    cycles = report["cycles"]
+    lines = [placement_text(report["segments"], report["placement"]), "",
+             f"{report['model']} on {report['arch']} ({report['on']}) and host, {report['samples']} sample{'s' if report['samples'] != 1 else ''}"]
+    for name, entry in report["outputs"].items():
+        text = f"  output {name}: {entry['elements']:,} elements"
+        if "onnxruntime" in entry:
+            golden = entry["onnxruntime"]
+            text += f", {golden['mismatches']:,} mismatches against onnxruntime {report['golden']['onnxruntime']} of the whole network"
+            if golden["mismatches"]:
+                text += " (of another shape)" if golden["max_abs_diff"] is None else f" (largest difference {golden['max_abs_diff']:g})"
+        lines.append(text)
+    if "onnxruntime_error" in report["golden"]:
+        lines.append(f"  onnxruntime cannot run the whole network: {report['golden']['onnxruntime_error']}")
+    if "accuracy" in report:
+        lines.append("  accuracy: " + ", ".join(f"{name} {100 * value:.2f}%" for name, value in report["accuracy"].items()))
+    instructions = report["instructions"]
+    lines.append(f"  instructions: {_count(instructions['count'])}, timeline mismatches: {_count(instructions['timeline_mismatches'])}")
+    texts = ", ".join(f"{key} {_count(cycles[key])}" for key in ("predicted", "measured", "ideal"))
+    lines.append(f"  accelerator cycles an inference: {texts}")
+    for row in report["segments"]:
+        lines += [f"  segment {row['segment']}: {line}" for line in row.get("divergence", [])]
+    state = {True: "yes, every accelerator segment", False: "NO", None: "not judged; no node runs on the accelerator"}[report["exact"]]
+    return "\n".join([*lines, f"exact: {state}"])

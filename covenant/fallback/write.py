@@ -1,0 +1,65 @@
+"""A plan as files: a folder with ``segmentN.covenant`` or ``segmentN.onnx`` for each segment, and ``plan.json``, which says what joins them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from acg.predictor import predict
+from covenant.errors import UserError
+from covenant.fallback.execute import segment_row
+from covenant.fallback.plan import Plan
+from covenant.run import ideal_cycles
+
+__all__ = ["require_new_folder", "segment_rows", "write_plan"]
+
+
+def segment_rows(plan: Plan) -> list[dict[str, Any]]:
+    """The segments as the report of a run has them, with predicted cycles only."""
+    rows = []
+    for segment in plan.segments:
+        row = segment_row(segment)
+        if segment.program is not None:
+            predicted = predict(plan.graph, segment.program.instructions).total_cycles
+            row["cycles"] = {"predicted": predicted, "measured": None, "ideal": ideal_cycles(plan.graph, segment.program)}
+            row["instructions"] = {"count": len(segment.program.instructions)}
+        rows.append(row)
+    return rows
+
+
+def require_new_folder(folder: str) -> None:
+    """Refuse, before any work, a folder that holds something already. Raises UserError."""
+    path = Path(folder)
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise UserError(f"{folder}: exists already; expected a new folder for the segments, name another or remove it")
+
+
+def write_plan(plan: Plan, folder: str) -> dict[str, Any]:
+    """Write the folder whole or not at all, and return what stands in its plan.json. Raises UserError."""
+    require_new_folder(folder)
+    target = Path(folder)
+    rows = segment_rows(plan)
+    summary: dict[str, Any] = {"arch": plan.graph.name, "model": plan.name, "segments": rows, "placement": plan.placement()}
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        try:
+            for segment, row in zip(plan.segments, rows, strict=True):
+                row["file"] = f"segment{segment.number}.{'onnx' if segment.program is None else 'covenant'}"
+                data = segment.model.SerializeToString() if segment.program is None else segment.program.to_bytes()
+                (scratch / row["file"]).write_bytes(data)
+            (scratch / "plan.json").write_text(json.dumps(summary, indent=2) + "\n")
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(scratch, 0o777 & ~mask)
+            os.replace(scratch, target)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); expected a new folder for the segments") from None
+    return summary
