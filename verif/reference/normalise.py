@@ -12,7 +12,7 @@ ONNX defines both on real numbers. Quantised, they are computed so, every operat
                          r = 1 / sqrt(v) by an estimate and three steps (t = v r, t = t r, t = t r, r = 1.5 r - 0.5 t)
                          y = round((((d - m) gamma) r + beta) / y_scale) + y_zero
 
-A LayerNormalization that an exporter wrote as ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, Mul, Add is one (`recognised`).
+A LayerNormalization that an exporter wrote as ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, Mul, Add is one (verif.reference.recognise).
 """
 
 from __future__ import annotations
@@ -179,16 +179,22 @@ def _layer_steps(x_scale: float, x_zero: int, dtype: np.dtype, epsilon: float, g
     return steps
 
 
+def _factors(call: Any, index: int, channels: int, default: float) -> np.ndarray:
+    """Return constants, one a channel; `default` where they are left out."""
+    value = call.optional(index)
+    if value is None:
+        return np.full(channels, default, np.float32)
+    if not value.constant:
+        raise call.refuse(f"input {index} that is no constant")
+    return np.broadcast_to(value.real().reshape(-1), (channels,)).astype(np.float32)
+
+
 def layer_normalization(call: Any) -> Value:
     """LayerNormalization: over all axes from `axis` on."""
     x = _operand(call)
-    scale, shift = call.value(1), call.optional(2)
-    if not scale.constant or (shift is not None and not shift.constant):
-        raise call.refuse("a scale or bias that is no constant")
     rows = _flattened(x, call.attributes.get("axis", -1))
     n, epsilon = rows.array.shape[-1], call.attributes.get("epsilon", 1e-5)
-    gamma = np.broadcast_to(scale.real().reshape(-1), (n,)).astype(np.float32)
-    beta = np.zeros(n, np.float32) if shift is None else np.broadcast_to(shift.real().reshape(-1), (n,)).astype(np.float32)
+    gamma, beta = _factors(call, 1, n, 1.0), _factors(call, 2, n, 0.0)
 
     def exact(real: np.ndarray) -> np.ndarray:
         return (real - real.mean(-1, keepdims=True)) / np.sqrt(real.var(-1, keepdims=True) + epsilon) * gamma + beta

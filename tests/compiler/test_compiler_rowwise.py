@@ -1,0 +1,161 @@
+"""Softmax and LayerNormalization over channels: models through the compiler and the functional simulator, against the definition and onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from acg.graph import load_graph, parse_graph
+from acg.predictor import predict
+from compiler.errors import UnsupportedError
+from compiler.ir import NUMPY_TYPES
+from compiler.ir_rowwise import PEAKS, LayerNormalization, Softmax
+from compiler.onnx_import.pipeline import read_network
+from compiler.pipeline import compile_graph
+from tests.compiler.ir_reference import run_on_iss
+from tests.support.architectures import text_of
+from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
+from verif.hazards import find_hazards
+from verif.reference import Reference
+
+ONE_STEP_RATE = 0.02  # of elements that may be one step from onnxruntime's float kernels
+
+
+def softmax_model(shape, *, kind="i8", scale=0.06, zero=None, axis=-1, y_scale=1 / 256, opset=17):
+    low, high = (-128, 127) if kind == "i8" else (0, 255)
+    number = NUMPY_TYPES[kind]
+    nodes = [dequantize("x", "f"), node("Softmax", "f", "g", axis=axis), quantize("g", "y", "q")]
+    constants = parameters(**{"": (scale, number((low + high) // 2 + 9 if zero is None else zero)), "q": (y_scale, number(low))})
+    kinds = {"i8": I8, "u8": U8}
+    return model_of(nodes, {"x": (kinds[kind], shape)}, {"y": (kinds[kind], shape)}, constants, opset=opset)
+
+
+def layer_model(shape, *, kind="i8", scale=0.03, zero=5, decomposed=False, beta=True, seed=0, opset=17):
+    rng = np.random.default_rng(seed)
+    number, channels = NUMPY_TYPES[kind], shape[-1]
+    constants = {
+        "gamma": rng.normal(1, 0.3, channels).astype(np.float32), "beta": rng.normal(0, 0.5, channels).astype(np.float32),
+        "epsilon": np.float32(1e-5), "two": np.float32(2), **parameters(**{"": (scale, number(zero)), "q": (8 / 256, number(3))}),
+    }
+    if decomposed:
+        middle = [
+            node("ReduceMean", "f", "m", axes=[-1]), node("Sub", "f m", "d"), node("Pow", "d two", "p"), node("ReduceMean", "p", "v", axes=[len(shape) - 1]),
+            node("Add", "v epsilon", "e"), node("Sqrt", "e", "r"), node("Div", "d r", "n"), node("Mul", "gamma n", "h"),
+        ]
+        middle += [node("Add", "h beta", "g")] if beta else [node("Identity", "h", "g")]
+    else:
+        middle = [node("LayerNormalization", "f gamma beta" if beta else "f gamma", "g", axis=-1)]
+    kinds = {"i8": I8, "u8": U8}
+    nodes = [dequantize("x", "f"), *middle, quantize("g", "y", "q")]
+    used = {name for n in nodes for name in n.input}
+    constants = {name: array for name, array in constants.items() if name in used}
+    return model_of(nodes, {"x": (kinds[kind], shape)}, {"y": (kinds[kind], shape)}, constants, opset=opset)
+
+
+def drawn(model, seed):
+    """Rows of very different spread and place, one constant row among them."""
+    rng = np.random.default_rng(seed)
+    shape, dtype = next(iter(Reference(model).inputs.values()))
+    info = np.iinfo(dtype)
+    rows = rng.normal(rng.integers(info.min, info.max, (*shape[:-1], 1)), rng.uniform(0.3, 90, (*shape[:-1], 1)), shape)
+    rows.reshape(-1, shape[-1])[0] = info.max
+    return {"x": np.clip(np.rint(rows), info.min, info.max).astype(dtype)}
+
+
+def onnxruntime_steps(model, inputs):
+    """Outputs of float kernels: no fusion into kernels that compute otherwise."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, inputs)[0]
+
+
+def check(model, arch, seed=0):
+    """Equal to the definition, within a step of onnxruntime, no hazards; returns the cycles predicted and the rate of differences."""
+    graph = load_graph(arch) if isinstance(arch, str) else arch
+    program = compile_graph(read_network(model), graph)
+    inputs = drawn(model, seed)
+    found, expected = run_on_iss(program, graph, inputs)["y"], Reference(model).run(inputs)["y"]
+    np.testing.assert_array_equal(found, expected, err_msg=f"seed {seed}")
+    gold = onnxruntime_steps(model, inputs)
+    difference = np.abs(found.astype(int) - gold.astype(int))
+    assert difference.max() <= 1, f"seed {seed}"
+    assert (difference > 0).sum() <= max(1, ONE_STEP_RATE * difference.size), f"seed {seed}"
+    timeline = predict(graph, program.instructions)
+    assert find_hazards(graph, program.instructions, timeline) == []
+    return timeline.total_cycles, float((difference > 0).mean())
+
+
+@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide"])
+@pytest.mark.parametrize("shape", [(1, 2), (1, 10), (9, 16), (5, 17), (33, 64), (2, 100), (7, 128), (2, 1000)], ids=str)
+def test_softmax(arch, shape):
+    for kind, scale in (("i8", 0.11), ("u8", 0.013)):
+        check(softmax_model(shape, kind=kind, scale=scale), arch, seed=shape[1])
+
+
+@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide"])
+@pytest.mark.parametrize("shape", [(1, 2), (4, 10), (9, 16), (5, 17), (33, 64), (2, 100), (64, 128), (2, 1000)], ids=str)
+def test_layer_normalization(arch, shape):
+    check(layer_model(shape, seed=shape[1]), arch, seed=shape[1])
+    check(layer_model(shape, kind="u8", zero=131, scale=0.4, beta=False), arch, seed=shape[1])
+
+
+@pytest.mark.parametrize("axis,shape", [(1, (1, 12, 3, 5)), (1, (2, 6, 7)), (-2, (2, 3, 5, 4)), (0, (6, 8)), (2, (2, 3, 20))], ids=str)
+def test_softmax_along_any_axis(axis, shape):
+    model = softmax_model(shape, axis=axis, scale=0.05)
+    check(model, "tiny", seed=3)
+
+
+def test_layer_normalization_of_images_of_tokens():
+    check(layer_model((2, 5, 32)), "edge16", seed=1)
+
+
+@pytest.mark.parametrize("beta", [True, False])
+def test_a_decomposed_layer_normalization_is_one_node(beta):
+    model = layer_model((6, 20), decomposed=True, beta=beta)
+    graph = read_network(model)
+    assert [n.op for n in graph.nodes] == ["LayerNormalization"]
+    assert isinstance(graph.nodes[0].attrs, LayerNormalization) and bool(graph.nodes[0].attrs.beta.any()) == beta
+    check(model, "tiny", seed=2)
+
+
+def test_extremes_of_softmax():
+    """All equal, one far above the rest, the widest range."""
+    for scale in (1e-6, 0.02, 3.0):
+        model = softmax_model((3, 40), scale=scale)
+        graph = load_graph("tiny")
+        x = np.full((3, 40), -128, np.int8)
+        x[1, 17], x[2] = 127, np.linspace(-128, 127, 40).astype(np.int8)
+        program = compile_graph(read_network(model), graph)
+        found = run_on_iss(program, graph, {"x": x})["y"]
+        np.testing.assert_array_equal(found, Reference(model).run({"x": x})["y"])
+        assert np.abs(found.astype(int) - onnxruntime_steps(model, {"x": x}).astype(int)).max() <= 1
+
+
+def test_planes_follow_the_bound():
+    """A third digit where two could move a result by more than half a step; every table is a base-255 expansion."""
+    fine, coarse = Softmax(0.05, 0, 1 / 256, -128), Softmax(0.05, 0, 1 / 1024, -128)
+    assert [fine.planes(n) for n in (2, 254, 255, 1000)] == [2, 2, 3, 3]
+    assert coarse.planes(64) == 3
+    for channels in (10, 1000):
+        digits = fine.tables(channels)
+        value = sum(d.astype(int) * 255**i for i, d in enumerate(reversed(digits)))
+        assert value[255] == PEAKS[len(digits)] and all(d[:255].max() <= 255 for d in digits)
+        np.testing.assert_array_equal(value, np.rint(np.exp(0.05 * np.arange(-255, 1)) * PEAKS[len(digits)]))
+
+
+def test_a_machine_without_float_reads_is_told():
+    text = text_of("tiny").replace("  - {from: acc, to: vector, port: b}\n", "")
+    with pytest.raises(UnsupportedError) as error:
+        compile_graph(read_network(softmax_model((1, 10))), parse_graph(text, name="tiny.yaml"))
+    assert str(error.value).splitlines()[-1].strip().startswith("n_g (Softmax): no engines of tiny offer")
+
+
+def test_strips_share_the_engines():
+    """Attention of 4 heads and 64 tokens: the vector unit works most of the time."""
+    graph = load_graph("edge16")
+    program = compile_graph(read_network(softmax_model((256, 64))), graph)
+    busy = sum(
+        int(np.prod([i.fields[f"n_{level}"] for level in range(6)])) for i in program.instructions if graph.engines[i.engine].kind == "vector"
+    )
+    assert predict(graph, program.instructions).total_cycles < 1.15 * busy
