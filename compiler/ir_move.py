@@ -95,3 +95,26 @@ def _compact(index: np.ndarray, constants: np.ndarray, sizes: list[int], listed:
         values, place = np.unique(constants[-1 - index[filled]], return_inverse=True)
         new[filled] = -1 - place.reshape(-1)
     return Move(new, values), kept
+
+
+def placed(shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Return for each element of an (N, C, H, W) tensor, in row-major order, its place among them in memory: pixel by pixel, channels innermost."""
+    n, c, h, w = shape
+    return np.arange(n * h * w * c).reshape(n, h, w, c).transpose(0, 3, 1, 2).reshape(-1)
+
+
+def keeps_places(move: Move, x: tuple[int, int, int, int], y: tuple[int, int, int, int]) -> bool:
+    """Return whether a Move of one tensor leaves every element at its channel and at its pixel, counted through all images."""
+    if x[1] != y[1] or np.prod(x) != np.prod(y) or move.index.min() < 0:
+        return False
+    return bool(np.array_equal(placed(x)[move.index], placed(y)))
+
+
+def neighbours(move: Move, inputs: Sequence[tuple[int, int, int, int]], y: tuple[int, int, int, int]) -> int:
+    """Return how many elements follow in memory the element that they follow in memory in the input too: the more, the longer its copies."""
+    starts = np.cumsum([0, *(int(np.prod(s)) + 1 for s in inputs)])
+    table = np.concatenate([start + placed(s) for start, s in zip(starts, inputs, strict=False)])
+    come = np.where(move.index < 0, -2, table[np.maximum(move.index, 0)])
+    ordered = np.empty_like(come)
+    ordered[placed(y)] = come
+    return int((np.diff(ordered) == 1).sum())

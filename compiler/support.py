@@ -174,9 +174,49 @@ def matrix_weights(rank: int) -> bool:
     return rank == 2
 
 
-def equal_shapes(a: Sequence[int], b: Sequence[int]) -> bool:
-    """The operands must have equal shapes; a constant one must be a scalar, one quantised value a channel, or a bias after Conv or MatMul."""
-    return tuple(a) == tuple(b)
+def broadcast_shapes(a: Sequence[int], b: Sequence[int]) -> bool:
+    """The operands' shapes must broadcast, each axis in whole runs of equal or single elements that make batch, channels, rows and columns."""
+    return len(a) == len(b)
+
+
+def constant_operands(value: object) -> bool:
+    """A constant operand must be a scalar, quantised to 8 bits with one scale, or float32 numbers, one a channel."""
+    return isinstance(value, RealConst)
+
+
+def computed_divisor(value: object) -> bool:
+    """A divisor must be a constant, or a function of the one 8-bit tensor that the dividend depends on."""
+    return isinstance(value, Const | RealConst)
+
+
+def sum_of_two(op: str, count: int) -> bool:
+    """Sum takes two operands: the float32 result of two of three would need a quantisation of its own."""
+    return op != "Sum" or count == 2
+
+
+def equal_sides(slope: np.ndarray) -> bool:
+    """The slopes of PRelu must be all at most 1 or all at least 1."""
+    return bool(np.all(slope <= 1) or np.all(slope >= 1))
+
+
+def reducible_axes(fits: bool) -> bool:
+    """The reduced axes must lie together so that each of channels, rows and columns is wholly reduced or wholly kept, and the batch kept."""
+    return fits
+
+
+def inference_only(training: int, outputs: int) -> bool:
+    """Only the inference form is supported, with one output."""
+    return not training and outputs == 1
+
+
+def one_value_a_channel(fits: bool) -> bool:
+    """BatchNormalization must have one value a channel, channels being the second axis."""
+    return fits
+
+
+def float_only(value: object, to: int) -> bool:
+    """Cast must leave float32 numbers as they are."""
+    return to == 1 and isinstance(value, Real | Table | Pending | HostFloat | RealConst)
 
 
 def one_source(sources: Sequence[str]) -> bool:
@@ -212,6 +252,11 @@ def fits_dimensions(fits: bool) -> bool:
 def known_mode(mode: str, modes: Sequence[str]) -> bool:
     """The mode must be one that ONNX defines."""
     return mode in modes
+
+
+def nearest_only(mode: str) -> bool:
+    """Resize must take the nearest neighbour (mode nearest)."""
+    return mode == "nearest"
 
 
 def reflection_fits(fits: bool) -> bool:
@@ -259,8 +304,12 @@ _CLAMP = ("Relu", "Clip")
 TABLE_FUNCTIONS = (
     "Abs", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log",
     "Mish", "Neg", "Reciprocal", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Tanh",
-    "ThresholdedRelu", "Sub", "Mul", "Div", "Pow", "Max", "Min",
+    "ThresholdedRelu", "Pow", "Asinh", "Atan", "Cosh", "Shrink", "Sinh", "Tan",
 )  # fmt: skip
+#: Functions of two and more operands: a table where they depend on one 8-bit tensor alone.
+COMBINATIONS = ("Div", "Max", "Min", "Mul", "Sub", "Sum")
+REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceSum")
+_COMBINED = (quantised_operand, broadcast_shapes, constant_operands, usable_scale, *_TABLE)
 _MOVED = (movable_operand, one_type, elements_left, finite_values)
 _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 _SHAPES = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
@@ -286,11 +335,23 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("com.microsoft", "QLinearGlobalAveragePool"): Operator(
         "GlobalAveragePool", (*_QLINEAR, two_dimensions_at_most, channels_first)
     ),
-    ("", "Add"): Operator(
-        "Add, bias, Unary",
-        (quantised_operand, equal_shapes, constant_bias, channel_bias, bias_fits, constant_weights, usable_scale, finite_requantisation, *_TABLE),
+    ("", "Add"): Operator("Add, Binary, bias, Unary", (*_COMBINED, constant_bias, channel_bias, bias_fits, finite_requantisation)),
+    **{("", name): Operator("Binary, Unary", _COMBINED) for name in COMBINATIONS},
+    ("", "Div"): Operator("Binary, Unary", (*_COMBINED, computed_divisor)),
+    ("", "Sum"): Operator("Add, Binary, Unary", (*_COMBINED, sum_of_two)),
+    ("", "PRelu"): Operator("Binary, Unary", (*_COMBINED, constant_parameters, equal_sides)),
+    ("com.microsoft", "QLinearAdd"): Operator("Add, Binary", (*_QLINEAR, broadcast_shapes, constant_weights)),
+    ("com.microsoft", "QLinearMul"): Operator("Binary", (*_QLINEAR, broadcast_shapes, constant_weights)),
+    **{("com.microsoft", name): Operator("Unary", _QLINEAR) for name in ("QLinearLeakyRelu", "QLinearSigmoid")},
+    ("", "BatchNormalization"): Operator(
+        "Conv, factors of the producer", (quantised_operand, constant_parameters, inference_only, one_value_a_channel, bias_fits, finite_requantisation)
     ),
-    ("com.microsoft", "QLinearAdd"): Operator("Add", (*_QLINEAR, equal_shapes, constant_weights, finite_requantisation)),
+    **{("", name): Operator("Reduction", (quantised_operand, constant_parameters, reducible_axes)) for name in REDUCTIONS},
+    ("", "ReduceMean"): Operator("GlobalAveragePool, Reduction", (quantised_operand, constant_parameters, reducible_axes)),
+    ("", "ReduceMax"): Operator("MaxPool", (quantised_operand, constant_parameters, reducible_axes)),
+    ("", "GlobalMaxPool"): Operator("MaxPool", (quantised_operand,)),
+    ("", "Cast"): Operator("nothing", (float_only,)),
+    ("", "Dropout"): Operator("nothing", (inference_only,)),
     **{("", name): Operator("clamp of the producer, Unary", _TABLE) for name in _CLAMP},
     **{("", name): Operator("Unary", _TABLE) for name in TABLE_FUNCTIONS},
     **{("", name): Operator("Reshape or nothing", (constant_parameters, same_elements)) for name in _SHAPES},
@@ -298,6 +359,8 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "Concat"): Operator("Move, Unary", _MOVED),
     ("com.microsoft", "QLinearConcat"): Operator("Move, Unary", (*_QLINEAR, *_MOVED)),
     **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions)) for name in _MOVES},
+    ("", "Resize"): Operator("Move", (*_MOVED, constant_parameters, nearest_only, known_mode)),
+    ("", "ConvTranspose"): Operator("Conv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, *_WEIGHTS)),
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
     ("", "Softmax"): Operator("Softmax", (quantised_operand,)),
     ("com.microsoft", "QLinearSoftmax"): Operator("Softmax", _QLINEAR),
@@ -320,8 +383,8 @@ ENGINES = {
     "LayerNormalization": "matrix, vector",
     "MatMul": "matrix, vector",
     "MaxPool": "vector",
-    "Move": "load and store",
-    "Reduction": "vector",
+    "Move": "vector, load and store",
+    "Reduction": "vector, matrix",
     "Reshape": "load and store",
     "Softmax": "matrix, vector",
     "Unary": "vector",
@@ -329,6 +392,7 @@ ENGINES = {
     "clamp of the producer": "with its producer",
     "constant": "compiler",
     "edge": "host",
+    "factors of the producer": "with its producer",
     "nothing": "none needed",
     "requantisation": "vector",
     "weights": "compiler",

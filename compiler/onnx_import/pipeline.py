@@ -9,6 +9,9 @@ import onnx
 
 from compiler.ir import Graph
 from compiler.onnx_import.load import load_model
+from compiler.passes.fold_channels import fold_channels
+from compiler.passes.fold_moves import fold_moves
+from compiler.passes.fold_pads import fold_pads
 from compiler.passes.fold_reshapes import fold_reshapes
 from compiler.passes.fuse_clamps import fuse_clamps
 from compiler.passes.fuse_flatten import fuse_flatten
@@ -18,10 +21,14 @@ from compiler.passes.import_onnx import import_onnx
 #: In order; each takes and returns a verified graph.
 FRONT_PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_reshapes,  # views that the host or nobody has to make
+    fold_moves,  # movements one after the other
     fuse_tables,  # functions of functions
     fuse_clamps,  # Relu and Clip into the node before
     fuse_flatten,  # Flatten and Gemm into one convolution
-    fold_reshapes,  # what the fusions have brought together
+    fold_pads,  # frames into the windows behind them
+    fold_channels,  # the order of channels into the weights behind them
+    fold_moves,  # what the fusions have brought together
+    fold_reshapes,
 )
 
 

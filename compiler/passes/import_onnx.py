@@ -17,13 +17,28 @@ from onnx import numpy_helper
 
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.ir import EdgeInput, EdgeOutput, Graph, verify
-from compiler.onnx_import import convolution, elementwise, matrix_product, movement, normalise, pooling, quantise, shapes
+from compiler.onnx_import import (
+    batch_normalization,
+    binary,
+    convolution,
+    elementwise,
+    matrix_product,
+    movement,
+    normalise,
+    pooling,
+    qlinear_functions,
+    quantise,
+    reduction,
+    resize,
+    shapes,
+    transposed_convolution,
+)
 from compiler.onnx_import.builder import Builder, default_view
 from compiler.onnx_import.decomposed import restore_normalisations
 from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.step import DTYPES, Refusal, Step
 from compiler.onnx_import.values import Const, HostFloat, Quant, Real, RealConst, Shape, Unknown, Value
-from compiler.support import OPERATORS, TABLE_FUNCTIONS, explain, listed, quantised_output
+from compiler.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS, explain, listed, quantised_output
 
 Handler = Callable[[Step], list[Value]]
 
@@ -45,8 +60,15 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "GlobalAveragePool"): pooling.global_average_pool,
     ("com.microsoft", "QLinearAveragePool"): pooling.qlinear_average_pool,
     ("com.microsoft", "QLinearGlobalAveragePool"): pooling.qlinear_average_pool,
-    ("", "Add"): elementwise.add,
-    ("com.microsoft", "QLinearAdd"): elementwise.qlinear_add,
+    ("", "Add"): binary.add,
+    **{("", name): binary.combine for name in COMBINATIONS},
+    ("", "PRelu"): binary.prelu,
+    **{("com.microsoft", name): binary.qlinear_binary for name in ("QLinearAdd", "QLinearMul")},
+    **{("com.microsoft", name): qlinear_functions.qlinear_function for name in ("QLinearLeakyRelu", "QLinearSigmoid")},
+    ("", "BatchNormalization"): batch_normalization.batch_normalization,
+    **{("", name): reduction.reduce for name in (*REDUCTIONS, "GlobalMaxPool")},
+    ("", "Cast"): qlinear_functions.cast,
+    ("", "Dropout"): qlinear_functions.dropout,
     ("", "Relu"): elementwise.clamp,
     ("", "Clip"): elementwise.clamp,
     **{("", name): elementwise.table_function for name in TABLE_FUNCTIONS},
@@ -63,6 +85,8 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "SpaceToDepth"): movement.space_to_depth,
     ("", "Expand"): movement.expand,
     ("", "Tile"): movement.tile,
+    ("", "Resize"): resize.resize,
+    ("", "ConvTranspose"): transposed_convolution.conv_transpose,
     ("", "Softmax"): normalise.softmax,
     ("com.microsoft", "QLinearSoftmax"): normalise.qlinear_softmax,
     ("", "LayerNormalization"): normalise.layer_normalization,

@@ -70,6 +70,59 @@ def model_of_case(case: Case) -> onnx.ModelProto:
     return onnx.shape_inference.infer_shapes(model)
 
 
+def conv_transpose_model(
+    shape: tuple[int, ...], filters: int, kernel: Sequence[int], *, seed: int, per_channel: bool = True, bias: bool = True, relu: bool = False,
+    group: int = 1, dtype: str = "uint8", **attributes: Any,
+) -> onnx.ModelProto:
+    """Return Q -> DQ -> ConvTranspose (-> Relu) -> Q -> DQ. Scales are powers of two, so that the float kernel of onnxruntime is exact too."""
+    rng = np.random.default_rng(seed)
+    kind = np.dtype(dtype)
+    scales = np.float32(2.0) ** -rng.integers(5, 8, filters if per_channel else 1)
+    depth = shape[1] // group * int(np.prod(kernel))
+    constants: dict[str, np.ndarray] = {
+        "sx": np.float32(2**-4), "zx": np.array(9, kind), "sy": np.float32(2.0 ** np.ceil(np.log2(depth**0.5))), "zy": np.array(3, kind),
+        "w": rng.integers(-127, 128, (shape[1], filters, *kernel)).astype(np.int8), "sw": scales.astype(np.float32).reshape(-1 if per_channel else ()),
+        "zw": np.zeros(filters if per_channel else (), np.int8), "b": rng.integers(-9000, 9000, filters * group).astype(np.int32),
+        "sb": np.tile(scales.astype(np.float32) * np.float32(2**-4), group if per_channel else 1), "zb": np.zeros(filters * group if per_channel else 1, np.int32),
+    }
+    if not per_channel:
+        constants |= {"sb": constants["sb"].reshape(()), "zb": np.zeros((), np.int32)}
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["x", "sx", "zx"], ["q"]), node("DequantizeLinear", ["q", "sx", "zx"], ["r"]),
+        node("DequantizeLinear", ["w", "sw", "zw"], ["wr"], **({"axis": 1} if per_channel else {})),
+        node("DequantizeLinear", ["b", "sb", "zb"], ["br"], **({"axis": 0} if per_channel else {})),
+        node("ConvTranspose", ["r", "wr", "br"] if bias else ["r", "wr"], ["t"], group=group, kernel_shape=list(kernel), **attributes),
+        *([node("Relu", ["t"], ["u"])] if relu else []),
+        node("QuantizeLinear", ["u" if relu else "t", "sy", "zy"], ["y_q"]), node("DequantizeLinear", ["y_q", "sy", "zy"], ["y"]),
+    ]  # fmt: skip
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    initializers = [numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items()]
+    graph = helper.make_graph(nodes, "conv_transpose", inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return onnx.shape_inference.infer_shapes(model)
+
+
+#: Arguments of `conv_transpose_model`, by name.
+TRANSPOSED: dict[str, dict[str, Any]] = {
+    "twice": {"shape": (1, 16, 4, 5), "filters": 8, "kernel": (2, 2), "strides": [2, 2]},
+    "four_by_four": {"shape": (1, 9, 4, 3), "filters": 20, "kernel": (4, 4), "strides": [2, 2], "pads": [1, 1, 1, 1], "relu": True},
+    "three_by_three": {"shape": (2, 5, 3, 3), "filters": 6, "kernel": (3, 3), "strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]},
+    "stride_one": {"shape": (1, 5, 4, 4), "filters": 6, "kernel": (3, 2), "pads": [1, 0, 0, 1], "per_channel": False},
+    "stride_beyond_kernel": {"shape": (1, 5, 3, 3), "filters": 6, "kernel": (2, 1), "strides": [3, 2]},
+    "uneven": {"shape": (1, 5, 3, 4), "filters": 6, "kernel": (5, 3), "strides": [3, 1], "pads": [2, 1, 0, 0], "dtype": "int8"},
+    "all_cut": {"shape": (1, 5, 6, 6), "filters": 6, "kernel": (2, 2), "strides": [2, 2], "pads": [3, 4, 5, 3]},
+    "groups": {"shape": (1, 8, 3, 3), "filters": 3, "kernel": (3, 3), "strides": [2, 2], "group": 4},
+    "depthwise": {"shape": (1, 20, 3, 3), "filters": 1, "kernel": (4, 4), "strides": [2, 2], "pads": [1, 1, 1, 1], "group": 20, "bias": False},
+    "dilated": {"shape": (1, 5, 4, 4), "filters": 6, "kernel": (3, 2), "dilations": [2, 3], "pads": [1, 4, 5, 0]},
+    "dilated_apart": {"shape": (1, 5, 4, 4), "filters": 6, "kernel": (3, 2), "dilations": [2, 1], "strides": [2, 3], "pads": [1, 0, 0, 0]},
+    "same_upper": {"shape": (1, 5, 4, 4), "filters": 6, "kernel": (3, 3), "strides": [2, 2], "auto_pad": "SAME_UPPER"},
+    "output_shape": {"shape": (1, 5, 4, 4), "filters": 6, "kernel": (3, 3), "strides": [2, 2], "output_shape": [8, 8]},
+    "one_dimension": {"shape": (2, 5, 7), "filters": 6, "kernel": (4,), "strides": [2], "pads": [1, 1]},
+}
+
+
 def _ints(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
@@ -111,5 +164,15 @@ CASES: dict[str, Case] = {
     "space_to_depth_image": Case("SpaceToDepth", [(1, 3, 8, 8)], attributes={"blocksize": 4}, dtype="int8"),
     "expand": Case("Expand", [(1, 5, 1, 1)], [_ints(2, 5, 3, 4)]),
     "expand_rank": Case("Expand", [(3, 1)], [_ints(2, 1, 6)], integers=True),
+    "resize_twice": Case("Resize", [(1, 16, 3, 4)], [None, np.array([1, 1, 2, 2], np.float32)], {"mode": "nearest"}),
+    "resize_asymmetric": Case("Resize", [(1, 5, 4, 5)], [None, np.array([1, 1, 1.5, 2.4], np.float32)],
+                              {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, dtype="int8"),
+    "resize_sizes": Case("Resize", [(1, 5, 4, 5)], [None, None, _ints(1, 5, 7, 3)], {"mode": "nearest"}),
+    "resize_corners": Case("Resize", [(1, 5, 4, 5)], [None, None, _ints(1, 5, 7, 9)],
+                           {"mode": "nearest", "coordinate_transformation_mode": "align_corners", "nearest_mode": "round_prefer_ceil"}),
+    "resize_down": Case("Resize", [(1, 5, 9, 8)], [None, np.array([0.6, 0.3], np.float32)],
+                        {"mode": "nearest", "axes": [2, 3], "nearest_mode": "ceil"}),
+    "resize_symmetric": Case("Resize", [(1, 5, 9, 8)], [None, np.array([1, 1, 1.3, 2], np.float32)],
+                             {"mode": "nearest", "coordinate_transformation_mode": "half_pixel_symmetric"}, opset=19),
     "tile": Case("Tile", [(1, 4, 2, 3)], [_ints(1, 2, 3, 1)]),
 }  # fmt: skip

@@ -95,9 +95,7 @@ def movement(evaluate: Callable[..., list[np.ndarray]]) -> Callable[[Any], list[
         for i, numbers in zip(data, _numbers(parts), strict=True):
             arrays[i] = numbers
         if node.op_type == "Pad":
-            numbers, pads = arrays[:2]
-            assert numbers is not None and pads is not None, "Pad has both by definition"
-            arrays[:2] = _cut(numbers, pads, arrays[3] if len(arrays) > 3 else None)
+            arrays[:2] = _cut(np.asarray(arrays[0]), np.asarray(arrays[1]), arrays[3] if len(arrays) > 3 else None)
         if node.op_type == "Pad" and call.attributes.get("mode", b"constant") == b"constant":
             fill = call.optional(2)
             x = parts[0]
