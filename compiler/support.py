@@ -179,9 +179,9 @@ def broadcast_shapes(a: Sequence[int], b: Sequence[int]) -> bool:
     return len(a) == len(b)
 
 
-def constant_operands(value: object) -> bool:
-    """A constant operand must be a scalar, quantised to 8 bits with one scale, or float32 numbers, one a channel."""
-    return isinstance(value, RealConst)
+def finite_constant(numbers: np.ndarray) -> bool:
+    """A constant operand must be of finite float32 numbers, or quantised to 8 bits."""
+    return bool(np.isfinite(numbers).all())
 
 
 def computed_divisor(value: object) -> bool:
@@ -309,7 +309,7 @@ TABLE_FUNCTIONS = (
 #: Functions of two and more operands: a table where they depend on one 8-bit tensor alone.
 COMBINATIONS = ("Div", "Max", "Min", "Mul", "Sub", "Sum")
 REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceSum")
-_COMBINED = (quantised_operand, broadcast_shapes, constant_operands, usable_scale, *_TABLE)
+_COMBINED = (quantised_operand, broadcast_shapes, finite_constant, usable_scale, *_TABLE)
 _MOVED = (movable_operand, one_type, elements_left, finite_values)
 _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 _SHAPES = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")

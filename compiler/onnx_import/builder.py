@@ -68,6 +68,10 @@ class Builder:
         self.nodes.append(Node(name, attrs, inputs, (output,), origin))
         return output
 
+    def producer(self, tensor: str) -> Node | None:
+        """Return the node that writes `tensor`; None for a graph input."""
+        return next((n for n in reversed(self.nodes) if tensor in n.outputs), None)
+
     def is_input(self, tensor: str) -> bool:
         """Return whether the host writes `tensor`."""
         return any(e.tensor == tensor for e in self.inputs)

@@ -69,6 +69,24 @@ class Product:
             sums = bias_integers(step, bias, self.product_scale, beta)
         return replace(self, bias=sums)
 
+    def with_affine(self, step: Step, factor: np.ndarray, addend: np.ndarray) -> Product:
+        """Return factor * product + addend, float64 a channel: factors join the scales, addends the bias, in steps of the new scales.
+
+        A channel with factor 0 gets weights of zero and a scale in which the addend has 20 bits.
+        """
+        channels = self.weight.shape[0]
+        scale = np.broadcast_to(self.w_scale.astype(np.float32), (channels,))
+        unit = np.float32(self.alpha) * np.float32(self.x_scale or 1.0)
+        gone = factor == 0
+        plain = np.where(addend == 0, 1.0, np.abs(addend) * 2.0**-20) / np.float64(unit)
+        scaled = np.where(gone, plain, scale.astype(np.float64) * factor).astype(np.float32)
+        weight = np.where(gone.reshape(-1, *[1] * (self.weight.ndim - 1)), np.asarray(self.w_zero, self.weight.dtype), self.weight)
+        bias = np.zeros(channels, np.int64) if self.bias is None else np.where(gone, 0, self.bias.astype(np.int64))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steps = np.rint(addend / (unit * scaled).astype(np.float64)) + bias
+        step.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
+        return replace(self, weight=weight, w_scale=scaled, bias=steps.astype(np.int32))
+
     def emit(self, target: Target, origin: tuple[str, ...]) -> str:
         """Add the Conv node that writes `target`; return its tensor."""
         return self._emit(target.name, target.dtype, target, origin)
@@ -108,7 +126,10 @@ class Product:
         def add(bias: Const | RealConst) -> Callable[[Target, tuple[str, ...]], str]:
             return self.with_bias(self.step, bias).emit
 
-        bias = Bias(self.axis_from_end, self.weight.shape[0], add) if self.bias is None else None
+        def affine(step: Step, factor: np.ndarray, addend: np.ndarray) -> Callable[[Target, tuple[str, ...]], str]:
+            return self.with_affine(step, factor, addend).emit
+
+        bias = Bias(self.axis_from_end, self.weight.shape[0], add if self.bias is None else None, affine)
         return Pending(self.shape, (self.step.label,), self.emit, bias=bias)
 
 

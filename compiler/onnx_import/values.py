@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -116,14 +117,15 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Bias:
-    """A result to which a constant may still be added: `add` returns the emitter with it.
+    """A result to which a constant may still be added (`add`), or a factor and an addend a channel (`affine`): each returns the emitter with it.
 
     axis_from_end: distance of the axis of the `channels` from the end of the ONNX shape.
     """
 
     axis_from_end: int
     channels: int
-    add: Callable[[Const | RealConst], Callable[[Target, tuple[str, ...]], str]]
+    add: Callable[[Const | RealConst], Callable[[Target, tuple[str, ...]], str]] | None
+    affine: Callable[[Any, np.ndarray, np.ndarray], Callable[[Target, tuple[str, ...]], str]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -135,10 +135,10 @@ def test_a_table_read_twice_stays():
 
 def test_a_table_that_changes_nothing_goes():
     nodes = [*CONV, quantize("c", "q", "y"), dequantize("q", "f", "y"), node("Mul", "f one", "m"), quantize("m", "r", "y"),
-             dequantize("r", "g", "y"), node("Add", "g g", "a"), quantize("a", "y", "y")]  # fmt: skip
-    before, after = run(fuse_tables, model_of(nodes, X, C, {**P, "w": W, "one": np.float32(1)}))
+             dequantize("r", "g", "y"), dequantize("v", "h", "y"), node("Add", "g h", "a"), quantize("a", "y", "y")]  # fmt: skip
+    before, after = run(fuse_tables, model_of(nodes, {**X, "v": (U8, (1, 5, 3, 3))}, C, {**P, "w": W, "one": np.float32(1)}))
     assert [n.op for n in before.nodes] == ["Conv", "Unary", "Add"]
-    assert summary(after) == ["Conv x -> q 1x5x3x3", "Add q q -> y 1x5x3x3"]
+    assert summary(after) == ["Conv x -> q 1x5x3x3", "Add q v -> y 1x5x3x3"]
 
 
 @pytest.mark.parametrize("passed", FRONT_PASSES, ids=lambda p: p.__name__)

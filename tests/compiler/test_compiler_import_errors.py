@@ -171,6 +171,7 @@ def test_input_of_another_type():
 
 CONV = [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Conv", "d e", "c"), quantize("c", "y", "y")]
 C = {"y": (U8, (1, 5, 3, 3))}
+TRAINED = onnx.helper.make_node("BatchNormalization", ["d", *"cccc"], ["b", "mean", "variance"], name="n_b", training_mode=1)
 CASES = {
     "weight zero points": (
         CONV, X, C, {**P, "w": W, "sw": np.full(5, 0.1, np.float32), "zw": np.arange(5, dtype=np.int8)},
@@ -199,9 +200,53 @@ CASES = {
     ),
     "shapes of Add": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Add", "d e", "a"), quantize("a", "y", "y")],
-        {**X, "v": (U8, (1, 3, 1, 1))}, Y, P,
-        ("n_a", "Add", "The operands must have equal shapes; a constant one must be a scalar, one quantised value a channel, or a bias after Conv or MatMul."
-         " Found shapes (1, 3, 4, 4) and (1, 3, 1, 1)."),
+        {"x": (U8, (2, 3, 4, 5, 6, 7)), "v": (U8, (3, 1, 5, 1, 7))}, {"y": (U8, (2, 3, 4, 5, 6, 7))}, P,
+        ("n_a", "Add", "The operands' shapes must broadcast, each axis in whole runs of equal or single elements that make batch, channels, rows and"
+         " columns. Found shapes (2, 3, 4, 5, 6, 7) and (3, 1, 5, 1, 7)."),
+    ),
+    "an infinite constant": (
+        [dequantize("x", "d", "x"), node("Mul", "d c", "m"), quantize("m", "y", "y")], X, Y, {**P, "c": np.float32([1, np.inf, 2, 3])},
+        ("n_m", "Mul", "A constant operand must be of finite float32 numbers, or quantised to 8 bits. Found a number that is infinite in c."),
+    ),
+    "Sum of three": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), dequantize("u", "f", "x"), node("Sum", "d e f", "s"), quantize("s", "y", "y")],
+        {**X, "u": (U8, (1, 3, 4, 4)), "v": (U8, (1, 3, 4, 4))}, Y, P,
+        ("n_s", "Sum", "Sum takes two operands: the float32 result of two of three would need a quantisation of its own. Found 3 operands."),
+    ),
+    "quotient": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Div", "d e", "q"), quantize("q", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
+        ("n_q", "Div", "A divisor must be a constant, or a function of the one 8-bit tensor that the dividend depends on. Found e, a dequantised tensor."),
+    ),
+    "slopes": (
+        [dequantize("x", "d", "x"), node("PRelu", "d c", "p"), quantize("p", "y", "y")], X, Y, {**P, "c": np.float32([0.5, 1, 2]).reshape(3, 1, 1)},
+        ("n_p", "PRelu", "The slopes of PRelu must be all at most 1 or all at least 1. Found slopes from 0.5 to 2.0."),
+    ),
+    "unquantised operand": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Sigmoid", "e", "s"), node("Mul", "d s", "m"), quantize("m", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
+        ("n_m", "Mul", "An activation operand must come from DequantizeLinear of an 8-bit tensor. Found s, a float function of a dequantised tensor."),
+    ),
+    "reduced axes": (
+        [dequantize("x", "d", "x"), node("ReduceMean", "d", "r", axes=[0, 2]), quantize("r", "y", "y")],
+        {"x": (U8, (2, 3, 4, 4, 5))}, {"y": (U8, (1, 3, 1, 4, 5))}, P,
+        ("n_r", "ReduceMean", "The reduced axes must lie together so that each of channels, rows and columns is wholly reduced or wholly kept, and the"
+         " batch kept. Found axes (0, 2) of shape (2, 3, 4, 4, 5)."),
+    ),
+    "BatchNormalization in training": (
+        [dequantize("x", "d", "x"), TRAINED, quantize("b", "y", "y")], X, Y,
+        {**P, "c": np.ones(3, np.float32)},
+        ("n_b", "BatchNormalization", "Only the inference form is supported, with one output. Found a training mode."),
+    ),
+    "BatchNormalization of other channels": (
+        [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("MatMul", "d e", "m"), node("BatchNormalization", "m c c c c", "b"), quantize("b", "y", "y")],
+        {"x": (U8, (2, 3, 6))}, {"y": (U8, (2, 3, 5))}, {**P, "w": np.ones((6, 5), np.int8), "c": np.ones(3, np.float32)},
+        ("n_b", "BatchNormalization", "BatchNormalization must have one value a channel, channels being the second axis."
+         " Found 3 values for a result of shape (2, 3, 5)."),
+    ),
+    "Cast to integers": (
+        [dequantize("x", "d", "x"), node("Cast", "d", "c", to=6), node("Cast", "c", "e", to=1), quantize("e", "y", "y")], X, Y, P,
+        ("n_c", "Cast", "Cast must leave float32 numbers as they are. Found d, a dequantised tensor, to int32."),
     ),
     "transA": (
         [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Gemm", "d e", "g", transA=1), quantize("g", "y", "y")],
@@ -237,9 +282,9 @@ CASES = {
         ("n_l", "Log", "An element-wise function must give no NaN for any value of its input. Found NaN in l."),
     ),
     "two tensors in a function": (
-        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "d e", "m"), quantize("m", "y", "y")],
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Pow", "d e", "m"), quantize("m", "y", "y")],
         {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
-        ("n_m", "Mul", "An element-wise function must depend on one 8-bit tensor and constant scalars only. Found 2 tensors."),
+        ("n_m", "Pow", "An element-wise function must depend on one 8-bit tensor and constant scalars only. Found 2 tensors."),
     ),
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from verif.reference.elementwise import batch_normalization, divide, reduction, unchanged
 from verif.reference.matrices import tensor_product
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat
 from verif.reference.normalise import layer_normalization, qlinear_softmax, softmax
@@ -114,7 +115,8 @@ def _convolve(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) ->
     out = window.out if len(shape) == 5 else window.out[1:]
     rank = len(shape) - 1
     array = wrap(sums).reshape(shape[0], shape[1], kernel.shape[0], *out)
-    return Sum(array, scale.reshape(-1, *[1] * (rank - 2)), np.ones((), np.float32), axis_from_end=rank - 1 if bias is None else 0)
+    factors = x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
+    return Sum(array, scale.reshape(-1, *[1] * (rank - 2)), np.ones((), np.float32), axis_from_end=rank - 1 if bias is None else 0, factors=factors)
 
 
 def _matrix(x: Dequantised, w: Dequantised, bias: Value | None, *, trans_b: bool, alpha: float = 1.0, beta: float = 1.0) -> Sum:
@@ -128,7 +130,8 @@ def _matrix(x: Dequantised, w: Dequantised, bias: Value | None, *, trans_b: bool
     if bias is not None:
         sums = sums + _bias_sums(bias, scale, beta)
     array = wrap(sums).reshape(*x.array.shape[:-1], kernel.shape[0])
-    return Sum(array, scale, np.ones((), np.float32), axis_from_end=1 if bias is None else 0)
+    factors = np.float32(alpha) * x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
+    return Sum(array, scale, np.ones((), np.float32), axis_from_end=1 if bias is None else 0, factors=factors)
 
 
 def _operands(call: Call, *, computed: bool = False) -> tuple[Dequantised, Dequantised]:
@@ -299,9 +302,28 @@ def add(call: Call) -> Value:
     return elementwise(call)
 
 
-def qlinear_add(call: Call) -> Value:
-    """com.microsoft QLinearAdd."""
-    return _result(call, Plain(_given(call, 0).real() + _given(call, 3).real()), 6)
+def qlinear_combination(call: Call) -> Value:
+    """com.microsoft QLinearAdd and QLinearMul."""
+    function = np.add if call.node.op_type == "QLinearAdd" else np.multiply
+    a, b = _given(call, 0), _given(call, 3)
+    return _result(call, Plain(function(*(_raised(v, max(_rank(a), _rank(b))) for v in (a, b)))), 6)
+
+
+def _rank(value: Value) -> int:
+    return value.array.ndim - (0 if value.constant else 1)
+
+
+def _raised(value: Value, rank: int) -> np.ndarray:
+    """The float32 numbers with `rank` axes behind that of the samples."""
+    array = value.real()
+    return array if value.constant else array.reshape(array.shape[0], *[1] * (rank + 1 - array.ndim), *array.shape[1:])
+
+
+def qlinear_function(call: Call) -> Value:
+    """com.microsoft QLinearSigmoid and QLinearLeakyRelu."""
+    name = call.node.op_type.removeprefix("QLinear")
+    node = onnx.helper.make_node(name, ["x"], ["y"], **({"alpha": call.attributes.get("alpha", 0.01)} if name == "LeakyRelu" else {}))
+    return _result(call, Plain(evaluate(node, call.opset, [_given(call, 0).real()])[0]), 3)
 
 
 def clamp(call: Call) -> Value:
@@ -394,7 +416,12 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("com.microsoft", "QLinearAveragePool"): qlinear_average_pool,
     ("com.microsoft", "QLinearGlobalAveragePool"): qlinear_average_pool,
     ("", "Add"): add,
-    ("com.microsoft", "QLinearAdd"): qlinear_add,
+    **{("com.microsoft", name): qlinear_combination for name in ("QLinearAdd", "QLinearMul")},
+    **{("com.microsoft", name): qlinear_function for name in ("QLinearLeakyRelu", "QLinearSigmoid")},
+    ("", "Div"): divide(elementwise),
+    ("", "BatchNormalization"): batch_normalization,
+    **{("", name): reduction for name in ("GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum")},
+    **{("", name): unchanged for name in ("Cast", "Dropout")},
     ("", "Relu"): clamp,
     ("", "Clip"): clamp,
     **{("", name): reshape for name in ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")},

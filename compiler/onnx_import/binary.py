@@ -1,0 +1,260 @@
+"""Add, Sub, Mul, Div, Min, Max, Sum and PRelu of two and more operands; their QLinear forms.
+
+Where every operand is a function of one 8-bit tensor the result is too, and becomes a table (`compiler.onnx_import.tables`).
+Otherwise two tensors, or a tensor and a constant, meet in a `Binary` node:
+
+    Sub               an Add with a negative scale
+    Min, Max of n     one after the other, quantised as the result in between: quantisation keeps order
+    Div by a constant with one value a channel: a Mul by its float32 reciprocal
+    PRelu             max(x, slope * x) where all slopes are at most 1, min where all are at least 1
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.ir import RANGES, Conv, Shape4
+from compiler.ir_elementwise import Binary
+from compiler.onnx_import.broadcast import Seen, common_view, views
+from compiler.onnx_import.builder import Builder
+from compiler.onnx_import.convolution import constant_operand, real_operand, result_target
+from compiler.onnx_import.elementwise import add_node, table_function
+from compiler.onnx_import.step import Step
+from compiler.onnx_import.tables import one_root, scalar_of
+from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
+from compiler.support import (
+    broadcast_shapes,
+    channel_bias,
+    computed_divisor,
+    equal_sides,
+    finite_constant,
+    quantised_operand,
+    sum_of_two,
+    usable_scale,
+)
+
+KINDS = {"Add": "add", "Sub": "add", "Sum": "add", "Mul": "mul", "Div": "mul", "Min": "min", "Max": "max"}
+
+
+@dataclass(frozen=True)
+class Term:
+    """An operand and the sign it is taken with."""
+
+    value: Real | RealConst | Const
+    sign: float = 1.0
+
+
+def _is_quantised(value: Value) -> bool:
+    """Whether a constant is one of 8-bit integers with one scale."""
+    return isinstance(value, RealConst) and value.array.dtype in (np.int8, np.uint8) and value.scale.size == value.zero.size == 1
+
+
+def _shape(step: Step, shapes: list[Shape]) -> Shape:
+    try:
+        return tuple(int(d) for d in np.broadcast_shapes(*shapes))
+    except ValueError:
+        step.refuse(broadcast_shapes, f"shapes {' and '.join(map(str, shapes))}")
+
+
+def _tensor(builder: Builder, value: Real, view: Shape4, channels: int, origin: tuple[str, ...]) -> str:
+    """Return a tensor operand under its view; one channel for many is repeated by a convolution with weights of one, which is exact."""
+    tensor = builder.view(value.tensor, view)
+    if view[1] == channels:
+        return tensor
+    attrs = Conv(
+        weight=np.ones((channels, 1, 1, 1), np.int8), bias=None, x_scale=value.scale, x_zero=value.zero, w_scale=np.ones(1, np.float32),
+        w_zero=0, y_scale=value.scale, y_zero=value.zero, y_low=RANGES[value.dtype][0], y_high=RANGES[value.dtype][1],
+    )  # fmt: skip
+    out = builder.tensor(f"{value.tensor}/repeated", (view[0], channels, *view[2:]), value.dtype, value.scale, value.zero)
+    return builder.node(f"repeat {out}", attrs, (tensor,), out, origin)
+
+
+def pair(step: Step, kind: str, a: Term, b: Term) -> Pending:
+    """Return `kind` of two operands, one of which is a tensor, as a float result that waits for its quantisation."""
+    if not isinstance(a.value, Real):
+        a, b = b, a
+    assert isinstance(a.value, Real)
+    if isinstance(b.value, Real):
+        return _tensors(step, kind, a, b)
+    return _quantised_constant(step, kind, a, b) if _is_quantised(b.value) else _float_constant(step, kind, a, b)
+
+
+def _emit(step: Step, seen: Seen, attrs: Binary, operands: list[Real], target: Target, origin: tuple[str, ...]) -> str:
+    """Add the node; `operands` are its tensors, `seen` how they and the result are seen, in this order."""
+    builder = step.builder
+    names = tuple(_tensor(builder, value, seen.operands[i], seen.out[1], origin) for i, value in enumerate(operands))
+    out = builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero)
+    attrs = replace(attrs, y_scale=target.scale, y_zero=target.zero, y_low=target.low, y_high=target.high)
+    return builder.node(step.label, attrs, names, out, origin)
+
+
+def _pending(step: Step, shape: Shape, seen: Seen, attrs: Binary, operands: list[Real]) -> Pending:
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        return _emit(step, seen, attrs, operands, target, origin)
+
+    return Pending(shape, (step.label,), emit)
+
+
+def _scales(term: Term, scale: float) -> np.ndarray:
+    return np.array([term.sign * scale], np.float32)
+
+
+def _tensors(step: Step, kind: str, a: Term, b: Term) -> Pending:
+    builder, values = step.builder, [a.value, b.value]
+    assert isinstance(a.value, Real) and isinstance(b.value, Real)
+    shape = _shape(step, [a.value.shape, b.value.shape])
+    if kind == "add" and a.sign == b.sign == 1 and a.value.shape == b.value.shape:
+        return add_node(step, a.value, b.value)
+    seen = common_view(shape, [(v.shape, builder.tensors[v.tensor].shape) for v in (a.value, b.value)])
+    if seen is None:
+        step.refuse(broadcast_shapes, f"shapes {a.value.shape} and {b.value.shape}")
+    attrs = Binary(kind, _scales(a, a.value.scale), a.value.zero, b.sign * b.value.scale, b.value.zero, 1.0, 0)
+    return _pending(step, shape, seen, attrs, values)  # type: ignore[arg-type]
+
+
+def _quantised_constant(step: Step, kind: str, a: Term, b: Term) -> Pending:
+    assert isinstance(a.value, Real) and isinstance(b.value, RealConst)
+    shape = _shape(step, [a.value.shape, b.value.shape])
+    scale = float(b.value.scale.flat[0])
+    step.require(usable_scale, b.value.scale, found=f"{scale}")
+    seen = common_view(shape, [(a.value.shape, step.builder.tensors[a.value.tensor].shape), (b.value.shape, None)])
+    if seen is None:
+        step.refuse(broadcast_shapes, f"shapes {a.value.shape} and {b.value.shape}")
+    array = seen.constant(1, b.value.array, shape)
+    attrs = Binary(kind, _scales(a, a.value.scale), a.value.zero, b.sign * scale, int(b.value.zero.flat[0]), 1.0, 0, constant=array)
+    return _pending(step, shape, seen, attrs, [a.value])
+
+
+def _float_constant(step: Step, kind: str, tensor: Term, constant: Term) -> Pending:
+    """A constant of float32 numbers, one a channel: operand a is a constant of ones, its scales are the numbers."""
+    assert isinstance(tensor.value, Real) and isinstance(constant.value, Const | RealConst)
+    value = constant.value
+    shape = _shape(step, [tensor.value.shape, value.shape])
+    numbers = (value.real() if isinstance(value, RealConst) else value.array).astype(np.float32) * np.float32(constant.sign)
+    current = step.builder.tensors[tensor.value.tensor].shape
+    fitting = [pair for pair in views(shape, [(tensor.value.shape, current), (numbers.shape, None)])
+               if pair[1].operands[1] == (1, pair[1].out[1], 1, 1)]  # fmt: skip
+    step.require(finite_constant, numbers, found=f"a number that is infinite in {_constant_name(step)}")
+    if not fitting:
+        step.refuse(broadcast_shapes, f"shapes {tensor.value.shape} and {numbers.shape}")
+    seen = min(fitting, key=lambda pair: pair[0])[1]
+    scales = seen.constant(1, numbers, shape).reshape(-1)
+    ones = np.ones((1, seen.out[1], 1, 1), np.int8)
+    attrs = Binary(kind, scales, 0, tensor.sign * tensor.value.scale, tensor.value.zero, 1.0, 0, constant=ones, constant_first=True)
+    return _pending(step, shape, seen, attrs, [tensor.value])
+
+
+def _constant_name(step: Step) -> str:
+    return next(step.name_of(i) for i, v in enumerate(step.values) if isinstance(v, Const | RealConst) and scalar_of(v) is None)
+
+
+def _several(step: Step, kind: str, terms: list[Term]) -> Pending:
+    """Min or Max of three and more: in 8 bits from the first pair on, as the result will be quantised."""
+    first = pair(step, kind, terms[0], terms[1])
+    if len(terms) == 2:
+        return first
+    shape = _shape(step, [t.value.shape for t in terms])
+    label = step.label
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        low, high = RANGES[target.dtype]
+        result, inner = first, replace(target, low=low, high=high)
+        for number, term in enumerate(terms[2:]):
+            tensor = result.emit(replace(inner, name=f"{target.name}/{number}"), origin)
+            partial = Real(tensor, result.shape, target.dtype, target.scale, target.zero)
+            result = pair(step, kind, Term(partial), term)
+        return result.emit(target, origin)
+
+    return Pending(shape, (label,), emit)
+
+
+def _terms(step: Step) -> list[Real | RealConst | Const]:
+    """The operands; refuses those that have no quantisation yet."""
+    terms: list[Real | RealConst | Const] = []
+    for index, value in enumerate(step.values):
+        if not isinstance(value, Real | RealConst | Const):
+            step.refuse(quantised_operand, step.describe(index))
+        number = scalar_of(value)
+        if isinstance(value, Real) or number is None:
+            terms.append(value)
+        else:
+            terms.append(Const(np.array(number, np.float32).reshape((1,) * value.array.ndim)))
+    return terms
+
+
+def combine(step: Step) -> list[Value]:
+    """Sub, Mul, Div, Min, Max, Sum, and Add of what is no bias."""
+    values = step.values
+    if len(values) == 1 and values[0] is not None:
+        return [values[0]]
+    if one_root(step) is not None:
+        return table_function(step)
+    terms = _terms(step)
+    if step.op == "Div":
+        return [_quotient(step, *terms)]
+    kind = KINDS[step.op]
+    signs = (1.0, -1.0) if step.op == "Sub" else (1.0,) * len(terms)
+    step.require(sum_of_two, step.op, len(terms), found=f"{len(terms)} operands")
+    # Tensors first, so that every step of a chain has one.
+    signed = sorted((Term(v, s) for v, s in zip(terms, signs, strict=True)), key=lambda t: not isinstance(t.value, Real))
+    return [_several(step, kind, signed)]
+
+
+def add(step: Step) -> list[Value]:
+    """Add: a bias of the product before it, or a sum of two operands."""
+    a, b = step.value(0), step.value(1)
+    if isinstance(b, Pending):
+        a, b = b, a
+    if not isinstance(a, Pending):
+        return combine(step)
+    if a.bias is None or a.bias.add is None or not isinstance(b, Const | RealConst):
+        step.refuse(quantised_operand, "a float result that no QuantizeLinear follows")
+    channels, axis = a.bias.channels, a.bias.axis_from_end
+    grows = len(b.shape) > len(a.shape)
+    step.require(channel_bias, () if grows else b.shape, channels, axis, found=f"shape {b.shape} for {channels} channels")
+    return [replace(a, emit=a.bias.add(b), bias=None, origin=(*a.origin, step.label))]
+
+
+def _quotient(step: Step, dividend: Value, divisor: Value) -> Pending:
+    step.require(computed_divisor, divisor, found=step.describe(1))
+    assert isinstance(divisor, Const | RealConst) and isinstance(dividend, Real)
+    numbers = (divisor.real() if isinstance(divisor, RealConst) else divisor.array).astype(np.float32)
+    with np.errstate(divide="ignore"):
+        return pair(step, "mul", Term(dividend), Term(Const(np.float32(1) / numbers)))
+
+
+def prelu(step: Step) -> list[Value]:
+    """PRelu: a table for one slope; with one a channel, of the products quantised as the result and the input the larger or the smaller."""
+    x, slope = step.value(0), step.constant(1)
+    if one_root(step) is not None:
+        return table_function(step)
+    if not isinstance(x, Real):
+        step.refuse(quantised_operand, step.describe(0))
+    assert slope is not None
+    step.require(equal_sides, slope, found=f"slopes from {slope.min()} to {slope.max()}")
+    kind = "max" if slope.max() <= 1 else "min"
+    product = pair(step, "mul", Term(x), Term(Const(slope.astype(np.float32))))
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        low, high = RANGES[target.dtype]
+        scaled = product.emit(replace(target, name=f"{target.name}/scaled", low=low, high=high), origin)
+        partial = Real(scaled, x.shape, target.dtype, target.scale, target.zero)
+        return pair(step, kind, Term(partial), Term(x)).emit(target, origin)
+
+    return [Pending(x.shape, (step.label,), emit)]
+
+
+def _qlinear_operand(step: Step, first: int) -> Real | RealConst:
+    return constant_operand(step, first, first + 1, 0) if isinstance(step.value(first), Const) else real_operand(step, first, first + 1)
+
+
+def qlinear_binary(step: Step) -> list[Value]:
+    """com.microsoft QLinearAdd and QLinearMul: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero."""
+    pending = pair(step, KINDS[step.op.removeprefix("QLinear")], Term(_qlinear_operand(step, 0)), Term(_qlinear_operand(step, 3)))
+    target = result_target(step, 6, 7)
+    return [Quant(pending.emit(target, (step.label,)), pending.shape, target.dtype)]
+
+
+__all__ = ["add", "combine", "pair", "prelu", "qlinear_binary"]

@@ -1,0 +1,97 @@
+"""ReduceMean, ReduceSum, ReduceMax over any axes, and GlobalMaxPool.
+
+The axes of the tensor are cut into runs that make N, C, H, W, each wholly reduced or wholly kept, N kept: of all cuts the one that
+moves fewest elements. Sums and averages may reduce C, H, W; the largest element is found over H and W.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations_with_replacement
+from math import prod
+
+from compiler.ir import RANGES, GlobalAveragePool, MaxPool, Shape4
+from compiler.ir_elementwise import Reduction
+from compiler.onnx_import.broadcast import elements_moved, runs
+from compiler.onnx_import.step import Step
+from compiler.onnx_import.values import Pending, Quant, Real, Shape, Target, Value
+from compiler.support import quantised_operand, reducible_axes
+
+
+def _axes(step: Step, shape: Shape) -> tuple[int, ...]:
+    """The axes to reduce, sorted; all when none are named, unless noop_with_empty_axes."""
+    if step.op.startswith("Global"):
+        return tuple(range(2, len(shape)))
+    given = step.constant(1)
+    axes = step.attribute("axes", None) if given is None else [int(a) for a in given.reshape(-1)]
+    if not axes:
+        return () if step.attribute("noop_with_empty_axes", 0) else tuple(range(len(shape)))
+    return tuple(sorted({a % len(shape) for a in axes}))
+
+
+def _view(shape: Shape, reduced: tuple[int, ...], current: Shape4, allowed: tuple[int, ...]) -> tuple[Shape4, tuple[int, ...]] | None:
+    """Return the view and which of its axes are reduced: only `allowed` ones; None where no cut fits."""
+    best: tuple[int, Shape4, tuple[int, ...]] | None = None
+    for cuts in combinations_with_replacement(range(len(shape) + 1), 3):
+        sizes, over = [], []
+        for run, axes in enumerate(runs(len(shape), cuts)):
+            long = [a in reduced for a in axes if shape[a] > 1]
+            if any(long) and (not all(long) or run not in allowed):
+                break
+            sizes.append(prod(shape[a] for a in axes))
+            over += [run] if any(long) else []
+        else:
+            view: Shape4 = tuple(sizes)  # type: ignore[assignment]
+            cost = elements_moved(current, view, view)
+            if best is None or cost < best[0]:
+                best = (cost, view, tuple(over))
+    return None if best is None else best[1:]
+
+
+def reduce(step: Step) -> list[Value]:
+    """ReduceMean and ReduceSum wait for their QuantizeLinear; ReduceMax and GlobalMaxPool choose among the integers there are."""
+    value, largest = step.value(0), step.op in ("ReduceMax", "GlobalMaxPool")
+    if not isinstance(value, Real) and not (largest and isinstance(value, Quant)):
+        step.require(quantised_operand, value, found=step.describe(0))
+    assert isinstance(value, Real | Quant)
+    builder = step.builder
+    axes = _axes(step, value.shape)
+    keep = step.op.startswith("Global") or bool(step.attribute("keepdims", 1))
+    shape = tuple(1 if i in axes else d for i, d in enumerate(value.shape) if keep or i not in axes)
+    count = prod(value.shape[a] for a in axes)
+    if count == 1:
+        return [replace(value, shape=shape)]
+    found = _view(value.shape, axes, builder.tensors[value.tensor].shape, (2, 3) if largest else (1, 2, 3))
+    if found is None:
+        step.refuse(reducible_axes, f"axes {axes} of shape {value.shape}")
+    view, over = found
+    out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
+    if largest:
+        return [_maximum(step, value, shape, view, out_view)]
+    assert isinstance(value, Real)
+    divisor = count if step.op == "ReduceMean" else 1
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        numbers = (value.scale, value.zero, target.scale, target.zero, target.low, target.high)
+        image = step.op == "ReduceMean" and 1 not in over and all(i in over or view[i] == 1 for i in (2, 3))
+        attrs = GlobalAveragePool(*numbers) if image else Reduction(over, divisor, *numbers)
+        out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
+        return builder.node(step.label, attrs, (builder.view(value.tensor, view),), out, origin)
+
+    return [Pending(shape, (step.label,), emit)]
+
+
+def _maximum(step: Step, value: Real | Quant, shape: Shape, view: Shape4, out_view: Shape4) -> Value:
+    builder = step.builder
+    source = builder.view(value.tensor, view)
+    t = builder.tensors[source]
+    kernel = (view[2] // out_view[2], view[3] // out_view[3])
+    out = builder.tensor(step.output, out_view, t.dtype, t.scale, t.zero_point)
+    low, high = RANGES[t.dtype]
+    builder.node(step.label, MaxPool(kernel, y_low=low, y_high=high), (source,), out, (step.label,))
+    if isinstance(value, Real):
+        builder.provisional.add(out)
+    return replace(value, tensor=out, shape=shape)
+
+
+__all__ = ["reduce"]
