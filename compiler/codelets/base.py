@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from compiler.codelets.row_program import RowProgram
 from compiler.ir_move import Move
 
 
@@ -100,7 +101,7 @@ class Codelet:
 
     `origin`: names of the ONNX nodes; `macs`: multiplications of the ONNX operator; `group`: channel groups of a contraction;
     `batches`: for each product of a product of two tensors, its matrix of x and of w; `move`: which element
-    goes where, of one that only moves data.
+    goes where, of one that only moves data; `program`: the steps of one that reduces the channels of each pixel.
     """
 
     name: str

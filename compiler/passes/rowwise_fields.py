@@ -13,7 +13,7 @@ import numpy as np
 from acg.capability import ESTIMATES
 from acg.graph import Memory
 from acg.primitives import divide_constant, scale_constant
-from compiler.codelets.rowwise import Chain
+from compiler.codelets.row_program import Chain
 from compiler.target import MatrixUnit, VectorUnit
 from compiler.tiles import Buffer, Ref, stride
 

@@ -12,37 +12,19 @@ Up to two strips advance step by step in turn, so that each engine works on one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from compiler.codelets.base import Operand, pixel
-from compiler.codelets.rowwise import Chain, Constant, Largest, Lookup, RowProgram, Step, Total, Value
-from compiler.errors import CompilerError
+from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Step, Total, Value
 from compiler.passes.assign_engines import Assigned
-from compiler.passes.price_contraction import INSTRUCTION_CYCLES
+from compiler.passes.price_rowwise import RowChoice, RowwisePricer
 from compiler.passes.rowwise_fields import BINARY, Place, exact_parts, finish, matrix_fields, vector_fields
 from compiler.passes.tile_context import TileContext
 from compiler.passes.tile_contraction import pack_weights
 from compiler.tiles import Buffer, Ref, View, ceil_div, spans
 
-#: Cycles between the start of an operation on a short strip and that of one which needs its result.
-VECTOR_LATENCY, MATRIX_LATENCY = 24, 60
-#: Strips that are under way together.
-STRIPS = 2
-#: Pixels of a strip that the count of a loop can hold.
-MOST_PIXELS = 1 << 15
 #: Part of the weight memory that the weights of one sum over channels may take.
 WEIGHTS_PART = 16
-
-
-@dataclass(frozen=True)
-class RowChoice:
-    """Strips of `pixels`, `copies` of them at a time; in the tail, pieces of `blocks` blocks of lanes."""
-
-    pixels: int
-    copies: int
-    blocks: int
 
 
 class _Strip:
@@ -58,117 +40,14 @@ class _Strip:
         return f"p{self.lo}"
 
 
-class RowwiseTiler:
+class RowwiseTiler(RowwisePricer):
     """Chooses the strips of one codelet and emits its operations."""
 
     def __init__(self, context: TileContext, step: Assigned) -> None:
-        self.context, self.step, self.codelet = context, step, step.codelet
-        assert step.codelet.program is not None, f"{step.codelet.name} has no program"
-        self.program: RowProgram = step.codelet.program
-        self.x, self.y = self.codelet.operands["x"], self.codelet.operands["y"]
-        self.matrix, self.vector = step.matrix, step.vector
-        self.lanes = step.vector.lanes
-        self.channels, self.pixels = self.x.shape[1], self.x.shape[2]
-        self.blocks = ceil_div(self.channels, self.lanes)
-        self.narrow, self.wide = step.source, step.matrix.accumulator
-        self.pixel_bytes = context.strides(self.x)[2]
-        #: Bytes of a value one a pixel: what the matrix unit reads or writes at once, and a block of vector lanes.
-        self.row_bytes = max(self.lanes, self.matrix.rows)
-        self.wide_row_bytes = 4 * max(self.lanes, self.matrix.columns)
+        super().__init__(context, step)
         self._constants: dict[tuple, Buffer] = {}
         self._kept: dict[tuple, Buffer] = {}
         self._views: dict[_Strip, View] = {}
-
-    # ---- choice
-
-    def _bytes(self, name: str, value: Value, blocks: int) -> tuple[int, int]:
-        """Bytes (a pixel, besides) of a value."""
-        if value.extent == "pixel":
-            return (self.wide_row_bytes if value.wide else self.row_bytes), 0
-        if value.wide:
-            size = 4 * self.lanes * (1 if value.extent == "one" else blocks)
-            return (size, 0) if value.extent == "element" else (0, size)
-        resident = {"x": self.context.is_resident(self.x), "y": self.context.is_resident(self.y)}
-        return (0 if resident.get(name) else self.pixel_bytes), 0
-
-    def _peak(self, choice: RowChoice) -> dict[str, int]:
-        """Greatest number of bytes of each memory that are in use at once."""
-        program, peak = self.program, {self.narrow.name: 0, self.wide.name: 0}
-        last = {name: i for i, step in enumerate(program.steps) for name in program.operands(step)}
-        first = {step.result: i for i, step in reversed(list(enumerate(program.steps)))} | {"x": 0}
-        last["y"] = len(program.steps)
-        if choice.blocks < self.blocks:  # values an element stay until the last piece of the tail is done
-            last = {n: len(program.steps) if at >= program.tail and not program.values[n].wide else at for n, at in last.items()}
-        for position, step in enumerate(program.steps):
-            used = dict.fromkeys(peak, 0)
-            for name, value in program.values.items():
-                if first[name] <= position <= last.get(name, -1):
-                    a_pixel, besides = self._bytes(name, value, choice.blocks)
-                    memory = self.wide if value.wide else self.narrow
-                    used[memory.name] += choice.copies * choice.pixels * a_pixel + besides
-            if isinstance(step, Largest):
-                used[self.narrow.name] += choice.copies * choice.pixels * 2 * self.row_bytes
-                used[self.wide.name] += choice.copies * choice.pixels * self.wide_row_bytes
-            peak = {name: max(size, used[name]) for name, size in peak.items()}
-        return peak
-
-    def _fits(self, choice: RowChoice) -> bool:
-        peak = self._peak(choice)
-        for memory in (self.narrow, self.wide):  # operands in different banks leave some unused
-            if peak[memory.name] > self.context.budget_bytes[memory.name] * (memory.banks - 1) // memory.banks:
-                return False
-        return 2 * choice.blocks <= self.vector.parameter.size_words
-
-    def _price(self, choice: RowChoice) -> float:
-        """Cycles: strips by turns on the vector unit, or the chain of one strip where that is longer."""
-        program, pieces = self.program, ceil_div(self.blocks, choice.blocks)
-        strips = ceil_div(self.pixels, choice.pixels)
-        iterations, chain, instructions = 0, 0, 0
-        for position, step in enumerate(program.steps):
-            value = program.values[step.result]
-            parts = pieces if position >= program.tail else 1
-            if isinstance(step, Total):
-                count = ceil_div(self.channels, self.matrix.rows) * len(step.terms)
-                chain += count * max(choice.pixels, self.matrix.rows) + MATRIX_LATENCY
-                instructions += len(step.terms)
-                continue
-            work = choice.pixels * (self.blocks if value.extent == "element" else 1)
-            if isinstance(step, Largest):
-                turns = (self.span - 1).bit_length()
-                work = choice.pixels * (self.blocks + 1 + turns)
-                chain += turns * (choice.pixels + MATRIX_LATENCY + VECTOR_LATENCY)
-                instructions += 1 + 2 * turns
-            iterations += work
-            chain += work + parts * VECTOR_LATENCY
-            instructions += parts
-        bus = self.context.target.external.bus_bytes
-        moved = sum(self.pixel_bytes for operand in (self.x, self.y) if not self.context.is_resident(operand)) * choice.pixels / bus
-        busy = max(iterations, INSTRUCTION_CYCLES * instructions)
-        groups = strips / choice.copies
-        return groups * max(chain, choice.copies * busy) + moved
-
-    def best(self) -> RowChoice:
-        """Cheapest choice that fits. Raises CompilerError when none fits."""
-        best: tuple[float, RowChoice] | None = None
-        counts = {ceil_div(self.pixels, MOST_PIXELS), self.pixels}
-        counts |= {n for k in range(self.pixels.bit_length() + 1) for n in (1 << k, 3 << k) if n <= self.pixels}
-        for count in sorted(counts):
-            pixels = ceil_div(self.pixels, count)
-            if pixels > MOST_PIXELS:
-                continue
-            for copies in sorted({min(STRIPS, count), 1}):
-                for pieces in sorted({*range(1, min(9, self.blocks + 1)), *(1 << k for k in range(self.blocks.bit_length())), self.blocks}):
-                    choice = RowChoice(pixels, copies, ceil_div(self.blocks, pieces))
-                    if self._fits(choice):
-                        price = self._price(choice)
-                        best = (price, choice) if best is None or price < best[0] else best
-                        break
-        if best is None:
-            raise CompilerError(
-                f"node {self.codelet.name}", found="no strip that fits the on-chip memories",
-                expected=f"room for the intermediate values of one pixel of {self.channels} channels", do="use an architecture with larger memories",
-            )
-        return best[1]
 
     # ---- operations
 
@@ -306,11 +185,6 @@ class RowwiseTiler:
             weights = np.full((self.lanes, self.channels), weight, np.uint8)
             self._matrix(strip, strip.places[name], self.program.values[name], ("w", weight), weights, result, number > 0)
 
-    @property
-    def span(self) -> int:
-        """Lanes among which a largest element is looked for: a power of two, all lanes or those that hold the channels."""
-        return min(self.lanes, 1 << (self.channels - 1).bit_length())
-
     def _largest(self, step: Largest, strip: _Strip) -> None:
         """Largest over the blocks, lane by lane, then over the lanes: each turn meets itself rotated by 1, 2, 4.. lanes."""
         value, x = self.program.values[step.operand], strip.places[step.operand]
@@ -325,12 +199,12 @@ class RowwiseTiler:
                 self._kept["mask",] = self.context.load_constant(f"{self.codelet.name}.mask", content, self.vector.parameter, strip.label)
             source = self._kept["mask",]
             largest = self._place(step.result, byte, strip, 1)
-            fields = vector_fields(self.vector, x.block(full), None, largest, strip.pixels, 1) | finish(high=255) | operand
+            fields = {**vector_fields(self.vector, x.block(full), None, largest, strip.pixels, 1), **finish(high=255), **operand}
             fields |= {"numeric": 1, "p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes)}
             self._emit(strip, fields, [x.buffer, source], largest.buffer)
         if full:
             tail, largest = largest, self._place(step.result, byte, strip, 1)
-            fields = vector_fields(self.vector, x, tail, largest, strip.pixels, 1, reduced=full) | finish(high=255) | operand
+            fields = {**vector_fields(self.vector, x, tail, largest, strip.pixels, 1, reduced=full), **finish(high=255), **operand}
             fields |= {"numeric": 1, "reduce": 2, "binary": BINARY["MAX" if tail else ""]}
             self._emit(strip, fields, [x.buffer, *([tail.buffer] if tail else [])], largest.buffer)
         assert largest is not None
@@ -341,7 +215,7 @@ class RowwiseTiler:
             moved = self._place(f"{step.result}.rotated", row, strip, 1)
             self._matrix(strip, largest, byte, ("rotation", turn), rotation, moved, False)
             before, largest = largest, self._place(step.result, byte, strip, 1)
-            fields = vector_fields(self.vector, moved, before, largest, strip.pixels, 1) | finish(high=255)
+            fields = {**vector_fields(self.vector, moved, before, largest, strip.pixels, 1), **finish(high=255)}
             self._emit(strip, fields | {"numeric": 1, "binary": BINARY["MAX"]}, [moved.buffer, before.buffer], largest.buffer)
 
     def _table(self, table: np.ndarray, label: str) -> Buffer:

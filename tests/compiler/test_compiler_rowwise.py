@@ -15,7 +15,7 @@ from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.architectures import text_of
-from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
+from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.hazards import find_hazards
 from verif.reference import Reference
 

@@ -88,7 +88,7 @@ def _divided(value: np.ndarray, y_scale: float) -> np.ndarray:
     return p.multiply_constant(value, *p.divide_constant(y_scale))
 
 
-def _number(value: float) -> np.ndarray:
+def _number(value: float | np.floating) -> np.ndarray:
     return np.array(value, np.float32)
 
 
@@ -161,7 +161,7 @@ def _layer_steps(x_scale: float, x_zero: int, dtype: np.dtype, epsilon: float, g
 
     def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
         n, d = rows.shape[-1], rows - x_zero
-        part = np.float32(1) / np.float32(n)
+        part = _number(np.float32(1) / np.float32(n))
         a, b = (p.int32_to_float32(sums.sum(-1, keepdims=True)) for sums in (d, d * d))
         mean = p.multiply(a, part)
         k = p.saturate(p.round_to_int32(mean), x_zero, low, high) - x_zero

@@ -1,0 +1,117 @@
+"""A micro-program on rows of pixels: named values and steps on them, no memory, no engine, no tile.
+
+A value has an extent: one an `element`, one a `pixel`, one a `channel` (the same for all pixels), or `one` for all; an element type, i32
+and f32 being kept in 32 bits. From the first wide value an element on, all steps are element by element: a tiler may take the channels of
+that tail in pieces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of the program: `extent` 'element', 'pixel', 'channel' or 'one'; `dtype` u8, i8, i32 or f32; `zero` is subtracted on reading."""
+
+    extent: str
+    dtype: str
+    zero: int = 0
+
+    @property
+    def wide(self) -> bool:
+        """Whether an element takes 32 bits."""
+        return self.dtype in ("i32", "f32")
+
+
+@dataclass(frozen=True)
+class Total:
+    """`result` (pixel, i32) = sum over the channels of weight * (value - zero), over all (value, weight) of `terms`. Weights 0 to 255."""
+
+    result: str
+    terms: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Largest:
+    """`result` (pixel, u8) = largest (operand - lowest value of its type) of the channels."""
+
+    result: str
+    operand: str
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """`result` (channel or one, f32) = `values`, float32: one a channel, or one."""
+
+    result: str
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """One pass of a lane-by-lane unit: result = finish((a - zero) * scale_a [* scale of the channel] `binary` (b - zero) * scale_b).
+
+    finish: divide by `divisor`; then, for a wide result, `estimate` of one over it or over its root; for bytes round, add `zero`, clamp to
+    [`low`, `high`], look up in `table`. `binary`: ADD, MUL, MAX or none.
+    """
+
+    result: str
+    a: str
+    b: str = ""
+    binary: str = ""
+    scale_a: float = 1.0
+    scale_b: float = 1.0
+    channel_scale: np.ndarray | None = None
+    divisor: float = 1.0
+    estimate: str = ""
+    zero: int = 0
+    low: int = 0
+    high: int = 255
+    table: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """`result` (element, u8) = `table`[raw byte of a]."""
+
+    result: str
+    a: str
+    table: np.ndarray
+
+
+Step = Total | Largest | Constant | Chain | Lookup
+
+
+@dataclass(frozen=True, eq=False)
+class RowProgram:
+    """`values` by name, 'x' and 'y' among them, and `steps` in order."""
+
+    values: dict[str, Value] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+
+    def operands(self, step: Step) -> tuple[str, ...]:
+        """Names that a step reads."""
+        match step:
+            case Total():
+                return tuple(name for name, _ in step.terms)
+            case Largest():
+                return (step.operand,)
+            case Lookup():
+                return (step.a,)
+            case Chain():
+                return (step.a, step.b) if step.b else (step.a,)
+        return ()
+
+    @property
+    def tables(self) -> int:
+        """Tables that the steps look up in."""
+        return sum(isinstance(step, Chain | Lookup) and step.table is not None for step in self.steps)
+
+    @property
+    def tail(self) -> int:
+        """Position of the first step that makes a wide value an element, or a constant a channel for it."""
+        wide = {name for name, value in self.values.items() if value.wide and value.extent in ("element", "channel")}
+        return next((i for i, step in enumerate(self.steps) if step.result in wide), len(self.steps))
