@@ -20,6 +20,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from verif.network_builder import LIMITS, MICROSOFT, Activation, NetworkBuilder
+from verif.random_elementwise import ELEMENTWISE
 
 #: Operators that `ops` chooses from.
 OPS = (
@@ -220,6 +221,8 @@ class _Draw:
 
     def operator(self, op: str, x: Activation) -> Activation:
         """Add the operator `op`."""
+        if op in ELEMENTWISE:
+            return ELEMENTWISE[op](self, x)
         if op in ("conv", "pointwise", "depthwise", "grouped"):
             return self.conv(x, op)
         if op == "add" and self.chance(0.15):
@@ -238,6 +241,7 @@ class _Draw:
         return self.pool(x, {"maxpool": "MaxPool", "averagepool": "AveragePool", "globalpool": "GlobalAveragePool"}[op])
 
 
+_ANY_RANK = ("add", "unary", "requantise", "combine", "constant", "activation", "batchnorm")
 _HEADS = ("globalpool", "gemm", "matmul", "flatten")
 
 
@@ -255,7 +259,7 @@ def random_network(
     """Return a random quantised network; equal arguments give equal bytes.
 
     size: 'tiny', 'small' or 'medium' (see SIZES); max_nodes: operators drawn (a residual Add brings a convolution of its own);
-    ops: which of OPS; activations: which may follow a product or an Add; weight_bits: 7 keeps every x86 kernel of onnxruntime
+    ops: which of OPS and of `verif.random_elementwise`; activations: which may follow a product or an Add; weight_bits: 7 keeps every x86 kernel of onnxruntime
     from saturating; form: 'qdq', 'qoperator' or drawn; mixed_types: int8 and uint8 activations in one network, drawn for 'qdq' and
     never for 'qoperator', where onnxruntime has no kernels for it.
     """
@@ -275,11 +279,11 @@ def random_network(
     for _ in range(draw.integer(1, max_nodes)):
         heads = [op for op in ops if op in _HEADS]
         flat = len(x.shape) == 2 or max(x.shape[2:]) == 1
-        choices = [op for op in body if not (flat and len(x.shape) == 2) or op in ("add", "unary", "requantise")]
+        choices = [op for op in body if not (flat and len(x.shape) == 2) or op in _ANY_RANK]
         if heads and (not choices or draw.chance(0.15)):
             choices = [h for h in heads if not (len(x.shape) == 2 and h in ("globalpool", "flatten"))] or choices
         if not builder.qdq:
-            choices = [op for op in choices if op not in ("unary", "requantise")]
+            choices = [op for op in choices if op not in ("unary", "requantise", *ELEMENTWISE)]
         if not choices:
             break
         x = draw.operator(str(rng.choice(choices)), x)
