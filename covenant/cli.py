@@ -98,6 +98,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("arch", metavar="ARCH", nargs="?", help="a name of archs/ or a YAML file")
     machine_readable(sub)
 
+    sub = command("quantize", "quantise a float network on onnxruntime, and report the noise tensor by tensor", commands.quantize)
+    sub.add_argument("model", metavar="MODEL", help="float ONNX network")
+    sub.add_argument("--calibrate", metavar="DATA", required=True, help="calibration samples: an .npz with an array for each ONNX input (labels under 'y'), "
+                     "or a folder of .npz and .npy files")
+    sub.add_argument("-o", "--output", metavar="FILE", required=True, help="quantised ONNX network to write")
+    sub.add_argument("--method", choices=("minmax", "entropy", "percentile"), default="minmax", help="how ranges follow from the samples (default minmax)")
+    sub.add_argument("--per-tensor", action="store_true", help="one weight scale a tensor (default: one a channel)")
+    sub.add_argument("--activations", choices=("int8", "uint8"), default="uint8", help="type of activations (default uint8)")
+    sub.add_argument("--limit", type=_positive, metavar="N", help="the first N samples only")
+    shape(sub)
+    machine_readable(sub)
+
     sub = command("ops", "the support table: ONNX operators, what they become, the engine, the conditions", commands.ops)
     sub.add_argument("operator", metavar="OPERATOR", nargs="*", help="these only, in full (default: all)")
     sub.add_argument("--markdown", action="store_true", help="as Markdown: the text of docs/operators.md")

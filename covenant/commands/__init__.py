@@ -6,11 +6,12 @@ from covenant.commands.disasm import disasm
 from covenant.commands.models import models
 from covenant.commands.ops import ops
 from covenant.commands.predict import predict
+from covenant.commands.quantize import quantize
 from covenant.commands.rtl import rtl
 from covenant.commands.run import run
 from covenant.commands.verify import verify
 
-__all__ = ["arch", "compile_", "disasm", "input_errors", "models", "ops", "predict", "rtl", "run", "verify"]
+__all__ = ["arch", "compile_", "disasm", "input_errors", "models", "ops", "predict", "quantize", "rtl", "run", "verify"]
 
 
 def input_errors() -> tuple[type[Exception], ...]:
