@@ -239,11 +239,6 @@ def elements_left(elements: int) -> bool:
     return elements > 0
 
 
-def one_type(types: Sequence[str]) -> bool:
-    """Integer operands must be of one type."""
-    return len(set(types)) == 1
-
-
 def fits_dimensions(fits: bool) -> bool:
     """Parts, indices and sizes must fit the dimensions of the input."""
     return fits
@@ -310,7 +305,7 @@ TABLE_FUNCTIONS = (
 COMBINATIONS = ("Div", "Max", "Min", "Mul", "Sub", "Sum")
 REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceSum")
 _COMBINED = (quantised_operand, broadcast_shapes, finite_constant, usable_scale, *_TABLE)
-_MOVED = (movable_operand, one_type, elements_left, finite_values)
+_MOVED = (movable_operand, elements_left, finite_values)
 _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 _SHAPES = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 

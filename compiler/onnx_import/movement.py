@@ -16,7 +16,7 @@ from compiler.ir import NUMPY_TYPES, RANGES, EdgeInput, Move, Unary
 from compiler.onnx_import.builder import Builder, default_view
 from compiler.onnx_import.convolution import constant_operand, real_operand, result_target
 from compiler.onnx_import.quantise import quantise, table_bytes
-from compiler.onnx_import.step import DTYPES, Step
+from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table, Target, Value
 from compiler.support import (
     elements_left,
@@ -24,7 +24,6 @@ from compiler.support import (
     fits_dimensions,
     known_mode,
     movable_operand,
-    one_type,
     reflection_fits,
 )
 
@@ -57,8 +56,6 @@ def moved(step: Step, values: Sequence[Value], index: np.ndarray, *, name: str =
     constants = [v for v in values if isinstance(v, Const | RealConst)]
     first = tensors[0]
     if isinstance(first, Quant):
-        types = [v.dtype for v in tensors if isinstance(v, Quant)] + [DTYPES.get(c.array.dtype, str(c.array.dtype)) for c in constants]
-        step.require(one_type, types, found=", ".join(types))
         raw = np.concatenate([np.zeros(0, np.int16), *(c.array.reshape(-1).astype(np.int16) for c in constants)])
         return Quant(_node(step, name, tensors, index, raw, first.dtype, None, 0), index.shape, first.dtype)
     real = np.concatenate([np.zeros(0, np.float32), *(_real(c).reshape(-1) for c in constants)])

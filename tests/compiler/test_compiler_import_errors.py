@@ -10,7 +10,7 @@ from compiler.errors import CompilerError, ModelError, UnsupportedEntry, Unsuppo
 from compiler.onnx_import.load import load_model
 from compiler.onnx_import.pipeline import read_network
 from compiler.passes.import_onnx import import_onnx
-from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
+from tests.support.models import F32, I8, I32, U8, dequantize, model_of, node, parameters, quantize
 
 P = parameters(x=(0.1, 3), y=(0.25, 7), w=(0.02, np.int8(0)))
 X = {"x": (U8, (1, 3, 4, 4))}
@@ -106,8 +106,8 @@ def test_shapes_that_do_not_fit():
 
 
 def test_every_unsupported_node_is_named_at_once():
-    nodes = [dequantize("x", "d", "x"), node("Softmax", "d", "s"), quantize("s", "q", "y"), dequantize("q", "e", "y"),
-             node("ConvTranspose", "e w", "t"), node("Relu", "t", "r"), quantize("r", "u", "y"), dequantize("u", "v", "y"),
+    nodes = [dequantize("x", "d", "x"), node("Hardmax", "d", "s"), quantize("s", "q", "y"), dequantize("q", "e", "y"),
+             node("LpNormalization", "e", "t"), node("Relu", "t", "r"), quantize("r", "u", "y"), dequantize("u", "v", "y"),
              node("Conv", "v v", "c"), node("Custom", "c", "k", domain="com.example"), quantize("k", "y", "y")]  # fmt: skip
     model = model_of(nodes, X, Y, {**P, "w": np.ones((3, 3, 1, 1), np.float32)})
     model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
@@ -115,8 +115,8 @@ def test_every_unsupported_node_is_named_at_once():
         import_onnx(model, name="a.onnx")
     assert str(error.value) == (
         "model a.onnx: found 4 unsupported nodes; expected supported operators only; change or remove:\n"
-        "  n_s (Softmax): The operator must be one of those that the support table lists. Found Softmax.\n"
-        "  n_t (ConvTranspose): The operator must be one of those that the support table lists. Found ConvTranspose.\n"
+        "  n_s (Hardmax): The operator must be one of those that the support table lists. Found Hardmax.\n"
+        "  n_t (LpNormalization): The operator must be one of those that the support table lists. Found LpNormalization.\n"
         "  n_c (Conv): The weights must be constant int8 or uint8 values (behind DequantizeLinear in QDQ models)."
         " Found v, a dequantised tensor.\n"
         "  n_k (Custom): The operator must be one of those that the support table lists. Found com.example.Custom."
@@ -273,9 +273,26 @@ CASES = {
         {"x": (U8, (1, 2, 3, 4, 5))}, {"y": (U8, (1, 2, 3, 4, 4))}, P,
         ("n_p", "MaxPool", "Convolution and pooling windows must have one or two spatial dimensions. Found an input of shape (1, 2, 3, 4, 5)."),
     ),
-    "transpose": (
-        [dequantize("x", "d", "x"), node("Transpose", "d", "t", perm=[0, 2, 3, 1]), quantize("t", "y", "y")], X, {"y": (U8, (1, 4, 4, 3))}, P,
-        ("n_t", "Transpose", "Transpose of an activation must move dimensions of size 1 only. Found permutation [0, 2, 3, 1] of shape (1, 3, 4, 4)."),
+    "cubic resize": (
+        [dequantize("x", "d", "x"), node("Resize", "d - k", "t", mode="cubic"), quantize("t", "y", "y")], X, {"y": (U8, (1, 3, 8, 8))},
+        {**P, "k": np.float32([1, 1, 2, 2])}, ("n_t", "Resize", "Resize must take the nearest neighbour (mode nearest). Found mode cubic."),
+    ),
+    "empty slice": (
+        [node("Slice", "x b e a", "y")], X, {"y": (U8, (1, 3, 0, 4))}, {"b": np.array([3]), "e": np.array([3]), "a": np.array([2])},
+        ("n_y", "Slice", "A result must have at least one element. Found a result of shape (1, 3, 0, 4)."),
+    ),
+    "index outside": (
+        [node("Gather", "x i", "y", axis=1)], X, {"y": (U8, (1, 2, 4, 4))}, {"i": np.array([0, 3])},
+        ("n_y", "Gather", "Parts, indices and sizes must fit the dimensions of the input. Found indices up to 3 of 3 elements."),
+    ),
+    "reflection too far": (
+        [node("Pad", "x p", "y", mode="reflect")], X, {"y": (U8, (1, 3, 4, 8))}, {"p": np.array([0, 0, 0, 4, 0, 0, 0, 0])},
+        ("n_y", "Pad", "Padding by reflection must be smaller than the dimension. Found pads [0, 0, 0, 4, 0, 0, 0, 0] of shape (1, 3, 4, 4)."),
+    ),
+    "movement of sums": (
+        [node("ConvInteger", "x w", "s"), node("Concat", "s s", "y", axis=1)], X, {"y": (I32, (1, 6, 4, 4))}, {"w": np.ones((3, 3, 1, 1), np.int8)},
+        ("n_y", "Concat", "What is moved must be an 8-bit integer tensor, a quantised or constant operand, or a float that a QuantizeLinear follows."
+                          " Found s, an integer tensor of type i32."),
     ),
     "NaN": (
         [dequantize("x", "d", "x"), node("Log", "d", "l"), quantize("l", "y", "y")], X, Y, P,
@@ -312,7 +329,7 @@ def test_blocked_quantisation():
 
 
 def test_unnamed_nodes_are_named_by_position():
-    nodes = [dequantize("x", "d", "x"), node("Softmax", "d", "s"), quantize("s", "y", "y")]
+    nodes = [dequantize("x", "d", "x"), node("Hardmax", "d", "s"), quantize("s", "y", "y")]
     model = model_of(nodes, X, Y, P)
     model.graph.node[1].name = ""
     assert [f[0] for f in refused(model)] == ["#1"]
