@@ -1,0 +1,48 @@
+"""Softmax and LayerNormalization on the RTL: bytes equal the definition, every instruction's cycle equals the prediction."""
+
+import onnx
+import pytest
+
+from acg.graph import load_graph
+from compiler.onnx_import.pipeline import read_network
+from compiler.pipeline import compile_graph
+from covenant.cli import main
+from covenant.networks import Network
+from covenant.report import judge_network
+from covenant.samples import draw, model_inputs
+from tests.compiler.test_compiler_rowwise import layer_model, softmax_model
+
+CASES = {
+    "softmax of 10 classes": ("edge16", softmax_model((1, 10))),
+    "softmax of attention": ("edge16", softmax_model((96, 64), kind="u8")),
+    "softmax of 300 classes": ("tiny", softmax_model((2, 300))),
+    "softmax of an image": ("tiny", softmax_model((1, 6, 3, 5), axis=1)),
+    "normalised tokens": ("edge16", layer_model((40, 128))),
+    "normalised rows": ("tiny", layer_model((3, 22), kind="u8", zero=120)),
+    "decomposed": ("tiny", layer_model((2, 9), decomposed=True)),
+}
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("case", CASES)
+def test_rowwise_operators(case):
+    arch, model = CASES[case]
+    graph = load_graph(arch)
+    program = compile_graph(read_network(model, name=case), graph)
+    report, _ = judge_network(Network(case, graph, program, model), draw(model_inputs(model), seed=7, count=2), on="rtl")
+    assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"
+    assert report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}
+    assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0
+    assert report["outputs"]["y"]["onnxruntime"]["max_abs_diff_steps"] <= 1
+
+
+def test_a_softmax_without_quantisation_is_refused(tmp_path, capsys):
+    """A float result would need a softmax in float: the message says what stands there and what to do."""
+    model = softmax_model((1, 10))
+    del model.graph.node[-1], model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_tensor_value_info("g", onnx.TensorProto.FLOAT, (1, 10)))
+    path = tmp_path / "open.onnx"
+    onnx.save(model, path)
+    assert main(["run", str(path), "--arch", "tiny", "--on", "iss", "--quiet"]) == 2
+    text = " ".join(capsys.readouterr().err.split())
+    assert "graph output" in text and "Found g, a float result that no QuantizeLinear follows." in text
