@@ -45,7 +45,8 @@ class Binary:
 
 @dataclass(frozen=True)
 class Reduction:
-    """Sum (divisor 1) or average (divisor: the number of elements) of x over `axes`, some of 1, 2, 3 (C, H, W), which become 1.
+    """Sum (divisor 1) or average (divisor: the number of elements) of x over `axes`, which become 1: some of 1, 2, 3 (C, H, W),
+    and 0 (N) where H is 1 or reduced too.
 
     With s the int32 sum of (x - x_zero), modulo 2^32: y = clip(round_half_even(float32(float32(s) * scale)) + y_zero, y_low, y_high),
     scale as `compiler.ir.averaging_scales` gives it for `divisor`.

@@ -161,7 +161,7 @@ def _move(where: str, a: Move, *operands: Tensor) -> None:
     *inputs, y = operands
     _expect(len({t.dtype for t in operands}) == 1, where, f"types {', '.join(t.dtype for t in operands)}", "one type")
     _expect(a.index.size == y.elements, where, f"{a.index.size} indices", f"{y.elements}, one an element")
-    low, high = -a.constants.size, sum(t.elements for t in inputs) - 1
+    low, high = a.anything, sum(t.elements for t in inputs) - 1
     fits = bool(a.index.min() >= low and a.index.max() <= high)
     _expect(fits, where, f"indices from {a.index.min()} to {a.index.max()}", f"{low} to {high}")
     lowest, highest = RANGES[y.dtype]
@@ -188,7 +188,8 @@ def _binary(where: str, a: Binary, *operands: Tensor) -> None:
 
 
 def _reduction(where: str, a: Reduction, x: Tensor, y: Tensor) -> None:
-    _expect(bool(a.axes) and set(a.axes) <= {1, 2, 3}, where, f"axes {a.axes}", "some of 1, 2, 3")
+    _expect(bool(a.axes) and set(a.axes) <= {0, 1, 2, 3}, where, f"axes {a.axes}", "some of 0, 1, 2, 3")
+    _expect(0 not in a.axes or 2 in a.axes or x.shape[2] == 1, where, f"axes {a.axes} of {x.shape}", "rows reduced with the images, or one row")
     shape = tuple(1 if i in a.axes else d for i, d in enumerate(x.shape))
     _expect(y.shape == shape, where, f"output {y.shape}", shape)
     _expect(a.divisor >= 1, where, f"divisor {a.divisor}", "at least 1")

@@ -26,6 +26,19 @@ def _kernel(attrs: Reduction, shape: tuple[int, ...]) -> tuple[int, int]:
     return (shape[2] if 2 in attrs.axes else 1, shape[3] if 3 in attrs.axes else 1)
 
 
+def _images_as_rows(node: Node, graph: Graph) -> tuple[Node, Graph]:
+    """The same reduction over H where it reduces N: images lie one after the other, as rows do."""
+    attrs = node.attrs
+    assert isinstance(attrs, Reduction)
+    if 0 not in attrs.axes:
+        return node, graph
+    x = graph.tensors[node.inputs[0]]
+    n, c, h, w = x.shape
+    axes = tuple(sorted({2} | {a for a in attrs.axes if a > 0}))
+    seen = replace(graph, tensors={**graph.tensors, x.name: replace(x, shape=(1, c, n * h, w))})
+    return replace(node, attrs=replace(attrs, axes=axes)), seen
+
+
 def _as_pool(node: Node, graph: Graph) -> Node | None:
     attrs = node.attrs
     assert isinstance(attrs, Reduction)
@@ -36,7 +49,8 @@ def _as_pool(node: Node, graph: Graph) -> Node | None:
 
 
 def reduction(node: Node, graph: Graph) -> Codelet | None:
-    """Codelet of a Reduction over H and W, lane by lane; None where it reduces channels."""
+    """Codelet of a Reduction over N, H and W, lane by lane; None where it reduces channels."""
+    node, graph = _images_as_rows(node, graph)
     pool = _as_pool(node, graph)
     assert isinstance(node.attrs, Reduction)
     return None if pool is None else replace(average(pool, graph), op=node.op, finish=_finish(node.attrs))
@@ -44,6 +58,7 @@ def reduction(node: Node, graph: Graph) -> Codelet | None:
 
 def reduction_as_contraction(node: Node, graph: Graph) -> Codelet:
     """Codelet of a Reduction on a matrix unit."""
+    node, graph = _images_as_rows(node, graph)
     attrs = node.attrs
     assert isinstance(attrs, Reduction)
     pool = _as_pool(node, graph)

@@ -17,9 +17,11 @@ from compiler.passes.fuse_clamps import fuse_clamps
 from compiler.passes.fuse_flatten import fuse_flatten
 from compiler.passes.fuse_tables import fuse_tables
 from compiler.passes.import_onnx import import_onnx
+from compiler.passes.settle_views import settle_views
 
 #: In order; each takes and returns a verified graph.
 FRONT_PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    settle_views,  # element-wise nodes on the views of their producers
     fold_reshapes,  # views that the host or nobody has to make
     fold_moves,  # movements one after the other
     fuse_tables,  # functions of functions

@@ -1,7 +1,7 @@
 """ReduceMean, ReduceSum, ReduceMax over any axes, and GlobalMaxPool.
 
-The axes of the tensor are cut into runs that make N, C, H, W, each wholly reduced or wholly kept, N kept: of all cuts the one that
-moves fewest elements. Sums and averages may reduce C, H, W; the largest element is found over H and W.
+The axes of the tensor are cut into runs that make N, C, H, W, each wholly reduced or wholly kept: of all cuts the one that
+moves fewest elements. Sums and averages may reduce all, N only together with H or where H is 1; the largest element is found over H and W.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def _view(shape: Shape, reduced: tuple[int, ...], current: Shape4, allowed: tupl
             sizes.append(prod(shape[a] for a in axes))
             over += [run] if any(long) else []
         else:
+            if 0 in over and 2 not in over and sizes[2] > 1:
+                continue
             view: Shape4 = tuple(sizes)  # type: ignore[assignment]
             cost = elements_moved(current, view, view)
             if best is None or cost < best[0]:
@@ -61,7 +63,9 @@ def reduce(step: Step) -> list[Value]:
     count = prod(value.shape[a] for a in axes)
     if count == 1:
         return [replace(value, shape=shape)]
-    found = _view(value.shape, axes, builder.tensors[value.tensor].shape, (2, 3) if largest else (1, 2, 3))
+    found = _view(value.shape, axes, builder.tensors[value.tensor].shape, (2, 3) if largest else (0, 1, 2, 3))
+    if found is None and largest:
+        return [_axis_by_axis(step, value, axes, shape)]
     if found is None:
         step.refuse(reducible_axes, f"axes {axes} of shape {value.shape}")
     view, over = found
@@ -73,7 +77,7 @@ def reduce(step: Step) -> list[Value]:
 
     def emit(target: Target, origin: tuple[str, ...]) -> str:
         numbers = (value.scale, value.zero, target.scale, target.zero, target.low, target.high)
-        image = step.op == "ReduceMean" and 1 not in over and all(i in over or view[i] == 1 for i in (2, 3))
+        image = step.op == "ReduceMean" and not {0, 1} & set(over) and all(i in over or view[i] == 1 for i in (2, 3))
         attrs = GlobalAveragePool(*numbers) if image else Reduction(over, divisor, *numbers)
         out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
         return builder.node(step.label, attrs, (builder.view(value.tensor, view),), out, origin)
@@ -81,7 +85,18 @@ def reduce(step: Step) -> list[Value]:
     return [Pending(shape, (step.label,), emit)]
 
 
-def _maximum(step: Step, value: Real | Quant, shape: Shape, view: Shape4, out_view: Shape4) -> Value:
+def _axis_by_axis(step: Step, value: Real | Quant, axes: tuple[int, ...], shape: Shape) -> Value:
+    """The largest over one axis after the other, where no view has all."""
+    for axis in axes:
+        found = _view(value.shape, (axis,), step.builder.tensors[value.tensor].shape, (2, 3))
+        assert found is not None, "a single axis can always be the rows"
+        view, over = found
+        kept = tuple(1 if i == axis else d for i, d in enumerate(value.shape))
+        value = _maximum(step, value, kept, view, tuple(1 if i in over else d for i, d in enumerate(view)))  # type: ignore[arg-type]
+    return replace(value, shape=shape)
+
+
+def _maximum(step: Step, value: Real | Quant, shape: Shape, view: Shape4, out_view: Shape4) -> Real | Quant:
     builder = step.builder
     source = builder.view(value.tensor, view)
     t = builder.tensors[source]

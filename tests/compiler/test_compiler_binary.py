@@ -82,7 +82,7 @@ def test_a_tensor_with_itself(seed):
     check(seed, s.finish(y), s.arrays())
 
 
-@pytest.mark.parametrize("axes", [(2,), (3,), (2, 3), (1,), (1, 3), (1, 2, 3)])
+@pytest.mark.parametrize("axes", [(2,), (3,), (2, 3), (1,), (1, 3), (1, 2, 3), (0, 2), (0, 1, 2, 3)])
 @pytest.mark.parametrize("seed", range(4))
 def test_reductions(axes, seed):
     s = Sketch(seed, "reduction")
