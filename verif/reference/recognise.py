@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper, numpy_helper, shape_inference
 
 Expression = tuple[Any, ...]
 
@@ -95,11 +95,11 @@ def _normalised(found: _Expressions, quotient: onnx.NodeProto, ranks: dict[str, 
 def recognised(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return `model`, or a copy in which each decomposed LayerNormalization is a node of that name."""
     graph = model.graph
+    if not {"ReduceMean", "Sqrt", "Div"} <= {node.op_type for node in graph.node}:
+        return model
+    shaped = shape_inference.infer_shapes(model).graph
+    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*shaped.input, *shaped.value_info) if v.type.tensor_type.HasField("shape")}
     found = _Expressions(graph)
-    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.input, *graph.value_info) if v.type.tensor_type.HasField("shape")}
-    for node in graph.node:  # dequantisation keeps a rank; what no shape is known of has the axis -1 or is none
-        if node.op_type == "DequantizeLinear" and node.input[0] in ranks:
-            ranks.setdefault(node.output[0], ranks[node.input[0]])
     made: dict[str, onnx.NodeProto] = {}
     for node in graph.node:
         match = _normalised(found, node, ranks) if node.op_type == "Div" else None
