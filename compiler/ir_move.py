@@ -1,7 +1,8 @@
 """The IR node of all data movement: every element of the result is an element of an input, or a constant.
 
 Element i of the result, in row-major order of (N, C, H, W), is element `index[i]` of the inputs' elements, counted in row-major order
-through all inputs one after the other; a negative index -1-k stands for `constants[k]`.
+through all inputs one after the other; a negative index -1-k stands for `constants[k]`, and one below the last of them for any value at
+all, on which nothing may depend (`anything`).
 
 A transposition of a 2x3 matrix, and its inverse, composed:
 
@@ -41,9 +42,15 @@ class Move:
         """Whether element i is element i of the first input, for every i."""
         return bool(np.array_equal(self.index, np.arange(self.index.size)))
 
+    @property
+    def anything(self) -> int:
+        """Index of elements that may hold anything."""
+        return -1 - self.constants.size
+
     def apply(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the result's elements (elements,) for arrays of one type."""
-        pool = np.concatenate([*(a.reshape(-1) for a in inputs), self.constants[::-1].astype(inputs[0].dtype)])
+        """Return the result's elements (elements,) for arrays of one type; what may hold anything holds 0."""
+        constants = np.append(self.constants, 0)[::-1]
+        pool = np.concatenate([*(a.reshape(-1) for a in inputs), constants.astype(inputs[0].dtype)])
         return pool[self.index]
 
 

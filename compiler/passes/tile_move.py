@@ -79,8 +79,9 @@ class MoveTiler:
             if mine.any():
                 found.append(Part(operand, to[mine], places(operand.shape, self._layout(operand))[index[mine] - base]))
             base += size
-        if (index < 0).any():
-            found.append(Part(None, to[index < 0], -1 - index[index < 0]))
+        fixed = (index < 0) & (index != self.move.anything)
+        if fixed.any():
+            found.append(Part(None, to[fixed], -1 - index[fixed]))
         return found
 
     def run(self) -> None:
