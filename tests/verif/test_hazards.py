@@ -52,3 +52,20 @@ def test_predicted_timelines_show_a_dropped_wait():
     assert find_hazards(GRAPH, waits, predict(GRAPH, waits)) == []
     dropped = [waits[0], Instruction("matrix", waits[1].fields)]
     assert find_hazards(GRAPH, dropped, predict(GRAPH, dropped)) == [Hazard("race", 0, 1, "act")]
+
+
+def test_floats_written_to_the_accumulators():
+    """Matrix and vector unit both write acc, and both of a vector instruction's operands may come from there."""
+    half = GRAPH.memories["acc"].depth_words
+    sums = Instruction("matrix", {"y_bound": 1, "x_bound": 1, "c_base": 5})
+
+    def floats(y, a, b):
+        return Instruction("vector", {"a_select": 0, "a_base": a, "b_enable": 1, "b_select": 2, "b_base": b, "y_select": 1, "y_base": y, "y_bound": 1, "x_bound": 1})
+
+    at_once = _timeline((0, 10), (3, 20))
+    assert find_hazards(GRAPH, [sums, floats(9, half + 1, half + 2)], at_once) == [Hazard("port", 0, 1, "acc")], "bank 0 is written by both"
+    assert find_hazards(GRAPH, [sums, floats(half, half + 1, 2)], at_once) == [Hazard("port", 0, 1, "acc")], "bank 0 is read by both"
+    assert find_hazards(GRAPH, [sums, floats(half, half + 1, half + 2)], at_once) == []
+    assert find_hazards(GRAPH, [sums, floats(half, 5, half + 2)], at_once) == [Hazard("port", 0, 1, "acc"), Hazard("race", 0, 1, "acc")]
+    twice = [floats(half, 0, half + 2), floats(1, half, 3)]
+    assert find_hazards(GRAPH, twice, at_once) == [Hazard("race", 0, 1, "acc")], "the second reads what the first has not written yet"
