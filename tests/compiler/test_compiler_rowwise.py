@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -11,13 +12,17 @@ from acg.predictor import predict
 from compiler.errors import UnsupportedError
 from compiler.ir import NUMPY_TYPES
 from compiler.ir_rowwise import PEAKS, LayerNormalization, Softmax
+from compiler.onnx_import.decomposed import restore_normalisations
+from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.hazards import find_hazards
+from verif.random_networks import random_inputs, random_network
 from verif.reference import Reference
+from verif.reference.recognise import recognised
 
 ONE_STEP_RATE = 0.02  # of elements that may be one step from onnxruntime's float kernels
 
@@ -159,3 +164,77 @@ def test_strips_share_the_engines():
         int(np.prod([i.fields[f"n_{level}"] for level in range(6)])) for i in program.instructions if graph.engines[i.engine].kind == "vector"
     )
     assert predict(graph, program.instructions).total_cycles < 1.15 * busy
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks(seed):
+    """Softmax and LayerNormalization among convolutions and products: axes, types and scales drawn. Replay: the seed."""
+    arch = ("tiny", "edge16", "wide", "dot16")[seed % 4]
+    graph = load_graph(arch)
+    model = random_network(seed, size=("tiny", "small")[seed // 4 % 2], ops=("softmax", "layernorm", "conv", "matmul"), form="qdq")
+    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
+    inputs = random_inputs(model, seed)
+    found, expected = run_on_iss(program, graph, inputs), Reference(model).run(inputs)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=f"seed {seed} on {arch}, output {name}")
+
+
+@pytest.mark.parametrize("change", ["nothing", "epsilon", "exponent", "axis", "other mean", "keepdims", "order"])
+def test_what_is_no_layer_normalization_is_left_alone(change):
+    """Each departure from the pattern is seen by the compiler and by the reference; without one both restore it."""
+    model = layer_model((20, 20), decomposed=True)
+    nodes = {n.name: n for n in model.graph.node}
+    if change == "epsilon":
+        nodes["n_e"].input[1] = "v"
+    elif change == "exponent":
+        next(i for i in model.graph.initializer if i.name == "two").CopyFrom(onnx.numpy_helper.from_array(np.float32(3), "two"))
+    elif change == "axis":
+        nodes["n_v"].attribute[0].ints[0] = 0
+    elif change == "other mean":
+        nodes["n_d"].input[1] = "f"
+    elif change == "keepdims":
+        nodes["n_m"].attribute.append(onnx.helper.make_attribute("keepdims", 0))
+    elif change == "order":
+        nodes["n_n"].input[:] = ["r", "d"]
+    model, _ = prepare_model(model)
+    assert (restore_normalisations(model) is model) == (change != "nothing")
+    assert (recognised(model) is model) == (change != "nothing")
+
+
+def test_shared_parts_of_a_layer_normalization_stay():
+    """A value between that something else reads, too, is computed; where the quotient is, its scale is no part of the normalisation."""
+    model = layer_model((6, 20), decomposed=True)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("n", onnx.TensorProto.FLOAT, (6, 20)))
+    model, _ = prepare_model(model)
+    for restored in (restore_normalisations(model), recognised(model)):
+        made = next(n for n in restored.graph.node if n.op_type == "LayerNormalization")
+        assert list(made.output) == ["n"] and "h" in {o for n in restored.graph.node for o in n.output}
+
+
+def test_refusals():
+    """Each constraint of LayerNormalization, with its message."""
+    def message(model):
+        with pytest.raises(UnsupportedError) as error:
+            read_network(model)
+        (entry,) = [e for e in error.value.entries if e.operator == "LayerNormalization"]
+        return entry.reason
+
+    def other(**changes):
+        model = layer_model((6, 20))
+        layer = next(n for n in model.graph.node if n.op_type == "LayerNormalization")
+        for name, value in changes.items():
+            if name == "epsilon":
+                layer.attribute.append(onnx.helper.make_attribute("epsilon", value))
+            elif name == "outputs":
+                layer.output.extend(value)
+            else:
+                array = np.full(20, value, np.float32)
+                next(i for i in model.graph.initializer if i.name == name).CopyFrom(onnx.numpy_helper.from_array(array, name))
+        return message(model)
+
+    assert other(epsilon=0.0) == (
+        "The epsilon of a LayerNormalization must be between 2^-64 and 2^64 times the square of its input's scale. Found 0.0 for an input of scale "
+        "0.029999999329447746."
+    )
+    assert other(gamma=np.inf) == "Scale and bias of a LayerNormalization must be float32 numbers of at most 2^64. Found gamma, which holds inf."
+    assert other(outputs=["mean"]) == "LayerNormalization must return its first result only. Found 2 outputs."
