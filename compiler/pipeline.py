@@ -1,6 +1,6 @@
 """The passes, as one readable list.
 
-    IR -> lower_moves -> unfold_inputs -> instantiate_codelets -> assign_engines -> insert_transfers -> tile -> allocate -> emit -> schedule
+    IR -> lower_moves -> unfold_inputs -> instantiate_codelets -> merge_tables -> assign_engines -> insert_transfers -> tile -> allocate -> emit -> schedule
     -> Program
 
 Where a network does not fit, the three middle passes are repeated with less on chip: first without gaps, then with a tensor spilled to
@@ -23,6 +23,7 @@ from compiler.passes.emit import emit
 from compiler.passes.insert_transfers import Plan, insert_transfers
 from compiler.passes.instantiate_codelets import instantiate_codelets
 from compiler.passes.lower_moves import lower_moves
+from compiler.passes.merge_tables import merge_tables
 from compiler.passes.price_contraction import Choice
 from compiler.passes.schedule import schedule
 from compiler.passes.tile import TileError, tile
@@ -65,7 +66,7 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     target = Target(architecture)
     given = ir = lower_moves(ir, target)
     ir, windows = unfold_inputs(ir, target) if options.unfold else (ir, {})
-    context, buffers = place(ir, instantiate_codelets(ir), target, options)
+    context, buffers = place(ir, merge_tables(instantiate_codelets(ir), ir), target, options)
     instruction_set = InstructionSet(architecture)
     instructions, positions = schedule(architecture, emit(context.ops, instruction_set), reorder=options.reorder)
     used = max((b.address + b.size_bytes for b in buffers if b.memory.kind == "external"), default=0)

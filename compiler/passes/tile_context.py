@@ -57,6 +57,7 @@ class TileContext:
         self.external: dict[str, Buffer] = {}
         self.budget_bytes: dict[str, int] = {}
         self._constants: dict[tuple[str, bytes], Buffer] = {}
+        self._tables: dict[tuple[int, str, bytes], Buffer] = {}
         for name, memory in plan.resident.items():
             self.resident[name] = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes, lasting=True)
         for name in sorted(plan.external):
@@ -123,6 +124,13 @@ class TileContext:
         fields: dict[str, int | Ref] = {"select": path.select, "ext_address": Ref(source), "local_address": Ref(place), **copy_fields(len(content), [])}
         self.emit(path.engine.name, fields, [source], [place], tile)
         return place
+
+    def table(self, name: str, content: bytes, memory: Memory, tile: str) -> Buffer:
+        """Buffer of a table, a bank of the table memory: one for all parts of a codelet, whichever engine computes them."""
+        key = (self.layer, memory.name, content)
+        if key not in self._tables:
+            self._tables = {key: self.load_constant(name, content, memory, tile, memory.bank_bytes)}
+        return self._tables[key]
 
     def strides(self, operand: Operand) -> tuple[int, int, int, int]:
         """Bytes (image, row, pixel, element) of an operand's tensor as the codelet's shape sees it."""

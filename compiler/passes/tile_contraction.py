@@ -214,6 +214,10 @@ class ContractionTiler:
             word = vector.parameter.word_bytes
             fields |= {"p_enable": 1, "p_base": Ref(place, (channels[0] // lanes - base) * word, word), "p_stride_1": int(channel_blocks > 1)}
             reads.append(place)
+        if finish.table is not None:
+            table = self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), vector.table, label)
+            fields |= {"table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}
+            reads.append(table)
         self.context.emit(vector.engine.name, fields, reads, [view.buffer], label)
 
     def output_view(self, spot: Spot, box: tuple) -> View:

@@ -52,7 +52,6 @@ class LaneTiler:
         self.stored = context.plan.root(self.y.tensor) in context.plan.external
         self.operation = self.codelet.operations[0].name
         self._constants: dict[tuple, Buffer] = {}
-        self._table: Buffer | None = None
         others = tuple(m for m in self.vector.b if m.name != step.source.name)
         self.weight_memory = narrow(others, None) or narrow(self.vector.b, None) or step.source
 
@@ -260,7 +259,7 @@ class LaneTiler:
             fields |= {"p_enable": 1, "p_base": Ref(place, 0, word), "p_stride_1": int(blocks > 1)}
             reads.append(place)
         if finish.table is not None:
-            place = self.table(label)
+            place = self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), self.vector.table, label)
             fields |= {"table_enable": 1, "table_select": Ref(place, 0, place.memory.bank_bytes)}
             reads.append(place)
         self.context.emit(self.vector.engine.name, fields, reads, [out.buffer], label)
@@ -288,16 +287,6 @@ class LaneTiler:
             self._constants = {k: v for k, v in self._constants.items() if k[0] != "p"} if c1 - c0 < self.y.shape[1] else self._constants
             self._constants[key] = self.context.load_constant(f"{self.codelet.name}.p", content, self.vector.parameter, label)
         return self._constants[key]
-
-    def table(self, label: str) -> Buffer:
-        """Buffer of the 256-entry table, a bank of the table memory."""
-        table = self.codelet.finish.table
-        if self._table is None and table is not None:
-            memory = self.vector.table
-            content = table.tobytes()
-            self._table = self.context.load_constant(f"{self.codelet.name}.t", content, memory, label, memory.bank_bytes)
-        assert self._table is not None, "only codelets with a table ask for it"
-        return self._table
 
 
 _REDUCE = {"MAC": REDUCE["sum"], "SUM": REDUCE["sum"], "MAXIMUM": REDUCE["max"]}

@@ -1,0 +1,87 @@
+"""Tables in the chain of the codelet before them: the text before and after, what stays, equal bytes and fewer cycles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from acg.graph import load_graph
+from compiler.ir import GlobalAveragePool, MaxPool
+from compiler.passes.instantiate_codelets import instantiate_codelets
+from compiler.passes.merge_tables import merge_tables
+from compiler.pipeline import compile_graph
+from tests.compiler.ir_reference import check_program
+from tests.compiler.random_networks import Sketch
+
+NAMES = ("tiny", "edge16", "wide", "dot16")
+
+
+def sketch(kind: str, seed: int = 0):
+    """One node of a kind and a random table behind it: the sketch and both tensors."""
+    s = Sketch(seed, kind)
+    x = s.input((s.pick(1, 2), s.between(2, 24), s.between(3, 9), s.between(3, 9)))
+    n, c, _, _ = x.shape
+    if kind == "conv":
+        y = s.conv(x, s.between(1, 30), (3, 3), pads=(1, 1, 1, 1))
+    elif kind == "depthwise":
+        y = s.conv(x, c, (3, 3), pads=(1, 1, 1, 1), group=c)
+    elif kind == "pool":
+        y = s.tensor((n, c, 1, 1), x.dtype)
+        s.node(GlobalAveragePool(x.scale, x.zero_point, y.scale, y.zero_point, **s.clamp(y)), [x], y)
+    elif kind == "largest":
+        y = s.tensor(x.shape, x.dtype)
+        s.node(MaxPool((3, 3), (1, 1), (1, 1), (1, 1, 1, 1), **s.clamp(y)), [x], y)
+    else:
+        y = s.add(x, s.conv(x, c))
+    return s, y, s.unary(y)
+
+
+def test_before_and_after():
+    s, y, z = sketch("depthwise")
+    graph = s.finish(z)
+    before = instantiate_codelets(graph)
+    after = merge_tables(before, graph)
+    assert [len(codelets) for codelets in (*before, *after)] == [2, 1, 2]
+    for codelet in after[0]:
+        text = str(codelet).splitlines()
+        assert text[-2:] == ["  y = REQUANTIZE(acc)", "  z = TABLE(y)"]
+        assert any(line.startswith(f"  y: {z.dtype} {z.name}[") for line in text)
+        assert codelet.origin == (*graph.nodes[0].origin, *graph.nodes[1].origin)
+        np.testing.assert_array_equal(codelet.finish.table, graph.nodes[1].attrs.table)
+    assert not any(y.name == operand.tensor for operand in after[0][0].operands.values())
+
+
+@pytest.mark.parametrize("reason", ["an output", "read elsewhere", "a table before it", "int32 sums", "the network's input"])
+def test_tables_that_stay(reason):
+    s = Sketch(0, "g")
+    x = s.input((1, 5, 4, 4))
+    if reason == "the network's input":
+        outputs = [s.unary(x)]
+    elif reason == "a table before it":
+        outputs = [s.unary(s.unary(x))]
+    elif reason == "int32 sums":
+        outputs = [s.conv(x, 3, raw=True), s.unary(x)]
+    else:
+        y = s.conv(x, 3)
+        outputs = [s.unary(y), y if reason == "an output" else s.conv(y, 2)]
+    graph = s.finish(*outputs)
+    before = instantiate_codelets(graph)
+    assert merge_tables(before, graph) == before
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "pool", "largest", "add"])
+@pytest.mark.parametrize("seed", range(4))
+def test_bytes_are_equal(kind, seed):
+    s, _, z = sketch(kind, seed)
+    graph, arrays, architecture = s.finish(z), s.arrays(), load_graph(NAMES[seed])
+    program = compile_graph(graph, architecture)
+    assert [layer.op for layer in program.layers][-1] != "Unary"
+    assert check_program(graph, program, architecture, arrays) > 0
+
+
+def test_fewer_cycles():
+    s, y, z = sketch("conv", 3)
+    alone, both = (s.finish(*tensors) for tensors in ((z,), (z, y)))
+    architecture = load_graph("edge16")
+    cycles = [check_program(g, compile_graph(g, architecture), architecture, s.arrays()) for g in (alone, both)]
+    assert cycles[0] < cycles[1]
