@@ -200,7 +200,7 @@ def equal_sides(slope: np.ndarray) -> bool:
 
 
 def reducible_axes(fits: bool) -> bool:
-    """The reduced axes must lie together so that each of channels, rows and columns is wholly reduced or wholly kept, and the batch kept."""
+    """The reduced axes must lie together so that each of batch, channels, rows and columns is wholly reduced or wholly kept."""
     return fits
 
 
