@@ -118,10 +118,16 @@ def keeps_places(move: Move, x: tuple[int, int, int, int], y: tuple[int, int, in
 
 
 def neighbours(move: Move, inputs: Sequence[tuple[int, int, int, int]], y: tuple[int, int, int, int]) -> int:
-    """Return how many elements follow in memory the element that they follow in memory in the input too: the more, the longer its copies."""
+    """Return how many elements stand behind the same element of their pixel as in the input: the more, the longer the copies of a Move.
+
+    A Move that leaves everything at its place counts for more than any that does not.
+    """
     starts = np.cumsum([0, *(int(np.prod(s)) + 1 for s in inputs)])
     table = np.concatenate([start + placed(s) for start, s in zip(starts, inputs, strict=False)])
+    first = np.concatenate([placed(s) % s[1] == 0 for s in inputs])
     come = np.where(move.index < 0, -2, table[np.maximum(move.index, 0)])
-    ordered = np.empty_like(come)
-    ordered[placed(y)] = come
-    return int((np.diff(ordered) == 1).sum())
+    opens = np.where(move.index < 0, True, first[np.maximum(move.index, 0)])
+    ordered, breaks = np.empty_like(come), np.empty_like(opens)
+    ordered[placed(y)], breaks[placed(y)] = come, opens | (placed(y) % y[1] == 0)
+    kept = int(((np.diff(ordered) == 1) & ~breaks[1:]).sum())
+    return kept + move.index.size * (len(inputs) == 1 and keeps_places(move, inputs[0], y))

@@ -7,7 +7,7 @@ Greedy, innermost loop first: neighbours at equal distances become one piece wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from compiler.passes.tile_context import Level
 MOST_ITERATIONS = 1 << 15
 #: Most bytes of a row.
 MOST_ROW = 1 << 20
+#: With so few pieces none better are looked for.
+FEW = 2
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,37 @@ class Piece:
     levels: tuple[Level, ...]
 
 
-def strided(outside: np.ndarray, inside: np.ndarray, unit: int, *, loops: int = 3, rows: bool = True) -> Iterator[Piece]:
+#: One loop or row of units: (units side by side, loops around them).
+Shape = tuple[int, tuple[Level, ...]]
+
+
+def fewest(
+    outside: np.ndarray, inside: np.ndarray, unit: int, *, outer: Sequence[int], inner: Sequence[int], loops: int = 3, rows: bool = True
+) -> list[Piece]:
+    """Return the pieces of the best of several ways to cut: in the order of either side, across the borders of its pixels, rows and images or not.
+
+    `outer`, `inner`: sizes of a pixel, a row and an image on the two sides.
+    """
+    best: list[Piece] | None = None
+    for (pixel, row, image), side in ((outer, 0), (inner, 1)):
+        order = np.argsort(inside if side else outside, kind="stable")
+        out, into = outside[order], inside[order]
+        for borders in ((), (pixel, row, image), (pixel, row, row, image, image), (pixel, pixel, row, row, image), (row, image)):
+            found = list(strided(out, into, unit, loops=loops, rows=rows, borders=borders, side=side))
+            if best is None or len(found) < len(best):
+                best = found
+            if len(best) <= FEW:
+                return best
+    assert best is not None, "there are always ways to cut"
+    return best
+
+
+def strided(
+    outside: np.ndarray, inside: np.ndarray, unit: int, *, loops: int = 3, rows: bool = True, borders: Sequence[int] = (), side: int = 0
+) -> Iterator[Piece]:
     """Yield the pieces that together are all pairs; units of `unit` places, `rows`: those side by side on both sides become a row.
+
+    The k-th merging does not cross multiples of `borders[k]` on the outside (side 0) or the inside (side 1).
 
     >>> next(strided(np.array([0, 1, 4, 5]), np.array([0, 8, 1, 9]), 1)).levels
     (Level(count=2, outside=4, inside=1), Level(count=2, outside=1, inside=8))
@@ -39,22 +70,23 @@ def strided(outside: np.ndarray, inside: np.ndarray, unit: int, *, loops: int = 
     if not outside.size:
         return
     places = np.stack([np.asarray(outside, np.int64), np.asarray(inside, np.int64)])
-    shapes: list[tuple[int, tuple[Level, ...]]] = [(unit, ())]
+    shapes: list[Shape] = [(unit, ())]
     shape = np.zeros(outside.size, np.int64)
+    cuts = [*borders, *[1 << 62] * (loops + 1)]
     if rows:
-        places, shape, shapes = _rows(places, unit)
-    for _ in range(loops):
+        places, shape, shapes = _rows(places, unit, cuts.pop(0), side)
+    for cut in cuts[:loops]:
         if places.shape[1] == 1:
             break
-        places, shape, shapes = _looped(places, shape, shapes)
+        places, shape, shapes = _looped(places, shape, shapes, cut, side)
     for at in range(places.shape[1]):
         row, levels = shapes[shape[at]]
         yield Piece(int(places[0, at]), int(places[1, at]), row, levels)
 
 
-def _rows(places: np.ndarray, unit: int) -> tuple[np.ndarray, np.ndarray, list[tuple[int, tuple[Level, ...]]]]:
+def _rows(places: np.ndarray, unit: int, cut: int, side: int) -> tuple[np.ndarray, np.ndarray, list[Shape]]:
     """Join what lies side by side on both sides."""
-    breaks = np.flatnonzero((np.diff(places, axis=1) != unit).any(0)) + 1
+    breaks = np.flatnonzero((np.diff(places, axis=1) != unit).any(0) | (np.diff(places[side] // cut) != 0)) + 1
     starts = np.concatenate([[0], breaks])
     counts = np.diff(np.concatenate([starts, [places.shape[1]]]))
     most = MOST_ROW // unit
@@ -66,11 +98,11 @@ def _rows(places: np.ndarray, unit: int) -> tuple[np.ndarray, np.ndarray, list[t
 
 
 def _looped(
-    places: np.ndarray, shape: np.ndarray, shapes: list[tuple[int, tuple[Level, ...]]]
-) -> tuple[np.ndarray, np.ndarray, list[tuple[int, tuple[Level, ...]]]]:
+    places: np.ndarray, shape: np.ndarray, shapes: list[Shape], cut: int, side: int
+) -> tuple[np.ndarray, np.ndarray, list[Shape]]:
     """Join runs of equal pieces at equal distances into one with a further loop."""
     steps = np.diff(places, axis=1)
-    equal = shape[1:] == shape[:-1]
+    equal = (shape[1:] == shape[:-1]) & (np.diff(places[side] // cut) == 0)
     fresh = np.concatenate([[True], (np.diff(steps, axis=1) != 0).any(0) | ~equal[1:] | ~equal[:-1]])
     first = np.flatnonzero(fresh)
     last = np.concatenate([first[1:] - 1, [steps.shape[1] - 1]])

@@ -63,7 +63,7 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
 
 def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice]) -> None:
     if step.codelet.move is not None:
-        move(context, step)
+        move(context, step, memo)
     elif step.codelet.program is not None:
         RowwiseTiler(context, step).run()
     elif step.codelet.family in ("contraction", "product"):

@@ -6,12 +6,14 @@
              x outside           loads straight to the places of y, or through a staging memory where y is outside too
              y outside           stores straight to the places of y
 
-Copies are merged into strided ones (`strided`).
+Copies are merged into strided ones (`compiler.passes.strided`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
@@ -20,13 +22,17 @@ from compiler.codelets import Operand
 from compiler.errors import CompilerError
 from compiler.layout import Layout
 from compiler.passes.assign_engines import Assigned
-from compiler.passes.strided import strided
+from compiler.passes.split_copies import split_copies
+from compiler.passes.strided import Piece, fewest
 from compiler.passes.tile_context import TileContext, copy_fields
 from compiler.target import CopyPath
 from compiler.tiles import Buffer, Ref, stride
 
-#: Loop levels of a vector instruction.
-VECTOR_LOOPS = 6
+#: Bytes of a result that are worth instructions of their own, and how many such chunks there are at most: what reads the first rows need not
+#: wait for the last.
+CHUNK_BYTES, MOST_CHUNKS = 4096, 8
+#: Loop levels of a vector instruction, and of a copy around its rows.
+VECTOR_LOOPS, COPY_LOOPS = 6, 3
 #: Most bytes that stand for a constant: longer rows of it are several copies.
 CONSTANT_BYTES = 256
 
@@ -50,7 +56,7 @@ def places(shape: tuple[int, int, int, int], layout: Layout) -> np.ndarray:
 class MoveTiler:
     """Emits the operations of one codelet that moves data."""
 
-    def __init__(self, context: TileContext, step: Assigned) -> None:
+    def __init__(self, context: TileContext, step: Assigned, memo: dict) -> None:
         self.context, self.step, self.codelet = context, step, step.codelet
         self.y = step.codelet.operands["y"]
         self.inputs = [operand for role, operand in step.codelet.operands.items() if role != "y"]
@@ -58,11 +64,11 @@ class MoveTiler:
         self.move = step.codelet.move
         self.layout = self._layout(self.y)
         self.unit = self.layout.element_bytes
-        plan, root = context.plan, context.plan.root(self.y.tensor)
+        root = context.plan.root(self.y.tensor)
         self.inside = context.resident.get(root)
         self.outside = context.external.get(root)
         self.vector = step.vector_or_none
-        self.memories = plan.resident
+        self.memo = memo
 
     def _layout(self, operand: Operand) -> Layout:
         return self.context.plan.layouts[self.context.plan.root(operand.tensor)]
@@ -86,22 +92,49 @@ class MoveTiler:
 
     def run(self) -> None:
         """Emit everything."""
-        parts = self.parts()
-        if self.inside is None:
-            for part in parts:
-                self._outward(part)
-            return
-        rest = []
-        for part in parts:
-            rest.append(self._words(part))
-        for part in rest:
-            if part.to.size:
-                self._inward(part)
-        if self.outside is not None:  # at the edge of the network too
+        for parts in self._chunks(self.parts()):
+            if self.inside is None:
+                for part in parts:
+                    self._outward(part)
+                continue
+            for part in [self._words(part) for part in parts]:
+                if part.to.size:
+                    self._inward(part)
+        if self.inside is not None and self.outside is not None:  # at the edge of the network too
             whole = np.arange(0, self.layout.size_bytes, self.unit)
-            self._store(self.inside, self.outside, whole, whole)
+            self._store(self.inside, self.outside, whole, whole, None)
+
+    def _chunks(self, parts: list[Part]) -> Iterator[list[Part]]:
+        """Rows of y, or pixels where it has but one, in chunks; a part that passes through a staging memory is one."""
+        pixel, row, _ = self._borders(None)
+        step = row if self.layout.size_bytes > row else pixel
+        count = min(MOST_CHUNKS, self.layout.size_bytes // CHUNK_BYTES, self.layout.size_bytes // step)
+        passing = self.inside is None and any(p.operand is not None and self.context.plan.root(p.operand.tensor) not in self.context.resident for p in parts)
+        if count < 2 or passing:
+            yield parts
+            return
+        size = -(-self.layout.size_bytes // step // count) * step
+        for start in range(0, self.layout.size_bytes, size):
+            inside = [(p.to >= start) & (p.to < start + size) for p in parts]
+            yield [Part(p.operand, p.to[m], p.of[m]) for p, m in zip(parts, inside, strict=True) if m.any()]
+
+    def _fewest(self, outside: np.ndarray, inside: np.ndarray, outer: Operand | None, inner: Operand | None, *, lanes: int = 0) -> list[Piece]:
+        """`fewest` of bytes, or of words of `lanes`, remembered: a network is tiled again and again until it fits."""
+        borders = self._borders(outer, lanes or 1), self._borders(inner, lanes or 1)
+        digest = blake2b(outside.tobytes())
+        digest.update(inside.tobytes())
+        key = ("move", digest.hexdigest(), lanes, *borders)
+        if key not in self.memo:
+            unit, loops = (1, VECTOR_LOOPS) if lanes else (self.unit, COPY_LOOPS)
+            self.memo[key] = fewest(outside, inside, unit, outer=borders[0], inner=borders[1], loops=loops, rows=not lanes)
+        return self.memo[key]
 
     # ---- on chip
+
+    @property
+    def _lanes(self) -> int:
+        assert self.vector is not None, "words are copied by a vector unit"
+        return self.vector.lanes
 
     def _words(self, part: Part) -> Part:
         """Copy the words that keep their lanes with the vector unit; returns what is left."""
@@ -127,15 +160,17 @@ class MoveTiler:
         start = part.of[first] - part.to[first] % lanes
         kept = (part.of - part.to % lanes == start[position]) & (start[position] % lanes == 0)
         worth = np.bincount(position[kept], minlength=word.size) * 2 >= valid
-        for piece in strided(word[worth], start[worth] // lanes, 1, loops=VECTOR_LOOPS, rows=False):
-            self._vector(piece, source)
+        if worth.any():
+            for piece in self._fewest(word[worth], start[worth] // lanes, None, part.operand, lanes=lanes):
+                self._vector(piece, source)
         return _without(part, kept & worth[position])
 
     def _fill(self, words: np.ndarray, constant: int) -> None:
-        for piece in strided(words, np.zeros_like(words), 1, loops=VECTOR_LOOPS, rows=False):
-            self._vector(piece, None, constant)
+        if words.size:
+            for piece in self._fewest(words, np.zeros_like(words), None, None, lanes=self._lanes):
+                self._vector(piece, None, constant)
 
-    def _vector(self, piece, source: Buffer | None, constant: int = 0) -> None:
+    def _vector(self, piece: Piece, source: Buffer | None, constant: int = 0) -> None:
         """One vector instruction: a maximum of one element; of a constant, one that lies out of bounds and so counts as zero."""
         vector, inside = self.vector, self.inside
         assert vector is not None and inside is not None, "words are copied by a vector unit"
@@ -160,22 +195,22 @@ class MoveTiler:
         assert inside is not None, "y lives on chip"
         if part.operand is None:
             content, of = self._constant(part)
-            self._load(content, inside, of, part.to)
+            self._load(content, inside, of, part.to, None)
             return
         root = self.context.plan.root(part.operand.tensor)
         source = self.context.resident.get(root)
         if source is None:
-            self._load(self.context.external[root], inside, part.of, part.to)
+            self._load(self.context.external[root], inside, part.of, part.to, part.operand)
             return
         bounce = self.context.buffer(f"{self.codelet.name}.bounce", self.context.target.external, self.layout.size_bytes)
-        self._store(source, bounce, part.of, part.to)
+        self._store(source, bounce, part.of, part.to, part.operand)
         pixels = np.unique(part.to // self.layout.pixel_bytes)
         if part.to.size == pixels.size * self.layout.shape[1]:  # whole pixels: their padding comes too, so that rows are one copy
             padded = np.arange(self.layout.padded_channels) * self.unit
             whole = (pixels[:, None] * self.layout.pixel_bytes + padded).reshape(-1)
-            self._load(bounce, inside, whole, whole)
+            self._load(bounce, inside, whole, whole, None)
         else:
-            self._load(bounce, inside, part.to, part.to)
+            self._load(bounce, inside, part.to, part.to, None)
 
     # ---- external memory
 
@@ -187,11 +222,11 @@ class MoveTiler:
             content, of = self._constant(part)
             assert content.content is not None, "constants are known"
             place = self.context.load_constant(content.name, content.content, memory, "constant")
-            self._store(place, self.outside, of, part.to)
+            self._store(place, self.outside, of, part.to, None)
             return
         root = self.context.plan.root(part.operand.tensor)
         if root in self.context.resident:
-            self._store(self.context.resident[root], self.outside, part.of, part.to)
+            self._store(self.context.resident[root], self.outside, part.of, part.to, part.operand)
             return
         layout = self._layout(part.operand)
         memory = self._staging(layout.row_bytes)
@@ -203,8 +238,8 @@ class MoveTiler:
             if mine.any():
                 place = self.context.buffer(f"{self.codelet.name}.x", memory, size)
                 bytes_ = np.arange(0, size, self.unit)
-                self._load(self.context.external[root], place, bytes_ + start, bytes_)
-                self._store(place, self.outside, part.of[mine] - start, part.to[mine])
+                self._load(self.context.external[root], place, bytes_ + start, bytes_, part.operand)
+                self._store(place, self.outside, part.of[mine] - start, part.to[mine], part.operand)
 
     def _constant(self, part: Part) -> tuple[Buffer, np.ndarray]:
         """External buffer of a part's constants, and the place of each in it: a single one is repeated for as long as rows may be."""
@@ -228,17 +263,24 @@ class MoveTiler:
             expected="a larger scratchpad", do="use an architecture with larger memories",
         )
 
-    def _load(self, outside: Buffer, inside: Buffer, of: np.ndarray, to: np.ndarray) -> None:
+    def _borders(self, operand: Operand | None, unit: int = 1) -> tuple[int, int, int]:
+        """Sizes of a pixel, a row and an image of an operand, or of y, in units of so many bytes."""
+        operand = self.y if operand is None else operand
+        pixel = self._layout(operand).pixel_bytes // unit
+        return pixel, operand.shape[3] * pixel, operand.shape[2] * operand.shape[3] * pixel
+
+    def _load(self, outside: Buffer, inside: Buffer, of: np.ndarray, to: np.ndarray, operand: Operand | None) -> None:
         path = self.context.target.load_path(inside.memory)
-        self._copy(path, outside, inside, of, to, inward=True)
+        pieces = self._fewest(of, to, operand, None)
+        self._copy(path, outside, inside, pieces, [outside], [inside])
 
-    def _store(self, inside: Buffer, outside: Buffer, of: np.ndarray, to: np.ndarray) -> None:
+    def _store(self, inside: Buffer, outside: Buffer, of: np.ndarray, to: np.ndarray, operand: Operand | None) -> None:
         path = self.context.target.store_path(inside.memory)
-        self._copy(path, outside, inside, to, of, inward=False)
+        pieces = self._fewest(to, of, None, operand)
+        self._copy(path, outside, inside, pieces, [inside], [outside])
 
-    def _copy(self, path: CopyPath, outside: Buffer, inside: Buffer, ext: np.ndarray, local: np.ndarray, *, inward: bool) -> None:
-        reads, writes = ([outside], [inside]) if inward else ([inside], [outside])
-        for piece in strided(ext, local, self.unit):
+    def _copy(self, path: CopyPath, outside: Buffer, inside: Buffer, pieces: list[Piece], reads: list[Buffer], writes: list[Buffer]) -> None:
+        for piece in split_copies(pieces):
             fields: dict[str, int | Ref] = {
                 "select": path.select, "ext_address": Ref(outside, piece.outside), "local_address": Ref(inside, piece.inside),
                 **copy_fields(piece.row, list(piece.levels)),
@@ -258,6 +300,6 @@ def _select(memories: tuple[Memory, ...], memory: Memory) -> int:
     return next(i for i, m in enumerate(memories) if m.name == memory.name)
 
 
-def move(context: TileContext, step: Assigned) -> None:
-    """Emit the operations of a codelet that moves data."""
-    MoveTiler(context, step).run()
+def move(context: TileContext, step: Assigned, memo: dict) -> None:
+    """Emit the operations of a codelet that moves data; `memo` keeps what is laborious from one call to the next."""
+    MoveTiler(context, step, memo).run()
