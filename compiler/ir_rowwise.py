@@ -2,13 +2,14 @@
 
 Both see (N, C, H, W) as N * H * W pixels of C channels, quantised x = (q - x_zero) * x_scale, and y likewise. Every step is a float32
 operation rounded to nearest even unless it says exact; saturate clips to [y_low, y_high] after y_zero is added. One over and one over
-the root of a number start from an estimate made of its pattern (acg.primitives) and take three of Newton's steps.
+the root of a number start from an estimate made of its pattern (acg.primitives, within 5.1% and 3.5%) and take two of Newton's steps, which
+leave 7e-6 and 5e-6: of a result of 255 steps less than 0.002 of one.
 
 Softmax     u = q - lowest q                     exact
             m = max of u over the channels       exact
             e = exp_table[u - m]                 exact: round(exp(x_scale * (u - m)) * peak), computed at compile time
             S = sum of e over the channels       exact int32, then float32; of three planes 255 * (upper two) + lowest
-            r = estimate of 1 / S;  three times: t = S * r, t = t * r, r = 2 * r - t
+            r = estimate of 1 / S;  twice: t = S * r, t = t * r, r = 2 * r - t
             y = saturate(round_half_even(e * r / y_scale))
 
     e is a number of two or three digits to the base 255 (`planes`), each digit a table of bytes and a plane of weights' width. What its
@@ -22,7 +23,7 @@ LayerNormalization over n channels, d = q - x_zero, eps = epsilon / x_scale^2:
             D = A - n * k;  E = A + D;  F = E * k;  U = B - F              n * variance about k; exact while 65025 n < 2^24
             V = U - (D * (1/n)) * D              n * variance
             v = max(V * (1/n) + eps, eps)
-            r = estimate of 1 / sqrt(v);  three times: t = v * r, t = t * r, t = t * r, r = 1.5 * r - 0.5 * t
+            r = estimate of 1 / sqrt(v);  twice: t = v * r, t = t * r, t = t * r, r = 1.5 * r - 0.5 * t
             y = saturate(round_half_even((((d - mean) * gamma) * r + beta) / y_scale))
 """
 

@@ -12,8 +12,8 @@ from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, RowP
 from compiler.ir import RANGES, Graph, Node
 from compiler.ir_rowwise import BASE, LayerNormalization, Softmax
 
-#: Steps of Newton's iteration: from 5.1% (reciprocal) and 3.5% (root) to the last bits of a float32.
-NEWTON_STEPS = 3
+#: Steps of Newton's iteration: from 5.1% (reciprocal) and 3.5% (root) to less than 7e-6.
+NEWTON_STEPS = 2
 
 
 class _Writer:

@@ -25,6 +25,8 @@ from compiler.tiles import Buffer, Ref, View, ceil_div, spans
 
 #: Part of the weight memory that the weights of one sum over channels may take.
 WEIGHTS_PART = 16
+#: Blocks of weights of one instruction at most: the next ones of a long sum are the same, and need no loading.
+MOST_WEIGHT_BLOCKS = 8
 
 
 class _Strip:
@@ -166,11 +168,11 @@ class RowwiseTiler(RowwisePricer):
         return self._kept[key, content]
 
     def _matrix(self, strip: _Strip, a: Place, value: Value, key: tuple, weights: np.ndarray, c: Place, accumulate: bool) -> None:
-        """Every lane of c = sum over input lanes of weight * (a - zero), in as many instructions as the weight memory asks for."""
+        """Every lane of c = sum over input lanes of weight * (a - zero), in as many instructions as keep the weights short."""
         rows, columns = self.matrix.rows, self.matrix.columns
         count = ceil_div(weights.shape[1], rows)
         outputs = ceil_div(weights.shape[0], columns)
-        most = max(1, self.matrix.weight.size_bytes // WEIGHTS_PART // (rows * columns * outputs))
+        most = max(1, min(MOST_WEIGHT_BLOCKS, self.matrix.weight.size_bytes // WEIGHTS_PART // (rows * columns * outputs)))
         for lo, hi in spans(count, most):
             place = self._weights(key, weights, (lo, hi), strip.label)
             fields = matrix_fields(self.matrix, a, lo, hi - lo, c, outputs, strip.pixels)

@@ -3,13 +3,13 @@
 ONNX defines both on real numbers. Quantised, they are computed so, every operation in float32 unless it is exact:
 
     Softmax              d = q - largest q of the row; e = round(exp(s d) peak), S = sum of e: integers, S then float32
-                         r = 1 / S by an estimate and three of Newton's steps (t = S r, t = t r, r = 2 r - t)
+                         r = 1 / S by an estimate and two of Newton's steps (t = S r, t = t r, r = 2 r - t)
                          y = round(e r / y_scale) + y_zero
                          peak = 65279, or 16646399 (S then 255 float32(sum of e // 255) + float32(sum of e mod 255)) where the first
                          could move a sum of so many terms by more than half a step of y
     LayerNormalization   d = q - z; A = sum of d, B = sum of d d: integers; m = A / n (a product with float32(1/n)), k = round(m) in the range
                          of d; D = A - n k; U = B - (A + D) k; V = U - (D / n) D; v = max(V / n + eps, eps), eps = epsilon / s^2
-                         r = 1 / sqrt(v) by an estimate and three steps (t = v r, t = t r, t = t r, r = 1.5 r - 0.5 t)
+                         r = 1 / sqrt(v) by an estimate and two steps (t = v r, t = t r, t = t r, r = 1.5 r - 0.5 t)
                          y = round((((d - m) gamma) r + beta) / y_scale) + y_zero
 
 A LayerNormalization that an exporter wrote as ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, Mul, Add is one (verif.reference.recognise).
@@ -102,7 +102,7 @@ def _softmax_steps(x_scale: float) -> Callable[[np.ndarray, float], np.ndarray]:
             upper, lowest = (p.int32_to_float32(part.sum(-1, keepdims=True)) for part in (e // 255, e % 255))
             total = p.add(p.multiply(upper, _number(255)), lowest)
         r = p.reciprocal_estimate(total)
-        for _ in range(3):
+        for _ in range(2):
             r = p.add(p.multiply(r, _number(2)), -p.multiply(p.multiply(total, r), r))
         return _divided(p.multiply(e.astype(np.float32), r), y_scale)
 
@@ -170,7 +170,7 @@ def _layer_steps(x_scale: float, x_zero: int, dtype: np.dtype, epsilon: float, g
         variance = p.multiply(p.add(moved, -p.multiply(p.multiply(about, part), about)), part)
         v = p.maximum(p.add(variance, epsilon_steps), epsilon_steps)
         r = p.rsqrt_estimate(v)
-        for _ in range(3):
+        for _ in range(2):
             cubed = p.multiply(p.multiply(p.multiply(v, r), r), r)
             r = p.add(p.multiply(r, _number(1.5)), p.multiply(cubed, _number(-0.5)))
         scaled = p.multiply(p.add(p.int32_to_float32(d), -mean), gamma)
