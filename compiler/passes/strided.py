@@ -45,10 +45,8 @@ def fewest(
     """
     best: list[Piece] | None = None
     for (pixel, row, image), side in ((outer, 0), (inner, 1)):
-        order = np.argsort(inside if side else outside, kind="stable")
-        out, into = outside[order], inside[order]
         for borders in ((), (pixel, row, image), (pixel, row, row, image, image), (pixel, pixel, row, row, image), (row, image)):
-            found = list(strided(out, into, unit, loops=loops, rows=rows, borders=borders, side=side))
+            found = list(strided(outside, inside, unit, loops=loops, rows=rows, borders=borders, side=side))
             if best is None or len(found) < len(best):
                 best = found
             if len(best) <= FEW:
@@ -60,9 +58,9 @@ def fewest(
 def strided(
     outside: np.ndarray, inside: np.ndarray, unit: int, *, loops: int = 3, rows: bool = True, borders: Sequence[int] = (), side: int = 0
 ) -> Iterator[Piece]:
-    """Yield the pieces that together are all pairs; units of `unit` places, `rows`: those side by side on both sides become a row.
-
-    The k-th merging does not cross multiples of `borders[k]` on the outside (side 0) or the inside (side 1).
+    """Yield the pieces that together are all pairs, given in the order of either side; units of `unit` places, `rows`: those side by side
+    on both sides become a row. The k-th merging does not cross multiples of `borders[k]` on the outside (side 0) or the inside (side 1),
+    in whose order pieces are joined.
 
     >>> next(strided(np.array([0, 1, 4, 5]), np.array([0, 8, 1, 9]), 1)).levels
     (Level(count=2, outside=4, inside=1), Level(count=2, outside=1, inside=8))
@@ -75,6 +73,8 @@ def strided(
     cuts = [*borders, *[1 << 62] * (loops + 1)]
     if rows:
         places, shape, shapes = _rows(places, unit, cuts.pop(0), side)
+    order = np.argsort(places[side], kind="stable")
+    places, shape = places[:, order], shape[order]
     for cut in cuts[:loops]:
         if places.shape[1] == 1:
             break
@@ -116,20 +116,21 @@ def _looped(
             heads.append(start)
             counts.append(count)
             start = taken = start + count
-    length = np.ones(places.shape[1], np.int64)
-    keep = np.ones(places.shape[1], bool)
-    if heads:
-        length[heads] = counts
-        covered = np.zeros(places.shape[1] + 1, np.int64)
-        np.add.at(covered, np.array(heads) + 1, 1)
-        np.add.at(covered, np.array(heads) + np.array(counts), -1)
-        keep = np.cumsum(covered[:-1]) == 0
-    at = np.flatnonzero(keep)
-    padded = np.concatenate([steps, np.zeros((2, 1), np.int64)], axis=1)[:, at]
-    padded[:, length[at] == 1] = 0
-    rows, new = np.unique(np.stack([shape[at], length[at], *padded]), axis=1, return_inverse=True)
-    made = []
-    for old, count, out, into in rows.T.tolist():
-        row, levels = shapes[old]
-        made.append((row, levels if count == 1 else (Level(count, out, into), *levels)))
-    return places[:, at], new.reshape(-1), made
+    if not heads:
+        return places, shape, shapes
+    head, count = np.array(heads), np.array(counts)
+    covered = np.zeros(places.shape[1] + 1, np.int64)
+    np.add.at(covered, head + 1, 1)
+    np.add.at(covered, head + count, -1)
+    keep = np.cumsum(covered[:-1]) == 0
+    made = list(shapes)
+    known: dict[tuple[int, int, int, int], int] = {}
+    new = shape.copy()
+    for at, *key in zip(heads, shape[head].tolist(), counts, *steps[:, head].tolist(), strict=True):
+        old, times, out, into = key
+        number = known.setdefault((old, times, out, into), len(made))
+        if number == len(made):
+            row, levels = shapes[old]
+            made.append((row, (Level(times, out, into), *levels)))
+        new[at] = number
+    return places[:, keep], new[keep], made
