@@ -15,14 +15,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.ir import RANGES, Conv, Shape4
+from compiler.ir import RANGES, Conv, Shape4, Unary
 from compiler.ir_elementwise import Binary
 from compiler.onnx_import.broadcast import Seen, common_view, views
 from compiler.onnx_import.builder import Builder
 from compiler.onnx_import.convolution import constant_operand, real_operand, result_target
 from compiler.onnx_import.elementwise import add_node, table_function
+from compiler.onnx_import.quantise import table_bytes
 from compiler.onnx_import.step import Step
-from compiler.onnx_import.tables import one_root, scalar_of
+from compiler.onnx_import.tables import common_root, one_root, scalar_of
 from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
 from compiler.support import (
     broadcast_shapes,
@@ -252,8 +253,15 @@ def _qlinear_operand(step: Step, first: int) -> Real | RealConst:
 
 def qlinear_binary(step: Step) -> list[Value]:
     """com.microsoft QLinearAdd and QLinearMul: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero."""
-    pending = pair(step, KINDS[step.op.removeprefix("QLinear")], Term(_qlinear_operand(step, 0)), Term(_qlinear_operand(step, 3)))
-    target = result_target(step, 6, 7)
+    a, b = _qlinear_operand(step, 0), _qlinear_operand(step, 3)
+    target, builder = result_target(step, 6, 7), step.builder
+    sources = common_root(builder, [a, b])
+    if sources is not None:
+        floats = (np.add if step.op == "QLinearAdd" else np.multiply)(*(np.asarray(array, np.float32) for array in sources.arrays))
+        out = builder.tensor(target.name, builder.tensors[sources.tensor].shape, target.dtype, target.scale, target.zero)
+        origin = (*sources.origin, step.label)
+        return [Quant(builder.node(step.label, Unary(table_bytes(floats, target)), (sources.tensor,), out, origin), sources.shape, target.dtype)]
+    pending = pair(step, KINDS[step.op.removeprefix("QLinear")], Term(a), Term(b))
     return [Quant(pending.emit(target, (step.label,)), pending.shape, target.dtype)]
 
 

@@ -10,6 +10,7 @@ from compiler.ir import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4,
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.convolution import real_operand, result_target
 from compiler.onnx_import.quantise import table_bytes
+from compiler.onnx_import.reduction import reduce
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Pending, Quant, Real, Table, Target, Value
 from compiler.onnx_import.windows import Window, read_window
@@ -118,6 +119,8 @@ def average_pool(step: Step) -> list[Value]:
 def global_average_pool(step: Step) -> list[Value]:
     """GlobalAveragePool of a dequantised tensor: waits for its QuantizeLinear."""
     value = step.value(0)
+    if isinstance(value, Table):
+        return reduce(step)
     step.require(quantised_operand, value, found=step.describe(0))
     assert isinstance(value, Real)
     step.require(two_dimensions_at_most, len(value.shape), found=f"an input of shape {value.shape}")

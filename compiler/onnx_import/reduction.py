@@ -12,9 +12,10 @@ from math import prod
 
 from compiler.ir import RANGES, GlobalAveragePool, MaxPool, Shape4
 from compiler.ir_elementwise import Reduction
+from compiler.onnx_import.averages import average_of_function
 from compiler.onnx_import.broadcast import elements_moved, runs
 from compiler.onnx_import.step import Step
-from compiler.onnx_import.values import Pending, Quant, Real, Shape, Target, Value
+from compiler.onnx_import.values import Pending, Quant, Real, Shape, Table, Target, Value
 from compiler.support import quantised_operand, reducible_axes
 
 
@@ -53,9 +54,9 @@ def _view(shape: Shape, reduced: tuple[int, ...], current: Shape4, allowed: tupl
 def reduce(step: Step) -> list[Value]:
     """ReduceMean and ReduceSum wait for their QuantizeLinear; ReduceMax and GlobalMaxPool choose among the integers there are."""
     value, largest = step.value(0), step.op in ("ReduceMax", "GlobalMaxPool")
-    if not isinstance(value, Real) and not (largest and isinstance(value, Quant)):
+    if not isinstance(value, Real) and not isinstance(value, Quant if largest else Table):
         step.require(quantised_operand, value, found=step.describe(0))
-    assert isinstance(value, Real | Quant)
+    assert isinstance(value, Real | Quant | Table)
     builder = step.builder
     axes = _axes(step, value.shape)
     keep = step.op.startswith("Global") or bool(step.attribute("keepdims", 1))
@@ -63,21 +64,24 @@ def reduce(step: Step) -> list[Value]:
     count = prod(value.shape[a] for a in axes)
     if count == 1:
         return [replace(value, shape=shape)]
-    found = _view(value.shape, axes, builder.tensors[value.tensor].shape, (2, 3) if largest else (0, 1, 2, 3))
-    if found is None and largest:
+    found = _view(value.shape, axes, builder.tensors[value.tensor].shape, (2, 3) if largest or isinstance(value, Table) else (0, 1, 2, 3))
+    if found is None and isinstance(value, Real | Quant) and largest:
         return [_axis_by_axis(step, value, axes, shape)]
     if found is None:
         step.refuse(reducible_axes, f"axes {axes} of shape {value.shape}")
     view, over = found
+    mean = step.op in ("ReduceMean", "GlobalAveragePool")
+    if isinstance(value, Table):
+        return [average_of_function(step, value, view, over, shape, mean=mean)]
     out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
     if largest:
         return [_maximum(step, value, shape, view, out_view)]
     assert isinstance(value, Real)
-    divisor = count if step.op == "ReduceMean" else 1
+    divisor = count if mean else 1
 
     def emit(target: Target, origin: tuple[str, ...]) -> str:
         numbers = (value.scale, value.zero, target.scale, target.zero, target.low, target.high)
-        image = step.op == "ReduceMean" and not {0, 1} & set(over) and all(i in over or view[i] == 1 for i in (2, 3))
+        image = mean and not {0, 1} & set(over) and all(i in over or view[i] == 1 for i in (2, 3))
         attrs = GlobalAveragePool(*numbers) if image else Reduction(over, divisor, *numbers)
         out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
         return builder.node(step.label, attrs, (builder.view(value.tensor, view),), out, origin)

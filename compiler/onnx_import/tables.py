@@ -9,6 +9,7 @@ is exact whatever stands in between.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,24 +57,29 @@ def _chain(builder: Builder, tensor: str) -> list[tuple[str, np.ndarray, tuple[s
 
 
 def one_root(step: Step) -> Sources | None:
-    """Return the one 8-bit tensor that all operands are functions of, the nearest there is; None where there is none."""
-    computed = [v for v in step.values if isinstance(v, Real | Table)]
+    """Return the one 8-bit tensor that all operands of a node are functions of, the nearest there is; None where there is none."""
+    return common_root(step.builder, step.values)
+
+
+def common_root(builder: Builder, values: Sequence[Value | None]) -> Sources | None:
+    """Return the one 8-bit tensor that all values are functions of, the nearest there is; None where there is none."""
+    computed = [v for v in values if isinstance(v, Real | Table)]
     if not computed or any(v.shape != computed[0].shape for v in computed):
         return None
     shape = computed[0].shape
-    for value in step.values:
+    for value in values:
         if value is None or isinstance(value, Real | Table):
             continue
         if scalar_of(value) is None or not isinstance(value, Const | RealConst) or not _broadcasts(value.shape, shape):
             return None
-    chains = [_chain(step.builder, v.tensor) for v in computed]
+    chains = [_chain(builder, v.tensor) for v in computed]
     root = next((name for name, _, _ in chains[0] if all(any(name == n for n, _, _ in chain) for chain in chains)), None)
     if root is None:
         return None
     functions = iter([next(item for item in chain if item[0] == root) for chain in chains])
     arrays: list[np.ndarray | None] = []
     origin: list[str] = []
-    for value in step.values:
+    for value in values:
         if isinstance(value, Real | Table):
             _, byte_of, between = next(functions)
             arrays.append(value.values()[byte_of])
@@ -112,4 +118,4 @@ def reachable(builder: Builder, tensor: str) -> np.ndarray:
     return found
 
 
-__all__ = ["Sources", "one_root", "reachable", "scalar_of"]
+__all__ = ["Sources", "common_root", "one_root", "reachable", "scalar_of"]

@@ -3,6 +3,8 @@
 * Sub, Mul, Min, Max, PRelu, Sum and any other function: float32, operand by operand as ONNX defines it, then QuantizeLinear.
 * Div by a constant of several different numbers: a product with their float32 reciprocals. By one number: a division.
 * ReduceMean over n elements, ReduceSum (n = 1): int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), as average pools.
+  Of a float function f of one 8-bit tensor that is not quantised itself (over rows and columns): f is rounded to multiples of
+  u = float32((largest - smallest of its 256 numbers) / 65024), the int32 sum is scaled by float32(u * float32(1/n)).
 * ReduceMax, GlobalMaxPool: on the integers.
 * BatchNormalization: k = scale / sqrt(var + epsilon) and d = bias - mean * k in float64. Of a product, s_w being its weights' scale:
   s' = float32(s_x * float32(s_w * k)), d joins the integer sums as round_half_even(d / s'). Of a dequantised tensor: likewise, of its
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from verif.reference.sums import wrap
-from verif.reference.values import Dequantised, Plain, Sum, Value
+from verif.reference.values import RANGES, Dequantised, Plain, Sum, Value
 
 #: The integer factor of an input that is normalised on its own.
 UNIT = 255
@@ -70,29 +72,59 @@ def batch_normalization(call: Any) -> Value:
     return Sum(sums, _along(scale, rank), np.ones((), np.float32))
 
 
+def function_of_one(call: Any, evaluate: Callable[..., list[np.ndarray]]) -> tuple[Callable[[], np.ndarray] | None, np.ndarray | None]:
+    """Return (numbers for all 256 integers, the integers) of a function of one 8-bit tensor and numbers; (None, None) for any other."""
+    moving = [v for v in call.inputs if v is not None and not v.constant]
+    sources = [v.array if isinstance(v, Dequantised) and v.scale.size == 1 else getattr(v, "source", None) for v in moving]
+    scalars = all(np.all(v.real() == v.real().flat[0]) for v in call.inputs if v is not None and v.constant and v.array.size)
+    if not sources or sources[0] is None or any(s is not sources[0] for s in sources) or sources[0].dtype not in RANGES or not scalars:
+        return None, None
+
+    def codes() -> np.ndarray:
+        arrays = [None if v is None else v.real().reshape(-1)[0] if v.constant else v.every() if isinstance(v, Dequantised) else v.codes()
+                  for v in call.inputs]  # fmt: skip
+        return np.nan_to_num(evaluate(call.node, call.opset, [None if a is None else np.asarray(a) for a in arrays])[0], posinf=np.inf, neginf=-np.inf)
+
+    return codes, sources[0]
+
+
+def _levels(x: Plain) -> tuple[np.ndarray, np.float32]:
+    """Return the integers (value / u, rounded) and u of a function of one 8-bit tensor: 65025 levels from its least to its greatest number."""
+    assert x.codes is not None
+    low, high = (float(v) for v in (x.codes().min(), x.codes().max()))
+    unit = np.float32((high - low) / 65024) if high > low else np.float32(abs(high) or 1)
+    first = int(np.rint(np.float32(low) / unit))
+    return np.clip(np.rint(x.array.astype(np.float32) / unit).astype(np.int64), first, first + 65024), unit
+
+
 def reduction(call: Any) -> Value:
-    """ReduceMean, ReduceSum, ReduceMax and GlobalMaxPool."""
+    """ReduceMean, ReduceSum, ReduceMax, GlobalMaxPool; GlobalAveragePool of a float function."""
     x, op = call.value(0), call.node.op_type
     rank = x.array.ndim - 1
     given = call.optional(1)
-    axes = list(range(2, rank)) if op == "GlobalMaxPool" else call.attributes.get("axes") if given is None else call.number(1).reshape(-1).tolist()
+    axes = list(range(2, rank)) if op.startswith("Global") else call.attributes.get("axes") if given is None else call.number(1).reshape(-1).tolist()
     if not axes and call.attributes.get("noop_with_empty_axes"):
         return x
     over = tuple(sorted({int(a) % rank + 1 for a in axes or range(rank)}))
-    keep = op == "GlobalMaxPool" or bool(call.attributes.get("keepdims", 1))
+    keep = op.startswith("Global") or bool(call.attributes.get("keepdims", 1))
     if op in ("ReduceMax", "GlobalMaxPool"):
         if isinstance(x, Dequantised) and x.scale.size == 1:
             return Dequantised(x.array.max(axis=over, keepdims=keep), x.scale.reshape(()), x.zero.reshape(()))
         if not isinstance(x, Plain):
             raise call.refuse("an operand that is not dequantised")
         return replace(x, array=x.array.max(axis=over, keepdims=keep))
-    if not isinstance(x, Dequantised):
-        raise call.refuse("an operand that is not dequantised")
     count = int(np.prod([x.array.shape[a] for a in over]))
     if count == 1:
         return x.reshaped(x.array.sum(axis=over, keepdims=keep).shape)
+    mean = op in ("ReduceMean", "GlobalAveragePool")
+    if isinstance(x, Plain) and x.codes is not None:
+        sums, unit = _levels(x)
+        scale = unit * (np.float32(1 / count) if mean else np.float32(1))
+        return Sum(wrap(sums.sum(axis=over, keepdims=keep)), np.array(scale, np.float32), np.ones((), np.float32))
+    if not isinstance(x, Dequantised):
+        raise call.refuse("an operand that is not dequantised")
     sums = wrap(x.centred().astype(np.int64).sum(axis=over, keepdims=keep))
-    return Sum(sums, x.scale.reshape(()).astype(np.float32), np.array(count if op == "ReduceMean" else 1, np.float32))
+    return Sum(sums, x.scale.reshape(()).astype(np.float32), np.array(count if mean else 1, np.float32))
 
 
 def unchanged(call: Any) -> Value:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from verif.reference.elementwise import batch_normalization, divide, reduction, unchanged
+from verif.reference.elementwise import batch_normalization, divide, function_of_one, reduction, unchanged
 from verif.reference.matrices import tensor_product
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat
 from verif.reference.normalise import layer_normalization, qlinear_softmax, softmax
@@ -275,6 +275,8 @@ def _average(call: Call, x: Dequantised, *, everything: bool) -> Sum:
 def average_pool(call: Call) -> Value:
     """AveragePool and GlobalAveragePool of dequantised values."""
     x = call.value(0)
+    if isinstance(x, Plain) and call.node.op_type == "GlobalAveragePool":
+        return reduction(call)
     if not isinstance(x, Dequantised):
         raise call.refuse("an operand that is not dequantised")
     return _average(call, x, everything=call.node.op_type == "GlobalAveragePool")
@@ -348,7 +350,7 @@ def elementwise(call: Call) -> Value:
         if array is not None and value is not None and not value.constant:
             arrays[i] = array.reshape(array.shape[0], *[1] * (rank - array.ndim), *array.shape[1:])
     (result,) = evaluate(call.node, call.opset, arrays)
-    return Plain(result, all(v.constant for v in present))
+    return Plain(result, all(v.constant for v in present), *function_of_one(call, evaluate))
 
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) -> list[np.ndarray]:

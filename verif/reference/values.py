@@ -5,6 +5,7 @@ Arrays of activations have one axis more than in ONNX, in front: the samples. `c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,10 +30,15 @@ def saturate(steps: np.ndarray, zero: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Plain:
-    """An array as it is: integers, or float32 numbers."""
+    """An array as it is: integers, or float32 numbers.
+
+    `codes`: for a function of one 8-bit tensor its float32 numbers for all 256 integers of that, in ascending order; `source`: those integers.
+    """
 
     array: np.ndarray
     constant: bool = False
+    codes: Callable[[], np.ndarray] | None = None
+    source: np.ndarray | None = None
 
     def real(self) -> np.ndarray:
         """Return the array."""
@@ -55,6 +61,11 @@ class Dequantised:
     scale: np.ndarray
     zero: np.ndarray
     constant: bool = False
+
+    def every(self) -> np.ndarray:
+        """Return the float32 number of each integer of the type, in ascending order."""
+        low, high = RANGES[self.array.dtype]
+        return (np.arange(low, high + 1) - int(self.zero.reshape(()))).astype(np.float32) * self.scale.reshape(()).astype(np.float32)
 
     def centred(self) -> np.ndarray:
         """Return array - zero, int32."""
