@@ -47,11 +47,11 @@ def _select(memories: tuple[Memory, ...], memory: Memory) -> int:
 
 
 def vector_fields(
-    vector: VectorUnit, a: Place | None, b: Place | None, y: Place, pixels: int, blocks: int, reduced: int = 1
+    vector: VectorUnit, a: Place, b: Place | None, y: Place, pixels: int, blocks: int, reduced: int = 1
 ) -> dict[str, int | Ref]:
-    """Counts and streams: level 1 blocks, level 2 pixels, level 4 the blocks of `a` that are reduced. Without `a` it is all padding, 0."""
+    """Counts and streams: level 1 blocks, level 2 pixels, level 4 the blocks of `a` that are reduced."""
     counts = {1: blocks, 2: pixels}
-    fields: dict[str, int | Ref] = {"n_1": blocks, "n_2": pixels, "n_4": reduced, "y_bound": int(a is not None), "x_bound": 1}
+    fields: dict[str, int | Ref] = {"n_1": blocks, "n_2": pixels, "n_4": reduced, "y_bound": 1, "x_bound": 1}
     for port, place, memories in (("a", a, vector.a), ("b", b, vector.b), ("y", y, vector.y)):
         if place is None:
             continue

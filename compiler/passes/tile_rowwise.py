@@ -12,6 +12,8 @@ Up to two strips advance step by step in turn, so that each engine works on one 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from compiler.codelets.base import Operand, pixel
@@ -139,7 +141,10 @@ class RowwiseTiler(RowwisePricer):
     # ---- steps
 
     def _constant(self, step: Constant, strips: list[_Strip], piece: tuple[int, int]) -> None:
-        """Write a constant once for all strips: bias * scale of the parameter memory, beside an operand that is all padding."""
+        """Write a constant once for all strips: bias * scale of the parameter memory, beside the input times nothing.
+
+        Reading the input keeps it from being made while the layers before still work, and from holding its place for so long.
+        """
         channel = self.program.values[step.result].extent == "channel"
         lo, hi = (piece[0] * self.lanes, min(piece[1] * self.lanes, self.channels)) if channel else (0, self.lanes)
         store = self._constants if channel else self._kept
@@ -152,9 +157,10 @@ class RowwiseTiler(RowwisePricer):
             source = self.context.load_constant(f"{self.codelet.name}.{step.result}", parameters, self.vector.parameter, label)
             store[key] = self.context.buffer(f"{self.codelet.name}.{step.result}", self.wide, 4 * self.lanes * blocks)
             place = Place(store[key], 0, 0, 4 * self.lanes, 4)
-            fields = vector_fields(self.vector, None, None, place, 1, blocks)
-            fields |= {"numeric": 1, "p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes), "p_stride_1": int(blocks > 1)}
-            self._emit(strips[0], fields | finish(), [source], store[key])
+            x = replace(strips[0].places["x"], pixel_bytes=0, block_bytes=0)
+            fields = vector_fields(self.vector, x, None, place, 1, blocks)
+            fields |= {"int_op": 1, "numeric": 1, "p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes), "p_stride_1": int(blocks > 1)}
+            self._emit(strips[0], fields | finish(), [x.buffer, source], store[key])
         for strip in strips:
             strip.places[step.result] = Place(store[key], 0, 0, 4 * self.lanes if channel else 0, 4)
 
