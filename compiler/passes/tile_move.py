@@ -69,6 +69,8 @@ class MoveTiler:
         self.outside = context.external.get(root)
         self.vector = step.vector_or_none
         self.memo = memo
+        #: Words of y that a vector copy has written: one with lanes of two parts that both keep them is the first one's.
+        self._taken = np.zeros(0, np.int64)
 
     def _layout(self, operand: Operand) -> Layout:
         return self.context.plan.layouts[self.context.plan.root(operand.tensor)]
@@ -159,7 +161,8 @@ class MoveTiler:
             return part
         start = part.of[first] - part.to[first] % lanes
         kept = (part.of - part.to % lanes == start[position]) & (start[position] % lanes == 0)
-        worth = np.bincount(position[kept], minlength=word.size) * 2 >= valid
+        worth = (np.bincount(position[kept], minlength=word.size) * 2 >= valid) & ~np.isin(word, self._taken)
+        self._taken = np.concatenate([self._taken, word[worth]])
         if worth.any():
             for piece in self._fewest(word[worth], start[worth] // lanes, None, part.operand, lanes=lanes):
                 self._vector(piece, source)

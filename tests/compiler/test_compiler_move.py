@@ -379,6 +379,17 @@ def test_a_frame_on_chip_reads_nothing():
     assert {program.instructions[i].engine for i, (layer, _) in enumerate(program.provenance) if layer in move} == {"vector"}
 
 
+@pytest.mark.parametrize("arch", ["tiny", "edge16"])
+def test_a_word_with_lanes_of_two_tensors(arch):
+    """Channels 0 and 1 keep their lanes, but each comes from another tensor."""
+    d = Drawing("i8")
+    a, b = (d.conv(d.input(1, 8, 4, 4), 2, seed=seed) for seed in range(2))
+    one, two = d.numbers(a, b)
+    y = d.move([a, b], np.concatenate([one[:, :1], two[:, 1:]], 1))
+    pooled = d.add(MaxPool((1, 1), y_low=-128, y_high=127), [y], (1, 2, 4, 4))
+    exact(d.graph(pooled), arch)
+
+
 def test_a_result_that_stays_and_leaves():
     d = Drawing("i8")
     x = d.conv(d.input(1, 16, 4, 4), 16)
