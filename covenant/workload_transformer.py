@@ -17,10 +17,8 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
-__all__ = ["FloatGraph", "encoder_block", "encoder_layer", "quantised", "random_parameters"]
+__all__ = ["FloatGraph", "encoder", "encoder_block", "encoder_layer", "quantised", "random_parameters"]
 
 OPSET = 17
 
@@ -105,28 +103,29 @@ def random_parameters(rng: np.random.Generator, width: int, hidden: int) -> dict
     return parameters
 
 
-class _Calibration(CalibrationDataReader):
-    def __init__(self, samples: Mapping[str, np.ndarray]) -> None:
-        count = len(next(iter(samples.values())))
-        self._feed: Iterator[dict[str, np.ndarray]] = iter([{n: a[i : i + 1] for n, a in samples.items()} for i in range(count)])
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next sample; None after the last."""
-        return next(self._feed, None)
-
-
-def quantised(model: onnx.ModelProto, samples: Mapping[str, np.ndarray], *, activations: QuantType = QuantType.QInt8, **options: Any) -> onnx.ModelProto:
+def quantised(model: onnx.ModelProto, samples: Mapping[str, np.ndarray], *, signed: bool = True, **options: Any) -> onnx.ModelProto:
     """Quantise a float model by onnxruntime: pre-processing, QDQ, int8 weights a channel; `samples` (S, ..) a model input.
 
-    `options` are those of quantize_static.
+    Activations are int8 if `signed`, else uint8; `options` are those of quantize_static.
     """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            count = len(next(iter(samples.values())))
+            self.feed: Iterator[dict[str, np.ndarray]] = iter([{n: a[i : i + 1] for n, a in samples.items()} for i in range(count)])
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.feed, None)
+
     with tempfile.TemporaryDirectory() as scratch:
         given, prepared, target = (Path(scratch) / f"{n}.onnx" for n in ("given", "prepared", "target"))
         onnx.save(model, given)
         quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
         quantize_static(
-            str(prepared), str(target), _Calibration(samples), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=activations, weight_type=QuantType.QInt8,
+            str(prepared), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QInt8 if signed else QuantType.QUInt8, weight_type=QuantType.QInt8,
             extra_options={"QDQDisableWeightAdjustForInt32Bias": True}, **options,
         )  # fmt: skip
         result = onnx.load(target)
@@ -140,17 +139,22 @@ def quantised(model: onnx.ModelProto, samples: Mapping[str, np.ndarray], *, acti
     return result
 
 
-def encoder_block(
-    *, width: int = 128, heads: int = 4, tokens: int = 64, hidden: int = 512, blocks: int = 1, seed: int = 0, calibration: int = 8
-) -> onnx.ModelProto:
-    """Quantised encoder of random weights on normal inputs (1, tokens, width)."""
+def encoder(*, width: int = 128, heads: int = 4, tokens: int = 64, hidden: int = 512, blocks: int = 1, seed: int = 0) -> onnx.ModelProto:
+    """Float encoder of random weights: input (1, tokens, width) to output of the same shape."""
     rng = np.random.default_rng(seed)
     g = FloatGraph()
-    x = "x"
+    x = "input"
     for number in range(blocks):
         x = encoder_layer(g, x, random_parameters(rng, width, hidden), tokens=tokens, heads=heads, name=f"block{number}")
-    g.node("Identity", [x], "y")
-    g.nodes[-1].output[0] = "y"
+    g.node("Identity", [x], "output")
+    g.nodes[-1].output[0] = "output"
     shape = (1, tokens, width)
-    samples = rng.standard_normal((calibration, *shape[1:])).astype(np.float32)
-    return quantised(g.model("encoder", {"x": shape}, {"y": shape}), {"x": samples})
+    return onnx.shape_inference.infer_shapes(g.model("encoder", {"input": shape}, {"output": shape}))
+
+
+def encoder_block(*, signed: bool = True, calibration: int = 8, seed: int = 0, **sizes: int) -> onnx.ModelProto:
+    """The same, quantised on `calibration` normal inputs."""
+    model = encoder(seed=seed, **sizes)
+    shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    samples = np.random.default_rng([seed, 1]).standard_normal((calibration, *shape[1:])).astype(np.float32)
+    return quantised(model, {"input": samples}, signed=signed)

@@ -18,7 +18,6 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from autodiff import Adam, Value, backward, cross_entropy, gelu, layer_norm, matmul, softmax
-from onnxruntime.quantization import QuantType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script from anywhere
 from covenant.workload_transformer import FloatGraph, encoder_layer, quantised, random_parameters
@@ -137,7 +136,7 @@ def main() -> None:
     letters, labels = sequences(rng, TEST_SAMPLES)
     samples = one_hot(letters)
     real = export({name: value.data for name, value in parameters.items()})
-    model = quantised(real, {"input": one_hot(sequences(rng, 200)[0])}, activations=QuantType.QInt8, reduce_range=True)
+    model = quantised(real, {"input": one_hot(sequences(rng, 200)[0])}, reduce_range=True)
     onnx.save(model, args.out / "motifs_encoder.onnx")
     np.savez_compressed(args.out / "motifs_test.npz", input=samples, y=labels)
     measured = {"samples": TEST_SAMPLES, "float": score(real, samples, labels), "int8": score(model, samples, labels)}

@@ -1,9 +1,10 @@
-"""Topologies: MLPerf Tiny (Banbury et al., 2021) and torchvision's ImageNet networks."""
+"""Topologies: MLPerf Tiny (Banbury et al., 2021), torchvision's ImageNet networks, a transformer encoder block."""
 
 from collections.abc import Callable
 
 import onnx
 
+from covenant.workload_transformer import encoder
 from covenant.zoo.layers import Net
 
 __all__ = ["TOPOLOGIES"]
@@ -90,5 +91,5 @@ def resnet50() -> onnx.ModelProto:
 #: Name -> builder of the float network.
 TOPOLOGIES: dict[str, Callable[[], onnx.ModelProto]] = {
     "resnet8": resnet8, "dscnn_kws": dscnn, "mobilenet_v1_025_96": mobilenet_v1, "autoencoder": autoencoder,
-    "mobilenet_v2": mobilenet_v2, "resnet18": resnet18, "resnet50": resnet50,
+    "mobilenet_v2": mobilenet_v2, "resnet18": resnet18, "resnet50": resnet50, "encoder_block": encoder,
 }

@@ -16,6 +16,7 @@ from covenant.zoo.topologies import TOPOLOGIES
 MACS = {
     "resnet8": 12_501_632, "dscnn_kws": 2_656_768, "mobilenet_v1_025_96": 7_489_664, "autoencoder": 264_192,
     "mobilenet_v2": 300_774_272, "resnet18": 1_814_073_344, "resnet50": 4_089_184_256,
+    "encoder_block": 4 * 64 * 128**2 + 2 * 64**2 * 128 + 2 * 64 * 128 * 512,
 }
 
 ROW = {
@@ -35,6 +36,9 @@ def test_multiply_accumulates_as_published(name):
             total += prod(shapes[node.output[0]]) * prod(weights[node.input[1]][1:])
         elif node.op_type == "Gemm":
             total += prod(weights[node.input[1]])
+        elif node.op_type == "MatMul":
+            depth = weights[node.input[1]][0] if node.input[1] in weights else shapes[node.input[1]][-2]
+            total += prod(shapes[node.output[0]]) * depth
     assert total == MACS[name]
 
 
@@ -71,7 +75,7 @@ def test_unknown_network(capsys):
     assert main(["models", "resnet9", "--quiet"]) == 2
     assert capsys.readouterr().err == (
         "covenant: models: 'resnet9' is neither a file nor a network of the zoo; expected an ONNX file or one of resnet8, dscnn_kws, "
-        "mobilenet_v1_025_96, autoencoder, mobilenet_v2, resnet18, resnet50\n"
+        "mobilenet_v1_025_96, autoencoder, mobilenet_v2, resnet18, resnet50, encoder_block\n"
     )
 
 

@@ -1,0 +1,78 @@
+"""Transformer encoders: random blocks on every machine, the trained one and the block of 64 tokens on the RTL of edge16."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from acg.graph import load_graph
+from acg.predictor import predict
+from compiler.onnx_import.pipeline import read_network
+from compiler.pipeline import compile_graph
+from covenant.files import read_arrays
+from covenant.networks import Network
+from covenant.report import judge_network
+from covenant.samples import draw, model_inputs, take
+from covenant.workload_transformer import encoder, encoder_block
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+SMALL = {"width": 20, "heads": 2, "tokens": 9, "hidden": 26}
+
+
+def judged(name, model, arch, samples, on):
+    graph = load_graph(arch)
+    program = compile_graph(read_network(model, name=name), graph)
+    report, _ = judge_network(Network(name, graph, program, model), samples, on=on)
+    assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"
+    if on == "rtl":
+        assert report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}
+        assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0
+    return report
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["i8", "u8"])
+@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide", "dot16"])
+def test_blocks_whose_sizes_no_machine_divides(arch, signed):
+    model = encoder_block(signed=signed, seed=3, blocks=2, **SMALL)
+    judged("encoder", model, arch, draw(model_inputs(model), seed=1, count=2), "iss")
+
+
+def test_the_quantised_block_computes_what_the_float_one_does():
+    """Signal over noise of the quantised output, as a guard against a graph that means something else."""
+    from verif.reference import Reference
+
+    real, model = encoder(), encoder_block()
+    x = {"input": np.random.default_rng(9).standard_normal((1, 64, 128)).astype(np.float32)}
+    expected = onnx.reference.ReferenceEvaluator(real).run(None, x)[0]
+    noise = Reference(model).run(x)["output"] - expected
+    assert 10 * np.log10((expected**2).sum() / (noise**2).sum()) > 20
+
+
+def test_cycles_of_the_block():
+    """64 tokens of width 128 on edge16: the matrix unit is busy for more than three fifths of the time."""
+    graph = load_graph("edge16")
+    program = compile_graph(read_network(encoder_block()), graph)
+    macs = sum(layer.macs for layer in program.layers)
+    assert macs == 4 * 64 * 128**2 + 2 * 64**2 * 128 + 2 * 64 * 128 * 512
+    assert predict(graph, program.instructions).total_cycles * 0.6 < macs / 256
+
+
+@pytest.mark.rtl
+def test_a_small_block_on_tiny():
+    model = encoder_block(seed=4, **SMALL)
+    judged("encoder", model, "tiny", draw(model_inputs(model), seed=1, count=1), "rtl")
+
+
+@pytest.mark.rtl
+def test_a_block_of_64_tokens_on_edge16():
+    model = encoder_block()
+    judged("encoder", model, "edge16", draw(model_inputs(model), seed=1, count=1), "rtl")
+
+
+@pytest.mark.rtl
+def test_the_trained_encoder_on_edge16():
+    model = onnx.load(EXAMPLES / "motifs_encoder.onnx")
+    data = EXAMPLES / "motifs_test.npz"
+    report = judged("motifs", model, "edge16", take(read_arrays(data), model_inputs(model), limit=8, where=str(data)), "rtl")
+    assert report["samples"] == 8
