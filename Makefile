@@ -11,7 +11,7 @@ COVENANT := $(BIN)/covenant
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run rtl compile verify test lint bench models ops clean
+.PHONY: help setup tools run rtl compile verify test lint bench models ops backend mutants clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,8 +68,14 @@ bench: setup ## speed, side by side, as ratios; and the cycle figures of the doc
 models: setup ## networks of the MLPerf Tiny and ImageNet classes on ARCH's RTL; on edge16 into docs/models.md
 	$(COVENANT) models --arch $(ARCH) --on rtl --markdown $(if $(filter edge16,$(ARCH)),docs/models.md,build/models.$(ARCH).md)
 
+backend: setup ## docs/onnx_backend.md: onnx's own node tests on the functional simulator
+	$(COVENANT) backend-test --markdown docs/onnx_backend.md
+
 ops: setup ## docs/operators.md, the support table, from compiler/support.py
 	$(COVENANT) ops --markdown > docs/operators.md
+
+mutants: setup ## faults injected into the sources, one at a time: who notices; the table in build/mutants.md
+	$(COVENANT) mutants
 
 clean: ## remove build/ (keeps .venv)
 	rm -rf build

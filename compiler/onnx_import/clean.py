@@ -9,6 +9,8 @@ Constants fold in the importer itself, shapes are inferred in `load.prepare_mode
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnx
 from onnx import numpy_helper, version_converter
@@ -37,8 +39,8 @@ def convert_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         return model
     try:
         return version_converter.convert_version(model, wanted)
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0].split("Assertion `false` failed: ")[-1].rstrip(".")
+    except (version_converter.ConvertError, RuntimeError, ValueError) as error:
+        reason = re.sub(r"^.*Assertion `.*?` failed: ", "", str(error).strip().splitlines()[0]).rstrip(".")
         raise ModelError(
             where, found=f"opset {opset}, which onnx cannot convert to {wanted} ({reason})",
             expected=f"an opset from {FIRST_OPSET} to {LAST_OPSET}", do="export it again with such an opset",

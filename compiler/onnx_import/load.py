@@ -52,6 +52,9 @@ def _fix_dimensions(model: onnx.ModelProto, dimensions: Mapping[str, int], where
             found = f"input {value.name} without a shape"
             raise ModelError(where, found=found, expected="a fixed shape", do=f"give --shape {value.name}=SIZE,SIZE,...")
         sizes = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in value.type.tensor_type.shape.dim]
+        if 0 in sizes:
+            found = f"input {value.name} ({', '.join(map(str, sizes))}) without elements"
+            raise ModelError(where, found=found, expected="at least one element", do=f"give --shape {value.name}=SIZE,SIZE,...")
         if any(not isinstance(s, int) or s < 1 for s in sizes):
             left[value.name] = sizes
     if left:

@@ -180,6 +180,7 @@ class _Import:
         node = step.node
         key = ("" if node.domain == "ai.onnx" else node.domain, node.op_type)
         constant = all(isinstance(v, Const | RealConst | None) for v in step.values) and (node.input or node.op_type == "Constant")
+        constant = constant and not any(a.graphs or a.HasField("g") for a in node.attribute)  # a subgraph may read more than the inputs
         if constant and key[0] == "" and node.op_type not in _CONSTANTS_TOO and not node.op_type.startswith("Random"):
             return list(self._folded(step))
         operator = OPERATORS.get(key)
