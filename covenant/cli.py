@@ -110,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     shape(sub)
     machine_readable(sub)
 
+    sub = command("backend-test", "onnx's own node tests on the functional simulator", commands.backend_test)
+    sub.add_argument("test", metavar="TEST", nargs="*", help="names of node tests, as in test_qlinearconv (default: all)")
+    sub.add_argument("--markdown", metavar="FILE", help="write the table of docs/onnx_backend.md")
+    machine_readable(sub)
+
     sub = command("ops", "the support table: ONNX operators, what they become, the engine, the conditions", commands.ops)
     sub.add_argument("operator", metavar="OPERATOR", nargs="*", help="these only, in full (default: all)")
     sub.add_argument("--markdown", action="store_true", help="as Markdown: the text of docs/operators.md")

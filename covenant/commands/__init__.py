@@ -1,6 +1,7 @@
 """The subcommands, one a file; each takes the parsed options and returns the exit status."""
 
 from covenant.commands.arch import arch
+from covenant.commands.backend_test import backend_test
 from covenant.commands.compile import compile_
 from covenant.commands.disasm import disasm
 from covenant.commands.models import models
@@ -11,7 +12,7 @@ from covenant.commands.rtl import rtl
 from covenant.commands.run import run
 from covenant.commands.verify import verify
 
-__all__ = ["arch", "compile_", "disasm", "input_errors", "models", "ops", "predict", "quantize", "rtl", "run", "verify"]
+__all__ = ["arch", "backend_test", "compile_", "disasm", "input_errors", "models", "ops", "predict", "quantize", "rtl", "run", "verify"]
 
 
 def input_errors() -> tuple[type[Exception], ...]:
