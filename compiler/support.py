@@ -219,6 +219,11 @@ def float_only(value: object, to: int) -> bool:
     return to == 1 and isinstance(value, Real | Table | Pending | HostFloat | RealConst)
 
 
+def small_weights(fits: bool) -> bool:
+    """Linear interpolation must repeat itself after few positions: products of both axes' integer weights up to 255, at most 64 phases."""
+    return fits
+
+
 def one_source(sources: Sequence[str]) -> bool:
     """An element-wise function must depend on one 8-bit tensor and constant scalars only."""
     return len(set(sources)) == 1
@@ -250,13 +255,21 @@ def known_mode(mode: str, modes: Sequence[str]) -> bool:
 
 
 def nearest_only(mode: str) -> bool:
-    """Resize must take the nearest neighbour (mode nearest)."""
+    """Resize must take the nearest neighbour or interpolate linearly (mode nearest or linear)."""
     return mode == "nearest"
 
 
 def reflection_fits(fits: bool) -> bool:
     """Padding by reflection must be smaller than the dimension."""
     return fits
+
+
+def countable_row(elements: int) -> bool:
+    """The axes that Softmax and LayerNormalization reduce must have at most 32768 elements.
+
+    The int32 sums of so many squares of 255, and of as many exponentials of two digits to the base 255, do not overflow.
+    """
+    return elements <= 1 << 15
 
 
 def first_result_only(outputs: int) -> bool:
@@ -354,13 +367,13 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "Concat"): Operator("Move, Unary", _MOVED),
     ("com.microsoft", "QLinearConcat"): Operator("Move, Unary", (*_QLINEAR, *_MOVED)),
     **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions)) for name in _MOVES},
-    ("", "Resize"): Operator("Move", (*_MOVED, constant_parameters, nearest_only, known_mode)),
+    ("", "Resize"): Operator("Move, Conv", (*_MOVED, constant_parameters, nearest_only, known_mode, quantised_operand, two_dimensions_at_most, small_weights)),
     ("", "ConvTranspose"): Operator("Conv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, *_WEIGHTS)),
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
-    ("", "Softmax"): Operator("Softmax", (quantised_operand,)),
-    ("com.microsoft", "QLinearSoftmax"): Operator("Softmax", _QLINEAR),
+    ("", "Softmax"): Operator("Softmax", (quantised_operand, countable_row)),
+    ("com.microsoft", "QLinearSoftmax"): Operator("Softmax", (*_QLINEAR, countable_row)),
     ("", "LayerNormalization"): Operator(
-        "LayerNormalization", (quantised_operand, constant_parameters, usable_factors, usable_epsilon, first_result_only)
+        "LayerNormalization", (quantised_operand, countable_row, constant_parameters, usable_factors, usable_epsilon, first_result_only)
     ),
     ("", "Shape"): Operator("constant", ()),
 }

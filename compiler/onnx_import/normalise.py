@@ -15,7 +15,7 @@ from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.convolution import real_operand, result_target
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
-from compiler.support import constant_parameters, first_result_only, quantised_operand, usable_epsilon, usable_factors
+from compiler.support import constant_parameters, countable_row, first_result_only, quantised_operand, usable_epsilon, usable_factors
 
 
 def _view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
@@ -29,6 +29,7 @@ def _view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
 def _pending(step: Step, x: Real, view: Shape4, attrs: Callable[[Target], Attrs]) -> Pending:
     """Return the result that waits for its quantisation, computed on `view` of x."""
     builder = step.builder
+    step.require(countable_row, view[1], found=f"{view[1]}")
 
     def emit(target: Target, origin: tuple[str, ...]) -> str:
         out = builder.tensor(target.name, view, target.dtype, target.scale, target.zero)

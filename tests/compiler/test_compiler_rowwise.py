@@ -211,6 +211,28 @@ def test_shared_parts_of_a_layer_normalization_stay():
         assert list(made.output) == ["n"] and "h" in {o for n in restored.graph.node for o in n.output}
 
 
+@pytest.mark.parametrize("kind", ["i8", "u8"])
+def test_qlinear_softmax(kind):
+    """The integer operator is the same node; onnxruntime's kernel rounds otherwise, by a step at most."""
+    float_model = softmax_model((5, 30), kind=kind, scale=0.09)
+    constants = {i.name: onnx.numpy_helper.to_array(i) for i in float_model.graph.initializer}
+    tensors = {"x": ({"i8": I8, "u8": U8}[kind], (5, 30))}
+    nodes = [node("QLinearSoftmax", "x s z sq zq", "y", domain="com.microsoft", axis=-1, opset=13)]
+    model = model_of(nodes, tensors, {"y": tensors["x"]}, constants)
+    inputs = drawn(model, 5)
+    graph = load_graph("tiny")
+    found = run_on_iss(compile_graph(read_network(model), graph), graph, inputs)["y"]
+    np.testing.assert_array_equal(found, Reference(model).run(inputs)["y"])
+    np.testing.assert_array_equal(found, Reference(float_model).run(inputs)["y"])
+    assert np.abs(found.astype(int) - onnxruntime_steps(model, inputs).astype(int)).max() <= 1
+
+
+def test_a_row_too_long_to_be_summed():
+    with pytest.raises(UnsupportedError) as error:
+        read_network(softmax_model((1, 40000)))
+    assert "n_g (Softmax): The axes that Softmax and LayerNormalization reduce must have at most 32768 elements. Found 40000." in str(error.value)
+
+
 def test_refusals():
     """Each constraint of LayerNormalization, with its message."""
     def message(model):
