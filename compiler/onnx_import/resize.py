@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from compiler.onnx_import.movement import moved, numbered
+from compiler.onnx_import.resize_linear import resize_linear
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Value
 from compiler.support import elements_left, known_mode, movable_operand, nearest_only
@@ -61,11 +62,13 @@ def _sizes(step: Step, shape: tuple[int, ...]) -> list[tuple[int, np.float32]]:
 
 
 def resize(step: Step) -> list[Value]:
-    """Resize, mode nearest."""
+    """Resize, modes nearest and linear."""
     value = step.value(0)
     step.require(movable_operand, value, found=step.describe(0))
     assert value is not None
     mode = step.attribute("mode", b"nearest").decode()
+    if mode == "linear" and value.shape is not None:
+        return resize_linear(step, _sizes(step, value.shape))
     step.require(nearest_only, mode, found=f"mode {mode}")
     transformation = step.attribute("coordinate_transformation_mode", b"half_pixel").decode()
     rounding = step.attribute("nearest_mode", b"round_prefer_floor").decode()

@@ -275,7 +275,8 @@ CASES = {
     ),
     "cubic resize": (
         [dequantize("x", "d", "x"), node("Resize", "d - k", "t", mode="cubic"), quantize("t", "y", "y")], X, {"y": (U8, (1, 3, 8, 8))},
-        {**P, "k": np.float32([1, 1, 2, 2])}, ("n_t", "Resize", "Resize must take the nearest neighbour (mode nearest). Found mode cubic."),
+        {**P, "k": np.float32([1, 1, 2, 2])}, ("n_t", "Resize", "Resize must take the nearest neighbour or interpolate linearly (mode nearest or linear)."
+         " Found mode cubic."),
     ),
     "empty slice": (
         [node("Slice", "x b e a", "y")], X, {"y": (U8, (1, 3, 0, 4))}, {"b": np.array([3]), "e": np.array([3]), "a": np.array([2])},

@@ -12,8 +12,9 @@ from onnx.reference import ReferenceEvaluator
 
 from verif.reference.elementwise import batch_normalization, divide, function_of_one, reduction, unchanged
 from verif.reference.matrices import tensor_product
-from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat
+from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
 from verif.reference.normalise import layer_normalization, qlinear_softmax, softmax
+from verif.reference.resize import resize_linear
 from verif.reference.sums import products, window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
 
@@ -399,6 +400,11 @@ def shape_of(call: Call) -> Value:
     return Plain(np.array(shape[call.attributes.get("start", 0) : call.attributes.get("end")], np.int64), True)
 
 
+def resize(call: Call) -> Value | list[Value]:
+    """Resize: linear interpolation, or a movement."""
+    return resize_linear(call) if call.attributes.get("mode", b"nearest") == b"linear" else resize_nearest(call)
+
+
 OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "QuantizeLinear"): quantize_linear,
     ("", "DequantizeLinear"): dequantize_linear,
@@ -429,6 +435,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     **{("", name): reshape for name in ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")},
     ("", "Transpose"): transpose,
     **{("", name): movement(evaluate) for name in MOVING},
+    ("", "Resize"): resize,
     ("com.microsoft", "QLinearConcat"): qlinear_concat,
     ("", "ConvTranspose"): conv_transpose(_bias_sums),
     ("", "Softmax"): softmax,
