@@ -77,6 +77,13 @@ class NetworkBuilder:
         self.evaluate(self.nodes[-1])
         return out
 
+    def split(self, x: str, inputs: list[str], axis: int, parts: int) -> list[str]:
+        """Add a Split into so many parts; return their names."""
+        outputs = [self.fresh("split") for _ in range(parts)]
+        self.nodes.append(helper.make_node("Split", [x, *inputs], outputs, name=f"node_{outputs[0]}", axis=axis))
+        self.evaluate(self.nodes[-1])
+        return outputs
+
     def dtype(self) -> np.dtype:
         """Draw int8 or uint8."""
         if self.activation_type is not None:
