@@ -11,6 +11,8 @@ from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.covenant.movement_models import CASES, TRANSPOSED, conv_transpose_model, model_of_case
 from verif.hazards import find_hazards
+from verif.random_movement import MOVEMENT
+from verif.random_networks import random_network
 
 ARCHITECTURES = ("tiny", "edge16", "wide")
 
@@ -38,3 +40,34 @@ def test_transposed_convolutions(name, arch):
     assert report["exact"], report["outputs"]
     assert report["outputs"]["y"]["onnxruntime"] == {"mismatches": 0, "max_abs_diff_steps": 0}
     assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
+
+
+def _random(seed, count, on):
+    arch = ARCHITECTURES[seed % len(ARCHITECTURES)] if on == "iss" else "tiny"
+    graph, size = load_graph(arch), ("tiny", "small", "medium")[seed // 3 % 3] if on == "iss" else "tiny"
+    model = random_network(seed, ops=(*MOVEMENT, "conv", "pointwise", "depthwise", "maxpool"), max_nodes=6, size=size)
+    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
+    report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=count), on=on)
+    assert report["exact"], f"seed {seed}, {size} on {arch}: {report['outputs']} {report.get('divergence')}"
+    assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
+    return model, report
+
+
+@pytest.mark.parametrize("first", range(0, 36, 6))
+def test_random_networks(first):
+    """Networks of movements between convolutions; ConvTranspose alone is computed in floats by onnxruntime, and may round another way."""
+    for seed in range(first, first + 6):
+        model, report = _random(seed, 1, "iss")
+        for entry in report["outputs"].values():
+            if all(n.op_type != "ConvTranspose" for n in model.graph.node) and "onnxruntime" in entry:
+                assert entry["onnxruntime"]["mismatches"] == 0, f"seed {seed}"
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_random_networks_on_rtl(seed):
+    """Bytes and the cycle of every instruction."""
+    _, report = _random(seed, 2, "rtl")
+    assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0
+    assert report["instructions"]["timeline_mismatches"] == 0
+
