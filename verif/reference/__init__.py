@@ -8,6 +8,7 @@ It evaluates the ONNX graph itself. DequantizeLinear -> operator -> QuantizeLine
 * AveragePool, GlobalAveragePool over n elements: int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), then as Conv.
 * MaxPool, Relu and Clip before a QuantizeLinear: on the integers, as quantisation keeps order.
 * any function of one tensor: float32, then QuantizeLinear by definition.
+* Softmax, LayerNormalization: integer sums, then float32 in the order that verif.reference.normalise states.
 
 Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in tests/verif/test_golden.py count again):
 
@@ -17,10 +18,15 @@ Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in te
     AveragePool                                  144,864       1,519       1   exact halves, see below
     GlobalAveragePool                              5,624           0
     Relu, Clip, LeakyRelu of one tensor          181,568           0
+    Softmax                                      722,400          92       1   exponentials of 16 or 24 bits here; and see below
+    LayerNormalization                           722,400         119       1   other order of the float32 operations
 
 AveragePool differs where s_x / s_y / n makes exact halves, as equal scales and windows of 2 or 4 do (up to a quarter of the elements
 of such a layer), and only there: onnxruntime rounds *after* it has added the zero point, so that with an odd zero point a half goes
 the other way, and it sums in float32, so that a half may be none. ONNX's QuantizeLinear rounds before it adds, and so do we.
+
+Softmax is counted with onnxruntime's optimisations off. With them it puts QLinearSoftmax in place of the three nodes where it can, a kernel of
+its own that rounds down: with a scale of 1/255 a tenth of the elements are a step lower than what Softmax and QuantizeLinear define.
 
 onnxruntime also merges two pairs of QuantizeLinear and DequantizeLinear in a row into one and so loses the rounding of the first, and
 runs float kernels where it has none for the types (int8 and uint8 activations mixed, Relu or Clip that its quantisation does not make
