@@ -68,6 +68,9 @@ bench: setup ## speed, side by side, as ratios; and the cycle figures of the doc
 models: setup ## networks of the MLPerf Tiny and ImageNet classes on ARCH's RTL; on edge16 into docs/models.md
 	$(COVENANT) models --arch $(ARCH) --on rtl --markdown $(if $(filter edge16,$(ARCH)),docs/models.md,build/models.$(ARCH).md)
 
+accuracy: setup ## docs/accuracy.md: 1,000 Fashion-MNIST images on the functional simulator, 64 on the RTL, against onnxruntime
+	$(BIN)/python examples/fashion_accuracy.py --arch $(ARCH) $(if $(filter edge16,$(ARCH)),--markdown docs/accuracy.md)
+
 backend: setup ## docs/onnx_backend.md: onnx's own node tests on the functional simulator
 	$(COVENANT) backend-test --markdown docs/onnx_backend.md
 
