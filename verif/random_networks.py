@@ -21,6 +21,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from verif.network_builder import LIMITS, MICROSOFT, Activation, NetworkBuilder
 from verif.random_elementwise import ELEMENTWISE
+from verif.random_movement import MOVEMENT
+from verif.random_products import PRODUCTS
 from verif.random_rowwise import ROWWISE
 
 #: Operators that `ops` chooses from.
@@ -226,6 +228,10 @@ class _Draw:
             return ELEMENTWISE[op](self, x)
         if op in ROWWISE:
             return ROWWISE[op](self, x)
+        if op in PRODUCTS:
+            return PRODUCTS[op](self, x)
+        if op in MOVEMENT:
+            return MOVEMENT[op](self, x)
         if op in ("conv", "pointwise", "depthwise", "grouped"):
             return self.conv(x, op)
         if op == "add" and self.chance(0.15):
@@ -244,7 +250,7 @@ class _Draw:
         return self.pool(x, {"maxpool": "MaxPool", "averagepool": "AveragePool", "globalpool": "GlobalAveragePool"}[op])
 
 
-_ANY_RANK = ("add", "unary", "requantise", "combine", "constant", "activation", "batchnorm", *ROWWISE)
+_ANY_RANK = ("add", "unary", "requantise", "combine", "constant", "activation", "batchnorm", *ROWWISE, *PRODUCTS)
 _HEADS = ("globalpool", "gemm", "matmul", "flatten")
 
 
@@ -262,7 +268,7 @@ def random_network(
     """Return a random quantised network; equal arguments give equal bytes.
 
     size: 'tiny', 'small' or 'medium' (see SIZES); max_nodes: operators drawn (a residual Add brings a convolution of its own);
-    ops: which of OPS, of `verif.random_elementwise` and of `verif.random_rowwise`; activations: which may follow a product or an Add;
+    ops: which of OPS, of `verif.random_elementwise`, `random_products` and `random_rowwise`; activations: which may follow a product or an Add;
     weight_bits: 7 keeps every x86 kernel of onnxruntime from saturating; form: 'qdq', 'qoperator' or drawn; mixed_types: int8 and uint8
     activations in one network, drawn for 'qdq' and never for 'qoperator', where onnxruntime has no kernels for it.
     """
@@ -286,7 +292,7 @@ def random_network(
         if heads and (not choices or draw.chance(0.15)):
             choices = [h for h in heads if not (len(x.shape) == 2 and h in ("globalpool", "flatten"))] or choices
         if not builder.qdq:
-            choices = [op for op in choices if op not in ("unary", "requantise", *ELEMENTWISE, *ROWWISE)]
+            choices = [op for op in choices if op not in ("unary", "requantise", *ELEMENTWISE, *ROWWISE, *PRODUCTS)]
         if not choices:
             break
         x = draw.operator(str(rng.choice(choices)), x)
