@@ -93,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--markdown", metavar="FILE", help="write the table as a page of the documents")
     machine_readable(sub)
 
+    sub = command("mutants", "inject small faults into the sources, one at a time, and see that each is noticed", commands.mutants)
+    sub.add_argument("--only", action="append", metavar="PATTERN", help="mutants whose names match, as in 'queue.*'; may be repeated (default: all)")
+    sub.add_argument("--list", action="store_true", help="list them, run nothing")
+    sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="mutants judged at the same time (default 1)")
+    machine_readable(sub)
+
     sub = command("arch", "list, show or check architectures", commands.arch)
     sub.add_argument("action", choices=("list", "show", "check"))
     sub.add_argument("arch", metavar="ARCH", nargs="?", help="a name of archs/ or a YAML file")

@@ -5,6 +5,7 @@ from covenant.commands.backend_test import backend_test
 from covenant.commands.compile import compile_
 from covenant.commands.disasm import disasm
 from covenant.commands.models import models
+from covenant.commands.mutants import mutants
 from covenant.commands.ops import ops
 from covenant.commands.predict import predict
 from covenant.commands.quantize import quantize
@@ -12,7 +13,7 @@ from covenant.commands.rtl import rtl
 from covenant.commands.run import run
 from covenant.commands.verify import verify
 
-__all__ = ["arch", "backend_test", "compile_", "disasm", "input_errors", "models", "ops", "predict", "quantize", "rtl", "run", "verify"]
+__all__ = ["arch", "backend_test", "compile_", "disasm", "input_errors", "models", "mutants", "ops", "predict", "quantize", "rtl", "run", "verify"]
 
 
 def input_errors() -> tuple[type[Exception], ...]:

@@ -1,0 +1,122 @@
+"""Bad programs of any architecture, and the error that each must end in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from acg.fingerprint import fingerprint
+from acg.graph import Graph
+from acg.isa import Instruction, instruction_set
+
+__all__ = ["Case", "forced_cases"]
+
+_PROGRAM_ADDRESS = 0x8000
+#: Cycles without movement after which the watchdog ends the run of the instruction that waits for ever.
+_WATCHDOG_CYCLES = 700
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program as registers and memory have it, and (error code, engine number, address) after its run; ``cycles`` where they are fixed."""
+
+    name: str
+    image: list[tuple[int, bytes]]
+    address: int
+    count: int
+    fingerprint: int
+    expected: tuple[str, int, int]
+    watchdog_cycles: int | None = None
+    cycles: int | None = None
+
+
+def _case(graph: Graph, name: str, words: list[bytes], expected: tuple[str, int, int], **options) -> Case:
+    image = [(0, bytes(range(256)) * 16), (_PROGRAM_ADDRESS, b"".join(words))]
+    return replace(Case(name, image, _PROGRAM_ADDRESS, len(words), fingerprint(graph), expected), **options)
+
+
+def _renumbered(word: bytes, number: int) -> bytes:
+    """The instruction for another engine; its check halfword follows."""
+    return bytes([word[0] ^ word[2] ^ number, word[1], number, *word[3:]])
+
+
+def _link(graph: Graph, kind: str, port: str) -> tuple[str, int, str, int]:
+    """The last link of a port of the first engine of a kind: engine, its number in error registers, memory, select value."""
+    engine = next(graph.engines_of(kind))
+    links = graph.links_of(engine.name, port)
+    scratchpads = [(select, link) for select, link in enumerate(links) if graph.memories[link.memory].kind == "scratchpad"]
+    select, link = scratchpads[-1]
+    return engine.name, 1 + engine.index, link.memory, select
+
+
+def forced_cases(graph: Graph) -> Iterator[Case]:
+    """All cases; the first are good programs, whose only error would be to report one."""
+    isa = instruction_set(graph)
+    size = graph.external.size_bytes
+    load, load_number, filled, into = _link(graph, "load", "destination")
+    store, store_number, kept, outof = _link(graph, "store", "source")
+    fill = Instruction(load, {"select": into, "n_3": 40, "ext_address": 64, "local_address": 0})
+    keep = Instruction(store, {"select": outof, "n_3": 40, "ext_address": 0x4000})
+    good = [isa.encode(fill), isa.encode(keep), isa.encode(fill)]
+
+    def case(name: str, words: list[bytes], *expected, **options) -> Case:
+        return _case(graph, name, words, expected, **options)  # type: ignore[arg-type]
+
+    def of(instruction: Instruction) -> list[bytes]:
+        return [isa.encode(instruction)]
+
+    yield case("good program", good, "NONE", 0, 0)
+    yield case("copies up to the end of both memories",
+               [isa.encode(Instruction(load, {"select": into, "n_3": 24, "ext_address": size - 24, "local_address": graph.memories[filled].size_bytes - 24})),
+                isa.encode(Instruction(store, {"select": outof, "n_3": 24, "ext_address": size - 24, "local_address": graph.memories[kept].size_bytes - 24}))],
+               "NONE", 0, 0)
+    for bit in (0, 40, 63):
+        yield case(f"program for another graph, bit {bit}", good, "FINGERPRINT", 0, 0, fingerprint=fingerprint(graph) ^ 1 << bit, cycles=0)
+    yield case("program not aligned", good, "EXTERNAL", 0, _PROGRAM_ADDRESS + 4, address=_PROGRAM_ADDRESS + 4, cycles=0)
+    yield case("program beyond the memory", good, "EXTERNAL", 0, size - 2 * isa.instruction_bytes, address=size - 2 * isa.instruction_bytes, cycles=0)
+    yield case("program truncated", good, "CHECK", 0, 3, count=4)
+    for bit in (1, 8 * isa.instruction_bytes - 1):
+        damaged = bytearray(good[1])
+        damaged[bit // 8] ^= 1 << bit % 8
+        yield case(f"bit {bit} flipped", [good[0], bytes(damaged), good[2]], "CHECK", 0, 1)
+    for number in (0, len(graph.engines) + 1, 255):
+        yield case(f"engine number {number}", [good[0], _renumbered(good[1], number)], "ILLEGAL", number, 1)
+    for engine, number in ((load, load_number), (store, store_number)):
+        yield case(f"{engine} one byte beyond the external memory", of(Instruction(engine, {"n_3": 17, "ext_address": size - 16})),
+                   "EXTERNAL", number, size - 16)
+        yield case(f"{engine} before the external memory", of(Instruction(engine, {"n_2": 2, "n_3": 4, "ext_address": 32, "ext_stride_2": -64})),
+                   "EXTERNAL", number, (32 - 64) & min((1 << graph.external.address_bits) - 1, 0xFFFFFFFF))
+    end = graph.memories[filled].size_bytes
+    yield case(f"{load} beyond {filled}", of(Instruction(load, {"select": into, "n_3": 32, "ext_address": 64, "local_address": end - 16})),
+               "ADDRESS", load_number, end)
+    end = graph.memories[kept].size_bytes
+    yield case(f"{store} beyond {kept}", of(Instruction(store, {"select": outof, "n_3": 32, "ext_address": 0, "local_address": end - 16})),
+               "ADDRESS", store_number, end)
+    yield from _compute_cases(graph, case, of)
+    yield case("a wait that is never met", [good[0], isa.encode(Instruction(store, keep.fields, {next(graph.engines_of("matrix")).name: 1}))],
+               "WATCHDOG", 0, 0, watchdog_cycles=_WATCHDOG_CYCLES)
+
+
+def _compute_cases(graph: Graph, case, of) -> Iterator[Case]:
+    isa = instruction_set(graph)
+    matrix, vector = next(graph.engines_of("matrix")), next(graph.engines_of("vector"))
+    act = graph.memories[graph.link_of(matrix.name, "activation").memory]
+    words = act.size_bytes // matrix.rows
+    plain = {"y_bound": 1, "x_bound": 1}
+    yield case(f"{matrix.name} beyond {act.name}", of(Instruction(matrix.name, {**plain, "n_5": 3, "a_base": words - 1, "a_stride_5": 1, "c_stride_5": 1})),
+               "ADDRESS", 1 + matrix.index, words * matrix.rows)
+    a_links = graph.links_of(vector.name, "a")
+    select = next(number for number, link in enumerate(a_links) if link.memory == act.name)
+    words = act.size_bytes // vector.lanes
+    fields = {**plain, "a_select": select, "n_5": 3, "a_base": words - 1, "a_stride_5": 1, "y_low": -128, "y_high": 127}
+    yield case(f"{vector.name} beyond {act.name}", of(Instruction(vector.name, fields)), "ADDRESS", 1 + vector.index, words * vector.lanes)
+    for name in ("reduce", "binary", "estimate"):
+        item = isa.formats[vector.name].by_name.get(name)
+        if item is None:  # a machine without estimates has no such field
+            continue
+        yield case(f"{vector.name} with an operation that does not exist, {name}", of(Instruction(vector.name, {**plain, name: item.high})),
+                   "ILLEGAL", 1 + vector.index, item.high)
+    bank_words = act.depth_words * act.lanes // vector.lanes
+    both = [isa.encode(Instruction(matrix.name, {**plain, "n_5": 200, "n_4": 2, "c_stride_5": 0})),
+            isa.encode(Instruction(vector.name, {**plain, "a_select": select, "n_5": 200, "a_base": bank_words - 1, "y_base": bank_words, "y_low": -128}))]
+    number = 1 + min(matrix.index, vector.index)
+    address = 0 if number == 1 + matrix.index else (bank_words - 1) * vector.lanes
+    yield case("two engines in one bank", both, "CONFLICT", number, address)
