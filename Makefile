@@ -11,7 +11,7 @@ COVENANT := $(BIN)/covenant
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run rtl compile verify test lint bench models ops backend mutants clean
+.PHONY: help setup tools run rtl compile verify test lint bench models ops backend mutants accuracy clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

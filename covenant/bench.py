@@ -20,13 +20,15 @@ from acg.regmap import RegisterMap
 from compiler.host import pack_inputs
 from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
+from covenant.bench_compile import LARGE, measure
 from covenant.files import read_arrays
-from covenant.hardware import simulator
+from covenant.hardware import cache_folder, simulator
 from covenant.networks import compile_network
 from covenant.run import execute_rtl, ideal_cycles
 from covenant.samples import draw, model_inputs, take
 from covenant.show import table
 from covenant.workloads import convolution
+from covenant.zoo.quantised import model_file
 from verif.bench import RunSpec, run, run_bare
 
 __all__ = ["convolution_figures", "main", "matrix_utilisation"]
@@ -110,6 +112,13 @@ def main() -> int:
         over, used = 100 * figures["over_roofline"], 100 * figures["matrix_utilisation"]
         layers.append((arch, f"{figures['cycles']:,}", f"{figures['ideal']:,}", f"{over:.1f}%", f"{used:.1f}%"))
     print(table(("arch", "cycles", "roofline", "over roofline", "matrix unit of peak"), layers, right=frozenset(range(1, 5))))
+    print("\nimport and compilation for edge16, each in a process of its own")
+    compiled = []
+    for name in LARGE:
+        cost = measure(model_file(name, cache_folder().parent / "models"), "edge16")
+        compiled.append((name, f"{cost['file_bytes'] / 2**20:.1f}", f"{cost['instructions']:,}", f"{cost['import_seconds']:.1f}",
+                         f"{cost['compile_seconds']:.1f}", f"{cost['peak_bytes'] / 2**20:,.0f}"))
+    print(table(("network", "ONNX MiB", "instructions", "import s", "compile s", "peak MiB"), compiled, right=frozenset(range(1, 6))))
     return 0
 
 

@@ -1,0 +1,44 @@
+"""Compile time and peak memory of the larger networks, each in a process of its own: ``python -m covenant.bench_compile MODEL ARCH``."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from acg.graph import load_graph
+from compiler.onnx_import.pipeline import read_network
+from compiler.pipeline import compile_graph
+
+__all__ = ["LARGE", "compile_figures", "measure"]
+
+#: Networks of the zoo whose compilation is worth watching.
+LARGE = ("mobilenet_v2", "resnet18", "resnet50")
+
+
+def _peak_bytes() -> int:
+    """Largest resident set of this process so far; the kernel counts KiB on Linux and bytes on macOS."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def compile_figures(path: str, arch: str) -> dict[str, float]:
+    """Compile an ONNX file and return ``import_seconds``, ``compile_seconds``, ``instructions``, ``file_bytes``, ``peak_bytes`` of this process."""
+    graph = load_graph(arch)
+    begin = time.perf_counter()
+    ir = read_network(path)
+    middle = time.perf_counter()
+    program = compile_graph(ir, graph)
+    end = time.perf_counter()
+    return {"import_seconds": middle - begin, "compile_seconds": end - middle, "instructions": len(program.instructions),
+            "file_bytes": Path(path).stat().st_size, "peak_bytes": _peak_bytes()}
+
+
+def measure(path: str | Path, arch: str) -> dict[str, float]:
+    """`compile_figures` of a fresh process, so that nothing compiled before counts."""
+    command = [sys.executable, "-m", "covenant.bench_compile", str(path), arch]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+if __name__ == "__main__":
+    print(json.dumps(compile_figures(sys.argv[1], sys.argv[2])))
