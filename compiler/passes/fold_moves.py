@@ -133,12 +133,13 @@ def _plain(graph: Graph) -> Graph:
     for node in graph.nodes:
         if isinstance(node.attrs, Move) and len(node.inputs) == 1:
             x, y = tensors[node.inputs[0]], tensors[node.outputs[0]]
-            if node.attrs.is_identity and x.elements == y.elements:
+            between_edges = graph.is_output(y.name) and x.name in fed  # a node must make an output
+            if node.attrs.is_identity and x.elements == y.elements and not between_edges:
                 if x.scale is None:
                     x = tensors[x.name] = replace(x, scale=y.scale, zero_point=y.zero_point)
                 if _same_numbers(x, y):
                     node = replace(node, attrs=Reshape())
-                    if x.shape == y.shape and not (graph.is_output(y.name) and x.name in fed):
+                    if x.shape == y.shape:
                         instead[y.name] = x.name
         nodes.append(node)
     return rebuild(graph, nodes=nodes, tensors=tensors, instead=instead)
