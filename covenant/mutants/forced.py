@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.isa import Instruction, instruction_set
+from acg.predictor import predict
 
 __all__ = ["Case", "forced_cases"]
 
@@ -82,8 +83,10 @@ def forced_cases(graph: Graph) -> Iterator[Case]:
     for engine, number in ((load, load_number), (store, store_number)):
         yield case(f"{engine} one byte beyond the external memory", of(Instruction(engine, {"n_3": 17, "ext_address": size - 16})),
                    "EXTERNAL", number, size - 16)
-        yield case(f"{engine} before the external memory", of(Instruction(engine, {"n_2": 2, "n_3": 4, "ext_address": 32, "ext_stride_2": -64})),
-                   "EXTERNAL", number, (32 - 64) & min((1 << graph.external.address_bits) - 1, 0xFFFFFFFF))
+        for start in (-32, -8):  # outside whole, and with its first bytes only
+            yield case(f"{engine} before the external memory, from {start}",
+                       of(Instruction(engine, {"n_2": 2, "n_3": 16, "ext_address": 32, "ext_stride_2": start - 32})),
+                       "EXTERNAL", number, start & min((1 << graph.external.address_bits) - 1, 0xFFFFFFFF))
     end = graph.memories[filled].size_bytes
     yield case(f"{load} beyond {filled}", of(Instruction(load, {"select": into, "n_3": 32, "ext_address": 64, "local_address": end - 16})),
                "ADDRESS", load_number, end)
@@ -91,8 +94,10 @@ def forced_cases(graph: Graph) -> Iterator[Case]:
     yield case(f"{store} beyond {kept}", of(Instruction(store, {"select": outof, "n_3": 32, "ext_address": 0, "local_address": end - 16})),
                "ADDRESS", store_number, end)
     yield from _compute_cases(graph, case, of)
-    yield case("a wait that is never met", [good[0], isa.encode(Instruction(store, keep.fields, {next(graph.engines_of("matrix")).name: 1}))],
-               "WATCHDOG", 0, 0, watchdog_cycles=_WATCHDOG_CYCLES)
+    held = Instruction(store, keep.fields, {next(graph.engines_of("matrix")).name: 1})
+    line = predict(graph, [fill, replace(held, waits={})])
+    yield case("a wait that is never met", [good[0], isa.encode(held)], "WATCHDOG", 0, 0, watchdog_cycles=_WATCHDOG_CYCLES,
+               cycles=int(max(line.retire[0], line.dispatch[1])) + 2 + _WATCHDOG_CYCLES)
 
 
 def _compute_cases(graph: Graph, case, of) -> Iterator[Case]:
@@ -114,6 +119,8 @@ def _compute_cases(graph: Graph, case, of) -> Iterator[Case]:
             continue
         yield case(f"{vector.name} with an operation that does not exist, {name}", of(Instruction(vector.name, {**plain, name: item.high})),
                    "ILLEGAL", 1 + vector.index, item.high)
+    yield case("an instruction longer than the watchdog's patience", of(Instruction(matrix.name, {**plain, "n_0": 3, "n_4": 30, "n_5": 30, "c_stride_5": 0})),
+               "NONE", 0, 0, watchdog_cycles=_WATCHDOG_CYCLES)
     bank_words = act.depth_words * act.lanes // vector.lanes
     both = [isa.encode(Instruction(matrix.name, {**plain, "n_5": 200, "n_4": 2, "c_stride_5": 0})),
             isa.encode(Instruction(vector.name, {**plain, "a_select": select, "n_5": 200, "a_base": bank_words - 1, "y_base": bank_words, "y_low": -128}))]

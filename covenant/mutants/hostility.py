@@ -9,7 +9,7 @@ from acg.predictor import predict
 from acg.regmap import ErrorCode, RegisterMap
 from covenant.mutants.stimulus import Workload
 from verif.bench.job import STATUS_BUSY, STATUS_DONE, STATUS_ERROR
-from verif.hostile import Fault, HostileModel, HostileOutcome, Stalls, Step, run_hostile
+from verif.hostile import Fault, HostileModel, HostileOutcome, Stalls, Step, StepResult, run_hostile
 from verif.timeline import compare
 
 __all__ = ["judge_hostile"]
@@ -18,6 +18,8 @@ _QUIET = Stalls()
 #: Many short pauses; few and long ones; everything at once.
 _BUSES = (Stalls(0.4, 1), Stalls(0.2, 40), Stalls(0.6, 4, 15))
 _SEED = 5
+#: Cycles from an error response until no master offers an address any more.
+_STOP_CYCLES = 6
 
 
 def _run(hostile: HostileModel, graph: Graph, work: Workload, steps: Sequence[Step]) -> HostileOutcome:
@@ -73,18 +75,35 @@ def _faults(work: Workload, graph: Graph, quiet: HostileOutcome) -> list[tuple[F
     return places
 
 
+def _late_address(outcome: HostileOutcome, step: StepResult, port: str) -> str | None:
+    """An address that any master hands over when all must have stopped, after the first error response to ``port``."""
+    if port == "fetch":  # a fetched instruction is judged when its turn comes
+        return None
+    channel, response = ("r", "rresp") if f"{port}_rresp" in outcome.trace.dtype.names else ("b", "bresp")
+    trace = outcome.trace[outcome.trace["cycle"] >= step.first_cycle]
+    first = int(trace["cycle"][(trace[f"{port}_{channel}valid"] != 0) & (trace[f"{port}_{response}"] != 0)][0])
+    for name, traffic in outcome.traffic.items():
+        for cycle, address, _ in traffic.bursts:
+            if first + _STOP_CYCLES < cycle < step.end_cycle:
+                return f"{name} asks for {address:#x} {cycle - first} cycles after the error"
+    return None
+
+
 def _failing(hostile: HostileModel, graph: Graph, work: Workload) -> str | None:
     quiet = _run(hostile, graph, work, [Step(outputs=work.outputs)])
     places = _faults(work, graph, quiet)
     steps = []
     for fault, _, _ in places:
-        steps += [Step(outputs=work.outputs, faults=[fault], stalls=_BUSES[2], seed=_SEED), Step(outputs=work.outputs)]
+        steps += [Step(outputs=work.outputs, faults=[fault]), Step(outputs=work.outputs)]
     outcome = _run(hostile, graph, work, steps)
     for number, (fault, engine, reported) in enumerate(places):
         bad = outcome.steps[2 * number]
         found = (bad.error_code, bad.error_engine, bad.error_address)
         if found != (ErrorCode.BUS, engine, reported) or bad.status & (STATUS_ERROR | STATUS_BUSY | STATUS_DONE) != STATUS_ERROR or not bad.interrupt:
             return f"{work.name}, {fault}: found (code, engine, address) {found}, expected {(int(ErrorCode.BUS), engine, reported)}"
+        late = _late_address(outcome, bad, fault.port)
+        if late is not None:
+            return f"{work.name}, {fault}: {late}"
         if bad.after_reset is None or any(bad.after_reset[name] for name in ("error_code", "error_engine", "error_address", "cycles")):
             return f"{work.name}, {fault}: registers after the soft reset are {bad.after_reset}"
         text = _good(work, graph, outcome, 2 * number + 1, _QUIET, after_reset=True)

@@ -26,17 +26,17 @@ KINDS = {
 
 #: Unit tests of a source where they are not those of the file's own name.
 _TESTS = {
-    "hwgen/bus.py": ("tests/hwgen/test_hwgen_top.py",),
     "hwgen/dma_bursts.py": ("tests/hwgen/test_hwgen_dma_load.py", "tests/hwgen/test_hwgen_dma_store.py"),
     "hwgen/matrix_dot.py": ("tests/hwgen/test_hwgen_matrix.py",),
     "hwgen/matrix_systolic.py": ("tests/hwgen/test_hwgen_matrix.py",),
     "hwgen/ports.py": ("tests/hwgen/test_hwgen_scratchpad.py",),
+    "acg/timing/matrix.py": ("tests/acg/test_acg_timing_matrix.py", "tests/hwgen/test_hwgen_matrix.py"),
     "hwgen/verilog.py": ("tests/hwgen/test_hwgen_emit.py",),
     "acg/timing/__init__.py": ("tests/acg/test_acg_predictor.py",),
 }
 #: Unit tests that take less time than to build a simulator: they are asked first.
 _QUICK = tuple(f"tests/hwgen/test_hwgen_{name}.py" for name in (
-    "agu", "axi", "control", "dispatch", "fetch", "issue", "layout", "lookup", "progress", "queue", "scratchpad", "sequencer"))
+    "agu", "axi", "bus", "control", "dispatch", "fetch", "issue", "layout", "lookup", "progress", "queue", "scratchpad", "sequencer"))
 
 
 class MutantError(Exception):

@@ -70,8 +70,8 @@ VECTOR = (
     Mutant("float32.overflow", _FLOAT32, "huge = ~negative & (packed[23:32] >= 255)", "huge = ~negative & (packed[23:32] >= 256)", "number"),
     Mutant("float32.underflow", _FLOAT32, "tiny = negative | (packed[23:32] == 0)", "tiny = negative", "number"),
     Mutant("float32.align-clamp", _FLOAT32, "Mux(distance > 27, 27, distance)", "Mux(distance > 31, 31, distance)", "number",
-           equivalent="beyond 27 places every bit of the smaller mantissa is below the guard bits; shifted by 28 to 31 bits of the 51 are "
-                      "lost only when they are all of them sticky... judged by the witnesses"),
+           equivalent="at a distance of 28 to 31 the lowest bits of the smaller mantissa fall off, but its leading one, at bit 50 of 51, comes to "
+                      "bit 19 or above and is sticky: the result is the same as at 27"),
     Mutant("float32.align-sticky", _FLOAT32, "aligned = Cat(spread[24] | (spread[:24] != 0), spread[25:51])",
            "aligned = Cat(spread[24], spread[25:51])", "number"),
     Mutant("float32.zero-sign", _FLOAT32, "sign=Mux(some, sign, zero_sign)", "sign=sign", "number"),
