@@ -16,6 +16,7 @@ from compiler.passes.fold_reshapes import fold_reshapes
 from compiler.passes.fuse_clamps import fuse_clamps
 from compiler.passes.fuse_flatten import fuse_flatten
 from compiler.passes.fuse_tables import fuse_tables
+from compiler.passes.hoist_moves import hoist_moves
 from compiler.passes.import_onnx import import_onnx
 from compiler.passes.settle_views import settle_views
 
@@ -31,6 +32,7 @@ FRONT_PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_channels,  # the order of channels into the weights behind them
     fold_moves,  # what the fusions have brought together
     fold_reshapes,
+    hoist_moves,  # transpositions beside what the matrix unit does next
 )
 
 
