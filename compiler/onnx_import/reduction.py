@@ -10,10 +10,13 @@ from dataclasses import replace
 from itertools import combinations_with_replacement
 from math import prod
 
-from compiler.ir import RANGES, GlobalAveragePool, MaxPool, Shape4
+import numpy as np
+
+from compiler.ir import RANGES, GlobalAveragePool, MaxPool, Shape4, Unary
 from compiler.ir_elementwise import Reduction
 from compiler.onnx_import.averages import average_of_function
 from compiler.onnx_import.broadcast import elements_moved, runs
+from compiler.onnx_import.quantise import table_bytes
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Pending, Quant, Real, Shape, Table, Target, Value
 from compiler.support import quantised_operand, reducible_axes
@@ -51,22 +54,24 @@ def _view(shape: Shape, reduced: tuple[int, ...], current: Shape4, allowed: tupl
     return None if best is None else best[1:]
 
 
+def _shape(step: Step, shape: Shape, axes: tuple[int, ...]) -> Shape:
+    keep = step.op.startswith("Global") or bool(step.attribute("keepdims", 1))
+    return tuple(1 if i in axes else d for i, d in enumerate(shape) if keep or i not in axes)
+
+
 def reduce(step: Step) -> list[Value]:
-    """ReduceMean and ReduceSum wait for their QuantizeLinear; ReduceMax and GlobalMaxPool choose among the integers there are."""
-    value, largest = step.value(0), step.op in ("ReduceMax", "GlobalMaxPool")
-    if not isinstance(value, Real) and not isinstance(value, Quant if largest else Table):
+    """ReduceMean, ReduceSum and GlobalAveragePool: wait for their QuantizeLinear."""
+    value = step.value(0)
+    if not isinstance(value, Table):
         step.require(quantised_operand, value, found=step.describe(0))
-    assert isinstance(value, Real | Quant | Table)
+    assert isinstance(value, Real | Table)
     builder = step.builder
     axes = _axes(step, value.shape)
-    keep = step.op.startswith("Global") or bool(step.attribute("keepdims", 1))
-    shape = tuple(1 if i in axes else d for i, d in enumerate(value.shape) if keep or i not in axes)
+    shape = _shape(step, value.shape, axes)
     count = prod(value.shape[a] for a in axes)
     if count == 1:
         return [replace(value, shape=shape)]
-    found = _view(value.shape, axes, builder.tensors[value.tensor].shape, (2, 3) if largest or isinstance(value, Table) else (0, 1, 2, 3))
-    if found is None and isinstance(value, Real | Quant) and largest:
-        return [_axis_by_axis(step, value, axes, shape)]
+    found = _view(value.shape, axes, builder.tensors[value.tensor].shape, (2, 3) if isinstance(value, Table) else (0, 1, 2, 3))
     if found is None:
         step.refuse(reducible_axes, f"axes {axes} of shape {value.shape}")
     view, over = found
@@ -74,9 +79,6 @@ def reduce(step: Step) -> list[Value]:
     if isinstance(value, Table):
         return [average_of_function(step, value, view, over, shape, mean=mean)]
     out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
-    if largest:
-        return [_maximum(step, value, shape, view, out_view)]
-    assert isinstance(value, Real)
     divisor = count if mean else 1
 
     def emit(target: Target, origin: tuple[str, ...]) -> str:
@@ -89,23 +91,48 @@ def reduce(step: Step) -> list[Value]:
     return [Pending(shape, (step.label,), emit)]
 
 
-def _axis_by_axis(step: Step, value: Real | Quant, axes: tuple[int, ...], shape: Shape) -> Value:
-    """The largest over one axis after the other, where no view has all."""
-    for axis in axes:
-        found = _view(value.shape, (axis,), step.builder.tensors[value.tensor].shape, (2, 3))
+def largest(step: Step) -> list[Value]:
+    """ReduceMax and GlobalMaxPool: of integers, as dequantisation keeps order; of a float result once it is quantised, for the same reason."""
+    value = step.value(0)
+    if not isinstance(value, Real | Quant | Pending | Table):
+        step.refuse(quantised_operand, step.describe(0))
+    axes = tuple(a for a in _axes(step, value.shape) if value.shape[a] > 1)
+    shape = _shape(step, value.shape, _axes(step, value.shape))
+    if isinstance(value, Real | Quant):
+        return [_largest(step, value, axes, shape, step.output)]
+    builder = step.builder
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        inner = replace(target, name=f"{target.name}/unreduced")
+        if isinstance(value, Pending):
+            tensor = value.emit(inner, value.origin)
+        else:
+            tensor = builder.tensor(inner.name, builder.tensors[value.tensor].shape, inner.dtype, inner.scale, inner.zero)
+            builder.node(value.origin[0], Unary(table_bytes(value.floats, inner)), (value.tensor,), tensor, value.origin)
+        return _largest(step, Quant(tensor, value.shape, target.dtype), axes, shape, target.name).tensor
+
+    low, high = (value.low, value.high) if isinstance(value, Pending) else (-np.inf, np.inf)
+    return [Pending(shape, (*value.origin, step.label), emit, low, high)]
+
+
+def _largest(step: Step, value: Real | Quant, axes: tuple[int, ...], shape: Shape, name: str) -> Real | Quant:
+    """The largest over all axes at once where a view has them, else over one after the other."""
+    found = _view(value.shape, axes, step.builder.tensors[value.tensor].shape, (2, 3))
+    for number, group in enumerate([axes] if found is not None else [(axis,) for axis in axes]):
+        found = _view(value.shape, group, step.builder.tensors[value.tensor].shape, (2, 3))
         assert found is not None, "a single axis can always be the rows"
-        view, over = found
-        kept = tuple(1 if i == axis else d for i, d in enumerate(value.shape))
-        value = _maximum(step, value, kept, view, tuple(1 if i in over else d for i, d in enumerate(view)))  # type: ignore[arg-type]
+        kept = tuple(1 if i in group else d for i, d in enumerate(value.shape))
+        value = _maximum(step, value, kept, *found, name if group == axes or number + 1 == len(axes) else f"{name}/{number}")
     return replace(value, shape=shape)
 
 
-def _maximum(step: Step, value: Real | Quant, shape: Shape, view: Shape4, out_view: Shape4) -> Real | Quant:
+def _maximum(step: Step, value: Real | Quant, shape: Shape, view: Shape4, over: tuple[int, ...], name: str) -> Real | Quant:
     builder = step.builder
     source = builder.view(value.tensor, view)
     t = builder.tensors[source]
-    kernel = (view[2] // out_view[2], view[3] // out_view[3])
-    out = builder.tensor(step.output, out_view, t.dtype, t.scale, t.zero_point)
+    kernel = (view[2] if 2 in over else 1, view[3] if 3 in over else 1)
+    out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
+    out = builder.tensor(name, out_view, t.dtype, t.scale, t.zero_point)
     low, high = RANGES[t.dtype]
     builder.node(step.label, MaxPool(kernel, y_low=low, y_high=high), (source,), out, (step.label,))
     if isinstance(value, Real):
@@ -113,4 +140,4 @@ def _maximum(step: Step, value: Real | Quant, shape: Shape, view: Shape4, out_vi
     return replace(value, tensor=out, shape=shape)
 
 
-__all__ = ["reduce"]
+__all__ = ["largest", "reduce"]

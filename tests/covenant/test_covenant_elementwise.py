@@ -147,6 +147,31 @@ def test_averages_of_float_functions(case, function):
     assert every.max() <= 1 and (every != 0).sum() <= max(1, every.size // 50)
 
 
+@pytest.mark.parametrize("case", ["of a function", "of a sum", "of a convolution", "over channels and columns", "of integers", "clamped"])
+def test_the_largest(case):
+    """Of a float result it is found among the integers it is quantised to, as quantisation keeps order."""
+    rng = np.random.default_rng(3)
+    constants = {**parameters(x=(0.031, 120), w=(0.007, np.int8(0)), y=(0.05, 90)), "w": rng.integers(-128, 128, (6, 5, 1, 1)).astype(np.int8)}
+    before = {"of a function": [node("HardSwish", "d", "f")], "of a convolution": [dequantize("w", "e", "w"), node("Conv", "d e", "f")],
+              "clamped": [node("Tanh", "d", "f")]}.get(case, [node("Sub", "d d2", "f")])  # fmt: skip
+    op = node("ReduceMax", "f", "m", axes=[1, 3]) if case == "over channels and columns" else node("GlobalMaxPool", "f", "m")
+    after = [node("Relu", "m", "r")] if case == "clamped" else []
+    nodes = [dequantize("x", "d", "x"), *before, op, *after, quantize(after[0].output[0] if after else "m", "y", "y")]
+    inputs, shape = {"x": (U8, (2, 5, 4, 3))}, (2, 6 if case == "of a convolution" else 5, 1, 1)
+    if before[0].op_type == "Sub":
+        nodes.insert(0, dequantize("v", "d2", "x"))
+        inputs["v"] = (U8, (2, 5, 4, 3))
+    if case == "over channels and columns":
+        shape = (2, 1, 4, 1)
+    if case == "of integers":
+        nodes, inputs = [node("ReduceMax", "x", "y", axes=[1, 3])], {"x": (U8, (2, 5, 4, 3))}
+        shape = (2, 1, 4, 1)
+    model = model_of(nodes, inputs, {"y": (U8, shape)}, constants)
+    arrays = random_inputs(model, 1)
+    check(model, arrays)
+    np.testing.assert_array_equal(Reference(model).run(arrays)["y"], Golden(model).run(arrays)["y"])
+
+
 def test_the_average_of_a_constant_function():
     constants = {**parameters(x=(0.03, 120), y=(0.02, 90)), "zero": np.float32(0), "half": np.float32(0.5)}
     for value, expected in (("zero", 90), ("half", 115)):

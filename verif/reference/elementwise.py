@@ -5,7 +5,7 @@
 * ReduceMean over n elements, ReduceSum (n = 1): int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), as average pools.
   Of a float function f of one 8-bit tensor that is not quantised itself (over rows and columns): f is rounded to multiples of
   u = float32((largest - smallest of its 256 numbers) / 65024), the int32 sum is scaled by float32(u * float32(1/n)).
-* ReduceMax, GlobalMaxPool: on the integers.
+* ReduceMax, GlobalMaxPool: on the integers, of a float result on those that it is quantised to.
 * BatchNormalization: k = scale / sqrt(var + epsilon) and d = bias - mean * k in float64. Of a product, s_w being its weights' scale:
   s' = float32(s_x * float32(s_w * k)), d joins the integer sums as round_half_even(d / s'). Of a dequantised tensor: likewise, of its
   integers times 255 and s_w = float32(1 / 255). Where k is 0 the sums are 0 and s' = |d| * 2^-20, or 1.
@@ -16,16 +16,42 @@ Against onnxruntime 1.32: see tests/verif/test_reference_elementwise.py, which c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from verif.reference.movement import Moved
 from verif.reference.sums import wrap
 from verif.reference.values import RANGES, Dequantised, Plain, Sum, Value
 
 #: The integer factor of an input that is normalised on its own.
 UNIT = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Largest(Moved):
+    """The largest over axes `over` of a float result that waits for its QuantizeLinear, which keeps order: it is quantised first."""
+
+    over: tuple[int, ...] = ()
+    keep: bool = True
+    shape: tuple[int, ...] | None = None
+
+    def _of(self, array: np.ndarray) -> np.ndarray:
+        result = array.max(axis=self.over, keepdims=self.keep)
+        return result if self.shape is None else result.reshape(self.shape)
+
+    def real(self) -> np.ndarray:
+        """Return the float32 numbers."""
+        return self._of(self.parts[0].real())
+
+    def reshaped(self, shape: tuple[int, ...]) -> Largest:
+        """Return the value with another shape, samples in front."""
+        return replace(self, shape=shape)
+
+    def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+        """Return QuantizeLinear."""
+        return self._of(self.parts[0].quantised(scale, zero))
 
 
 def divide(elementwise: Callable[[Any], Value]) -> Callable[[Any], Value]:
@@ -52,7 +78,10 @@ def batch_normalization(call: Any) -> Value:
     x = call.value(0)
     if call.attributes.get("training_mode") or not isinstance(x, Sum | Dequantised) or x.array.ndim < 3:
         raise call.refuse("a training mode, or an operand that is no quantised tensor with channels")
-    gamma, beta, mean, variance = (call.number(i).astype(np.float64).reshape(-1) for i in range(1, 5))
+    parameters = [call.value(i) for i in range(1, 5)]
+    if not all(p.constant for p in parameters):
+        raise call.refuse("factors that are no constants")
+    gamma, beta, mean, variance = (p.real().astype(np.float64).reshape(-1) for p in parameters)
     k = gamma / np.sqrt(variance + float(call.attributes.get("epsilon", 1e-5)))
     d = beta - mean * k
     rank, channels = x.array.ndim, x.array.shape[2]
@@ -107,12 +136,12 @@ def reduction(call: Any) -> Value:
         return x
     over = tuple(sorted({int(a) % rank + 1 for a in axes or range(rank)}))
     keep = op.startswith("Global") or bool(call.attributes.get("keepdims", 1))
+    if op in ("ReduceMax", "GlobalMaxPool") and not (isinstance(x, Dequantised | Plain) and x.array.dtype.kind in "iu"):
+        return Largest((x,), np.zeros(0, np.int64), over=over, keep=keep)  # type: ignore[return-value]
     if op in ("ReduceMax", "GlobalMaxPool"):
         if isinstance(x, Dequantised) and x.scale.size == 1:
             return Dequantised(x.array.max(axis=over, keepdims=keep), x.scale.reshape(()), x.zero.reshape(()))
-        if not isinstance(x, Plain):
-            raise call.refuse("an operand that is not dequantised")
-        return replace(x, array=x.array.max(axis=over, keepdims=keep))
+        return Plain(x.array.max(axis=over, keepdims=keep) if isinstance(x, Plain) else x.real().max(axis=over, keepdims=keep), x.constant)
     count = int(np.prod([x.array.shape[a] for a in over]))
     if count == 1:
         return x.reshaped(x.array.sum(axis=over, keepdims=keep).shape)

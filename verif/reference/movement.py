@@ -61,7 +61,8 @@ def _settled(moved: Moved) -> Value:
     """Return what moves as the plainest state that says the same."""
     parts = moved.parts
     if all(isinstance(p, Plain) for p in parts):
-        return Plain(moved.integers())
+        function = (parts[0].codes, parts[0].source) if len(parts) == 1 else ()
+        return Plain(moved.integers(), False, *function)
     kinds = {(float(p.scale.reshape(())), int(p.zero.reshape(())), p.array.dtype) if isinstance(p, Dequantised) and p.scale.size == p.zero.size == 1
              else None for p in parts}  # fmt: skip
     if len(kinds) == 1 and None not in kinds:

@@ -390,7 +390,7 @@ def transpose(call: Call) -> Value:
         return Dequantised(moved(x.array), moved(x.scale), moved(x.zero), x.constant)
     if isinstance(x, Sum | Moved):
         return movement(evaluate)(call)[0]
-    return Plain(moved(x.array), x.constant)
+    return replace(x, array=moved(x.array))
 
 
 def shape_of(call: Call) -> Value:
