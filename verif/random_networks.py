@@ -6,7 +6,7 @@
 Drawn: kernel, stride, dilation, padding (asymmetric, auto_pad), groups (none, depthwise with a multiplier, others), channels that
 no array size divides, zero points, signedness, per-tensor and per-channel weights, bias or none, residual Adds, batch 1 to 3,
 pools, Relu and Clip, heads of Flatten/GlobalAveragePool and Gemm/MatMul, one-dimensional images, QDQ and QOperator forms, opset,
-float and integer inputs and outputs. Scales use the 8-bit range (each is calibrated on one random input).
+float and integer inputs and outputs, and what `random_elementwise`, `random_rowwise`, `random_products` and `random_movement` list. Scales use the 8-bit range (each is calibrated on one random input).
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ OPS = (
     "conv", "pointwise", "depthwise", "grouped", "maxpool", "averagepool", "add", "unary", "requantise",
     "globalpool", "gemm", "matmul", "flatten",
 )  # fmt: skip
+
+#: These and those of the other modules of random operators.
+EVERY = (*OPS, *ELEMENTWISE, *ROWWISE, *PRODUCTS, *MOVEMENT)
 
 
 @dataclass(frozen=True)
@@ -259,7 +262,7 @@ def random_network(
     *,
     size: str = "small",
     max_nodes: int = 5,
-    ops: Sequence[str] = OPS,
+    ops: Sequence[str] = EVERY,
     activations: Sequence[str] = ("relu", "clip"),
     weight_bits: int = 8,
     form: str | None = None,
@@ -268,7 +271,7 @@ def random_network(
     """Return a random quantised network; equal arguments give equal bytes.
 
     size: 'tiny', 'small' or 'medium' (see SIZES); max_nodes: operators drawn (a residual Add brings a convolution of its own);
-    ops: which of OPS, of `verif.random_elementwise`, `random_products` and `random_rowwise`; activations: which may follow a product or an Add;
+    ops: which of EVERY; activations: which may follow a product or an Add;
     weight_bits: 7 keeps every x86 kernel of onnxruntime from saturating; form: 'qdq', 'qoperator' or drawn; mixed_types: int8 and uint8
     activations in one network, drawn for 'qdq' and never for 'qoperator', where onnxruntime has no kernels for it.
     """

@@ -159,7 +159,9 @@ def test_random_architecture_on_rtl(seed, tmp_path):
     report = json.loads((tmp_path / "v.json").read_text())
     assert status == 0, report
     assert [run["kind"] for run in report["runs"]] == ["network"] * 2 + ["program"] * 4
-    assert all(run["cycles"]["predicted"] == run["cycles"]["measured"] > 0 for run in report["runs"])
+    compared = [run for run in report["runs"] if run.get("refused") is None]  # no engine of a drawn machine may offer what a drawn network needs
+    assert {run["kind"] for run in compared} == {"network", "program"}
+    assert all(run["cycles"]["predicted"] == run["cycles"]["measured"] > 0 for run in compared)
     assert report["broken"] == 0 and report["instructions_compared"] > 200
 
 
