@@ -6,7 +6,8 @@
 Drawn: kernel, stride, dilation, padding (asymmetric, auto_pad), groups (none, depthwise with a multiplier, others), channels that
 no array size divides, zero points, signedness, per-tensor and per-channel weights, bias or none, residual Adds, batch 1 to 3,
 pools, Relu and Clip, heads of Flatten/GlobalAveragePool and Gemm/MatMul, one-dimensional images, QDQ and QOperator forms, opset,
-float and integer inputs and outputs, and what `random_elementwise`, `random_rowwise`, `random_products` and `random_movement` list. Scales use the 8-bit range (each is calibrated on one random input).
+float and integer inputs and outputs, and what `random_elementwise`, `random_rowwise`, `random_products` and `random_movement` list.
+Scales use the 8-bit range (each is calibrated on one random input).
 """
 
 from __future__ import annotations
