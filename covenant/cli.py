@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except refusals as error:
-        print(f"covenant: {error}", file=sys.stderr)
+        print(f"covenant: {error}{commands.advice(error, options)}", file=sys.stderr)
         return REFUSED
     except BrokenPipeError:  # the reader, head or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
     convert_opset       an opset outside what is read becomes the nearest that is (onnx.version_converter)
     name_nodes          a node without a name is called by its position, so that messages name the same node whatever is removed after
     drop_training       Dropout that does not train becomes Identity
+    drop_unread         nodes that no output depends on go
 
 Constants fold in the importer itself, shapes are inferred in `load.prepare_model`.
 """
@@ -80,6 +81,28 @@ def drop_training(model: onnx.ModelProto) -> None:
         del node.input[1:], node.output[1:], node.attribute[:]
 
 
+def _reads(node: onnx.NodeProto) -> set[str]:
+    """Values a node may read: its inputs, and every name that a subgraph of it mentions."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            names |= {value.name for value in graph.output} | {name for child in graph.node for name in _reads(child)}
+    return names
+
+
+def drop_unread(model: onnx.ModelProto) -> None:
+    """Remove the nodes that no graph output depends on, in place."""
+    wanted = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if wanted & set(node.output):
+            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
+            wanted |= _reads(node)
+    if len(kept) < len(model.graph.node):
+        del model.graph.node[:]
+        model.graph.node.extend(reversed(kept))
+
+
 def clean(model: onnx.ModelProto, *, name: str = "model") -> onnx.ModelProto:
     """Return the same network in a readable opset, nodes named, without what only training needs. Raises ModelError."""
     copy = onnx.ModelProto()
@@ -88,4 +111,5 @@ def clean(model: onnx.ModelProto, *, name: str = "model") -> onnx.ModelProto:
     copy = convert_opset(copy, f"model {name}")
     name_nodes(copy)
     drop_training(copy)
+    drop_unread(copy)
     return copy

@@ -13,7 +13,16 @@ from covenant.commands.rtl import rtl
 from covenant.commands.run import run
 from covenant.commands.verify import verify
 
-__all__ = ["arch", "backend_test", "compile_", "disasm", "input_errors", "models", "mutants", "ops", "predict", "quantize", "rtl", "run", "verify"]
+__all__ = ["advice", "arch", "backend_test", "compile_", "disasm", "input_errors", "models", "mutants", "ops", "predict", "quantize", "rtl", "run", "verify"]
+
+
+def advice(error: Exception, options) -> str:
+    """What the command itself can do about an error that a layer below has explained; '' or further lines."""
+    from compiler.errors import UnsupportedError
+
+    if isinstance(error, UnsupportedError) and getattr(options, "fallback", "host") is None:
+        return "\nor give --fallback host: they run on onnxruntime then, between accelerator segments"
+    return ""
 
 
 def input_errors() -> tuple[type[Exception], ...]:

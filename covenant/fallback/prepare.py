@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from compiler.onnx_import.elementwise import evaluate
 from compiler.onnx_import.load import prepare_model
+from verif.golden import open_session
 
 __all__ = ["Prepared", "prepare", "reads"]
 
@@ -135,11 +136,40 @@ def _one_reader_each(model: onnx.ModelProto, constants: set[str], types: dict[st
     model.graph.node.extend(nodes)
 
 
+def _measure(model: onnx.ModelProto, types: dict[str, onnx.TypeProto]) -> None:
+    """Put the shapes that onnxruntime finds into ``types``, in place, where onnx's inference is not to be trusted.
+
+    It counts windows of a ceil_mode pool that begin in the padding at the end, against the text of the standard.
+    """
+    if not any(attribute.name == "ceil_mode" and attribute.i for node in model.graph.node for attribute in node.attribute):
+        return
+    copy = onnx.ModelProto.FromString(model.SerializeToString())
+    names = list(dict.fromkeys(name for node in model.graph.node for name in node.output if name))
+    del copy.graph.value_info[:], copy.graph.output[:]
+    copy.graph.output.extend(onnx.helper.make_value_info(name, onnx.TypeProto()) for name in names)
+    constants = {item.name for item in model.graph.initializer}
+    tensors = {value.name: value.type.tensor_type for value in model.graph.input if value.name not in constants}
+    zeros = {
+        name: np.zeros([dim.dim_value for dim in tensor.shape.dim], onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        for name, tensor in tensors.items()
+    }
+    try:
+        arrays = open_session(copy).run(names, zeros)
+    except Exception as error:  # onnxruntime's exceptions have no common base; what it cannot run keeps the inferred shapes
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        return
+    for name, array in zip(names, arrays, strict=True):
+        if name in types and types[name].tensor_type.HasField("shape") and all(dim.dim_value > 0 for dim in types[name].tensor_type.shape.dim):
+            types[name] = onnx.helper.make_tensor_type_proto(types[name].tensor_type.elem_type, array.shape)
+
+
 def prepare(model: onnx.ModelProto, *, name: str) -> Prepared:
     """Return the network ready to be cut; its meaning is unchanged. Raises ModelError."""
     model, opset = prepare_model(model, name=name)
     _fold(model, opset)
     _unique_names(model)
     types, constants = _types(model), _constants(model)
+    _measure(model, types)
     _one_reader_each(model, constants, types)
     return Prepared(model, types, constants)

@@ -95,6 +95,14 @@ def test_dropout_that_trains_or_gives_its_mask_stays():
     assert [clean(model).graph.node[1].op_type for model in (training, masked)] == ["Dropout", "Dropout"]
 
 
+def test_nodes_that_no_output_depends_on_go():
+    inner = helper.make_graph([helper.make_node("Identity", ["r"], ["a"])], "g", [], [helper.make_tensor_value_info("a", onnx.TensorProto.FLOAT, None)])
+    nodes = [dequantize("x", "d", "x"), node("Relu", "d", "r"), node("Einsum", "d", "unread", equation="nchw->nchw"),
+             helper.make_node("If", ["c"], ["i"], name="n_i", then_branch=inner, else_branch=inner), node("Neg", "unread", "too"), quantize("i", "y", "y")]
+    cleaned = clean(model_of(nodes, X, Y, {**P, "c": np.bool_(True)}))
+    assert [item.name for item in cleaned.graph.node] == ["n_d", "n_r", "n_i", "n_y"]
+
+
 def test_the_model_itself_is_left_alone():
     model = dropout({})
     before = model.SerializeToString()

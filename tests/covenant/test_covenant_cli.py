@@ -24,6 +24,7 @@ from tests.support.models import F32, U8, model_of, node
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DIGITS, SAMPLES = str(EXAMPLES / "digits_cnn.onnx"), str(EXAMPLES / "digits_test.npz")
 TINY = load_graph("tiny")
+ADVICE = "or give --fallback host: they run on onnxruntime then, between accelerator segments"
 NOT_A_MODEL = "found bytes that are not an ONNX model; expected a file written by onnx.save; export it again"
 
 
@@ -218,6 +219,7 @@ def test_unsupported_operators_are_listed_all_at_once(refused):
     assert refused("compile", "m.onnx", "-o", "p.covenant").splitlines() == [
         "model m.onnx: found 3 unsupported nodes; expected supported operators only; change or remove:",
         *(f"  n_{output} ({op}): {reason} {op}." for output, op in (("a", "LpNormalization"), ("b", "Hardmax"), ("y", "LpNormalization"))),
+        ADVICE,
     ]
 
 

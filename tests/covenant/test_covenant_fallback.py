@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnx.shape_inference import infer_shapes
 
 from acg.graph import load_graph
 from compiler.loader import parse_program
@@ -18,6 +19,7 @@ from covenant.fallback.partition import NOTHING_TO_COMPUTE
 from covenant.samples import draw, model_inputs
 from tests.support.models import F32, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
+from verif.random_networks import random_inputs, random_network
 
 I64 = TensorProto.INT64
 TINY = load_graph("tiny")
@@ -85,7 +87,15 @@ def branch():
     return model_of(nodes, {"x": (F32, (1, 4, 4, 4))}, {"y": (F32, (1, 64))}, constants)
 
 
-NETWORKS = {"head": (head, "ha"), "tail": (tail, "ah"), "middle": (middle, "aha"), "boxes": (boxes, "ah"), "shared": (shared, "ah"),
+def ceiling():
+    """A ceil_mode pool whose last window would begin in the padding: onnx's shape inference counts it, the standard does not."""
+    pool = node("MaxPool", "r_f", "m", kernel_shape=[2, 2], strides=[3, 3], pads=[1, 1, 1, 1], ceil_mode=1)
+    nodes = [quantize("x", "q", "x"), *conv("q", "r"), dequantize("r", "r_f", "x"), pool, quantize("m", "n", "x"), *conv("n", "s"),
+             dequantize("s", "t", "x"), node("Einsum", "t", "e", equation="nchw->nchw"), quantize("e", "o", "x"), *conv("o", "p"), dequantize("p", "y", "x")]
+    return model_of(nodes, {"x": (F32, (1, 4, 5, 5))}, {"y": (F32, (1, 4, 2, 2))}, CONSTANTS)
+
+
+NETWORKS = {"ceiling": (ceiling, "aha"), "head": (head, "ha"), "tail": (tail, "ah"), "middle": (middle, "aha"), "boxes": (boxes, "ah"), "shared": (shared, "ah"),
             "detour": (detour, "aha"), "branch": (branch, "aha")}
 
 
@@ -168,6 +178,36 @@ def test_a_graph_input_that_is_no_tensor_of_the_machine_is_read_on_the_host():
         run_plan(plan, [{"x": np.int64([[4, 0, 2, 9]])}], on="iss")
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks_with_unsupported_nodes_in_them(seed):
+    """An Einsum that changes nothing stands before a third of the QuantizeLinear nodes."""
+    rng = np.random.default_rng(seed)
+    model = random_network(seed, size="tiny", max_nodes=6, form="qdq")
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in infer_shapes(model).graph.value_info}
+    nodes, placed = [], set()
+    for item in model.graph.node:
+        if item.op_type == "QuantizeLinear" and rng.random() < 1 / 3 and not any(item.input[0] == value.name for value in model.graph.input):
+            letters = "abcdefgh"[: ranks[item.input[0]]]
+            nodes.append(helper.make_node("Einsum", [item.input[0]], [f"{item.input[0]}_e"], name=f"e_{len(nodes)}", equation=f"{letters}->{letters}"))
+            item.input[0] = nodes[-1].output[0]
+            placed.add(nodes[-1].name)
+        nodes.append(item)
+    nodes = [onnx.NodeProto.FromString(item.SerializeToString()) for item in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    plan = make_plan(model, TINY, name=f"seed {seed}")
+    assert placed <= {row["node"] for row in plan.placement() if row["where"] == "host"}
+    assert [segment.where for segment in plan.segments] == [("accelerator", "host")[(number + (plan.segments[0].where == "host")) % 2]
+                                                            for number in range(len(plan.segments))]
+    report, outputs = run_plan(plan, [random_inputs(model, seed)], on="iss")
+    assert report["exact"] is not False
+    for name, expected in Golden(model).run(random_inputs(model, seed)).items():
+        got = outputs[0][name]
+        assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
+        if report["exact"] is None:  # all of it by onnxruntime, in two ways of cutting
+            assert report["outputs"][name]["onnxruntime"]["mismatches"] == 0
+
+
 @pytest.mark.rtl
 def test_predicted_is_measured_in_every_segment():
     plan = make_plan(middle(), TINY, name="middle")
@@ -203,6 +243,7 @@ def test_run_without_it_refuses_and_with_it_reports_as_json(folder, capsys):
     assert capsys.readouterr().err == (
         "covenant: model m.onnx: found 1 unsupported node; expected supported operators only; change or remove:\n"
         f"  n_y (ArgMax): {NOT_LISTED} ArgMax.\n"
+        "or give --fallback host: they run on onnxruntime then, between accelerator segments\n"
     )
     assert main(["run", "m.onnx", "--arch", "tiny", "--on", "iss", "--fallback", "host", "--json", "-"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -85,7 +85,8 @@ def test_a_shape_that_the_network_cannot_have(capsys):
     assert status == 2
     assert message == (
         "model m.onnx: found 1 unsupported node; expected supported operators only; change or remove:\n"
-        "  n_r (Reshape): The target shape must have as many elements as the input. Found (2, 4) to (2, 2)."
+        "  n_r (Reshape): The target shape must have as many elements as the input. Found (2, 4) to (2, 2).\n"
+        "or give --fallback host: they run on onnxruntime then, between accelerator segments"
     )
 
 
