@@ -79,7 +79,7 @@ def _late_address(outcome: HostileOutcome, step: StepResult, port: str) -> str |
     """An address that any master hands over when all must have stopped, after the first error response to ``port``."""
     if port == "fetch":  # a fetched instruction is judged when its turn comes
         return None
-    channel, response = ("r", "rresp") if f"{port}_rresp" in outcome.trace.dtype.names else ("b", "bresp")
+    channel, response = ("r", "rresp") if f"{port}_rresp" in (outcome.trace.dtype.names or ()) else ("b", "bresp")
     trace = outcome.trace[outcome.trace["cycle"] >= step.first_cycle]
     first = int(trace["cycle"][(trace[f"{port}_{channel}valid"] != 0) & (trace[f"{port}_{response}"] != 0)][0])
     for name, traffic in outcome.traffic.items():
