@@ -11,8 +11,6 @@ Copies are merged into strided ones (`compiler.passes.strided`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
@@ -22,35 +20,17 @@ from compiler.codelets import Operand
 from compiler.errors import CompilerError
 from compiler.layout import Layout
 from compiler.passes.assign_engines import Assigned
+from compiler.passes.move_parts import Part, chunks, parts_of
 from compiler.passes.split_copies import split_copies
 from compiler.passes.strided import Piece, fewest
 from compiler.passes.tile_context import TileContext, copy_fields
 from compiler.target import CopyPath
 from compiler.tiles import Buffer, Ref, stride
 
-#: Bytes of a result that are worth instructions of their own, and how many such chunks there are at most: what reads the first rows need not
-#: wait for the last.
-CHUNK_BYTES, MOST_CHUNKS = 4096, 8
 #: Loop levels of a vector instruction, and of a copy around its rows.
 VECTOR_LOOPS, COPY_LOOPS = 6, 3
 #: Most bytes that stand for a constant: longer rows of it are several copies.
 CONSTANT_BYTES = 256
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Bytes that come from one operand, or from constants (None): places in y and in the source, ascending in y."""
-
-    operand: Operand | None
-    to: np.ndarray
-    of: np.ndarray
-
-
-def places(shape: tuple[int, int, int, int], layout: Layout) -> np.ndarray:
-    """Byte address of each element in row-major order, of a tensor that is seen as `shape` with the pixels of `layout`: int64 (elements,)."""
-    n, c, h, w = shape
-    pixels = np.arange(n * h * w).reshape(n, 1, h, w) * layout.pixel_bytes
-    return (pixels + (np.arange(c) * layout.element_bytes).reshape(1, c, 1, 1)).reshape(-1)
 
 
 class MoveTiler:
@@ -59,7 +39,6 @@ class MoveTiler:
     def __init__(self, context: TileContext, step: Assigned, memo: dict) -> None:
         self.context, self.step, self.codelet = context, step, step.codelet
         self.y = step.codelet.operands["y"]
-        self.inputs = [operand for role, operand in step.codelet.operands.items() if role != "y"]
         assert step.codelet.move is not None, f"{step.codelet.name} moves nothing"
         self.move = step.codelet.move
         self.layout = self._layout(self.y)
@@ -75,26 +54,14 @@ class MoveTiler:
     def _layout(self, operand: Operand) -> Layout:
         return self.context.plan.layouts[self.context.plan.root(operand.tensor)]
 
-    def parts(self) -> list[Part]:
-        """What comes from where."""
-        to = places(self.y.shape, self.layout)
-        order = np.argsort(to, kind="stable")
-        to, index = to[order], self.move.index[order]
-        found, base = [], 0
-        for operand in self.inputs:
-            size = int(np.prod(operand.shape))
-            mine = (index >= base) & (index < base + size)
-            if mine.any():
-                found.append(Part(operand, to[mine], places(operand.shape, self._layout(operand))[index[mine] - base]))
-            base += size
-        fixed = (index < 0) & (index != self.move.anything)
-        if fixed.any():
-            found.append(Part(None, to[fixed], -1 - index[fixed]))
-        return found
-
     def run(self) -> None:
-        """Emit everything."""
-        for parts in self._chunks(self.parts()):
+        """Emit everything; what passes through a staging memory in one, the rest chunk by chunk."""
+        plan, layout = self.context.plan, self.layout
+        inputs = [(operand, self._layout(operand)) for role, operand in self.codelet.operands.items() if role != "y"]
+        whole = parts_of(self.move, inputs, self.y.shape, layout)
+        passing = self.inside is None and any(p.operand is not None and plan.root(p.operand.tensor) not in plan.resident for p in whole)
+        pixel, row, _ = self._borders(None)
+        for parts in [whole] if passing else chunks(whole, layout.size_bytes, row, pixel):
             if self.inside is None:
                 for part in parts:
                     self._outward(part)
@@ -103,22 +70,8 @@ class MoveTiler:
                 if part.to.size:
                     self._inward(part)
         if self.inside is not None and self.outside is not None:  # at the edge of the network too
-            whole = np.arange(0, self.layout.size_bytes, self.unit)
-            self._store(self.inside, self.outside, whole, whole, None)
-
-    def _chunks(self, parts: list[Part]) -> Iterator[list[Part]]:
-        """Rows of y, or pixels where it has but one, in chunks; a part that passes through a staging memory is one."""
-        pixel, row, _ = self._borders(None)
-        step = row if self.layout.size_bytes > row else pixel
-        count = min(MOST_CHUNKS, self.layout.size_bytes // CHUNK_BYTES, self.layout.size_bytes // step)
-        passing = self.inside is None and any(p.operand is not None and self.context.plan.root(p.operand.tensor) not in self.context.resident for p in parts)
-        if count < 2 or passing:
-            yield parts
-            return
-        size = -(-self.layout.size_bytes // step // count) * step
-        for start in range(0, self.layout.size_bytes, size):
-            inside = [(p.to >= start) & (p.to < start + size) for p in parts]
-            yield [Part(p.operand, p.to[m], p.of[m]) for p, m in zip(parts, inside, strict=True) if m.any()]
+            everything = np.arange(0, layout.size_bytes, self.unit)
+            self._store(self.inside, self.outside, everything, everything, None)
 
     def _fewest(self, outside: np.ndarray, inside: np.ndarray, outer: Operand | None, inner: Operand | None, *, lanes: int = 0) -> list[Piece]:
         """`fewest` of bytes, or of words of `lanes`, remembered: a network is tiled again and again until it fits."""
@@ -157,7 +110,8 @@ class MoveTiler:
                 same = value == constant
                 whole = np.bincount(position[same], minlength=word.size) == valid
                 self._fill(word[whole], int(constant))
-                part, position, value = _without(part, whole[position] & same), position[~(whole[position] & same)], value[~(whole[position] & same)]
+                left = ~(whole[position] & same)
+                part, position, value = part.chosen(left), position[left], value[left]
             return part
         start = part.of[first] - part.to[first] % lanes
         kept = (part.of - part.to % lanes == start[position]) & (start[position] % lanes == 0)
@@ -166,7 +120,7 @@ class MoveTiler:
         if worth.any():
             for piece in self._fewest(word[worth], start[worth] // lanes, None, part.operand, lanes=lanes):
                 self._vector(piece, source)
-        return _without(part, kept & worth[position])
+        return part.chosen(~(kept & worth[position]))
 
     def _fill(self, words: np.ndarray, constant: int) -> None:
         if words.size:
@@ -221,9 +175,9 @@ class MoveTiler:
         """Write a part into y in external memory."""
         assert self.outside is not None, "y lives outside"
         if part.operand is None:
-            memory = self._staging(CONSTANT_BYTES)
             content, of = self._constant(part)
             assert content.content is not None, "constants are known"
+            memory = self._staging(len(content.content))
             place = self.context.load_constant(content.name, content.content, memory, "constant")
             self._store(place, self.outside, of, part.to, None)
             return
@@ -232,9 +186,10 @@ class MoveTiler:
             self._store(self.context.resident[root], self.outside, part.of, part.to, part.operand)
             return
         layout = self._layout(part.operand)
-        memory = self._staging(layout.row_bytes)
-        room = self.context.budget_bytes[memory.name] // 2
-        chunk = max(layout.row_bytes, room // layout.row_bytes * layout.row_bytes)
+        memory = self._staging(layout.pixel_bytes)
+        room = max(layout.pixel_bytes, self.context.budget_bytes[memory.name] // 2)
+        unit = layout.row_bytes if layout.row_bytes <= room else layout.pixel_bytes
+        chunk = room // unit * unit
         for start in range(0, layout.size_bytes, chunk):
             size = min(chunk, layout.size_bytes - start)
             mine = (part.of >= start) & (part.of < start + size)
@@ -262,7 +217,7 @@ class MoveTiler:
             if name in target.into and memory.element.bits == 8 and self.context.budget_bytes.get(name, 0) >= least_bytes:
                 return memory
         raise CompilerError(
-            f"node {self.codelet.name}", found=f"no memory that holds a row of {least_bytes} bytes between a load and a store",
+            f"node {self.codelet.name}", found=f"no memory that holds {least_bytes} bytes between a load and a store",
             expected="a larger scratchpad", do="use an architecture with larger memories",
         )
 
@@ -290,9 +245,6 @@ class MoveTiler:
             }
             self.context.emit(path.engine.name, fields, reads, writes, f"byte {piece.outside}")
 
-
-def _without(part: Part, gone: np.ndarray) -> Part:
-    return Part(part.operand, part.to[~gone], part.of[~gone])
 
 
 def _among(memories: tuple[Memory, ...], memory: Memory) -> bool:

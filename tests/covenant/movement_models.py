@@ -174,6 +174,7 @@ CASES: dict[str, Case] = {
                         {"mode": "nearest", "axes": [2, 3], "nearest_mode": "ceil"}),
     "resize_symmetric": Case("Resize", [(1, 5, 9, 8)], [None, np.array([1, 1, 1.3, 2], np.float32)],
                              {"mode": "nearest", "coordinate_transformation_mode": "half_pixel_symmetric"}, opset=19),
+    "slice_of_a_long_signal": Case("Slice", [(1, 1, 20000)], [_ints(0), _ints(20000), _ints(2), _ints(3)]),
     "tile_once": Case("Tile", [(1, 4, 2, 3)], [_ints(1, 1, 1, 1)], integers=True),
     "tile": Case("Tile", [(1, 4, 2, 3)], [_ints(1, 2, 3, 1)]),
 }  # fmt: skip
