@@ -249,6 +249,11 @@ def fits_dimensions(fits: bool) -> bool:
     return fits
 
 
+def overwrites(reduction: str) -> bool:
+    """Updates must replace elements, not be combined with them (reduction none)."""
+    return reduction == "none"
+
+
 def known_mode(mode: str, modes: Sequence[str]) -> bool:
     """The mode must be one that ONNX defines."""
     return mode in modes
@@ -320,6 +325,7 @@ REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceSum")
 _COMBINED = (quantised_operand, broadcast_shapes, finite_constant, usable_scale, *_TABLE)
 _MOVED = (movable_operand, elements_left, finite_values)
 _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
+_SELECTIONS = ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "ScatterElements", "ScatterND", "Trilu")
 _SHAPES = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
 #: (domain, operator) -> what is supported of it.
@@ -367,6 +373,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "Concat"): Operator("Move, Unary", _MOVED),
     ("com.microsoft", "QLinearConcat"): Operator("Move, Unary", (*_QLINEAR, *_MOVED)),
     **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions)) for name in _MOVES},
+    **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions, overwrites)) for name in _SELECTIONS},
     ("", "Resize"): Operator("Move, Conv", (*_MOVED, constant_parameters, nearest_only, known_mode, quantised_operand, two_dimensions_at_most, small_weights)),
     ("", "ConvTranspose"): Operator("Conv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, *_WEIGHTS)),
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
@@ -386,6 +393,7 @@ ENGINES = {
     "Add": "vector",
     "AveragePool": "vector, matrix",
     "Binary": "vector",
+    "CentredQuotient": "vector",
     "Conv": "matrix, vector",
     "GlobalAveragePool": "vector, matrix",
     "LayerNormalization": "matrix, vector",
@@ -396,6 +404,7 @@ ENGINES = {
     "Reshape": "load and store",
     "Softmax": "matrix, vector",
     "Unary": "vector",
+    "Variance": "vector",
     "bias": "with its producer",
     "clamp of the producer": "with its producer",
     "constant": "compiler",

@@ -29,6 +29,7 @@ from compiler.onnx_import import (
     qlinear_functions,
     quantise,
     reduction,
+    selection,
     resize,
     shapes,
     transposed_convolution,
@@ -86,6 +87,8 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "SpaceToDepth"): movement.space_to_depth,
     ("", "Expand"): movement.expand,
     ("", "Tile"): movement.tile,
+    **{("", name): selection.select for name in
+       ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "ScatterElements", "ScatterND", "Trilu")},
     ("", "Resize"): resize.resize,
     ("", "ConvTranspose"): transposed_convolution.conv_transpose,
     ("", "Softmax"): normalise.softmax,

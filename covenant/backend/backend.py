@@ -29,6 +29,8 @@ __all__ = ["CovenantBackend", "CovenantRep"]
 
 #: Operators with a second operand that may be a constant or data.
 TWO_OPERANDS = {"ConvInteger": 1, "MatMulInteger": 1, "QLinearMatMul": 3}
+#: Operators with a second data operand: what they put into the first.
+UPDATES = {"Scatter": 2, "ScatterElements": 2, "ScatterND": 2}
 #: Operators all of whose inputs are data; of the others only the first is.
 ALL_DATA = frozenset({
     "Add", "Concat", "Div", "MatMul", "Max", "Mean", "Min", "Mul", "Sub", "Sum", "Where",
@@ -36,7 +38,7 @@ ALL_DATA = frozenset({
 #: Operators whose results are elements of their first input (all inputs for Concat), or one constant.
 MOVEMENT = frozenset({
     "CenterCropPad", "Compress", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Pad",
-    "Reshape", "Resize", "ReverseSequence", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Upsample",
+    "Reshape", "Resize", "ReverseSequence", "ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Upsample",
 })
 
 
@@ -49,6 +51,8 @@ def data_inputs(model: onnx.ModelProto, *, both: bool = False) -> set[str]:
     found: set[str] = set()
     for node in model.graph.node:
         found |= set(node.input if node.op_type in ALL_DATA else node.input[:1])
+        if node.op_type in UPDATES:
+            found.add(node.input[UPDATES[node.op_type]])
         if both and node.op_type in TWO_OPERANDS:
             found.add(node.input[TWO_OPERANDS[node.op_type]])
     return found

@@ -57,7 +57,7 @@ class Moved:
         return self._taken([p.quantised(scale, zero) for p in self.parts])
 
 
-def _settled(moved: Moved) -> Value:
+def settled(moved: Moved) -> Value:
     """Return what moves as the plainest state that says the same."""
     parts = moved.parts
     if all(isinstance(p, Plain) for p in parts):
@@ -72,7 +72,8 @@ def _settled(moved: Moved) -> Value:
     return Plain(moved.real())
 
 
-def _numbers(parts: Sequence[Any]) -> list[np.ndarray]:
+def numbers_of(parts: Sequence[Any]) -> list[np.ndarray]:
+    """Return the numbers of the elements of each part, counted one part after the other, in arrays of their (one sample's) shapes."""
     numbers, base = [], 0
     for part in parts:
         shape = part.array.shape if part.constant else part.array.shape[1:]
@@ -93,7 +94,7 @@ def movement(evaluate: Callable[..., list[np.ndarray]]) -> Callable[[Any], list[
         data = range(len(call.inputs)) if node.op_type == "Concat" else [0]
         parts = [call.value(i) for i in data]
         arrays: list[np.ndarray | None] = [None if v is None or i in data else call.number(i) for i, v in enumerate(call.inputs)]
-        for i, numbers in zip(data, _numbers(parts), strict=True):
+        for i, numbers in zip(data, numbers_of(parts), strict=True):
             arrays[i] = numbers
         if node.op_type == "Pad":
             arrays[:2] = _cut(np.asarray(arrays[0]), np.asarray(arrays[1]), arrays[3] if len(arrays) > 3 else None)
@@ -102,14 +103,14 @@ def movement(evaluate: Callable[..., list[np.ndarray]]) -> Callable[[Any], list[
             x = parts[0]
             kind = x.array.dtype if isinstance(x, Plain) else np.dtype(np.float32)
             parts.append(Plain(np.zeros(1, kind), True) if fill is None else Plain(fill.real().reshape(1).astype(kind), True))
-            last = np.array(_numbers(parts)[1][0])
+            last = np.array(numbers_of(parts)[1][0])
             arrays = [arrays[0], arrays[1], last, *arrays[3:]]
             node = type(node).FromString(node.SerializeToString())
             names = [*node.input, "", "", ""][: len(arrays)]
             names[2] = names[2] or "fill"
             del node.input[:]
             node.input.extend(names)
-        return [_settled(Moved(tuple(parts), index)) for index in evaluate(node, call.opset, arrays)]
+        return [settled(Moved(tuple(parts), index)) for index in evaluate(node, call.opset, arrays)]
 
     return operator
 
@@ -132,7 +133,7 @@ def resize_nearest(call: Any) -> Value:
     a, x = call.attributes, call.value(0)
     if a.get("mode", b"nearest") != b"nearest":
         raise call.refuse(f"mode {a['mode'].decode()}")
-    (numbers,) = _numbers([x])
+    (numbers,) = numbers_of([x])
     axes = [axis % numbers.ndim for axis in a.get("axes", range(numbers.ndim))]
     scales, sizes = call.optional(2), call.optional(3)
     lengths = [numbers.shape[axis] for axis in axes]
@@ -151,7 +152,7 @@ def resize_nearest(call: Any) -> Value:
     for axis, length, out, factor in zip(axes, lengths, wanted, factors, strict=True):
         if (out, factor) != (length, 1):
             numbers = np.take(numbers, [_nearest(i, length, out, factor, a) for i in range(out)], axis)
-    return _settled(Moved((x,), numbers))
+    return settled(Moved((x,), numbers))
 
 
 def _nearest(i: int, length: int, out: int, scale: np.float32, a: dict[str, Any]) -> int:
@@ -186,7 +187,7 @@ def qlinear_concat(call: Any) -> Value:
     for i in range(2, len(call.inputs), 3):
         value = call.value(i)
         parts.append(Dequantised(value.array, call.number(i + 1).reshape(()), call.number(i + 2).reshape(()), value.constant))
-    index = np.concatenate(_numbers(parts), axis=call.attributes["axis"])
+    index = np.concatenate(numbers_of(parts), axis=call.attributes["axis"])
     return Plain(Moved(tuple(parts), index).quantised(call.number(0), call.number(1)))
 
 
@@ -246,4 +247,4 @@ def _pads(a: dict[str, Any], size: Sequence[int], strides: Sequence[int], whole:
 
 #: Operators whose data operands keep their values.
 MOVING = ("Concat", "DepthToSpace", "Expand", "Gather", "GatherElements", "Pad", "Slice", "SpaceToDepth", "Split", "Tile")
-__all__ = ["MOVING", "Moved", "conv_transpose", "movement", "qlinear_concat", "resize_nearest"]
+__all__ = ["MOVING", "Moved", "conv_transpose", "movement", "numbers_of", "qlinear_concat", "resize_nearest", "settled"]

@@ -15,6 +15,7 @@ from verif.reference.matrices import tensor_product
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
 from verif.reference.normalise import layer_normalization, qlinear_softmax, softmax
 from verif.reference.resize import resize_linear
+from verif.reference.selection import SELECTING, selection
 from verif.reference.sums import products, window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
 
@@ -435,6 +436,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     **{("", name): reshape for name in ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")},
     ("", "Transpose"): transpose,
     **{("", name): movement(evaluate) for name in MOVING},
+    **{("", name): selection(evaluate) for name in SELECTING},
     ("", "Resize"): resize,
     ("com.microsoft", "QLinearConcat"): qlinear_concat,
     ("", "ConvTranspose"): conv_transpose(_bias_sums),
