@@ -7,7 +7,8 @@ It evaluates the ONNX graph itself. DequantizeLinear -> operator -> QuantizeLine
 * Add: float32((a - zero) * s_a) + float32((b - zero) * s_b), one float32 sum, a float32 division by s_y, round half even.
 * AveragePool, GlobalAveragePool over n elements: int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), then as Conv.
 * MaxPool, Relu and Clip before a QuantizeLinear: on the integers, as quantisation keeps order.
-* any function of one tensor: float32, then QuantizeLinear by definition.
+* any function of one tensor, or of several (Sub, Mul, Div, Min, Max, PRelu): float32, then QuantizeLinear by definition.
+* BatchNormalization, ReduceMean, ReduceSum, ReduceMax: verif.reference.elementwise; linear Resize: verif.reference.resize.
 * Softmax, LayerNormalization: integer sums, then float32 in the order that verif.reference.normalise states.
 
 Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in tests/verif/test_golden.py count again):
@@ -18,6 +19,10 @@ Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in te
     AveragePool                                  144,864       1,519       1   exact halves, see below
     GlobalAveragePool                              5,624           0
     Relu, Clip, LeakyRelu of one tensor          181,568           0
+    Add, Sub, Mul, Min, Max, PRelu, decomposed   335,880           0           of computed tensors and constants, broadcast too
+    BatchNormalization                            50,304          23       1   the addend is rounded to 1/255 of a step
+    ReduceMean, ReduceSum, ReduceMax               3,954           0           other networks: at exact halves, as AveragePool
+    Resize, linear                                 5,760         278       1   exact halves, as its scale is kept; none with another
     Softmax                                      722,400          92       1   exponentials of 16 or 24 bits here; and see below
     LayerNormalization                           722,400         119       1   other order of the float32 operations
 
