@@ -17,7 +17,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Unary                any function of one 8-bit tensor, as a table of 256 bytes
     Binary Reduction     see `compiler.ir_elementwise`
     Move                 every element of the result is an element of an input or a constant (compiler.ir_move)
-    Softmax LayerNormalization    over the channels of each pixel (compiler.ir_rowwise)
+    Softmax LayerNormalization Variance CentredQuotient    over the channels of each pixel (compiler.ir_rowwise)
     Reshape              row-major reinterpretation of (N, C, H, W): moves data where C, H, W change places in memory
 
 A graph of one 1x1 convolution, float in, float out:
@@ -47,7 +47,7 @@ from compiler.errors import IRError
 from compiler.ir_elementwise import Binary, Reduction
 from compiler.ir_matmul import MatMul
 from compiler.ir_move import Move
-from compiler.ir_rowwise import LayerNormalization, Softmax
+from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
 
 #: Lowest and highest value of each integer element type.
 RANGES = {"i8": (-128, 127), "u8": (0, 255), "i32": (-(2**31), 2**31 - 1)}
@@ -217,7 +217,7 @@ class Reshape:
 
 Attrs = (
     Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
-    | LayerNormalization
+    | LayerNormalization | Variance | CentredQuotient
 )
 
 

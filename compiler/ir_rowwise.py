@@ -1,4 +1,5 @@
-"""IR operators that reduce the channels of each pixel: Softmax and LayerNormalization, with their arithmetic in its order.
+"""IR operators that reduce the channels of each pixel: Softmax and LayerNormalization, and of the latter Variance and CentredQuotient where
+a quantisation stands between, with their arithmetic in its order.
 
 Both see (N, C, H, W) as N * H * W pixels of C channels, quantised x = (q - x_zero) * x_scale, and y likewise. Every step is a float32
 operation rounded to nearest even unless it says exact; saturate clips to [y_low, y_high] after y_zero is added. One over and one over
@@ -25,6 +26,12 @@ LayerNormalization over n channels, d = q - x_zero, eps = epsilon / x_scale^2:
             v = max(V * (1/n) + eps, eps)
             r = estimate of 1 / sqrt(v);  twice: t = v * r, t = t * r, t = t * r, r = 1.5 * r - 0.5 * t
             y = saturate(round_half_even((((d - mean) * gamma) * r + beta) / y_scale))
+
+Variance    as above up to V;  y = saturate(round_half_even(V * float32(x_scale^2 / n) / y_scale)), one channel
+
+CentredQuotient of x and e, one channel of the same pixels: (x - mean) / sqrt(e)
+            mean as above;  v = max((e - e_zero) * e_scale, 2^-64);  r = estimate of 1 / sqrt(v), steps as above
+            y = saturate(round_half_even(((d - mean) * x_scale) * r / y_scale))
 """
 
 from __future__ import annotations
@@ -92,4 +99,34 @@ class LayerNormalization:
         return float(np.float32(self.epsilon / float(self.x_scale) ** 2))
 
 
-__all__ = ["BASE", "PEAKS", "LayerNormalization", "Softmax"]
+@dataclass(frozen=True)
+class Variance:
+    """Mean square of the channels' distance from their mean, (N, C, H, W) to (N, 1, H, W); arithmetic: see the module."""
+
+    x_scale: float
+    x_zero: int
+    y_scale: float
+    y_zero: int
+    y_low: int = -128
+    y_high: int = 127
+
+
+#: Least radicand: what is no positive number has a root of nothing, and a quotient by it saturates.
+LEAST_RADICAND = 2.0**-64
+
+
+@dataclass(frozen=True)
+class CentredQuotient:
+    """(x - mean of x) / sqrt(e): x (N, C, H, W), e (N, 1, H, W); arithmetic: see the module."""
+
+    x_scale: float
+    x_zero: int
+    e_scale: float
+    e_zero: int
+    y_scale: float
+    y_zero: int
+    y_low: int = -128
+    y_high: int = 127
+
+
+__all__ = ["BASE", "LEAST_RADICAND", "PEAKS", "CentredQuotient", "LayerNormalization", "Softmax", "Variance"]

@@ -15,7 +15,7 @@ from compiler.errors import IRError
 from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MatMul, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir_move import Move
-from compiler.ir_rowwise import LayerNormalization, Softmax
+from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
 
 
 def _expect(condition: bool, where: str, found: object, expected: object) -> None:
@@ -152,6 +152,21 @@ def _rowwise(where: str, a: Softmax | LayerNormalization, x: Tensor, y: Tensor) 
         _expect(0 <= a.epsilon_steps < np.inf, where, f"epsilon {a.epsilon}", "a finite number of at least 0")
 
 
+def _variance(where: str, a: Variance, x: Tensor, y: Tensor) -> None:
+    _expect(y.shape == (x.shape[0], 1, *x.shape[2:]), where, f"output {y.shape}", f"{x.shape} of one channel")
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _centred_quotient(where: str, a: CentredQuotient, x: Tensor, e: Tensor, y: Tensor) -> None:
+    _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
+    _expect(e.shape == (x.shape[0], 1, *x.shape[2:]), where, f"radicand {e.shape}", f"{x.shape} of one channel")
+    for t, scale, zero in ((x, a.x_scale, a.x_zero), (e, a.e_scale, a.e_zero), (y, a.y_scale, a.y_zero)):
+        _quantisation(where, t, scale, zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
 def _reshape(where: str, a: Reshape, x: Tensor, y: Tensor) -> None:
     _expect(x.elements == y.elements, where, f"{y.elements} elements", x.elements)
     _expect(x.dtype == y.dtype, where, f"a change of type from {x.dtype} to {y.dtype}", "one type")
@@ -210,6 +225,8 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Reduction: (1, _reduction),
     Softmax: (1, _rowwise),
     LayerNormalization: (1, _rowwise),
+    Variance: (1, _variance),
+    CentredQuotient: (2, _centred_quotient),
     Reshape: (1, _reshape),
     Move: (1, _move),
 }

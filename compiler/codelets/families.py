@@ -8,6 +8,7 @@ from compiler.codelets.base import Codelet
 from compiler.codelets.binary import binary
 from compiler.codelets.contraction import contraction
 from compiler.codelets.depthwise import depthwise
+from compiler.codelets.deviation import centred_quotient, variance
 from compiler.codelets.elementwise import addition, lookup
 from compiler.codelets.movement import movement
 from compiler.codelets.pooling import average, average_as_contraction, largest
@@ -29,6 +30,8 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "MatMul": (product,),
     "Softmax": (softmax,),
     "LayerNormalization": (layer_normalization,),
+    "Variance": (variance,),
+    "CentredQuotient": (centred_quotient,),
     "Reshape": (movement,),
     "Move": (movement,),
 }

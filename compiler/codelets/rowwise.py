@@ -9,14 +9,14 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
 from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, RowProgram, Step, Total, Value
-from compiler.ir import RANGES, Graph, Node
+from compiler.ir import RANGES, Graph, Node, Tensor
 from compiler.ir_rowwise import BASE, LayerNormalization, Softmax
 
 #: Steps of Newton's iteration: from 5.1% (reciprocal) and 3.5% (root) to less than 7e-6.
 NEWTON_STEPS = 2
 
 
-class _Writer:
+class Writer:
     """Collects values and steps."""
 
     def __init__(self, x: Value, y: Value) -> None:
@@ -38,9 +38,9 @@ class _Writer:
         return self.add(Value("pixel", "f32"), Chain(name, a, estimate=kind))
 
 
-def _codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
+def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-    n, c, h, w = y.shape
+    n, c, h, w = x.shape
     names = {"MAC": Constant, "MATMUL": Total, "MAXIMUM": Largest}
     used = {name for name, kind in names.items() if any(isinstance(step, kind) for step in program.steps)}
     if "MAXIMUM" in used:
@@ -51,9 +51,9 @@ def _codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
     if program.tables:
         used.add("TABLE")
     operations = tuple(Operation(name, "y", ("x",)) for name in (*sorted(used), "REQUANTIZE"))
-    shape = (1, c, n * h * w, 1)
+    roles = dict(zip(("x", "b"), (graph.tensors[name] for name in node.inputs), strict=False)) | {"y": y}
     operands = {
-        "x": Operand(x.dtype, shape, pixel("c"), tensor=x.name, zero=x.zero_point), "y": Operand(y.dtype, shape, pixel("c"), tensor=y.name),
+        role: Operand(t.dtype, (1, t.shape[1], n * h * w, 1), pixel("c"), tensor=t.name, zero=t.zero_point) for role, t in roles.items()
     }
     loops = (Loop("n", 1), Loop("oy", n * h * w), Loop("ox", 1), Loop("c", c))
     return Codelet(node.name, node.op, "rowwise", loops, operands, operations, Finish("float"), node.origin, program=program)
@@ -64,7 +64,7 @@ def softmax(node: Node, graph: Graph) -> Codelet:
     attrs = node.attrs
     assert isinstance(attrs, Softmax)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-    out = _Writer(Value("element", x.dtype, RANGES[x.dtype][0]), Value("element", y.dtype))
+    out = Writer(Value("element", x.dtype, RANGES[x.dtype][0]), Value("element", y.dtype))
     tables = attrs.tables(x.shape[1])
     largest = out.add(Value("pixel", "u8"), Largest("m", "x"))
     digits = [
@@ -83,7 +83,7 @@ def softmax(node: Node, graph: Graph) -> Codelet:
     if len(digits) == 3:
         w = out.wide("w2", w, digits[2], "ADD", scale_a=BASE, extent="element")
     out.steps.append(Chain("y", w, r, "MUL", divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high))
-    return _codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
 
 
 def squares(dtype: str, zero: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,32 +93,47 @@ def squares(dtype: str, zero: int) -> tuple[np.ndarray, np.ndarray]:
     return (q * q // BASE).astype(np.uint8), (q * q % BASE).astype(np.uint8)
 
 
-def layer_normalization(node: Node, graph: Graph) -> Codelet:
-    """Codelet of a LayerNormalization node; the arithmetic is that of `compiler.ir_rowwise`."""
-    attrs = node.attrs
-    assert isinstance(attrs, LayerNormalization)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-    n, zero = x.shape[1], attrs.x_zero
-    part = float(np.float32(1) / np.float32(n))
+def write_variance(out: Writer, x: Tensor) -> tuple[str, str]:
+    """Append the steps up to n times the variance in squares of the input's step; returns the names of the sum A and of V."""
+    n, zero = x.shape[1], x.zero_point
     low, high = RANGES[x.dtype]
-    out = _Writer(Value("element", x.dtype, zero), Value("element", y.dtype))
-    eps = out.add(Value("one", "f32"), Constant("eps", np.array([attrs.epsilon_steps], np.float32)))
     a = out.add(Value("pixel", "i32"), Total("A", (("x", 1),)))
     digits = [out.add(Value("element", "u8"), Lookup(f"s{i}", "x", table)) for i, table in enumerate(squares(x.dtype, zero))]
     b = out.add(Value("pixel", "i32"), Total("B", ((digits[0], BASE), (digits[1], 1))))
-    k = out.add(Value("pixel", x.dtype, zero), Chain("k", a, scale_a=part, zero=zero, low=low, high=high))
+    k = out.add(Value("pixel", x.dtype, zero), Chain("k", a, scale_a=part_of(n), zero=zero, low=low, high=high))
     d = out.wide("D", a, k, "ADD", scale_b=-float(n))
     f = out.wide("F", out.wide("E", a, d, "ADD"), k, "MUL")
     u = out.wide("U", b, f, "ADD", scale_b=-1.0)
-    g = out.wide("G", out.wide("D1", d, scale_a=part), d, "MUL")
-    v = out.wide("V", u, g, "ADD", scale_b=-1.0)
-    v = out.wide("v", out.wide("v0", v, eps, "ADD", scale_a=part), eps, "MAX")
+    g = out.wide("G", out.wide("D1", d, scale_a=part_of(n)), d, "MUL")
+    return a, out.wide("V", u, g, "ADD", scale_b=-1.0)
+
+
+def write_root(out: Writer, v: str) -> str:
+    """Append the steps to one over the root of a positive number; returns the name of the result."""
     r = out.estimate("r0", v, "RSQRT_ESTIMATE")
     for i in range(NEWTON_STEPS):
         t = v
         for j in range(3):
             t = out.wide(f"t{i}{j}", t, r, "MUL")
         r = out.wide(f"r{i + 1}", r, t, "ADD", scale_a=1.5, scale_b=-0.5)
+    return r
+
+
+def part_of(n: int) -> float:
+    """float32 of 1 / n."""
+    return float(np.float32(1) / np.float32(n))
+
+
+def layer_normalization(node: Node, graph: Graph) -> Codelet:
+    """Codelet of a LayerNormalization node; the arithmetic is that of `compiler.ir_rowwise`."""
+    attrs = node.attrs
+    assert isinstance(attrs, LayerNormalization)
+    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    zero, part = attrs.x_zero, part_of(x.shape[1])
+    out = Writer(Value("element", x.dtype, zero), Value("element", y.dtype))
+    eps = out.add(Value("one", "f32"), Constant("eps", np.array([attrs.epsilon_steps], np.float32)))
+    a, v = write_variance(out, x)
+    r = write_root(out, out.wide("v", out.wide("v0", v, eps, "ADD", scale_a=part), eps, "MAX"))
     mean = out.wide("mean", a, scale_a=part)
     beta = out.add(Value("channel", "f32"), Constant("beta", attrs.beta)) if attrs.beta.any() else ""
     centred = out.wide("c", "x", mean, "ADD", scale_b=-1.0, extent="element")
@@ -128,4 +143,4 @@ def layer_normalization(node: Node, graph: Graph) -> Codelet:
         out.steps.append(Chain("y", "g", beta, "ADD", **finish))  # type: ignore[arg-type]
     else:
         out.steps.append(Chain("y", centred, r, "MUL", channel_scale=attrs.gamma, **finish))  # type: ignore[arg-type]
-    return _codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))

@@ -3,6 +3,11 @@
 before:  m = ReduceMean(x); d = Sub(x, m); v = ReduceMean(Pow(d, 2) or Mul(d, d)); n = Div(d, Sqrt(Add(v, epsilon))); y = Add(Mul(n, gamma), beta)
 after:   y = LayerNormalization(x, gamma, beta)                both means over the last axis; without Mul and Add gamma is 1 and beta left out
 
+Where a quantisation stands between, as quantisers put one before and behind each Add and Mul, what is left are two parts:
+
+before:  v = ReduceMean(Pow(Sub(x, ReduceMean(x)), 2))           n = Div(Sub(x, ReduceMean(x)), Sqrt(e))
+after:   v = ReduceMean(x) of PART_DOMAIN, the variance          n = Div(x, e) of PART_DOMAIN
+
 x may be dequantised once for each of its readers. Of what lies between, nodes that something else reads stay, and the others fall away.
 """
 
@@ -13,6 +18,9 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
+#: Domain of the nodes that stand for a part; the importer alone knows it.
+PART_DOMAIN = "covenant.layer_normalization"
 
 
 class _Net:
@@ -96,8 +104,30 @@ def _match(net: _Net, division: onnx.NodeProto, ranks: Mapping[str, int]) -> tup
     return None
 
 
+def _centred(net: _Net, name: str, ranks: Mapping[str, int]) -> str | None:
+    """What a value is the distance from the mean of."""
+    node = net.made_by(name, "Sub")
+    source = net.mean_of(node.input[1], ranks) if node is not None else None
+    return node.input[0] if node is not None and source is not None and net.same(source, node.input[0]) else None
+
+
+def _part(net: _Net, node: onnx.NodeProto, ranks: Mapping[str, int]) -> onnx.NodeProto | None:
+    """The node that stands for a part which ends in `node`."""
+    x, more = None, []
+    if node.op_type == "ReduceMean":
+        square = net.mean_of(node.output[0], ranks)
+        centred = _squared(net, square) if square is not None else None
+        x = _centred(net, centred, ranks) if centred is not None else None
+    elif node.op_type == "Div":
+        root = net.made_by(node.input[1], "Sqrt")
+        x, more = (_centred(net, node.input[0], ranks), [root.input[0]]) if root is not None else (None, [])
+    if x is None:
+        return None
+    return helper.make_node(node.op_type, [x, *more], node.output, name=node.name or node.output[0], domain=PART_DOMAIN)
+
+
 def restore_normalisations(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `model` with LayerNormalization nodes in place of their decomposition; the model itself where there is none.
+    """Return `model` with LayerNormalization nodes, or their parts, in place of the decomposition; the model itself where there is none.
 
     The operator exists from opset 17 on; the importer knows it in any.
     """
@@ -109,6 +139,8 @@ def restore_normalisations(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in graph.node:
         match = _match(net, node, ranks) if node.op_type == "Div" else None
         if match is None:
+            part = _part(net, node, ranks)
+            found += [(node, part)] if part is not None else []
             continue
         x, epsilon = match
         last, inputs = node, [x]

@@ -1,4 +1,4 @@
-"""Softmax and LayerNormalization of a dequantised tensor: they wait for their QuantizeLinear.
+"""Softmax and LayerNormalization of a dequantised tensor, whole or in two parts: they wait for their QuantizeLinear.
 
 The axis that is reduced becomes the channels of the IR: (A, K, Z, 1) for an axis of K between A and Z elements.
 """
@@ -10,12 +10,21 @@ from collections.abc import Callable
 import numpy as np
 
 from compiler.ir import Attrs, Shape4
-from compiler.ir_rowwise import LayerNormalization, Softmax
+from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.convolution import real_operand, result_target
+from compiler.onnx_import.decomposed import PART_DOMAIN
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
-from compiler.support import constant_parameters, countable_row, first_result_only, quantised_operand, usable_epsilon, usable_factors
+from compiler.support import (
+    broadcast_shapes,
+    constant_parameters,
+    countable_row,
+    first_result_only,
+    quantised_operand,
+    usable_epsilon,
+    usable_factors,
+)
 
 
 def _view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
@@ -26,16 +35,21 @@ def _view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
     return int(np.prod(shape[:axis])), int(np.prod(shape[axis:end])), int(np.prod(shape[end:])), 1
 
 
-def _pending(step: Step, x: Real, view: Shape4, attrs: Callable[[Target], Attrs]) -> Pending:
-    """Return the result that waits for its quantisation, computed on `view` of x."""
+def _pending(step: Step, x: Real, view: Shape4, attrs: Callable[[Target], Attrs], *, one_channel: bool = False, more: tuple[Real, ...] = ()) -> Pending:
+    """Return the result that waits for its quantisation, computed on `view` of x and one channel of the pixels of `more`.
+
+    `one_channel`: the result has one channel, and in ONNX a last dimension of 1.
+    """
     builder = step.builder
     step.require(countable_row, view[1], found=f"{view[1]}")
 
     def emit(target: Target, origin: tuple[str, ...]) -> str:
-        out = builder.tensor(target.name, view, target.dtype, target.scale, target.zero)
-        return builder.node(step.label, attrs(target), (builder.view(x.tensor, view),), out, origin)
+        flat = (view[0], 1, *view[2:])
+        out = builder.tensor(target.name, flat if one_channel else view, target.dtype, target.scale, target.zero)
+        inputs = (builder.view(x.tensor, view), *(builder.view(value.tensor, flat) for value in more))
+        return builder.node(step.label, attrs(target), inputs, out, origin)
 
-    return Pending(x.shape, (step.label,), emit)
+    return Pending((*x.shape[:-1], 1) if one_channel else x.shape, (step.label,), emit)
 
 
 def _softmax(step: Step, x: Real, axis: int, opset: int) -> Pending:
@@ -89,3 +103,38 @@ def layer_normalization(step: Step) -> list[Value]:
         return LayerNormalization(gamma, beta, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
 
     return [_pending(step, x, view, attrs)]
+
+
+def _operands(step: Step) -> list[Real]:
+    """Return the operands, all of them dequantised."""
+    found = []
+    for index in range(len(step.values)):
+        value = step.value(index)
+        step.require(quantised_operand, value, found=step.describe(index))
+        assert isinstance(value, Real)
+        found.append(value)
+    return found
+
+
+def variance(step: Step) -> list[Value]:
+    """The mean square of the distances from the mean, along the last axis."""
+    (x,) = _operands(step)
+    view = _view(x.shape, len(x.shape) - 1, onwards=True)
+    return [_pending(step, x, view, lambda t: Variance(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=True)]
+
+
+def centred_quotient(step: Step) -> list[Value]:
+    """The distances from the mean along the last axis over the root of a radicand a row."""
+    x, e = _operands(step)
+    if e.shape != (*x.shape[:-1], 1):
+        step.refuse(broadcast_shapes, f"a radicand of shape {e.shape} for rows of shape {x.shape}")
+    view = _view(x.shape, len(x.shape) - 1, onwards=True)
+
+    def attrs(target: Target) -> Attrs:
+        return CentredQuotient(x.scale, x.zero, e.scale, e.zero, target.scale, target.zero, target.low, target.high)
+
+    return [_pending(step, x, view, attrs, more=(e,))]
+
+
+#: Handlers of the parts of a LayerNormalization that `compiler.onnx_import.decomposed` has found, by domain and operator.
+PARTS = {(PART_DOMAIN, "ReduceMean"): variance, (PART_DOMAIN, "Div"): centred_quotient}

@@ -188,11 +188,11 @@ class _Import:
         if constant and key[0] == "" and node.op_type not in _CONSTANTS_TOO and not node.op_type.startswith("Random"):
             return list(self._folded(step))
         operator = OPERATORS.get(key)
-        if operator is None:
+        if operator is None and key not in normalise.PARTS:
             step.refuse(listed, f"{key[0] + '.' if key[0] else ''}{key[1]}")
         if step.unknown() and node.op_type not in _UNKNOWN_TOO:
             return [Unknown(self.shapes.get(o)) for o in node.output]
-        return HANDLERS[key](step)
+        return (normalise.PARTS.get(key) or HANDLERS[key])(step)
 
     def _folded(self, step: Step) -> list[Const]:
         arrays = [step.constant(i) for i in range(len(step.values))]

@@ -42,15 +42,21 @@ class RowwisePricer:
         assert step.codelet.program is not None, f"{step.codelet.name} has no program"
         self.program: RowProgram = step.codelet.program
         self.x, self.y = self.codelet.operands["x"], self.codelet.operands["y"]
+        #: Operands by the names of their values.
+        self.tensors = self.codelet.operands
         self.matrix, self.vector = step.matrix, step.vector
         self.lanes = step.vector.lanes
         self.channels, self.pixels = self.x.shape[1], self.x.shape[2]
         self.blocks = ceil_div(self.channels, self.lanes)
         self.narrow, self.wide = step.source, step.matrix.accumulator
-        self.pixel_bytes = context.strides(self.x)[2]
+        self.pixel_bytes = {name: context.strides(operand)[2] for name, operand in self.tensors.items()}
         #: Bytes of a value one a pixel: what the matrix unit reads or writes at once, and a block of vector lanes.
         self.row_bytes = max(self.lanes, self.matrix.rows)
         self.wide_row_bytes = 4 * max(self.lanes, self.matrix.columns)
+
+    def channels_of(self, name: str) -> int:
+        """Channels of a value."""
+        return self.tensors[name].shape[1] if name in self.tensors else self.channels
 
     @property
     def span(self) -> int:
@@ -59,19 +65,21 @@ class RowwisePricer:
 
     def _bytes(self, name: str, value: Value, blocks: int) -> tuple[int, int]:
         """Bytes (a pixel, besides) of a value."""
+        if name in self.tensors:
+            return (0 if self.context.is_resident(self.tensors[name]) else self.pixel_bytes[name]), 0
         if value.extent == "pixel":
             return (self.wide_row_bytes if value.wide else self.row_bytes), 0
         if value.wide:
             size = 4 * self.lanes * (1 if value.extent == "one" else blocks)
             return (size, 0) if value.extent == "element" else (0, size)
-        resident = {"x": self.context.is_resident(self.x), "y": self.context.is_resident(self.y)}
-        return (0 if resident.get(name) else self.pixel_bytes), 0
+        return self.pixel_bytes["x"], 0
 
     def _peak(self, choice: RowChoice) -> dict[str, int]:
         """Greatest number of bytes of each memory that are in use at once."""
         program, peak = self.program, {self.narrow.name: 0, self.wide.name: 0}
         last = {name: i for i, step in enumerate(program.steps) for name in program.operands(step)}
-        first = {step.result: i for i, step in reversed(list(enumerate(program.steps)))} | {"x": 0}
+        first = {step.result: i for i, step in reversed(list(enumerate(program.steps)))} | dict.fromkeys(self.tensors, 0)
+        first["y"] = len(program.steps) - 1
         last["y"] = len(program.steps)
         if choice.blocks < self.blocks:  # values an element stay until the last piece of the tail is done
             last = {n: len(program.steps) if at >= program.tail and not program.values[n].wide else at for n, at in last.items()}
@@ -104,7 +112,7 @@ class RowwisePricer:
             value = program.values[step.result]
             parts = pieces if position >= program.tail else 1
             if isinstance(step, Total):
-                count = ceil_div(self.channels, self.matrix.rows) * len(step.terms)
+                count = sum(ceil_div(self.channels_of(name), self.matrix.rows) for name, _ in step.terms)
                 chain += count * max(choice.pixels, self.matrix.rows) + MATRIX_LATENCY
                 instructions += len(step.terms)
                 continue
@@ -118,7 +126,7 @@ class RowwisePricer:
             chain += work + parts * VECTOR_LATENCY
             instructions += parts
         bus = self.context.target.external.bus_bytes
-        moved = sum(self.pixel_bytes for operand in (self.x, self.y) if not self.context.is_resident(operand)) * choice.pixels / bus
+        moved = sum(self.pixel_bytes[n] for n, operand in self.tensors.items() if not self.context.is_resident(operand)) * choice.pixels / bus
         busy = max(iterations, INSTRUCTION_CYCLES * instructions)
         groups = strips / choice.copies
         return groups * max(chain, choice.copies * busy) + moved

@@ -76,7 +76,7 @@ class RowwiseTiler(RowwisePricer):
                 self._constants.clear()
         for strip in strips:
             if self.context.plan.root(self.y.tensor) in self.context.plan.external:
-                self.context.store_box(self.y, self._box(strip), self._views[strip], strip.label)
+                self.context.store_box(self.y, self._box(strip, self.y), self._views[strip], strip.label)
         if self.program.tables > self.vector.table.banks:
             self._kept = {key: buffer for key, buffer in self._kept.items() if key[0] != "table"}
 
@@ -97,20 +97,21 @@ class RowwiseTiler(RowwisePricer):
         if self.program.tables > self.vector.table.banks:  # one bank at a time: the next table takes its place
             self._kept = {key: buffer for key, buffer in self._kept.items() if key[0] != "table"}
 
-    def _box(self, strip: _Strip) -> tuple[int, int, int, int, int, int, int, int]:
-        return (0, 1, strip.lo, strip.lo + strip.pixels, 0, 1, 0, self.channels)
+    @staticmethod
+    def _box(strip: _Strip, operand: Operand) -> tuple[int, int, int, int, int, int, int, int]:
+        return (0, 1, strip.lo, strip.lo + strip.pixels, 0, 1, 0, operand.shape[1])
 
     def _enter(self, strip: _Strip) -> None:
-        """Bring the input in; a place for the output."""
-        box = self._box(strip)
-        for name, operand, memory in (("x", self.x, self.narrow), ("y", self.y, self.step.sink)):
+        """Bring the inputs in; a place for the output."""
+        for name, operand in self.tensors.items():
+            box, memory = self._box(strip, operand), self.step.sink if name == "y" else self.narrow
             if self.context.is_resident(operand):
                 view = self.context.whole(operand)
-                if name == "x":
+                if name != "y":
                     self.context.require(operand, box[:4], strip.label)
             else:
                 view = self.context.view_box(operand, box, memory, f"{self.codelet.name}.{name}")
-                if name == "x":
+                if name != "y":
                     self.context.load_box(operand, box, view, strip.label)
             strip.places[name] = Place(view.buffer, view.at(0, strip.lo, 0, 0), view.pixel_bytes, self.lanes, 1)
             if name == "y":
@@ -123,7 +124,7 @@ class RowwiseTiler(RowwisePricer):
         if value.extent == "pixel":
             pitch, block = (self.wide_row_bytes if value.wide else self.row_bytes), 0
         else:
-            pitch, block = (4 * self.lanes * blocks if value.wide else self.pixel_bytes), self.lanes * size
+            pitch, block = (4 * self.lanes * blocks if value.wide else self.pixel_bytes["x"]), self.lanes * size
         buffer = self.context.buffer(f"{self.codelet.name}.{name}", memory, strip.pixels * pitch)
         strip.places[name] = Place(buffer, 0, pitch, block, size)
         return strip.places[name]
@@ -190,7 +191,7 @@ class RowwiseTiler(RowwisePricer):
         """Sums over the channels, in every lane."""
         result = self._place(step.result, self.program.values[step.result], strip, 1)
         for number, (name, weight) in enumerate(step.terms):
-            weights = np.full((self.lanes, self.channels), weight, np.uint8)
+            weights = np.full((self.lanes, self.channels_of(name)), weight, np.uint8)
             self._matrix(strip, strip.places[name], self.program.values[name], ("w", weight), weights, result, number > 0)
 
     def _largest(self, step: Largest, strip: _Strip) -> None:

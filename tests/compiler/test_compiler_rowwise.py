@@ -58,6 +58,29 @@ def layer_model(shape, *, kind="i8", scale=0.03, zero=5, decomposed=False, beta=
     return model_of(nodes, {"x": (kinds[kind], shape)}, {"y": (kinds[kind], shape)}, constants, opset=opset)
 
 
+def parted_model(shape, *, kind="i8", scale=0.05, zero=-7, seed=0):
+    """A layer normalisation as a quantiser leaves it before opset 17: its variance, radicand and quotient are quantised each."""
+    rng = np.random.default_rng(seed)
+    number, channels = NUMPY_TYPES[kind], shape[-1]
+    low = np.iinfo(number).min
+    largest = (128 * scale) ** 2
+    constants = {
+        "gamma": rng.integers(60, 127, channels).astype(np.int8), "beta": rng.integers(-60, 60, channels).astype(np.int8), "two": np.float32(2),
+        "epsilon": number(low + 1), **parameters(**{
+            "": (scale, number(zero)), "v": (largest / 255, number(low)), "p": (1e-5, number(low)), "q": (8 / 256, number(3)), "g": (0.01, np.int8(0)),
+        }),
+    }
+    nodes = [
+        dequantize("x", "f"), dequantize("epsilon", "ef", "p"), dequantize("gamma", "gf", "g"), dequantize("beta", "bf", "g"),
+        node("ReduceMean", "f", "m", axes=[-1]), node("Sub", "f m", "d"), node("Pow", "d two", "p"), node("ReduceMean", "p", "v", axes=[-1]),
+        quantize("v", "vq", "v"), dequantize("vq", "vf", "v"), node("Add", "vf ef", "e"), quantize("e", "eq", "v"), dequantize("eq", "er", "v"),
+        node("Sqrt", "er", "r"), node("Div", "d r", "n"), quantize("n", "nq", "q"), dequantize("nq", "nf", "q"),
+        node("Mul", "nf gf", "h"), quantize("h", "hq", "q"), dequantize("hq", "hf", "q"), node("Add", "hf bf", "g"), quantize("g", "y", "q"),
+    ]
+    kinds = {"i8": I8, "u8": U8}
+    return model_of(nodes, {"x": (kinds[kind], shape)}, {"y": (kinds[kind], shape)}, constants, opset=13)
+
+
 def drawn(model, seed):
     """Rows of very different spread and place, one constant row among them."""
     rng = np.random.default_rng(seed)
@@ -122,6 +145,23 @@ def test_a_decomposed_layer_normalization_is_one_node(beta):
     assert [n.op for n in graph.nodes] == ["LayerNormalization"]
     assert isinstance(graph.nodes[0].attrs, LayerNormalization) and bool(graph.nodes[0].attrs.beta.any()) == beta
     check(model, "tiny", seed=2)
+
+
+@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide"])
+@pytest.mark.parametrize("shape", [(1, 2), (9, 16), (2, 5, 17), (20, 64), (2, 300)], ids=str)
+def test_layer_normalization_with_quantisations_in_it(arch, shape):
+    """Its two parts and the tables and products between them, the radicand's zero included: a constant row divides by the root of nothing."""
+    for kind, zero in (("i8", -7), ("u8", 133)):
+        model = parted_model(shape, kind=kind, zero=zero, seed=shape[-1])
+        assert [n.op for n in read_network(model).nodes] == ["Variance", "CentredQuotient", "Binary", "Binary"]  # epsilon is no step of it
+        graph = load_graph(arch)
+        program = compile_graph(read_network(model), graph)
+        inputs = drawn(model, shape[-1])
+        found, expected = run_on_iss(program, graph, inputs)["y"], Reference(model).run(inputs)["y"]
+        np.testing.assert_array_equal(found, expected)
+        inputs = {"x": np.random.default_rng(1).integers(np.iinfo(found.dtype).min, np.iinfo(found.dtype).max + 1, shape).astype(found.dtype)}
+        found = run_on_iss(program, graph, inputs)["y"]
+        assert np.abs(found.astype(int) - onnxruntime_steps(model, inputs).astype(int)).max() <= 2  # one of the quotient, carried through a product
 
 
 def test_extremes_of_softmax():
@@ -197,8 +237,8 @@ def test_what_is_no_layer_normalization_is_left_alone(change):
     elif change == "order":
         nodes["n_n"].input[:] = ["r", "d"]
     model, _ = prepare_model(model)
-    assert (restore_normalisations(model) is model) == (change != "nothing")
-    assert (recognised(model) is model) == (change != "nothing")
+    for restored in (restore_normalisations(model), recognised(model)):
+        assert any(n.op_type == "LayerNormalization" for n in restored.graph.node) == (change == "nothing")
 
 
 def test_shared_parts_of_a_layer_normalization_stay():
@@ -254,6 +294,11 @@ def test_refusals():
                 next(i for i in model.graph.initializer if i.name == name).CopyFrom(onnx.numpy_helper.from_array(array, name))
         return message(model)
 
+    parted = parted_model((6, 20))
+    parted.graph.node[next(i for i, n in enumerate(parted.graph.node) if n.op_type == "Sqrt")].input[0] = "ef"
+    with pytest.raises(UnsupportedError) as error:
+        read_network(parted)
+    assert "n_n (Div): An activation operand must come from DequantizeLinear of an 8-bit tensor. Found ef, a dequantised constant." in str(error.value)
     assert other(epsilon=0.0) == (
         "The epsilon of a LayerNormalization must be between 2^-64 and 2^64 times the square of its input's scale. Found 0.0 for an input of scale "
         "0.029999999329447746."

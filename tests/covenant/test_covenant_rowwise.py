@@ -10,7 +10,7 @@ from covenant.cli import main
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
-from tests.compiler.test_compiler_rowwise import layer_model, softmax_model
+from tests.compiler.test_compiler_rowwise import layer_model, parted_model, softmax_model
 
 CASES = {
     "softmax of 10 classes": ("edge16", softmax_model((1, 10))),
@@ -20,6 +20,7 @@ CASES = {
     "normalised tokens": ("edge16", layer_model((40, 128))),
     "normalised rows": ("tiny", layer_model((3, 22), kind="u8", zero=120)),
     "decomposed": ("tiny", layer_model((2, 9), decomposed=True)),
+    "in parts": ("tiny", parted_model((3, 18))),
 }
 
 
@@ -33,7 +34,7 @@ def test_rowwise_operators(case):
     assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"
     assert report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}
     assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0
-    assert report["outputs"]["y"]["onnxruntime"]["max_abs_diff_steps"] <= 1
+    assert report["outputs"]["y"]["onnxruntime"]["max_abs_diff_steps"] <= (2 if case == "in parts" else 1)  # one step of the quotient, multiplied
 
 
 def test_a_softmax_without_quantisation_is_refused(tmp_path, capsys):

@@ -13,6 +13,10 @@ ONNX defines both on real numbers. Quantised, they are computed so, every operat
                          y = round((((d - m) gamma) r + beta) / y_scale) + y_zero
 
 A LayerNormalization that an exporter wrote as ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, Mul, Add is one (verif.reference.recognise).
+Where quantisations stand between there are two parts, computed by the same steps:
+
+    variance             V as above; y = round(V float32(s^2 / n) / y_scale) + y_zero
+    centred quotient     of x and a radicand e: v = max((e - z_e) s_e, 2^-64), r as above; y = round(((d - m) s) r / y_scale) + y_zero
 """
 
 from __future__ import annotations
@@ -35,19 +39,20 @@ class Normalised(Moved):
     """A normalisation along axis `axis` of x that waits for its QuantizeLinear.
 
     `steps` gives, for rows of x's integers (.., n) and the result's scale, the float32 number of steps before rounding; `exact` the real numbers
-    for rows of real ones. `order`: shape and clamp come after.
+    for rows of real ones; both take the divisor's numbers, one a row, as a further argument where there is a `divisor`. Shape and clamp come after.
     """
 
     x: Dequantised | None = None
+    divisor: Dequantised | None = None
     axis: int = -1
     shape: tuple[int, ...] = ()
-    steps: Callable[[np.ndarray, float], np.ndarray] | None = None
-    exact: Callable[[np.ndarray], np.ndarray] | None = None
+    steps: Callable[..., np.ndarray] | None = None
+    exact: Callable[..., np.ndarray] | None = None
     low: float = -np.inf
     high: float = np.inf
 
     def _by_rows(self, array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Apply a function of rows along the axes from `axis` on if it is negative below -1, else along that one axis."""
+        """Apply a function of rows along the axis."""
         moved = np.moveaxis(array, self.axis, -1)
         return np.moveaxis(function(moved), -1, self.axis).reshape(self.shape)
 
@@ -59,7 +64,8 @@ class Normalised(Moved):
     def real(self) -> np.ndarray:
         """Return the float32 numbers."""
         assert self.x is not None and self.exact is not None
-        result = self._by_rows(self.x.real().astype(np.float64), self.exact)
+        more = () if self.divisor is None else (self.divisor.real().astype(np.float64),)
+        result = self._by_rows(self.x.real().astype(np.float64), lambda rows: self.exact(rows, *more))  # type: ignore[misc]
         return np.clip(result, self.low, self.high).astype(np.float32)
 
     def integers(self) -> np.ndarray:
@@ -78,7 +84,8 @@ class Normalised(Moved):
         """Return QuantizeLinear of the value, clamped between the quantised bounds."""
         assert self.x is not None and self.steps is not None
         y_scale, low, high = float(scale.reshape(-1)[0]), *RANGES[zero.dtype]
-        steps = self._by_rows(self.x.array, lambda rows: self.steps(rows.astype(np.int64), y_scale))  # type: ignore[misc]
+        more = () if self.divisor is None else (self.divisor.centred(),)
+        steps = self._by_rows(self.x.array, lambda rows: self.steps(rows.astype(np.int64), y_scale, *more))  # type: ignore[misc]
         q = p.saturate(p.round_to_int32(steps), int(zero.reshape(-1)[0]), low, high).astype(zero.dtype)
         bounds = [quantise(np.array(v, np.float32), scale.reshape(()), zero.reshape(())) for v in (self.low, self.high)]
         return np.clip(q, *bounds)
@@ -155,28 +162,70 @@ def qlinear_softmax(call: Any) -> Value:
     return Plain(result.quantised(call.number(3), call.number(4)))
 
 
-def _layer_steps(x_scale: float, x_zero: int, dtype: np.dtype, epsilon: float, gamma: np.ndarray, beta: np.ndarray):
+def _sums(rows: np.ndarray, x_zero: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (mean of d, n times the variance, float32(1/n)) of rows."""
     low, high = RANGES[dtype]
-    epsilon_steps = _number(epsilon / x_scale**2)
+    n, d = rows.shape[-1], rows - x_zero
+    part = _number(np.float32(1) / np.float32(n))
+    a, b = (p.int32_to_float32(sums.sum(-1, keepdims=True)) for sums in (d, d * d))
+    mean = p.multiply(a, part)
+    k = p.saturate(p.round_to_int32(mean), x_zero, low, high) - x_zero
+    about = p.add(a, p.int32_to_float32(-n * k))
+    moved = p.add(b, -p.multiply(p.add(a, about), p.int32_to_float32(k)))
+    return mean, p.add(moved, -p.multiply(p.multiply(about, part), about)), part
+
+
+def _root(v: np.ndarray) -> np.ndarray:
+    """Return 1 / sqrt(v) as the machine finds it."""
+    r = p.rsqrt_estimate(v)
+    for _ in range(2):
+        cubed = p.multiply(p.multiply(p.multiply(v, r), r), r)
+        r = p.add(p.multiply(r, _number(1.5)), p.multiply(cubed, _number(-0.5)))
+    return r
+
+
+def _layer_steps(x: Dequantised, epsilon: float, gamma: np.ndarray, beta: np.ndarray) -> Callable[[np.ndarray, float], np.ndarray]:
+    x_zero, dtype = int(x.zero.reshape(())), x.array.dtype
+    epsilon_steps = _number(epsilon / float(x.scale.reshape(())) ** 2)
 
     def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
-        n, d = rows.shape[-1], rows - x_zero
-        part = _number(np.float32(1) / np.float32(n))
-        a, b = (p.int32_to_float32(sums.sum(-1, keepdims=True)) for sums in (d, d * d))
-        mean = p.multiply(a, part)
-        k = p.saturate(p.round_to_int32(mean), x_zero, low, high) - x_zero
-        about = p.add(a, p.int32_to_float32(-n * k))
-        moved = p.add(b, -p.multiply(p.add(a, about), p.int32_to_float32(k)))
-        variance = p.multiply(p.add(moved, -p.multiply(p.multiply(about, part), about)), part)
-        v = p.maximum(p.add(variance, epsilon_steps), epsilon_steps)
-        r = p.rsqrt_estimate(v)
-        for _ in range(2):
-            cubed = p.multiply(p.multiply(p.multiply(v, r), r), r)
-            r = p.add(p.multiply(r, _number(1.5)), p.multiply(cubed, _number(-0.5)))
-        scaled = p.multiply(p.add(p.int32_to_float32(d), -mean), gamma)
+        mean, variance, part = _sums(rows, x_zero, dtype)
+        r = _root(p.maximum(p.add(p.multiply(variance, part), epsilon_steps), epsilon_steps))
+        scaled = p.multiply(p.add(p.int32_to_float32(rows - x_zero), -mean), gamma)
         return _divided(p.add(p.multiply(scaled, r), beta), y_scale)
 
     return steps
+
+
+def variance(call: Any) -> Value:
+    """The variance along the last axis, which is kept."""
+    x = _operand(call)
+    x_scale, x_zero, dtype = float(x.scale.reshape(())), int(x.zero.reshape(())), x.array.dtype
+
+    def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
+        return _divided(p.multiply(_sums(rows, x_zero, dtype)[1], _number(np.float32(x_scale**2 / rows.shape[-1]))), y_scale)
+
+    shape = (*x.array.shape[:-1], 1)
+    result = Normalised((), np.zeros(0, np.int64), x=x, shape=shape, steps=steps, exact=lambda rows: rows.var(-1, keepdims=True))
+    return result  # type: ignore[return-value]
+
+
+def centred_quotient(call: Any) -> Value:
+    """The distances from the mean along the last axis over the root of a radicand."""
+    x, radicand = _operand(call), _operand(call, 1)
+    x_scale, x_zero, dtype = _number(float(x.scale.reshape(()))), int(x.zero.reshape(())), x.array.dtype
+    e_scale = _number(float(radicand.scale.reshape(())))
+
+    def steps(rows: np.ndarray, y_scale: float, e: np.ndarray) -> np.ndarray:
+        r = _root(p.maximum(p.multiply(p.int32_to_float32(e), e_scale), _number(2.0**-64)))
+        distance = p.add(p.int32_to_float32(rows - x_zero), -_sums(rows, x_zero, dtype)[0])
+        return _divided(p.multiply(p.multiply(distance, x_scale), r), y_scale)
+
+    def exact(rows: np.ndarray, e: np.ndarray) -> np.ndarray:
+        return (rows - rows.mean(-1, keepdims=True)) / np.sqrt(np.maximum(e, 2.0**-64))
+
+    empty = np.zeros(0, np.int64)
+    return Normalised((), empty, x=x, divisor=radicand, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
 
 
 def _factors(call: Any, index: int, channels: int, default: float) -> np.ndarray:
@@ -199,5 +248,5 @@ def layer_normalization(call: Any) -> Value:
     def exact(real: np.ndarray) -> np.ndarray:
         return (real - real.mean(-1, keepdims=True)) / np.sqrt(real.var(-1, keepdims=True) + epsilon) * gamma + beta
 
-    steps = _layer_steps(float(x.scale.reshape(())), int(x.zero.reshape(())), x.array.dtype, epsilon, gamma, beta)
+    steps = _layer_steps(x, epsilon, gamma, beta)
     return Normalised((), np.zeros(0, np.int64), x=rows, axis=-1, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]

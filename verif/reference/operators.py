@@ -13,7 +13,8 @@ from onnx.reference import ReferenceEvaluator
 from verif.reference.elementwise import batch_normalization, divide, function_of_one, reduction, unchanged
 from verif.reference.matrices import tensor_product
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
-from verif.reference.normalise import layer_normalization, qlinear_softmax, softmax
+from verif.reference.normalise import centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
+from verif.reference.recognise import PART_DOMAIN
 from verif.reference.resize import resize_linear
 from verif.reference.selection import SELECTING, selection
 from verif.reference.sums import products, window_maxima, window_of, window_sizes, window_sums, wrap
@@ -443,5 +444,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "Softmax"): softmax,
     ("com.microsoft", "QLinearSoftmax"): qlinear_softmax,
     ("", "LayerNormalization"): layer_normalization,
+    (PART_DOMAIN, "ReduceMean"): variance,
+    (PART_DOMAIN, "Div"): centred_quotient,
     ("", "Shape"): shape_of,
 }

@@ -1,7 +1,8 @@
 """Finds a LayerNormalization that was written as elementary operators, by the shape of its expression.
 
 With d = Sub(x, Mean(x)), the quotient Div(d, Sqrt(Add(Mean(Square(d)), epsilon))) is one, and so are its product with a constant and the sum
-of that with another. Two values are the same when their expressions are, whatever nodes compute them.
+of that with another. Two values are the same when their expressions are, whatever nodes compute them. Where something else stands between,
+Mean(Square(d)) and Div(d, Sqrt(e)) are two parts of one, which become nodes of PART_DOMAIN: ReduceMean of x, Div of x and e.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 Expression = tuple[Any, ...]
+
+
+#: Domain of the nodes that stand for a part.
+PART_DOMAIN = "part of a LayerNormalization"
 
 
 class _Expressions:
@@ -92,8 +97,26 @@ def _normalised(found: _Expressions, quotient: onnx.NodeProto, ranks: dict[str, 
     return None
 
 
+def _part(found: _Expressions, node: onnx.NodeProto, ranks: dict[str, int]) -> onnx.NodeProto | None:
+    """The node for a part that ends in `node`."""
+    expression = found.of(node.output[0])
+    chain = [node]  # nodes from here to the difference, along first operands
+    while chain[-1].op_type in ("ReduceMean", "Pow", "Mul", "Div") and chain[-1].input[0] in found.node_of:
+        chain.append(found.node_of[chain[-1].input[0]])
+    if chain[-1].op_type != "Sub":
+        return None
+    x = chain[-1].input[0]
+    for axes in ((-1,), (ranks.get(x, 0) - 1,)):
+        d = "Sub", found.of(x), ("Mean", axes, found.of(x))
+        if expression in [("Mean", inner, ("Square", d)) for inner in ((-1,), (ranks.get(x, 0) - 1,))]:
+            return helper.make_node("ReduceMean", [x], node.output, name=node.name, domain=PART_DOMAIN)
+        if expression[:2] == ("Div", d) and expression[2][0] == "Sqrt":
+            return helper.make_node("Div", [x, found.node_of[node.input[1]].input[0]], node.output, name=node.name, domain=PART_DOMAIN)
+    return None
+
+
 def recognised(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `model`, or a copy in which each decomposed LayerNormalization is a node of that name."""
+    """Return `model`, or a copy in which each decomposed LayerNormalization, or part of one, is a node of that name."""
     graph = model.graph
     if not {"ReduceMean", "Sqrt", "Div"} <= {node.op_type for node in graph.node}:
         return model
@@ -104,6 +127,8 @@ def recognised(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in graph.node:
         match = _normalised(found, node, ranks) if node.op_type == "Div" else None
         if match is None:
+            part = _part(found, node, ranks) if node.op_type in ("ReduceMean", "Div") else None
+            made |= {node.output[0]: part} if part is not None else {}
             continue
         inputs, last = [match[0]], node
         for op in ("Mul", "Add"):
