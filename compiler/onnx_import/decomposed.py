@@ -113,7 +113,8 @@ def _centred(net: _Net, name: str, ranks: Mapping[str, int]) -> str | None:
 
 def _part(net: _Net, node: onnx.NodeProto, ranks: Mapping[str, int]) -> onnx.NodeProto | None:
     """The node that stands for a part which ends in `node`."""
-    x, more = None, []
+    x: str | None = None
+    more: list[str] = []
     if node.op_type == "ReduceMean":
         square = net.mean_of(node.output[0], ranks)
         centred = _squared(net, square) if square is not None else None
