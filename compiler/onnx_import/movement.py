@@ -72,7 +72,7 @@ def moved(step: Step, values: Sequence[Value], index: np.ndarray, *, name: str =
             return Real(tensor, index.shape, first.dtype, first.scale, first.zero)
 
     def emit(target: Target, origin: tuple[str, ...]) -> str:
-        parts = [_quantised(step.builder, v, replace(target, name=f"{target.name}/{i}"), step.label) for i, v in enumerate(tensors)]
+        parts = [quantised_as(step.builder, v, replace(target, name=f"{target.name}/{i}"), step.label) for i, v in enumerate(tensors)]
         raw = np.clip(quantise(real, target.scale, target.zero, target.dtype), target.low, target.high)
         return _emit(step, target.name, parts, index, raw, target.dtype, target.scale, target.zero, origin)
 
@@ -102,7 +102,7 @@ def _emit(
     return step.builder.node(step.label, Move(index, raw), tuple(tensors), out, origin)
 
 
-def _quantised(builder: Builder, value: Value, target: Target, label: str) -> str:
+def quantised_as(builder: Builder, value: Value, target: Target, label: str) -> str:
     """Return `value` quantised as `target`, made once for all that ask for it with these parameters."""
     key = (id(value), target.dtype, target.scale, target.zero, target.low, target.high)
     if key not in builder.quantised:
@@ -175,7 +175,7 @@ def qlinear_concat(step: Step) -> list[Value]:
     if isinstance(value, Pending):
         return [Quant(value.emit(target, (step.label,)), value.shape, target.dtype)]
     assert isinstance(value, Real)
-    return [Quant(_quantised(step.builder, value, target, step.label), value.shape, target.dtype)]
+    return [Quant(quantised_as(step.builder, value, target, step.label), value.shape, target.dtype)]
 
 
 def split(step: Step) -> list[Value]:

@@ -37,10 +37,10 @@ def select(step: Step) -> list[Value]:
     numbers = dict(zip(data, (array + 1 for array in numbered(values)), strict=True))
     arrays = [numbers[index] if index in numbers else step.constant(index) for index in range(len(step.values))]
     try:
-        (index,) = evaluate(step.node, step.opset, arrays)
+        (chosen,) = evaluate(step.node, step.opset, arrays)
     except (IndexError, ValueError) as error:
         step.refuse(fits_dimensions, str(error).splitlines()[0].rstrip("."))
     if step.op in _FILLING:
         first = values[0]
         values.append(Const(np.zeros(1, NUMPY_TYPES[first.dtype] if isinstance(first, Quant) else np.float32)))
-    return [moved(step, values, index - 1)]
+    return [moved(step, values, chosen - 1)]
