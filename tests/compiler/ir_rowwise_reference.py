@@ -1,0 +1,73 @@
+"""Softmax, LayerNormalization and its parts in plain numpy float32, written for the tests alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.ir import NUMPY_TYPES, Graph, Node
+from compiler.ir_rowwise import LEAST_RADICAND, PEAKS, CentredQuotient, LayerNormalization, Softmax, Variance
+
+F = np.float32
+
+
+def _guess(value: np.ndarray, root: bool) -> np.ndarray:
+    bits = value.astype(F).view(np.uint32)
+    return ((np.uint32(0x5F3759DF) - (bits >> 1)) if root else (np.uint32(0x7EF311C7) - bits)).view(F)
+
+
+def _reciprocal(value: np.ndarray) -> np.ndarray:
+    r = _guess(value, False)
+    for _ in range(2):
+        r = F(2) * r - value * r * r
+    return r
+
+
+def _one_over_root(value: np.ndarray) -> np.ndarray:
+    r = _guess(value, True)
+    for _ in range(2):
+        r = F(1.5) * r - F(0.5) * (value * r * r * r)
+    return r
+
+
+def _softmax(a: Softmax, x: np.ndarray) -> np.ndarray:
+    planes = a.planes(x.shape[1])
+    distance = x.astype(np.int64) - x.max(1, keepdims=True)
+    e = np.rint(np.exp(a.x_scale * distance.astype(np.float64)) * PEAKS[planes]).astype(np.int64)
+    if planes == 2:
+        total = e.sum(1, keepdims=True).astype(np.int32).astype(F)
+    else:
+        total = F(255) * (e // 255).sum(1, keepdims=True).astype(np.int32).astype(F) + (e % 255).sum(1, keepdims=True).astype(np.int32).astype(F)
+    return e.astype(F) * _reciprocal(total)
+
+
+def _moments(x: np.ndarray, zero: int, info: np.iinfo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n, d = x.shape[1], x.astype(np.int64) - zero
+    part = F(1) / F(n)
+    a, b = (s.astype(np.int32).astype(F) for s in (d.sum(1, keepdims=True), (d * d).sum(1, keepdims=True)))
+    k = (np.clip(np.rint(a * part) + zero, info.min, info.max) - zero).astype(F)
+    left = a - F(n) * k
+    return a * part, b - (a + left) * k - (left * part) * left, part
+
+
+def rowwise(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+    """Result of a node that reduces the channels."""
+    a, y = node.attrs, graph.tensors[node.outputs[0]]
+    x = values[node.inputs[0]]
+    with np.errstate(over="ignore"):
+        if isinstance(a, Softmax):
+            result = _softmax(a, x)
+        else:
+            assert isinstance(a, LayerNormalization | Variance | CentredQuotient)
+            mean, spread, part = _moments(x, a.x_zero, np.iinfo(x.dtype))
+            centred = (x.astype(np.int32) - a.x_zero).astype(F) - mean
+            if isinstance(a, Variance):
+                result = spread * F(a.x_scale**2 / x.shape[1])
+            elif isinstance(a, CentredQuotient):
+                e = (values[node.inputs[1]].astype(np.int32) - a.e_zero).astype(F) * F(a.e_scale)
+                result = (centred * F(a.x_scale)) * _one_over_root(np.maximum(e, F(LEAST_RADICAND)))
+            else:
+                epsilon = F(a.epsilon / float(a.x_scale) ** 2)
+                r = _one_over_root(np.maximum(spread * part + epsilon, epsilon))
+                result = (centred * a.gamma[:, None, None]) * r + a.beta[:, None, None]
+        steps = np.rint((result / F(a.y_scale)).astype(np.float64))
+    return np.clip(steps + a.y_zero, a.y_low, a.y_high).astype(NUMPY_TYPES[y.dtype])
