@@ -29,12 +29,12 @@ def resized(shape, *, scales=None, sizes=None, mode="half_pixel", same=False):
     return model_of(nodes, {"x": (U8, shape)}, {"y": (U8, out)}, constants)
 
 
-def check(model, seed=0):
-    """Definition, IR and program on three machines give the same bytes; the part of elements in which onnxruntime differs."""
+def check(model, seed=0, machines=("tiny", "edge16", "wide")):
+    """Definition, IR and program on these machines give the same bytes; the part of elements in which onnxruntime differs."""
     inputs, graph = random_inputs(model, seed), read_network(model)
     expected = Reference(model).run(inputs)["y"]
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
-    for architecture in GRAPHS.values():
+    for architecture in map(GRAPHS.get, machines):
         assert check_program(graph, compile_graph(graph, architecture), architecture, inputs) > 0
     steps = np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
     assert steps.max() <= 1
@@ -45,7 +45,8 @@ def check(model, seed=0):
 @pytest.mark.parametrize("scales", [(1, 1, 2, 2), (1, 1, 3, 2), (1, 1, 1.5, 4), (1, 1, 0.5, 2), (1, 1, 1, 2)])
 def test_scales(mode, scales):
     size = (2, 3) if mode == "align_corners" else (4, 6)  # whose coordinates never repeat their fractions
-    assert check(resized((1, 5, *size), scales=scales, mode=mode)) == 0
+    machine = list(GRAPHS)[(MODES.index(mode) + int(2 * sum(scales))) % 3]
+    assert check(resized((1, 5, *size), scales=scales, mode=mode), machines=(machine,)) == 0
 
 
 @pytest.mark.parametrize("mode", ["half_pixel", "asymmetric"])
