@@ -22,8 +22,9 @@ from compiler.passes.settle_views import settle_views
 
 #: In order; each takes and returns a verified graph.
 FRONT_PASSES: tuple[Callable[[Graph], Graph], ...] = (
-    settle_views,  # element-wise nodes on the views of their producers
     fold_reshapes,  # views that the host or nobody has to make
+    settle_views,  # element-wise nodes on the views of the nodes around them
+    fold_reshapes,  # which no Reshape is needed for any more
     fold_moves,  # movements one after the other
     fuse_tables,  # functions of functions
     fuse_clamps,  # Relu and Clip into the node before

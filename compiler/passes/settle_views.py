@@ -1,63 +1,81 @@
-"""settle_views: element-wise nodes see their operands as the nodes before them made them.
+"""settle_views: element-wise nodes see their tensors as the nodes around them do.
 
-before:  Conv -> a (64, 128, 1, 1) -> Reshape (1, 64, 1, 128) -> Add with input x (1, 64, 1, 128) -> y (1, 64, 1, 128)
-after:   Conv -> a (64, 128, 1, 1) -> Add with Reshape of x -> (64, 128, 1, 1) -> Reshape -> y (1, 64, 1, 128)
+before:  Conv -> a (64, 128, 1, 1) -> Reshape (1, 64, 1, 128) -> Add with input x (1, 64, 1, 128) -> y -> Reshape (64, 128, 1, 1) -> Conv
+after:   Conv -> a (64, 128, 1, 1) -> Add with input x (64, 128, 1, 1) -> y -> Conv
 
-The host lays an input out as any view for nothing, and Reshapes behind the node meet those of its readers: `fold_reshapes` drops both.
+Element-wise nodes, movements and the network's edges do the same under any view of their tensors. Tensors that element-wise nodes join
+are one group; where nothing else is at a group, it takes that view of those beyond the Reshapes around it that leaves fewest elements to
+move, and `fold_reshapes` drops the Reshapes that change nothing any more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from compiler.ir import Add, Graph, Node, Reshape, Shape4, Unary, verify
+from compiler.ir import Add, Attrs, Graph, Move, Node, Reshape, Shape4, Unary, verify
 from compiler.ir_edit import rebuild
 from compiler.ir_elementwise import Binary
 
-_ELEMENTWISE = (Add, Binary, Unary)
+
+def _elementwise(graph: Graph, node: Node) -> bool:
+    """Whether a node does the same under any view that all its tensors share."""
+    shapes = {graph.tensors[t].shape for t in (*node.inputs, *node.outputs)}
+    if isinstance(node.attrs, Binary):
+        constant = node.attrs.constant
+        fits = constant is None or constant.size == 1 or constant.shape in shapes
+        return len(shapes) == 1 and node.attrs.a_scale.size == 1 and fits
+    return len(shapes) == 1 and isinstance(node.attrs, Add | Unary)
 
 
-def _settled(graph: Graph, node: Node, sources: dict[str, str]) -> Shape4 | None:
-    """The view under which every operand is what a node makes, or an input; None where there is none but the node's own."""
-    y = graph.tensors[node.outputs[0]].shape
-    fed = {e.tensor for e in graph.inputs}
-    plain = not isinstance(node.attrs, Binary) or (node.attrs.constant is None and node.attrs.a_scale.size == 1)
-    if not isinstance(node.attrs, _ELEMENTWISE) or not plain or any(graph.tensors[t].shape != y for t in node.inputs):
-        return None
-    made = {graph.tensors[sources[t]].shape for t in node.inputs if t in sources and sources[t] not in fed}
-    others = [t for t in node.inputs if t not in sources and t not in fed]
-    return made.pop() if len(made) == 1 and not others else None
+def _groups(graph: Graph) -> Iterator[set[str]]:
+    """Tensors joined by element-wise nodes."""
+    group_of: dict[str, set[str]] = {}
+    for node in graph.nodes:
+        if _elementwise(graph, node):
+            joined = set().union(*(group_of.get(t, {t}) for t in (*node.inputs, *node.outputs)))
+            group_of.update(dict.fromkeys(joined, joined))
+    seen: set[str] = set()
+    for group in group_of.values():
+        if not group & seen:
+            seen |= group
+            yield group
+
+
+def _around(graph: Graph, group: set[str]) -> list[Shape4] | None:
+    """Views beyond the Reshapes around a group; None where another kind of node holds it to the view it has."""
+    views = []
+    for node in graph.nodes:
+        for tensor in group & {*node.inputs, *node.outputs}:
+            if isinstance(node.attrs, Reshape):
+                other = node.outputs[0] if tensor == node.inputs[0] else node.inputs[0]
+                views.append(graph.tensors[other].shape)
+            elif not isinstance(node.attrs, Move) and not _elementwise(graph, node):
+                return None
+    return views
+
+
+def _moved(view: Shape4, views: list[Shape4]) -> int:
+    """Reshapes that move their elements if the group is seen as `view`: those that change channels, or pixels of several channels."""
+    return sum(view[1] != other[1] or (view[1] > 1 and view[2] * view[3] != other[2] * other[3]) for other in views)
+
+
+def _seen(attrs: Attrs, shape: Shape4) -> Attrs:
+    if isinstance(attrs, Binary) and attrs.constant is not None and attrs.constant.size > 1:
+        return replace(attrs, constant=attrs.constant.reshape(shape))
+    return attrs
 
 
 def settle_views(graph: Graph) -> Graph:
-    """Return `graph` with element-wise nodes on the views of their operands' producers."""
-    sources: dict[str, str] = {}
+    """Return `graph` with its groups of element-wise nodes on the views around them."""
     tensors = dict(graph.tensors)
-    nodes: list[Node] = []
-
-    def reshaped(tensor: str, shape: Shape4, origin: tuple[str, ...]) -> str:
-        name = f"{tensor}/{'x'.join(map(str, shape))}"
-        while name in tensors:
-            name += "~"
-        tensors[name] = replace(graph.tensors[tensor], name=name, shape=shape)
-        nodes.append(Node(f"reshape {name}", Reshape(), (tensor,), (name,), origin))
-        return name
-
-    for node in graph.nodes:
-        shape = _settled(graph, node, sources)
-        if isinstance(node.attrs, Reshape):
-            sources[node.outputs[0]] = node.inputs[0]
-        if shape is None:
-            nodes.append(node)
-            continue
-        operands = []
-        for tensor in node.inputs:
-            source = sources.get(tensor, tensor)
-            operands.append(source if graph.tensors[source].shape == shape else reshaped(source, shape, node.origin))
-        y = node.outputs[0]
-        name = f"{y}/settled"
-        tensors[name] = replace(graph.tensors[y], name=name, shape=shape)
-        nodes += [replace(node, inputs=tuple(operands), outputs=(name,)), Node(f"reshape {name}", Reshape(), (name,), (y,), node.origin)]
-        sources[y] = name
-    result = rebuild(graph, nodes=nodes, tensors=tensors)
-    return verify(result)
+    for group in _groups(graph):
+        own = graph.tensors[next(iter(sorted(group)))].shape
+        views = _around(graph, group)
+        if views is not None:
+            best = min(dict.fromkeys([own, *views]), key=lambda view: _moved(view, views))
+            tensors.update({name: replace(tensors[name], shape=best) for name in group})
+    nodes = [
+        replace(node, attrs=_seen(node.attrs, tensors[node.outputs[0]].shape)) if _elementwise(graph, node) else node for node in graph.nodes
+    ]
+    return verify(rebuild(graph, nodes=nodes, tensors=tensors))

@@ -15,6 +15,7 @@ from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, take
 from covenant.workload_transformer import encoder, encoder_block
+from tests.covenant.vision_transformer import vision_transformer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SMALL = {"width": 20, "heads": 2, "tokens": 9, "hidden": 26}
@@ -36,6 +37,20 @@ def judged(name, model, arch, samples, on):
 def test_blocks_whose_sizes_no_machine_divides(arch, signed):
     model = encoder_block(signed=signed, seed=3, blocks=2, **SMALL)
     judged("encoder", model, arch, draw(model_inputs(model), seed=1, count=2), "iss")
+
+
+@pytest.mark.parametrize("form", [{}, {"split": "Gather", "mask": True}], ids=["split", "gather, masked"])
+@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide"])
+def test_a_vision_transformer_as_exported(arch, form):
+    """A class token by Concat, queries, keys and values split from one layer over five axes, a mask, the class token's row alone at the end."""
+    model = vision_transformer(**form)
+    judged("vision", model, arch, draw(model_inputs(model), seed=2, count=2), "iss")
+
+
+def test_element_wise_operators_need_no_reshape():
+    """Views follow from the operators that hold to one: only products, softmax and normalisation do."""
+    layers = [node.op for node in read_network(vision_transformer()).nodes]
+    assert "Reshape" not in layers and layers.count("Move") <= 6
 
 
 def test_the_quantised_block_computes_what_the_float_one_does():
