@@ -135,6 +135,31 @@ def test_any_order_and_delay_of_the_channels():
     simulate(testbench)
 
 
+@pytest.mark.sim
+def test_the_next_access_waits_until_the_answer_is_taken():
+    """AXI: an answer for each access, held until it is taken. A host that keeps its valids high and its readies low loses none."""
+    async def testbench(ctx, dut):
+        axil = dut.axil
+        for name, value in (("awaddr", 12), ("wdata", 1), ("wstrb", 15), ("awvalid", 1), ("wvalid", 1), ("araddr", 0), ("arvalid", 1)):
+            ctx.set(getattr(axil, name), value)
+        assert ctx.get(axil.awready) and ctx.get(axil.wready) and ctx.get(axil.arready)
+        await ctx.tick()
+        ctx.set(axil.wdata, 2)
+        ctx.set(axil.araddr, 12)
+        for _ in range(3):
+            assert not ctx.get(axil.awready) and not ctx.get(axil.wready) and not ctx.get(axil.arready)
+            assert (ctx.get(axil.bvalid), ctx.get(axil.rvalid), ctx.get(axil.rdata), ctx.get(dut.limit)) == (1, 1, 0x43564E54, 1)
+            await ctx.tick()
+        ctx.set(axil.bready, 1)
+        ctx.set(axil.rready, 1)
+        await ctx.tick()
+        assert ctx.get(axil.awready) and ctx.get(axil.arready) and not ctx.get(axil.bvalid) and not ctx.get(axil.rvalid)
+        await ctx.tick()
+        assert (ctx.get(axil.bvalid), ctx.get(axil.rvalid), ctx.get(axil.rdata), ctx.get(dut.limit)) == (1, 1, 1, 2)
+
+    simulate(testbench)
+
+
 @pytest.mark.parametrize("registers, message", [
     ([RegisterShape("A", 0, "wo")], "^Control: register 'A' has access 'wo'; expected 'constant', 'ro' or 'rw'$"),
     ([RegisterShape("A", 0, "ro"), RegisterShape("A", 4, "ro")], "^Control: register 'A' is given twice; names must be unique$"),
