@@ -38,7 +38,8 @@ ALL_DATA = frozenset({
 #: Operators whose results are elements of their first input (all inputs for Concat), or one constant.
 MOVEMENT = frozenset({
     "CenterCropPad", "Compress", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Pad",
-    "Reshape", "Resize", "ReverseSequence", "ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Upsample",
+    "Reshape", "Resize", "ReverseSequence", "ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose",
+    "Trilu", "Unsqueeze", "Upsample",
 })
 
 
@@ -143,17 +144,21 @@ class CovenantRep(BackendRep):
         arrays = {value.name: arrays[value.name] for value in model.graph.input}
         dtype = _element_type(model, arrays)
         if dtype is None:
-            return self._once(model, arrays)
+            return self._each(model, [arrays])[0]
         planes = {name: _planes(array) for name, array in arrays.items()}
-        parts = [
-            self._once(_of_bytes(model, dtype, byte), {name: planes[name][byte] for name in arrays}) for byte in range(dtype.itemsize)
-        ]
-        return tuple(np.ascontiguousarray(np.stack(column, -1)).view(dtype)[..., 0] for column in zip(*parts, strict=True))
+        samples: dict[bytes, list[int]] = {}  # one program serves all bytes, unless a constant is filled in
+        for byte in range(dtype.itemsize):
+            samples.setdefault(_of_bytes(model, dtype, byte).SerializeToString(deterministic=True), []).append(byte)
+        parts: dict[int, tuple[np.ndarray, ...]] = {}
+        for text, together in samples.items():
+            given = [{name: planes[name][byte] for name in arrays} for byte in together]
+            parts |= dict(zip(together, self._each(onnx.ModelProto.FromString(text), given), strict=True))
+        columns = zip(*(parts[byte] for byte in range(dtype.itemsize)), strict=True)
+        return tuple(np.ascontiguousarray(np.stack(column, -1)).view(dtype)[..., 0] for column in columns)
 
-    def _once(self, model: onnx.ModelProto, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    def _each(self, model: onnx.ModelProto, samples: list[dict[str, np.ndarray]]) -> list[tuple[np.ndarray, ...]]:
         program = compile_graph(read_network(model, name="model"), self.graph)
-        outputs = execute_iss(self.graph, program, [arrays]).outputs[0]
-        return tuple(outputs[value.name] for value in model.graph.output)
+        return [tuple(outputs[value.name] for value in model.graph.output) for outputs in execute_iss(self.graph, program, samples).outputs]
 
 
 class CovenantBackend(Backend):
