@@ -129,6 +129,11 @@ def two_dimensions_at_most(rank: int) -> bool:
     return rank in (3, 4)
 
 
+def three_dimensions_at_most(rank: int) -> bool:
+    """Convolution windows must have one, two or three spatial dimensions."""
+    return rank in (3, 4, 5)
+
+
 def padding_not_negative(pads: Sequence[int]) -> bool:
     """Padding must not be negative."""
     return min(pads, default=0) >= 0
@@ -306,6 +311,7 @@ class Operator:
 
 
 _WINDOW = (two_dimensions_at_most, padding_not_negative, output_not_empty)
+_VOLUME = (three_dimensions_at_most, padding_not_negative, output_not_empty)
 _WEIGHTS = (
     constant_weights, one_weight_zero, scales_along_outputs, positive_weight_scale, constant_bias, channel_bias,
     bias_fits, finite_requantisation,
@@ -334,10 +340,10 @@ OPERATORS: dict[tuple[str, str], Operator] = {
         "edge, requantisation", (quantisable, constant_parameters, one_scale, usable_scale, eight_bits, not_blocked, finite_values)
     ),
     ("", "DequantizeLinear"): Operator("edge, weights", (constant_parameters, one_scale, usable_scale, eight_bits, not_blocked)),
-    ("", "Conv"): Operator("Conv", (quantised_operand, *_WINDOW, *_WEIGHTS)),
+    ("", "Conv"): Operator("Conv", (quantised_operand, *_VOLUME, *_WEIGHTS)),
     ("", "Gemm"): Operator("Conv, MatMul", (quantised_operand, untransposed, positive_alpha, *_WEIGHTS)),
     ("", "MatMul"): Operator("Conv, MatMul", (quantised_operand, matrix_weights, *_WEIGHTS)),
-    ("", "QLinearConv"): Operator("Conv", (*_QLINEAR, *_WINDOW, *_WEIGHTS)),
+    ("", "QLinearConv"): Operator("Conv", (*_QLINEAR, *_VOLUME, *_WEIGHTS)),
     ("", "QLinearMatMul"): Operator("Conv, MatMul", (*_QLINEAR, matrix_weights, *_WEIGHTS)),
     ("", "ConvInteger"): Operator("Conv (int32)", (integer_operand, constant_parameters, one_scale, *_WINDOW, *_WEIGHTS)),
     ("", "MatMulInteger"): Operator("Conv, MatMul (int32)", (integer_operand, constant_parameters, one_scale, matrix_weights, *_WEIGHTS)),

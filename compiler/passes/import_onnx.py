@@ -34,6 +34,7 @@ from compiler.onnx_import import (
     selection,
     shapes,
     transposed_convolution,
+    volumes,
 )
 from compiler.onnx_import.builder import Builder, default_view
 from compiler.onnx_import.decomposed import restore_normalisations
@@ -49,8 +50,8 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "DequantizeLinear"): quantise.dequantize_linear,
     ("com.microsoft", "QuantizeLinear"): quantise.quantize_linear,
     ("com.microsoft", "DequantizeLinear"): quantise.dequantize_linear,
-    ("", "Conv"): convolution.conv,
-    ("", "QLinearConv"): convolution.qlinear_conv,
+    ("", "Conv"): volumes.conv,
+    ("", "QLinearConv"): volumes.qlinear_conv,
     ("", "ConvInteger"): convolution.conv_integer,
     ("", "Gemm"): matrix_product.gemm,
     ("", "MatMul"): matrix_product.matmul,

@@ -17,7 +17,7 @@ from verif.reference.normalise import centred_quotient, layer_normalization, qli
 from verif.reference.recognise import PART_DOMAIN
 from verif.reference.resize import resize_linear
 from verif.reference.selection import SELECTING, selection
-from verif.reference.sums import products, window_maxima, window_of, window_sizes, window_sums, wrap
+from verif.reference.sums import products, volume_products, window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
 
 
@@ -105,6 +105,8 @@ def _bias_sums(bias: Value, scale: np.ndarray, beta: float) -> np.ndarray:
 def _convolve(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) -> Sum:
     """Return the sums of a convolution, front axis included."""
     image = x.centred()
+    if image.ndim == 6:
+        return _convolve_volume(call, x, w, bias)
     shape = image.shape
     rows = image.reshape(shape[0] * shape[1], shape[2], *([1] * (4 - len(shape[1:]))), *shape[3:])
     kernel = w.centred()
@@ -120,6 +122,18 @@ def _convolve(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) ->
     array = wrap(sums).reshape(shape[0], shape[1], kernel.shape[0], *out)
     factors = x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
     return Sum(array, scale.reshape(-1, *[1] * (rank - 2)), np.ones((), np.float32), axis_from_end=rank - 1 if bias is None else 0, factors=factors)
+
+
+def _convolve_volume(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) -> Sum:
+    """Return the sums of a convolution of volumes (N, C, D, H, W), front axis included."""
+    image, kernel = x.centred(), w.centred()
+    sums = volume_products(image.reshape(-1, *image.shape[2:]), kernel, call.attributes)
+    scale = np.broadcast_to((x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32), (kernel.shape[0],))
+    if bias is not None:
+        sums = sums + _bias_sums(bias, scale, 1.0)[:, None, None, None]
+    array = wrap(sums).reshape(*image.shape[:2], *sums.shape[1:])
+    factors = x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
+    return Sum(array, scale.reshape(-1, 1, 1, 1), np.ones((), np.float32), axis_from_end=4 if bias is None else 0, factors=factors)
 
 
 def _matrix(x: Dequantised, w: Dequantised, bias: Value | None, *, trans_b: bool, alpha: float = 1.0, beta: float = 1.0) -> Sum:

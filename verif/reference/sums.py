@@ -90,6 +90,29 @@ def products(image: np.ndarray, weight: np.ndarray, window: Window, group: int) 
     return total.reshape(n, *window.out, oc).transpose(0, 3, 1, 2).astype(np.int64)
 
 
+def volume_products(image: np.ndarray, weight: np.ndarray, attributes: dict[str, Any]) -> np.ndarray:
+    """Return the int64 sums (N, OC, OD, OH, OW) of centred volumes (N, C, D, H, W) and centred weights (OC, C/group, KD, KH, KW).
+
+    A sum over the kernel's depth of convolutions of images.
+    """
+    depth: dict[str, Any] = {name: list(attributes[name])[:1] for name in ("strides", "dilations") if name in attributes}
+    plane: dict[str, Any] = {name: list(attributes[name])[1:] for name in ("strides", "dilations") if name in attributes}
+    if "pads" in attributes:
+        pads = list(attributes["pads"])
+        depth["pads"], plane["pads"] = [pads[0], pads[3]], [*pads[1:3], *pads[4:]]
+    if "auto_pad" in attributes:
+        depth["auto_pad"] = plane["auto_pad"] = attributes["auto_pad"]
+    along = window_of(depth, (image.shape[2],), (weight.shape[2],))
+    window = window_of(plane, image.shape[3:], weight.shape[3:])
+    total = np.zeros((image.shape[0], weight.shape[0], along.out[1], *window.out), np.int64)
+    for position in range(along.out[1]):
+        for tap in range(weight.shape[2]):
+            at = position * along.strides[1] - along.pads[1] + tap * along.dilations[1]
+            if 0 <= at < image.shape[2]:
+                total[:, :, position] += products(image[:, :, at], weight[:, :, tap], window, attributes.get("group", 1))
+    return total
+
+
 def wrap(sums: np.ndarray) -> np.ndarray:
     """Return int64 sums modulo 2^32 as int32."""
     return (sums & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
