@@ -19,12 +19,14 @@ from compiler.passes.fuse_tables import fuse_tables
 from compiler.passes.hoist_moves import hoist_moves
 from compiler.passes.import_onnx import import_onnx
 from compiler.passes.settle_views import settle_views
+from compiler.passes.tables_first import tables_first
 
 #: In order; each takes and returns a verified graph.
 FRONT_PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_reshapes,  # views that the host or nobody has to make
     settle_views,  # element-wise nodes on the views of the nodes around them
     fold_reshapes,  # which no Reshape is needed for any more
+    tables_first,  # functions before movements
     fold_moves,  # movements one after the other
     fuse_tables,  # functions of functions
     fuse_clamps,  # Relu and Clip into the node before

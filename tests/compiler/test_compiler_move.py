@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from compiler.errors import IRError
-from compiler.ir import AveragePool, MaxPool, Move, Reshape
+from compiler.ir import AveragePool, MaxPool, Move, Reshape, Unary
 from compiler.ir_move import compose, keeps_places
 from compiler.passes.fold_channels import fold_channels
 from compiler.passes.fold_moves import fold_moves
 from compiler.passes.fold_pads import fold_pads
+from compiler.passes.fuse_tables import fuse_tables
+from compiler.passes.tables_first import tables_first
 from tests.compiler.drawing import SCALE, ZERO, Drawing, exact, ops, same_function
 
 # ---- the node
@@ -166,3 +168,29 @@ def test_orders_of_channels_go_into_weights():
     assert sorted(ops(after)) == ["Conv", "Conv", "Conv", "Move"]
     assert [n.attrs.weight.shape for n in after.nodes if n.op == "Conv"] == [(5, 6, 3, 3), (7, 6, 3, 4), (6, 3, 1, 1)]
     same_function(before, after)
+
+
+def _table(seed):
+    return Unary(np.random.default_rng(seed).integers(0, 256, 256).astype(np.uint8))
+
+
+def test_tables_come_before_movements():
+    """Turned, looked up, joined with another table's result, looked up again: a table an input, one movement."""
+    d = Drawing()
+    a, b = d.conv(d.input(1, 4, 3, 5), 4), d.conv(d.input(1, 4, 5, 3), 4)
+    turned = d.add(_table(1), [d.move([a], d.numbers(a)[0].transpose(0, 1, 3, 2))], (1, 4, 5, 3))
+    other = d.add(_table(2), [b], (1, 4, 5, 3))
+    joined = np.pad(np.concatenate(d.numbers(turned, other), 1), [(0, 0), (0, 0), (0, 1), (0, 0)], constant_values=-1)
+    y = d.add(_table(3), [d.move([turned, other], joined, (200,))], joined.shape)
+    before = d.graph(d.conv(y, 3))
+    after = fuse_tables(fold_moves(tables_first(before)))
+    assert sorted(ops(after)) == ["Conv", "Conv", "Conv", "Move", "Unary", "Unary"]
+    same_function(before, after)
+    exact(after, "tiny")
+
+
+def test_a_table_behind_a_slice_stays():
+    d = Drawing()
+    x = d.conv(d.input(1, 4, 3, 3), 4)
+    before = d.graph(d.add(_table(1), [d.move([x], d.numbers(x)[0][:, :3])], (1, 3, 3, 3)))
+    assert tables_first(before).nodes == before.nodes
