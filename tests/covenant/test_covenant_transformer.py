@@ -32,15 +32,13 @@ def judged(name, model, arch, samples, on):
     return report
 
 
-@pytest.mark.parametrize("signed", [True, False], ids=["i8", "u8"])
-@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide", "dot16"])
+@pytest.mark.parametrize("arch,signed", [("tiny", True), ("edge16", False), ("wide", True), ("dot16", False)])
 def test_blocks_whose_sizes_no_machine_divides(arch, signed):
     model = encoder_block(signed=signed, seed=3, blocks=2, **SMALL)
     judged("encoder", model, arch, draw(model_inputs(model), seed=1, count=2), "iss")
 
 
-@pytest.mark.parametrize("form", [{}, {"split": "Gather", "mask": True}], ids=["split", "gather, masked"])
-@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide"])
+@pytest.mark.parametrize("arch,form", [("tiny", {}), ("edge16", {"split": "Gather", "mask": True}), ("wide", {"mask": True})], ids=str)
 def test_a_vision_transformer_as_exported(arch, form):
     """A class token by Concat, queries, keys and values split from one layer over five axes, a mask, the class token's row alone at the end."""
     model = vision_transformer(**form)

@@ -2,7 +2,7 @@
 
 It evaluates the ONNX graph itself. DequantizeLinear -> operator -> QuantizeLinear is the quantised operator:
 
-* Conv, Gemm, MatMul: exact integer sums modulo 2^32 of (x - zero) * (w - zero) plus the int32 bias, then
+* Conv, Gemm, MatMul, by constants or of two computed tensors: exact integer sums modulo 2^32 of (x - zero) * (w - zero) plus the int32 bias, then
   scale = float32(float32(s_x * s_w) / s_y), y = saturate(round_half_even(float32(float32(sum) * scale)) + zero).
 * Add: float32((a - zero) * s_a) + float32((b - zero) * s_b), one float32 sum, a float32 division by s_y, round half even.
 * AveragePool, GlobalAveragePool over n elements: int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), then as Conv.
@@ -15,6 +15,7 @@ Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in te
 
     operators                                   elements   different   steps   cause
     Conv, Gemm, MatMul (+ Relu), MaxPool         249,484           0
+    MatMul of two computed tensors               393,216           0           scores and contexts of the transformer encoders
     Add                                          407,988           2       1   it multiplies by precomputed ratios of the scales
     AveragePool                                  144,864       1,519       1   exact halves, see below
     GlobalAveragePool                              5,624           0
