@@ -41,7 +41,7 @@ class Writer:
 def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     n, c, h, w = x.shape
-    names = {"MAC": Constant, "MATMUL": Total, "MAXIMUM": Largest}
+    names = {"MAC": Constant, "MATMUL": Total, "SUM": Total, "MAXIMUM": Largest}
     used = {name for name, kind in names.items() if any(isinstance(step, kind) for step in program.steps)}
     if "MAXIMUM" in used:
         used |= {"MATMUL", "MAX"}

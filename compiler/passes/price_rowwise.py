@@ -19,6 +19,10 @@ from compiler.tiles import ceil_div
 
 #: Cycles between the start of an operation on a short strip and that of one which needs its result.
 VECTOR_LATENCY, MATRIX_LATENCY = 24, 60
+#: Blocks of weights of one instruction at most: the next ones of a long sum are the same, and need no loading.
+MOST_WEIGHT_BLOCKS = 8
+#: Part of the weight memory that the weights of one sum over channels may take.
+WEIGHTS_PART = 16
 #: Strips that are under way together.
 STRIPS = 2
 #: Pixels of a strip that the count of a loop can hold.
@@ -53,6 +57,29 @@ class RowwisePricer:
         #: Bytes of a value one a pixel: what the matrix unit reads or writes at once, and a block of vector lanes.
         self.row_bytes = max(self.lanes, self.matrix.rows)
         self.wide_row_bytes = 4 * max(self.lanes, self.matrix.columns)
+
+    @property
+    def weight_blocks(self) -> int:
+        """Blocks of weights that an instruction takes at most."""
+        outputs = ceil_div(self.lanes, self.matrix.columns)
+        fitting = self.matrix.weight.size_bytes // WEIGHTS_PART // (self.matrix.rows * self.matrix.columns * outputs)
+        return max(1, min(MOST_WEIGHT_BLOCKS, fitting))
+
+    def apart(self, step: Total, pixels: int) -> int:
+        """Neighbouring blocks of a sum that keep sums of their own, so that passes over few pixels are no shorter than a load of weights."""
+        channels = {self.channels_of(name) for name, _ in step.terms}
+        full = min(channels) // self.matrix.rows
+        return max(1, min(full, ceil_div(self.matrix.rows, pixels))) if len(channels) == 1 else 1
+
+    def passes(self, step: Total, pixels: int) -> int:
+        """Cycles of the passes of a sum over this many pixels."""
+        rows, apart = self.matrix.rows, self.apart(step, pixels)
+        cycles = 0
+        for name, _ in step.terms:
+            groups = self.channels_of(name) // rows // apart if apart > 1 else 0
+            rest = ceil_div(self.channels_of(name) - groups * apart * rows, rows)
+            cycles += groups * max(pixels * apart, rows) + rest * max(pixels, rows)
+        return cycles
 
     def channels_of(self, name: str) -> int:
         """Channels of a value."""
@@ -90,6 +117,8 @@ class RowwisePricer:
                     a_pixel, besides = self._bytes(name, value, choice.blocks)
                     memory = self.wide if value.wide else self.narrow
                     used[memory.name] += choice.copies * choice.pixels * a_pixel + besides
+            if isinstance(step, Total):
+                used[self.wide.name] += choice.copies * choice.pixels * self.wide_row_bytes * (self.apart(step, choice.pixels) + 1)
             if isinstance(step, Largest):
                 used[self.narrow.name] += choice.copies * choice.pixels * 2 * self.row_bytes
                 used[self.wide.name] += choice.copies * choice.pixels * self.wide_row_bytes
@@ -112,8 +141,7 @@ class RowwisePricer:
             value = program.values[step.result]
             parts = pieces if position >= program.tail else 1
             if isinstance(step, Total):
-                count = sum(ceil_div(self.channels_of(name), self.matrix.rows) for name, _ in step.terms)
-                chain += count * max(choice.pixels, self.matrix.rows) + MATRIX_LATENCY
+                chain += self.passes(step, choice.pixels) + MATRIX_LATENCY
                 instructions += len(step.terms)
                 continue
             work = choice.pixels * (self.blocks if value.extent == "element" else 1)

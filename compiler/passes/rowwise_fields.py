@@ -77,16 +77,21 @@ def finish(step: Chain | None = None, *, high: int = 255) -> dict[str, int]:
     return fields | ({"estimate": ESTIMATES[step.estimate]} if step.estimate else {})
 
 
-def matrix_fields(matrix: MatrixUnit, a: Place, first: int, blocks: int, c: Place, outputs: int, pixels: int) -> dict[str, int | Ref]:
-    """Counts and streams of input blocks `first`.. of each pixel into `outputs` blocks of accumulators a pixel."""
+def matrix_fields(
+    matrix: MatrixUnit, a: Place, first: int, blocks: int, c: Place, outputs: int, pixels: int, apart: int = 1
+) -> dict[str, int | Ref]:
+    """Counts and streams of `blocks` times `apart` input blocks of each pixel, from `first` on, into `outputs` blocks of accumulators.
+
+    Of `apart` neighbours each has accumulators of its own, `c.block_bytes` from the next one's.
+    """
     rows, word = matrix.rows, 4 * matrix.columns
     words, acc_words = a.buffer.memory.size_bytes // rows, c.buffer.memory.size_bytes // word
     return {
-        "n_0": outputs, "n_3": blocks, "n_4": pixels, "y_bound": 1, "x_bound": 1,
-        "a_base": Ref(a.buffer, a.offset + first * rows, rows), "a_stride_3": stride(blocks, rows, rows, words),
-        "a_stride_4": stride(pixels, a.pixel_bytes, rows, words),
+        "n_0": outputs, "n_3": blocks, "n_4": pixels, "n_5": apart, "y_bound": 1, "x_bound": 1,
+        "a_base": Ref(a.buffer, a.offset + first * rows, rows), "a_stride_3": stride(blocks, apart * rows, rows, words),
+        "a_stride_4": stride(pixels, a.pixel_bytes, rows, words), "a_stride_5": stride(apart, rows, rows, words),
         "c_base": Ref(c.buffer, c.offset, word), "c_stride_0": stride(outputs, word, word, acc_words),
-        "c_stride_4": stride(pixels, c.pixel_bytes, word, acc_words),
+        "c_stride_4": stride(pixels, c.pixel_bytes, word, acc_words), "c_stride_5": stride(apart, c.block_bytes, word, acc_words),
     }
 
 

@@ -25,11 +25,6 @@ from compiler.passes.tile_context import TileContext
 from compiler.passes.tile_contraction import pack_weights
 from compiler.tiles import Buffer, Ref, View, ceil_div, spans
 
-#: Part of the weight memory that the weights of one sum over channels may take.
-WEIGHTS_PART = 16
-#: Blocks of weights of one instruction at most: the next ones of a long sum are the same, and need no loading.
-MOST_WEIGHT_BLOCKS = 8
-
 
 class _Strip:
     """Pixels [lo, hi) and where the values of theirs stand."""
@@ -174,25 +169,51 @@ class RowwiseTiler(RowwisePricer):
             self._kept[key, content] = self.context.load_constant(f"{self.codelet.name}.w", content, self.matrix.weight, label)
         return self._kept[key, content]
 
-    def _matrix(self, strip: _Strip, a: Place, value: Value, key: tuple, weights: np.ndarray, c: Place, accumulate: bool) -> None:
-        """Every lane of c = sum over input lanes of weight * (a - zero), in as many instructions as keep the weights short."""
+    def _matrix(
+        self, strip: _Strip, a: Place, value: Value, key: tuple, weights: np.ndarray, c: Place, accumulate: bool, apart: int = 1
+    ) -> None:
+        """Every lane of c = sum over input lanes of weight * (a - zero), in as many instructions as keep the weights short.
+
+        `apart`: as many neighbouring input blocks have sums of their own, beside each other in c; `weights` are then those of every such
+        block, for all groups of them.
+        """
         rows, columns = self.matrix.rows, self.matrix.columns
-        count = ceil_div(weights.shape[1], rows)
         outputs = ceil_div(weights.shape[0], columns)
-        most = max(1, min(MOST_WEIGHT_BLOCKS, self.matrix.weight.size_bytes // WEIGHTS_PART // (rows * columns * outputs)))
-        for lo, hi in spans(count, most):
+        for lo, hi in spans(ceil_div(weights.shape[1], rows), self.weight_blocks):
             place = self._weights(key, weights, (lo, hi), strip.label)
-            fields = matrix_fields(self.matrix, a, lo, hi - lo, c, outputs, strip.pixels)
+            fields = matrix_fields(self.matrix, a, lo * apart, hi - lo, c, outputs, strip.pixels, apart)
             fields |= {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero, "w_base": Ref(place, 0, columns), "accumulate": int(accumulate)}
             self.context.emit(self.matrix.engine.name, fields, [a.buffer, place], [c.buffer], strip.label)
             accumulate = True
 
     def _total(self, step: Total, strip: _Strip) -> None:
-        """Sums over the channels, in every lane."""
+        """Sums over the channels, in every lane.
+
+        Of few pixels groups of blocks are summed apart, and what is left over too; the vector unit sums up. Instructions that add to the
+        same accumulators walk them in the same order, as the matrix unit asks for.
+        """
         result = self._place(step.result, self.program.values[step.result], strip, 1)
+        rows, apart = self.matrix.rows, self.apart(step, strip.pixels)
+        channels = self.channels_of(step.terms[0][0])
+        grouped = channels // rows // apart * apart * rows if apart > 1 else 0
+        slots = apart + (channels > grouped)
+        sums = result
+        if grouped:
+            pitch = slots * self.wide_row_bytes
+            buffer = self.context.buffer(f"{self.codelet.name}.{step.result}.parts", self.wide, strip.pixels * pitch)
+            sums = Place(buffer, 0, pitch, self.wide_row_bytes, 4)
         for number, (name, weight) in enumerate(step.terms):
-            weights = np.full((self.lanes, self.channels_of(name)), weight, np.uint8)
-            self._matrix(strip, strip.places[name], self.program.values[name], ("w", weight), weights, result, number > 0)
+            place, value = strip.places[name], self.program.values[name]
+            if grouped:
+                weights = np.full((self.lanes, grouped // apart), weight, np.uint8)
+                self._matrix(strip, place, value, ("w", weight), weights, sums, number > 0, apart)
+            if channels > grouped:
+                weights = np.full((self.lanes, self.channels_of(name) - grouped), weight, np.uint8)
+                rest = replace(place, offset=place.offset + grouped)
+                self._matrix(strip, rest, value, ("w", weight), weights, sums.block(apart) if grouped else sums, number > 0)
+        if grouped:
+            fields = vector_fields(self.vector, sums, None, result, strip.pixels, 1, reduced=slots)
+            self._emit(strip, fields | {"reduce": 1}, [sums.buffer], result.buffer)
 
     def _largest(self, step: Largest, strip: _Strip) -> None:
         """Largest over the blocks, lane by lane, then over the lanes: each turn meets itself rotated by 1, 2, 4.. lanes."""
