@@ -11,7 +11,7 @@ COVENANT := $(BIN)/covenant
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run rtl compile verify test lint bench models ops backend mutants accuracy clean
+.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend mutants accuracy clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test: setup ## the test suite: pure Python first, then simulators
 	$(BIN)/python -m pytest -q -n 2 -m "not sim and not rtl"
 	$(BIN)/python -m pytest -q -n 2 -m "sim and not rtl"
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "rtl"
+
+formal: setup ## proofs with Yosys and an SMT solver, and of each a fault that it refutes
+	$(BIN)/python -m tests.formal
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
