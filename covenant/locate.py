@@ -13,7 +13,7 @@ from acg.graph import Graph as Architecture
 from acg.isa import instruction_set
 from compiler.ir import EdgeOutput, Graph
 from compiler.layout import Layout
-from compiler.onnx_import.clean import clean
+from compiler.onnx_import.load import definition
 from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
@@ -85,7 +85,7 @@ def _bytes(network: Network, samples: Sequence[dict[str, np.ndarray]], on: str) 
     order = [name for node in probe.nodes for name in node.outputs]
     for number, sample in enumerate(samples):
         execution = execute_rtl(network.graph, program, [sample]) if on == "rtl" else execute_iss(network.graph, program, [sample])
-        expected = Reference(clean(network.model)).run_all(sample)
+        expected = Reference(definition(network.model)).run_all(sample)
         for name in order:
             if name not in expected or name not in execution.outputs[0]:
                 continue

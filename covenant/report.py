@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from acg.fingerprint import fingerprint
-from compiler.onnx_import.clean import clean
+from compiler.onnx_import.load import definition
 from covenant import judge
 from covenant.locate import locate
 from covenant.networks import Network
@@ -34,7 +34,7 @@ def _golden(model: onnx.ModelProto, samples: Sequence[Sample]) -> tuple[list[Sam
 
 def reference_outputs(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Sample]:
     """Outputs of each sample by definition, evaluated together where the inputs have a leading dimension to join."""
-    reference = Reference(clean(model))
+    reference = Reference(definition(model))
     if len(samples) == 1 or any(array.ndim == 0 for array in samples[0].values()):
         return [reference.run(sample) for sample in samples]
     joined = reference.run({name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]})

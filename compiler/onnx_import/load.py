@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from onnx import inliner, shape_inference
 
 from compiler.errors import ModelError
+from compiler.onnx_import.branches import settle_branches
 from compiler.onnx_import.clean import clean, opset_of
 
 
@@ -95,10 +96,16 @@ def prepare_model(
         onnx.checker.check_model(fixed)
         if fixed.functions:
             fixed = inliner.inline_local_functions(fixed)
-        fixed = _inferred(fixed)
+        fixed = settle_branches(_inferred(fixed), opset, _inferred)
     except UnicodeDecodeError:  # the caller's, whichever name it is
         raise
     except (onnx.checker.ValidationError, shape_inference.InferenceError, RuntimeError, ValueError) as error:
         found = f"a model that onnx refuses ({_line(error)})"
         raise ModelError(where, found=found, expected="a valid model", do="correct it, see onnx.checker") from None
     return fixed, opset
+
+
+def definition(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the network as a reference evaluates it node by node: cleaned, and without branches that shapes decide. Raises ModelError."""
+    cleaned = clean(model)
+    return prepare_model(model)[0] if any(node.op_type == "If" for node in cleaned.graph.node) else cleaned

@@ -350,12 +350,12 @@ def test_max_pool_with_indices():
     ]
 
 
-def test_int8_relu_of_raw_integers():
-    nodes = [node("Relu", "x", "y")]
+def test_int8_abs_of_raw_integers():
+    nodes = [node("Abs", "x", "y")]
     assert refused(model_of(nodes, {"x": (I8, (1, 3))}, {"y": (I8, (1, 3))}, {})) == [
         (
             "n_y",
-            "Relu",
+            "Abs",
             "An element-wise function must depend on one 8-bit tensor and constant scalars only. Found x, an integer tensor of type i8.",
         )
     ]
