@@ -26,8 +26,9 @@ FRONT_PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_reshapes,  # views that the host or nobody has to make
     settle_views,  # element-wise nodes on the views of the nodes around them
     fold_reshapes,  # which no Reshape is needed for any more
-    tables_first,  # functions before movements
     fold_moves,  # movements one after the other
+    tables_first,  # functions before movements
+    fold_moves,  # which have met others
     fuse_tables,  # functions of functions
     fuse_clamps,  # Relu and Clip into the node before
     fuse_flatten,  # Flatten and Gemm into one convolution
