@@ -1,7 +1,7 @@
 """Random operators that reduce whole axes into a normalised tensor, drawn onto a network that `verif.random_networks` builds.
 
     softmax     Softmax along any axis
-    layernorm   LayerNormalization over the last axes, or over the last one as elementary operators
+    layernorm   LayerNormalization over the last axes, or over the last one as elementary operators, with quantisations between or without
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from onnx import helper
 
 from verif.network_builder import Activation
+from verif.reference.recognise import PART_DOMAIN
 
 Drawn = Callable[[Any, Activation], Activation]
 #: The operator LayerNormalization exists from this opset on; from the next on ReduceMean takes its axes as an input.
@@ -32,33 +33,69 @@ def softmax(draw: Any, x: Activation) -> Activation:
     return Activation(b.node("QuantizeLinear", [result, *names]), x.shape, *names, scale, zero, dtype)
 
 
-def _elementary(draw: Any, x: str, result: str, rank: int, constants: list[str], epsilon: float) -> None:
-    """Append the operators that a LayerNormalization over the last axis is made of."""
-    b = draw.b
+class _Parts:
+    """Appends elementary operators without evaluating them: their results are those of the operators that they stand for."""
 
-    def add(op: str, inputs: list[str], out: str = "", **attributes: Any) -> str:
-        out = out or b.fresh(op.lower())
-        b.nodes.append(helper.make_node(op, inputs, [out], name=f"node_{out}", **attributes))
+    def __init__(self, draw: Any, rank: int) -> None:
+        self.draw, self.b, self.rank = draw, draw.b, rank
+
+    def add(self, op: str, inputs: list[str], out: str = "", **attributes: Any) -> str:
+        """Append a node; return its output."""
+        out = out or self.b.fresh(op.lower())
+        self.b.nodes.append(helper.make_node(op, inputs, [out], name=f"node_{out}", **attributes))
         return out
 
-    def mean(name: str) -> str:
-        axis = draw.integer(0, 1) * rank - 1
-        if b.opset < AXES_OPSET:
-            return add("ReduceMean", [name], axes=[axis], keepdims=1)
-        return add("ReduceMean", [name, b.constant("axes", np.array([axis]))], keepdims=1)
+    def mean(self, name: str, out: str = "") -> str:
+        """Append the mean along the last axis, named from either end."""
+        axis = self.draw.integer(0, 1) * self.rank - 1
+        if self.b.opset < AXES_OPSET:
+            return self.add("ReduceMean", [name], out, axes=[axis], keepdims=1)
+        return self.add("ReduceMean", [name, self.b.constant("axes", np.array([axis]))], out, keepdims=1)
 
-    centred = add("Sub", [x, mean(x)])
-    square = add("Mul", [centred, centred]) if draw.chance(0.5) else add("Pow", [centred, b.constant("two", np.float32(2))])
-    root = add("Sqrt", [add("Add", [mean(square), b.constant("epsilon", np.float32(epsilon))])])
-    last = add("Div", [centred, root], out="" if constants else result)
+    def centred(self, x: str) -> str:
+        """Append the distance from the mean."""
+        return self.add("Sub", [x, self.mean(x)])
+
+    def variance(self, centred: str, out: str = "") -> str:
+        """Append the mean square of a distance."""
+        by_power = self.draw.chance(0.5)
+        square = self.add("Pow", [centred, self.b.constant("two", np.float32(2))]) if by_power else self.add("Mul", [centred, centred])
+        return self.mean(square, out)
+
+
+def _elementary(draw: Any, x: str, result: str, rank: int, constants: list[str], epsilon: float) -> None:
+    """Append the operators that a LayerNormalization over the last axis is made of."""
+    parts = _Parts(draw, rank)
+    centred = parts.centred(x)
+    root = parts.add("Sqrt", [parts.add("Add", [parts.variance(centred), draw.b.constant("epsilon", np.float32(epsilon))])])
+    last = parts.add("Div", [centred, root], out="" if constants else result)
     for number, constant in enumerate(constants):
         op, at_end = ("Mul", "Add")[number], number == len(constants) - 1
-        last = add(op, [last, constant] if draw.chance(0.5) else [constant, last], out=result if at_end else "")
+        last = parts.add(op, [last, constant] if draw.chance(0.5) else [constant, last], out=result if at_end else "")
+
+
+def _quantised_parts(draw: Any, x: Activation) -> Activation:
+    """The quotient of a normalisation whose variance and radicand are quantised."""
+    b, parts = draw.b, _Parts(draw, len(x.shape))
+    operand, row = b.dequantised(x), (*x.shape[:-1], 1)
+    variance = b.node("ReduceMean", [operand], domain=PART_DOMAIN)
+    b.nodes.pop()
+    parts.variance(parts.centred(operand), variance)
+    spread = b.quantised(variance, row, lowest_zero=True)
+    radicand = b.quantised(b.node("Add", [b.dequantised(spread), b.constant("epsilon", np.float32(1e-3))]), row, lowest_zero=True)
+    again = operand if draw.chance(0.5) else b.dequantised(x)
+    root = b.dequantised(radicand)
+    quotient = b.node("Div", [again, root], domain=PART_DOMAIN)
+    b.nodes.pop()
+    parts.add("Div", [parts.centred(again), parts.add("Sqrt", [root])], quotient)
+    return b.quantised(quotient, x.shape)
 
 
 def layernorm(draw: Any, x: Activation) -> Activation:
     """LayerNormalization with a scale and, mostly, a bias."""
     b, rank = draw.b, len(x.shape)
+    if draw.chance(0.25):
+        return _quantised_parts(draw, x)
     last_only = b.opset < LAYER_OPSET or draw.chance(0.8)
     axis = -1 if last_only else draw.integer(1, rank - 1) - rank
     shape = x.shape[axis:]
