@@ -192,6 +192,8 @@ def combine(step: Step) -> list[Value]:
         return [values[0]]
     if one_root(step) is not None:
         return table_function(step)
+    if step.op == "Div":
+        step.require(computed_divisor, step.value(1), found=step.describe(1))
     terms = _terms(step)
     if step.op == "Div":
         return [_quotient(step, *terms)]
@@ -219,7 +221,6 @@ def add(step: Step) -> list[Value]:
 
 
 def _quotient(step: Step, dividend: Value, divisor: Value) -> Pending:
-    step.require(computed_divisor, divisor, found=step.describe(1))
     assert isinstance(divisor, Const | RealConst) and isinstance(dividend, Real)
     numbers = (divisor.real() if isinstance(divisor, RealConst) else divisor.array).astype(np.float32)
     with np.errstate(divide="ignore"):

@@ -218,6 +218,12 @@ CASES = {
         {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
         ("n_q", "Div", "A divisor must be a constant, or a function of the one 8-bit tensor that the dividend depends on. Found e, a dequantised tensor."),
     ),
+    "quotient of a float function": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Exp", "e", "f"), node("Div", "d f", "q"), quantize("q", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
+        ("n_q", "Div", "A divisor must be a constant, or a function of the one 8-bit tensor that the dividend depends on."
+         " Found f, a float function of a dequantised tensor."),
+    ),
     "slopes": (
         [dequantize("x", "d", "x"), node("PRelu", "d c", "p"), quantize("p", "y", "y")], X, Y, {**P, "c": np.float32([0.5, 1, 2]).reshape(3, 1, 1)},
         ("n_p", "PRelu", "The slopes of PRelu must be all at most 1 or all at least 1. Found slopes from 0.5 to 2.0."),
