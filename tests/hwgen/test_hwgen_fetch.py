@@ -60,6 +60,7 @@ class Memory:
         self.bursts = deque()
         self.asked = []
         self.presented = False
+        self.waiting = None
 
     def drive(self, ctx, cycle):
         """Set the memory's outputs of this cycle."""
@@ -78,6 +79,9 @@ class Memory:
     def observe(self, ctx, cycle):
         """Note this cycle's handshakes."""
         assert ctx.get(self.axi.rready) == 1
+        offer = ctx.get(self.axi.araddr) if ctx.get(self.axi.arvalid) else None
+        assert self.waiting in (None, offer), "an address that waits was withdrawn or changed"
+        self.waiting = None if ctx.get(self.axi.arready) else offer
         if self.presented:
             ready, number, beat = self.bursts.popleft()
             if beat + 1 < self.beats:
@@ -123,6 +127,7 @@ def run(dut, words, *, latency, pops, cycles, stall_seed=None, error=None, base=
                 errors.append((ctx.get(dut.dispatch.error_code), ctx.get(dut.dispatch.error_engine), ctx.get(dut.dispatch.count)))
             memory.observe(ctx, cycle)
             idle.append(ctx.get(dut.fetch.idle))
+            assert not (idle[-1] and (memory.bursts or memory.waiting)), "idle with a burst under way"
             await ctx.tick()
 
     sim = Simulator(dut)
@@ -196,11 +201,13 @@ def test_a_bad_instruction_is_reported_by_number_and_stops_dispatch(bad, error_b
 
 
 @pytest.mark.sim
-def test_halt_asks_for_nothing_more_and_becomes_idle():
+@pytest.mark.parametrize("halt_at", range(8, 20))
+def test_halt_asks_for_nothing_more_and_becomes_idle(halt_at):
+    """An address that waits at the halt is still handed over, and all that was asked for comes back before the unit is idle."""
     words = [encode(1, i, 256) for i in range(50)]
     dut = FrontEnd(instruction_bits=256, data_bits=64, outstanding_bursts=4, depth=2)
-    _, _, _, memory, idle = run(dut, words, latency=6, pops=[list(range(100)), []], cycles=80, halt_at=13, stall_seed=1)
-    assert 0 < len(memory.asked) < 10
+    _, _, _, memory, idle = run(dut, words, latency=6, pops=[list(range(100)), []], cycles=80, halt_at=halt_at, stall_seed=halt_at)
+    assert 0 < len(memory.asked) < 12
     assert idle[-1] == 1 and not memory.bursts
 
 
