@@ -83,7 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--nodes", type=_positive, default=5, metavar="N", help="most operators of a random network (default 5)")
     sub.add_argument("--size", choices=("tiny", "small", "medium"), help="of random networks (default small; tiny on random architectures)")
     sub.add_argument("--limit", type=_positive, default=1, metavar="N", help="samples a network (default 1)")
+    sub.add_argument("--coverage", metavar="FILE", help="add what the instructions covered to a file (made where there is none)")
     machine_readable(sub)
+
+    sub = command("coverage", "what instruction streams have reached, of coverage files, and what they never did", commands.coverage)
+    sub.add_argument("file", metavar="FILE", nargs="+", help="files of covenant verify --coverage")
+    sub.add_argument("--json", metavar="FILE", help="write the sum as a coverage file; '-' for standard output")
 
     sub = command("models", "networks of the MLPerf Tiny and ImageNet classes in one table: cycles, exactness, seconds", commands.models)
     sub.add_argument("network", metavar="NETWORK", nargs="*", help="networks of the zoo or ONNX files (default: the whole zoo)")

@@ -3,6 +3,7 @@
 from covenant.commands.arch import arch
 from covenant.commands.backend_test import backend_test
 from covenant.commands.compile import compile_
+from covenant.commands.coverage import coverage
 from covenant.commands.disasm import disasm
 from covenant.commands.models import models
 from covenant.commands.mutants import mutants
@@ -13,7 +14,10 @@ from covenant.commands.rtl import rtl
 from covenant.commands.run import run
 from covenant.commands.verify import verify
 
-__all__ = ["advice", "arch", "backend_test", "compile_", "disasm", "input_errors", "models", "mutants", "ops", "predict", "quantize", "rtl", "run", "verify"]
+__all__ = [
+    "advice", "arch", "backend_test", "compile_", "coverage", "disasm", "input_errors", "models", "mutants", "ops", "predict", "quantize", "rtl",
+    "run", "verify",
+]
 
 
 def advice(error: Exception, options) -> str:

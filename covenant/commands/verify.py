@@ -1,6 +1,7 @@
 """``covenant verify``: the co-verification suite on chosen and on random architectures."""
 
 from acg.graph import architecture_names
+from covenant.coverage import add_runs, summary
 from covenant.errors import BROKEN, EXACT
 from covenant.files import write_json
 from covenant.show import table
@@ -31,6 +32,10 @@ def verify(options) -> int:
         rows.append(row)
         if options.json != "-":
             _show(row)
+    if options.coverage:
+        covered = add_runs(options.coverage, [(row.instructions, row.bins) for row in rows if row.bins])
+        if options.json != "-":
+            print(summary(covered))
     broken = sum(bool(row.divergence) for row in rows)
     refused = sum(row.refused is not None for row in rows)
     compared = sum(row.instructions * row.samples for row in rows if row.measured is not None)

@@ -2,9 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count, islice
 
 from acg.errors import ArchitectureError
@@ -42,7 +42,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Row:
-    """One run: ``kind`` is example, network, program or build; ``replay`` the command that repeats it."""
+    """One run: ``kind`` is example, network, program or build; ``replay`` the command that repeats it; ``bins``: :mod:`verif.coverage`."""
 
     arch: str
     kind: str
@@ -55,10 +55,12 @@ class Row:
     refused: str | None
     divergence: tuple[str, ...]
     replay: str
+    bins: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict:
         """The row of the JSON report."""
         row = asdict(self)
+        del row["bins"]  # they go into the coverage file
         row["cycles"] = {"predicted": row.pop("predicted"), "measured": row.pop("measured")}
         return row | {"network": self.name, "divergence": list(self.divergence)}
 
@@ -78,7 +80,7 @@ def open_architecture(name: str) -> Graph:
 def _verdict_row(job: Job, kind: str, name: str, verdict, replay: str, samples: int) -> Row:
     refused = getattr(verdict, "refused", None)
     return Row(job.arch, kind, name, verdict.instructions, samples, verdict.predicted_cycles, verdict.measured_cycles,
-               not verdict.divergence and refused is None, refused, verdict.divergence, replay)
+               not verdict.divergence and refused is None, refused, verdict.divergence, replay, verdict.bins)
 
 
 def rows_of(job: Job) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """Networks on an architecture's RTL: the committed examples and random ones."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import acg
@@ -17,6 +17,7 @@ from covenant.report import Sample, judge_network
 from covenant.samples import draw, model_inputs, take
 from covenant.verify.programs import failure_lines
 from verif.bench import BenchError
+from verif.coverage import collect
 from verif.hazards import find_hazards
 from verif.random_networks import random_network
 
@@ -27,7 +28,7 @@ EXAMPLES = Path(str(acg.__file__)).resolve().parent.parent / "examples"
 
 @dataclass(frozen=True)
 class NetworkVerdict:
-    """``refused``: the compiler's reason where the network does not go on the architecture; nothing is compared then."""
+    """``refused``: the compiler's reason where the network does not go on the architecture; nothing is compared then. ``bins``: :mod:`verif.coverage`."""
 
     instructions: int
     samples: int
@@ -35,6 +36,7 @@ class NetworkVerdict:
     measured_cycles: int | None
     divergence: tuple[str, ...]
     refused: str | None = None
+    bins: Mapping[str, int] = field(default_factory=dict)
 
 
 def examples() -> Iterator[Path]:
@@ -50,7 +52,8 @@ def _judge(network: Network, samples: list[Sample], *, opt: str, progress: Progr
     if not report["exact"] and not lines:
         lines = ["bytes or cycles are not exact"]
     cycles = report["cycles"]
-    return NetworkVerdict(report["instructions"]["count"], len(samples), cycles["predicted"], cycles["measured"], tuple(lines))
+    return NetworkVerdict(report["instructions"]["count"], len(samples), cycles["predicted"], cycles["measured"], tuple(lines),
+                          bins=collect(network.graph, program.instructions, timeline))
 
 
 def verify_example(path: Path, graph: Graph, *, limit: int, seed: int, opt: str, progress: Progress) -> NetworkVerdict:

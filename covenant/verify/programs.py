@@ -1,6 +1,7 @@
 """A random program on functional simulator, predictor and RTL."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from acg.predictor import Timeline, predict
 from acg.regmap import ErrorCode, RegisterMap
 from covenant.verify.shrink import shrink
 from verif.bench import BenchError, BuiltModel, RunSpec, run
+from verif.coverage import collect
 from verif.hazards import find_hazards
 from verif.iss.machine import Machine
 from verif.random_programs import Draft, RandomProgram, random_program
@@ -30,12 +32,13 @@ _PATIENCE_CYCLES = 20_000
 
 @dataclass(frozen=True)
 class ProgramVerdict:
-    """What the witnesses said. ``divergence`` is empty when bytes and cycles are exact."""
+    """What the witnesses said. ``divergence`` is empty when bytes and cycles are exact; ``bins``: :mod:`verif.coverage`."""
 
     instructions: int
     predicted_cycles: int
     measured_cycles: int | None
     divergence: tuple[str, ...]
+    bins: Mapping[str, int] = field(default_factory=dict)
 
 
 def _byte_lines(program: RandomProgram, expected: bytes, found: bytes) -> list[str]:
@@ -106,7 +109,7 @@ def judge_program(program: RandomProgram, model: BuiltModel | None) -> ProgramVe
     if model is not None:
         measured, differences = _measured(program, model, expected, predicted)
         lines += differences
-    return ProgramVerdict(len(instructions), predicted.total_cycles, measured, tuple(lines))
+    return ProgramVerdict(len(instructions), predicted.total_cycles, measured, tuple(lines), collect(program.graph, instructions, predicted))
 
 
 def shrunk_program(program: RandomProgram, model: BuiltModel | None, *, tries: int = SHRINK_TRIES) -> RandomProgram:
@@ -128,4 +131,4 @@ def verify_program(graph: Graph, seed: int, model: BuiltModel | None) -> Program
     isa = instruction_set(graph)
     lines = [*verdict.divergence, f"shrunk to {len(small.drafts)} of {len(program.drafts)} instructions:", *judge_program(small, model).divergence,
              *(f"{number:3d}: {isa.disassemble(item)}" for number, item in enumerate(small.instructions))]
-    return ProgramVerdict(verdict.instructions, verdict.predicted_cycles, verdict.measured_cycles, tuple(lines))
+    return ProgramVerdict(verdict.instructions, verdict.predicted_cycles, verdict.measured_cycles, tuple(lines), verdict.bins)
