@@ -1,11 +1,11 @@
-"""Dispatch, queues, issue and retire counters cannot deadlock, whatever the depth of the queues and the program.
+"""Dispatch, queues, issue and retire counters cannot deadlock: small configurations, any program, any delay.
 
-The environment is abstract: the fetch unit offers when it likes; an engine takes an instruction and retires it when it likes. The program is any whose
-waits name earlier instructions, at most 2^15 back, of engines that do not run more than 2^15 ahead (docs/architecture.md); at most 2^18
-instructions an engine, which wraps the 16-bit counters four times. With three engines the counters have 4 bits, and the bounds are scaled: at 16 bits
-the solver needs more than ten minutes.
+The environment is abstract: the fetch unit offers when it likes; an engine takes an instruction and retires it when it likes. The program is any
+whose waits name earlier instructions, at most 2^15 back, of engines that do not run more than 2^15 ahead (docs/architecture.md), with at most 2^18
+instructions an engine, which wraps the 16-bit counters four times. The same is proved with 4-bit counters and scaled bounds, where wraps come early.
+Three engines are searched to a stated depth only: their induction step takes the solver more than ten minutes.
 
-Liveness as safety, proved by induction for all time: in every reachable cycle in which the environment is done (the units are ready, nothing is
+Liveness as safety: in every reachable cycle in which the environment is done (the units are ready, nothing is
 under way, the fetch unit offers if anything is left), an instruction is dispatched or started in that very cycle. Each such event brings the end nearer
 (an instruction is dispatched, started and retired once), so a run whose environment always answers ends. That starts respect the waits is proved
 beside it on the same machine.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import hwgen.agu
+import hwgen.control
 import hwgen.dispatch
 import hwgen.dma_bursts
 import hwgen.dma_store
@@ -13,7 +14,7 @@ import hwgen.issue
 import hwgen.progress
 import hwgen.queue
 import hwgen.scratchpad
-from tests.formal import axi_bursts, float32_rounding, issue_waits, loop_sums, memory_conflicts, no_deadlock, queue_order
+from tests.formal import axi_bursts, control_port, float32_rounding, issue_waits, loop_sums, memory_conflicts, no_deadlock, queue_order
 from tests.formal.bench import Bench, broken
 
 __all__ = ["Fault", "Property", "properties"]
@@ -160,6 +161,13 @@ def _axi() -> Iterator[Property]:
     fault = _fault("WLAST one beat early", hwgen.dma_store, "plan.last.eq(row_done | row.page.all())", "plan.last.eq(row_done | row.page[1:].all())",
                    axi_bursts.store_last, depth=14)
     yield Property("AXI data channel of store", "WLAST at the announced beat; stable until taken", "bounded", 13, axi_bursts.store_last, (fault,), quick=False)
+
+    faults = tuple(_fault(name, hwgen.control, old, new, control_port.bench, depth=8) for name, old, new in (
+        ("a read is accepted before the last is answered", "axil.arready.eq(~axil.rvalid)", "axil.arready.eq(1)"),
+        ("the write's answer waits for nobody", "with m.If(axil.bready):", "with m.If(axil.bvalid):"),
+        ("strobes are ignored", "with m.If(axil.wstrb[byte]):", "with m.If(axil.wstrb.any()):"),
+    ))
+    yield Property("AXI4-Lite control port", "stable answers, one an access, registers as written", "induction", 1, control_port.bench, faults)
 
 
 def properties() -> list[Property]:
