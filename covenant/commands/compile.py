@@ -24,7 +24,8 @@ def compile_(options) -> int:
     if options.json:
         write_json(options.json, summary)
     else:
-        print(f"{options.output}: {summary['instructions']:,} instructions, {summary['layers']} layers, {summary['memory_bytes']:,} bytes of external memory")
+        counts = f"{summary['instructions']:,} instructions, {summary['layers']} layers, {summary['memory_bytes']:,} bytes of external memory"
+        print(f"{options.output}: {counts}")
     return EXACT
 
 

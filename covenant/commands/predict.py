@@ -48,7 +48,8 @@ def predict(options) -> int:
                 right=frozenset({2, 3, 4})))
     total = timeline.total_cycles
     print(f"\n{options.file} on {graph.name}: {total:,} cycles, ideal {report['cycles']['ideal']:,}, {report['instructions']:,} instructions")
-    print("busy: " + ", ".join(f"{name} {100 * cycles / max(1, total):.0f}%" for name, cycles in busy.items()) + f"; bottleneck: {report['bottleneck']}")
+    shares = ", ".join(f"{name} {100 * cycles / max(1, total):.0f}%" for name, cycles in busy.items())
+    print(f"busy: {shares}; bottleneck: {report['bottleneck']}")
     return EXACT
 
 

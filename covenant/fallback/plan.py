@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import onnx
 
 from acg.graph import Graph, load_graph
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
+from compiler.ir import Graph as Network
 from compiler.onnx_import.load import load_model
 from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
@@ -71,38 +73,51 @@ def _refused_nodes(prepared: Prepared, entries: tuple[UnsupportedEntry, ...]) ->
     return result
 
 
+_Made = TypeVar("_Made")
+
+
+def _key(cut: Cut) -> tuple[str, ...]:
+    return tuple(node.name for node in cut.nodes)
+
+
 def make_plan(model: onnx.ModelProto, graph: Graph, *, name: str) -> Plan:
     """Cut a network at its 8-bit tensors and compile what the architecture can run.
 
-    Raises ModelError for a model that is wrong as a whole, CompilerError for a segment that does not fit the machine, UnsupportedError where
-    what is refused is no node, so that nothing can be moved to the host.
+    Raises ModelError for a model that is wrong as a whole and CompilerError for a segment that does not fit the machine.
     """
     try:
         prepared = prepare(model, name=name)
     except UnicodeDecodeError:  # names are decoded when they are first looked at
         raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None
     refused: dict[str, str] = {}
+    networks: dict[tuple[str, ...], Network] = {}
     programs: dict[tuple[str, ...], Program] = {}
+
+    def attempt(done: dict[tuple[str, ...], _Made], make: Callable[[tuple[str, ...], onnx.ModelProto], _Made]) -> dict[str, str]:
+        """Make something of every accelerator segment that has none yet; returns what is newly refused."""
+        found: dict[str, str] = {}
+        for cut, part in zip(cuts, models, strict=True):
+            key = _key(cut)
+            if cut.host or key in done:
+                continue
+            try:
+                done[key] = make(key, part)
+            except UnsupportedError as error:
+                new = {node: reason for node, reason in _refused_nodes(prepared, error.entries).items() if node not in refused}
+                found |= new or dict.fromkeys(key, str(error.entries[0]))  # what is refused may be no node of the file: all of it then
+        return found
+
     while True:
         cuts = partition(prepared, refused)
         models = [extract(prepared, cuts, number) for number in range(len(cuts))]
-        found: dict[str, str] = {}
-        for cut, part in zip(cuts, models, strict=True):
-            key = tuple(node.name for node in cut.nodes)
-            if cut.host or key in programs:
-                continue
-            try:
-                programs[key] = compile_graph(read_network(part, name=name), graph)
-            except UnsupportedError as error:
-                new = {node: reason for node, reason in _refused_nodes(prepared, error.entries).items() if node not in refused}
-                if not new:
-                    raise
-                found |= new
+        # To import is quick and finds nearly all that is refused: nothing is compiled before every segment can be imported.
+        found = attempt(networks, lambda _, part: read_network(part, name=name)) or attempt(
+            programs, lambda key, _: compile_graph(networks[key], graph))
         if not found:
             break
         refused |= found
     segments = tuple(
-        Segment(number, part, cut, None if cut.host else programs[tuple(node.name for node in cut.nodes)])
+        Segment(number, part, cut, None if cut.host else programs[_key(cut)])
         for number, (cut, part) in enumerate(zip(cuts, models, strict=True))
     )
     return Plan(name, graph, model, segments)

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.shape_inference import infer_shapes
 
-from acg.graph import load_graph
+from acg.graph import ARCHITECTURES, load_graph
 from compiler.loader import parse_program
 from covenant.cli import main
 from covenant.errors import UserError
@@ -155,6 +155,20 @@ def test_quantisation_alone_does_not_go_to_the_accelerator():
     ]
     report, _ = run_plan(plan, draw(model_inputs(plan.model), seed=0, count=1), on="iss")
     assert report["exact"] is None and report["cycles"]["predicted"] == 0
+
+
+def test_what_the_architecture_lacks_goes_to_the_host(tmp_path):
+    text = "\n".join(line for line in (ARCHITECTURES / "tiny.yaml").read_text().splitlines() if "TABLE" not in line)
+    (tmp_path / "tableless.yaml").write_text(text)
+    nodes = [quantize("x", "q", "x"), *conv("q", "r"), *conv("r", "s"), dequantize("s", "t", "x"), node("Sigmoid", "t", "u"), quantize("u", "v", "y"),
+             *conv("v", "w_"), dequantize("w_", "y", "x")]
+    model = model_of(nodes, {"x": (F32, (1, 4, 4, 4))}, {"y": (F32, (1, 4, 4, 4))}, CONSTANTS)
+    plan = make_plan(model, load_graph(str(tmp_path / "tableless.yaml")), name="m")
+    report, outputs = run_plan(plan, draw(model_inputs(model), seed=1, count=1), on="iss")
+    assert [segment.where for segment in plan.segments] == ["accelerator", "host", "accelerator"] and report["exact"] is True
+    assert any("TABLE on memories they share" in str(row["why"]) for row in plan.placement())
+    assert {row["node"] for row in plan.placement() if row["op"] == "Sigmoid" and row["where"] == "host"} == {"n_u"}
+    assert report["outputs"]["y"]["onnxruntime"]["mismatches"] == 0 and outputs[0]["y"].shape == (1, 4, 4, 4)
 
 
 def test_refusals_behind_refusals_are_found():
