@@ -72,12 +72,13 @@ class Product:
     def with_affine(self, step: Step, factor: np.ndarray, addend: np.ndarray) -> Product:
         """Return factor * product + addend, float64 a channel: factors join the scales, addends the bias, in steps of the new scales.
 
-        A channel with factor 0 gets weights of zero and a scale in which the addend has 20 bits.
+        A channel with factor 0, or one beside which the addend would have more than 30 bits, gets weights of zero and a scale in which
+        the addend has 20 bits.
         """
         channels = self.weight.shape[0]
         scale = np.broadcast_to(self.w_scale.astype(np.float32), (channels,))
         unit = np.float32(self.alpha) * np.float32(self.x_scale or 1.0)
-        gone = factor == 0
+        gone = _vanishing(factor, addend, (unit * (scale.astype(np.float64) * factor).astype(np.float32)).astype(np.float64))
         plain = np.where(addend == 0, 1.0, np.abs(addend) * 2.0**-20) / np.float64(unit)
         scaled = np.where(gone, plain, scale.astype(np.float64) * factor).astype(np.float32)
         weight = np.where(gone.reshape(-1, *[1] * (self.weight.ndim - 1)), np.asarray(self.w_zero, self.weight.dtype), self.weight)
@@ -131,6 +132,11 @@ class Product:
 
         bias = Bias(self.axis_from_end, self.weight.shape[0], add if self.bias is None else None, affine)
         return Pending(self.shape, (self.step.label,), self.emit, bias=bias)
+
+
+def _vanishing(factor: np.ndarray, addend: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Channels whose product counts for nothing beside their addend."""
+    return (factor == 0) | (np.abs(addend) >= 2.0**30 * np.abs(scale)) & (addend != 0)
 
 
 def bias_integers(step: Step, bias: Const | RealConst, product_scale: np.ndarray, beta: float = 1.0) -> np.ndarray:

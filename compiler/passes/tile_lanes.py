@@ -190,9 +190,15 @@ class LaneTiler:
         if key not in self._constants:
             content = layout.pack(operand.constant[n0:n1, c0:c1, y0:y1, x0:x1])
             self._constants = {k: v for k, v in self._constants.items() if k[0] != role}
-            self._constants[key] = self.context.load_constant(f"{self.codelet.name}.{role}", content, self.step.source, label)
+            memory = self.constant_memory(role)
+            self._constants[key] = self.context.load_constant(f"{self.codelet.name}.{role}", content, memory, label)
         steps = (layout.image_bytes, layout.row_bytes, layout.pixel_bytes, layout.element_bytes)
         return View(self._constants[key], 0, *steps, y1 - y0, x1 - x0, n0, y0, x0, c0)
+
+    def constant_memory(self, role: str) -> Memory:
+        """Where a constant operand goes: the memory of the other operand, or one of the port's that a load engine fills."""
+        able = [m for m in (self.vector.a if role == "x" else self.vector.b) if m.name in self.context.target.into and m.element.bits == 8]
+        return narrow(tuple(able), self.step.source) or self.step.source
 
     def streams(self, box: tuple, region: tuple[int, int, int, int], view: View, out: View) -> dict[str, int | Ref]:
         """Counts of the outer levels and the streams a (from the first window) and y."""

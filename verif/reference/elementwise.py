@@ -8,7 +8,8 @@
 * ReduceMax, GlobalMaxPool: on the integers, of a float result on those that it is quantised to.
 * BatchNormalization: k = scale / sqrt(var + epsilon) and d = bias - mean * k in float64. Of a product, s_w being its weights' scale:
   s' = float32(s_x * float32(s_w * k)), d joins the integer sums as round_half_even(d / s'). Of a dequantised tensor: likewise, of its
-  integers times 255 and s_w = float32(1 / 255). Where k is 0 the sums are 0 and s' = |d| * 2^-20, or 1.
+  integers times 255 and s_w = float32(1 / 255). Where k is 0, or |d| at least
+  2^30 s', the sums are 0 and s' = |d| * 2^-20 (1 if d is 0).
 
 Against onnxruntime 1.32: see tests/verif/test_reference_elementwise.py, which counts.
 """
@@ -92,7 +93,8 @@ def batch_normalization(call: Any) -> Value:
         if x.low != -np.inf or x.high != np.inf or x.factors is None:
             raise call.refuse("a result that is no product")
         sums, unit, stored = x.sums, x.factors[0], np.broadcast_to(x.factors[1].reshape(-1), (channels,))
-    gone = k == 0
+    given = (unit * (stored.astype(np.float64) * k).astype(np.float32)).astype(np.float64)
+    gone = (k == 0) | ((np.abs(d) >= 2.0**30 * np.abs(given)) & (d != 0))
     own = np.where(gone, np.where(d == 0, 1.0, np.abs(d) * 2.0**-20) / np.float64(unit), stored.astype(np.float64) * k).astype(np.float32)
     scale = unit * own
     with np.errstate(divide="ignore", invalid="ignore"):
