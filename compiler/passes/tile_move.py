@@ -21,6 +21,7 @@ from compiler.errors import CompilerError
 from compiler.layout import Layout
 from compiler.passes.assign_engines import Assigned
 from compiler.passes.move_parts import Part, chunks, parts_of
+from compiler.passes.move_staged import Chunk, staged_chunks
 from compiler.passes.split_copies import split_copies
 from compiler.passes.strided import Piece, fewest
 from compiler.passes.tile_context import TileContext, copy_fields
@@ -61,6 +62,11 @@ class MoveTiler:
         whole = parts_of(self.move, inputs, self.y.shape, layout)
         passing = self.inside is None and any(p.operand is not None and plan.root(p.operand.tensor) not in plan.resident for p in whole)
         pixel, row, _ = self._borders(None)
+        staged = self._through_staging(whole, row)
+        for chunk in staged:
+            self._staged(chunk)
+        if staged:
+            return
         for parts in [whole] if passing else chunks(whole, layout.size_bytes, row, pixel):
             if self.inside is None:
                 for part in parts:
@@ -72,6 +78,45 @@ class MoveTiler:
         if self.inside is not None and self.outside is not None:  # at the edge of the network too
             everything = np.arange(0, layout.size_bytes, self.unit)
             self._store(self.inside, self.outside, everything, everything, None)
+
+    def _through_staging(self, whole: list[Part], row_bytes: int) -> list[Chunk]:
+        """The chunks by which words pass a memory on chip on their way out; none where they need not or cannot."""
+        vector, memory = self.vector, self.step.sink_or_none
+        if self.inside is not None or vector is None or memory is None or self.unit != 1 or row_bytes % vector.lanes:
+            return []
+        if not _among(vector.a, memory) or not _among(vector.y, memory):
+            return []
+        plan = self.context.plan
+        roots = {plan.root(p.operand.tensor) for p in whole if p.operand is not None}
+        if any(root in plan.resident and not _among(vector.a, plan.resident[root]) for root in roots):
+            return []
+        return staged_chunks(
+            self.context, whole, self.layout.size_bytes, row_bytes, vector, memory,
+            lambda part: part.operand is not None and plan.root(part.operand.tensor) in plan.resident,
+        )
+
+    def _staged(self, chunk: Chunk) -> None:
+        """One chunk of y, put together on chip."""
+        assert self.outside is not None, "y lives outside"
+        memory, lanes = self.step.sink, self._lanes
+        place = self.context.buffer(f"{self.codelet.name}.y", memory, chunk.size)
+        for source in chunk.sources:
+            operand = source.part.operand
+            if operand is None:
+                values = self.move.constants[source.of]
+                for constant in np.unique(values):
+                    self._fill(source.to[values == constant], int(constant), place)
+                continue
+            root = self.context.plan.root(operand.tensor)
+            start, buffer = 0, self.context.resident.get(root)
+            if buffer is None:
+                start, buffer = source.first, self.context.buffer(f"{self.codelet.name}.x", memory, source.size)
+                bytes_ = np.arange(source.size)
+                self._load(self.context.external[root], buffer, bytes_ + start, bytes_, operand)
+            for piece in self._fewest(source.to, source.of - start // lanes, None, operand, lanes=lanes):
+                self._vector(piece, buffer, place)
+        bytes_ = np.arange(chunk.size)
+        self._store(place, self.outside, bytes_, bytes_ + chunk.start, None)
 
     def _fewest(self, outside: np.ndarray, inside: np.ndarray, outer: Operand | None, inner: Operand | None, *, lanes: int = 0) -> list[Piece]:
         """`fewest` of bytes, or of words of `lanes`, remembered: a network is tiled again and again until it fits."""
@@ -109,7 +154,7 @@ class MoveTiler:
             for constant in np.unique(value):
                 same = value == constant
                 whole = np.bincount(position[same], minlength=word.size) == valid
-                self._fill(word[whole], int(constant))
+                self._fill(word[whole], int(constant), inside)
                 left = ~(whole[position] & same)
                 part, position, value = part.chosen(left), position[left], value[left]
             return part
@@ -119,18 +164,19 @@ class MoveTiler:
         self._taken = np.concatenate([self._taken, word[worth]])
         if worth.any():
             for piece in self._fewest(word[worth], start[worth] // lanes, None, part.operand, lanes=lanes):
-                self._vector(piece, source)
+                assert source is not None, "words of an operand on chip"
+                self._vector(piece, source, inside)
         return part.chosen(~(kept & worth[position]))
 
-    def _fill(self, words: np.ndarray, constant: int) -> None:
+    def _fill(self, words: np.ndarray, constant: int, inside: Buffer) -> None:
         if words.size:
             for piece in self._fewest(words, np.zeros_like(words), None, None, lanes=self._lanes):
-                self._vector(piece, None, constant)
+                self._vector(piece, None, inside, constant)
 
-    def _vector(self, piece: Piece, source: Buffer | None, constant: int = 0) -> None:
+    def _vector(self, piece: Piece, source: Buffer | None, inside: Buffer, constant: int = 0) -> None:
         """One vector instruction: a maximum of one element; of a constant, one that lies out of bounds and so counts as zero."""
-        vector, inside = self.vector, self.inside
-        assert vector is not None and inside is not None, "words are copied by a vector unit"
+        vector = self.vector
+        assert vector is not None, "words are copied by a vector unit"
         lanes, signed = vector.lanes, self.y.dtype == "i8"
         low, high = (-128, 127) if signed else (0, 255)
         fields: dict[str, int | Ref] = {

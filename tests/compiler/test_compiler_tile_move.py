@@ -166,3 +166,28 @@ def test_wrong_bytes_are_noticed():
     architecture = load_graph("tiny")
     with pytest.raises(AssertionError, match="output"):
         check_program(graph, compile_graph(changed, architecture), architecture, arrays(graph))
+
+
+@pytest.mark.parametrize("arch,resident", [("tiny", True), ("tiny", False), ("edge16", False), ("wide", False)])
+def test_words_on_their_way_out_are_put_together_on_chip(arch, resident):
+    """Four phases of one channel interleave to more than a memory of tiny holds: whole chunks are stored, not single words."""
+    d = Drawing("i8")
+    phases = [d.conv(d.input(1, 4, 24, 24), 1, seed=seed) for seed in range(4)]
+    numbers = d.numbers(*phases)
+    index = np.full((1, 1, 50, 48), -1)
+    for phase, (y, x) in zip(numbers, ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True):
+        index[:, :, y + 1 : 49 : 2, x::2] = phase
+    program, _ = exact(d.graph(d.move(phases, index, (-5,))), arch, resident=resident)
+    move = next(i for i, layer in enumerate(program.layers) if layer.op == "Move")
+    engines = [program.instructions[i].engine for i, (layer, _) in enumerate(program.provenance) if layer == move]
+    assert engines.count("vector") > engines.count("store") > 1
+
+
+def test_transpositions_of_words_stay_copies_in_place():
+    """Every chunk would need all of the source."""
+    d = Drawing("i8")
+    x = d.conv(d.input(1, 4, 64, 64), 4)
+    y = d.move([x], d.numbers(x)[0].transpose(0, 1, 3, 2))
+    program, _ = exact(d.graph(y), "tiny", resident=False)
+    move = next(i for i, layer in enumerate(program.layers) if layer.op == "Move")
+    assert "vector" not in {program.instructions[i].engine for i, (layer, _) in enumerate(program.provenance) if layer == move}
