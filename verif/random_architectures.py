@@ -110,15 +110,15 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     if draw.chance(0.1):
         draft.engines["matrix1"] = draft.engines["matrix"].replace("systolic", "dot") if draw.chance(0.5) else draft.engines["matrix"]
     missing = draw.pick(*_VECTOR) if draw.chance(0.1) else ""  # networks that need it are refused
-    wide_y = ["acc"] if draw.chance(0.5) else []
-    estimates = draw.pick((), _ESTIMATES[:1], _ESTIMATES[1:], _ESTIMATES, _ESTIMATES) if wide_y else ()
+    wide_y = ["acc"] if draw.chance(0.7) else []
+    estimates = draw.pick((), _ESTIMATES[:1], _ESTIMATES[1:], *[_ESTIMATES] * 5) if wide_y else ()
     signatures = ", ".join(f'"{text.format(v=v)}"' for text in draw.shuffled([*_VECTOR, *estimates]) if text != missing)
     draft.engines["vector"] = f"{{kind: vector, lanes: {v}, capabilities: [{signatures}]}}"
     draft.links += [("act", "matrix", "activation"), ("wgt", "matrix", "weight"), ("acc", "matrix", "accumulator"), ("matrix", "acc", "result"),
                     ("par", "vector", "parameter"), ("lut", "vector", "table")]
     sides = ["side"] if side else []
     draft.links += [(name, "vector", "a") for name in draw.shuffled(["act", "acc", *sides])]
-    wide_b = ["acc"] if acc_banks > 1 and draw.chance(0.6 if wide_y else 0.1) else []
+    wide_b = ["acc"] if acc_banks > 1 and draw.chance(0.85 if wide_y else 0.1) else []
     operands = [*(["wgt"] if weights_as_b else []), *sides, *wide_b]
     draft.links += [(name, "vector", "b") for name in draw.shuffled(operands if operands and draw.chance(0.1) else ["act", *operands])]
     draft.links += [("vector", name, "y") for name in draw.shuffled(["act", *sides, *wide_y])]
