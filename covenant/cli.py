@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--size", choices=("tiny", "small", "medium"), help="of random networks (default small; tiny on random architectures)")
     sub.add_argument("--limit", type=_positive, default=1, metavar="N", help="samples a network (default 1)")
     sub.add_argument("--coverage", metavar="FILE", help="add what the instructions covered to a file (made where there is none)")
+    sub.add_argument("--rtl-coverage", metavar="FILE", help="write which lines of the Verilog of the one --arch were reached, as JSON")
     machine_readable(sub)
 
     sub = command("coverage", "what instruction streams have reached, of coverage files, and what they never did", commands.coverage)

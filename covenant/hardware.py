@@ -12,6 +12,7 @@ from acg.fingerprint import canonical
 from acg.graph import Graph
 from covenant.files import write_text
 from verif.bench import BuiltModel, Description, build
+from verif.rtl_coverage import FOLDER_VARIABLE
 
 __all__ = ["cache_folder", "rtl_text", "simulator"]
 
@@ -52,7 +53,7 @@ def rtl_text(graph: Graph) -> str:
 
 
 def simulator(graph: Graph, *, opt: str = "O2") -> BuiltModel:
-    """Simulator of a graph's RTL. Raises BenchError."""
+    """Simulator of a graph's RTL; it counts lines where a folder is named for that (`verif.rtl_coverage`). Raises BenchError."""
     from hwgen.emit import TOP_NAME
 
-    return build([rtl_text(graph)], Description.from_graph(graph, top=TOP_NAME), cache_folder(), opt=opt)
+    return build([rtl_text(graph)], Description.from_graph(graph, top=TOP_NAME), cache_folder(), opt=opt, coverage=FOLDER_VARIABLE in os.environ)

@@ -4,6 +4,7 @@ from acg.graph import architecture_names
 from covenant.coverage import add_runs, summary
 from covenant.errors import BROKEN, EXACT
 from covenant.files import write_json
+from covenant.rtl_coverage import counted_lines, line_table
 from covenant.show import table
 from covenant.verify.campaign import Row, run_campaign
 
@@ -28,10 +29,13 @@ def verify(options) -> int:
     if not options.arch:
         options.arch = [] if options.random_archs or options.minutes else architecture_names()
     rows: list[Row] = []
-    for row in run_campaign(options):
-        rows.append(row)
-        if options.json != "-":
-            _show(row)
+    with counted_lines(options.rtl_coverage, options.arch, drawn=bool(options.random_archs or options.minutes)) as lines:
+        for row in run_campaign(options):
+            rows.append(row)
+            if options.json != "-":
+                _show(row)
+    if lines and options.json != "-":
+        print(line_table(lines))
     if options.coverage:
         covered = add_runs(options.coverage, [(row.instructions, row.bins) for row in rows if row.bins])
         if options.json != "-":

@@ -58,3 +58,21 @@ def test_a_campaign_adds_its_runs(monkeypatch, tmp_path, capsys):
     assert f"coverage of 1 runs, {verdict.instructions} instructions" in capsys.readouterr().out
     assert read_coverage(path)["bins"] == dict(verdict.bins)
     assert all("bins" not in row.as_json() for row in rows)
+
+
+@pytest.mark.parametrize(("arguments", "found"), [(["--arch", "tiny", "--arch", "wide"], "2"), (["--random-archs", "2"], "random ones")])
+def test_lines_are_those_of_one_architecture(capsys, tmp_path, arguments, found):
+    assert main(["verify", *arguments, "--rtl-coverage", str(tmp_path / "lines.json")]) == 2
+    assert capsys.readouterr().err.strip().endswith(
+        f"--rtl-coverage: found {found} as architectures; expected one, as lines are those of one design: give one --arch")
+
+
+@pytest.mark.rtl
+def test_lines_of_a_small_machine(tmp_path, capsys):
+    path = tmp_path / "lines.json"
+    assert main(["verify", "--arch", "random:126", "--no-examples", "--networks", "0", "--programs", "1", "--quiet", "--rtl-coverage", str(path)]) == 0
+    modules = json.loads(path.read_text())["modules"]
+    queues = {name: item for name, item in modules.items() if ".queue_" in name}
+    assert queues and all(0 < item["reached"] <= item["points"] for item in queues.values())
+    assert any(item["unreached"] for item in modules.values()), "no run of one program reaches every error"
+    assert "lines and branches reached" in capsys.readouterr().out

@@ -112,7 +112,8 @@ def _link(target: str, objects: Iterable[Path], libraries: Sequence[str], *, fol
     _run(command, folder=folder, toolchain=toolchain, step="C++ linker")
 
 
-def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str], programs: Mapping[str, Path]) -> None:
+def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str], programs: Mapping[str, Path],
+             runtime_names: Sequence[str]) -> None:
     """Verilate, compile and link in the folder `work`, whose Verilog is written; leaves the programs."""
     if len(str(work).split()) != 1:
         raise BuildError("cache folder", found=f"{str(work.parent)!r}, which has white space",
@@ -128,7 +129,7 @@ def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, argum
         settings.append("VM_PARALLEL_BUILDS=0")
     _run(["make", "-C", "generated", "-f", "Vtb.mk", f"-j{min(2, os.cpu_count() or 1)}", "Vtb__ALL.a", *settings],
          folder=work, toolchain=toolchain, step="C++ compiler on the model")
-    runtime = [_object(toolchain.root / "include" / f"{name}.cpp", "", (), objects=objects, toolchain=toolchain) for name in _RUNTIME]
+    runtime = [_object(toolchain.root / "include" / f"{name}.cpp", "", (), objects=objects, toolchain=toolchain) for name in runtime_names]
     header = (generated / "Vtb.h").read_text()
     folder = str(cocotb_config.libs_dir)
     libraries = {"simulate": ["-rdynamic", f"-L{folder}", f"-Wl,-rpath-link,{folder}", "-lcocotbvpi_verilator"], "bare": []}
@@ -143,7 +144,7 @@ def _texts(verilog: Sequence[str | Path]) -> list[str]:
 
 
 def build(verilog: Sequence[str | Path], description: Description | Mapping[str, object], cache_dir: str | Path, *, opt: str = "O2",
-          assertions: bool = False) -> BuiltModel:
+          assertions: bool = False, coverage: bool = False) -> BuiltModel:
     """Build the simulator of a machine, or find it in the cache.
 
     Parameters
@@ -158,6 +159,8 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
         Optimisation of the model's C++: O0, O1, O2 or O3. -O1 builds in three quarters of the time of -O2 and runs 10% slower.
     assertions : bool
         Compile the design's assertions in.
+    coverage : bool
+        Count how often each line of the Verilog is reached (`verif.rtl_coverage`); only ``simulate`` is linked.
 
     Raises
     ------
@@ -170,11 +173,11 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
         description = Description.from_dict(description)
     design = "\n".join(_texts(verilog))
     sources = {"design.v": design, "tb.v": generate(design, description), "tb.vlt": visibility()}
-    return build_sources(sources, cache_dir, opt=opt, assertions=assertions)
+    return build_sources(sources, cache_dir, opt=opt, assertions=assertions, coverage=coverage)
 
 
 def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str = "O2", assertions: bool = False,
-                  programs: Sequence[str] = tuple(_PROGRAMS), mains: Mapping[str, Path] | None = None) -> BuiltModel:
+                  programs: Sequence[str] = tuple(_PROGRAMS), mains: Mapping[str, Path] | None = None, coverage: bool = False) -> BuiltModel:
     """`build` for a test bench written by hand.
 
     Parameters
@@ -196,9 +199,12 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
     arguments = ["--cc", "--prefix", "Vtb", "--top-module", "tb", "--Mdir", "generated", "--vpi", "--no-timing", "--timescale", "1ns/1ns",
                  "-O3", "--x-assign", "fast", "--x-initial", "fast", "--assert" if assertions else "--no-assert", "--output-split", "20000",
                  "-Wno-lint", "-Wno-style", "-CFLAGS", " ".join(_CXXFLAGS), *sorted(sources, key=lambda name: not name.endswith(".vlt"))]
+    if coverage:
+        arguments.insert(0, "--coverage-line")
+        mains = {"simulate": _HERE / "main_coverage.cpp"}
     toolchain = find_toolchain()
     files = {program: _HERE / _PROGRAMS[program] for program in programs} if mains is None else dict(mains)
-    texts = {path.name: path.read_text() for path in (*files.values(), _HERE / "simulation.h")}
+    texts = {path.name: path.read_text() for path in (*files.values(), _HERE / "simulation.h", *([_HERE / "main.cpp"] if coverage else []))}
     key = _hash({"sources": sources, "programs": texts, "arguments": arguments, "opt": opt, "verilator": toolchain.version,
                  "compiler": toolchain.compiler_version, "cocotb": cocotb.__version__, "flags": _DEFINES, "removed": _COLLECTOR})
     cache = Path(cache_dir).resolve()
@@ -210,7 +216,8 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
         try:
             for name, text in sources.items():
                 (work / name).write_text(text)
-            _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments, programs=files)
+            _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments, programs=files,
+                     runtime_names=(*_RUNTIME, "verilated_cov") if coverage else _RUNTIME)
             shutil.rmtree(work / "generated")
             try:
                 os.rename(work, target)

@@ -9,6 +9,8 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import FallingEdge, First, ReadOnly, RisingEdge, Timer
 
+from verif.rtl_coverage import FOLDER_VARIABLE
+
 from .job import CONTROL_IRQ_ENABLE, CONTROL_SOFT_RESET, CONTROL_START, RESET_CYCLES, STATUS_ERROR, STATUS_IDLE, Job, JobRun
 
 #: Simulation time of a clock cycle; main.cpp toggles the clock every nanosecond.
@@ -158,4 +160,7 @@ async def execute(dut):
             outputs.write(dumped)
             if entry["timed_out"] or (entry["status"] & STATUS_ERROR and not job.keep_going):
                 break
+    if FOLDER_VARIABLE in os.environ:
+        target = Path(os.environ[FOLDER_VARIABLE]) / f"{os.getpid()}_{time.time_ns()}.dat"
+        ctypes.CDLL(None).covenant_write_coverage(str(target).encode())
     (folder / "result.json").write_text(json.dumps(entries))
