@@ -38,6 +38,28 @@ def test_a_full_queue_holds_back_dispatch():
     assert line.dispatch[6] > line.dispatch[5]
 
 
+def test_a_queue_holds_as_many_as_it_is_deep():
+    """The first vector instruction waits for a long one; three stand behind it, the next is dispatched one cycle after it has started."""
+    line = predict(GRAPH, [Instruction("matrix", {"n_4": 60, "n_5": 60}), _vector(1, matrix=1), *[_vector(1)] * 4])
+    assert line.start[1] == line.retire[0] + 1
+    assert line.dispatch[4] < line.start[1] and line.dispatch[5] == line.start[1] + 1
+
+
+@pytest.mark.parametrize(("before", "awaited"), [(0x7FFF + 1, 1), (0x7FFF + 5, 5)])
+def test_a_wait_may_reach_back_half_the_counter(before, awaited):
+    line = predict(GRAPH, [*[_vector(1)] * before, Instruction("matrix", {}, {"vector": awaited})])
+    assert line.start[-1] == line.dispatch[-1] + 1
+    with pytest.raises(InstructionError, match=f"^instruction {before + 1}: waits for {awaited} retired instructions of vector, of which {before + 1} precede it; "
+                       "expected a count not beyond that, the program would never end$"):
+        predict(GRAPH, [*[_vector(1)] * (before + 1), Instruction("matrix", {}, {"vector": awaited})])
+
+
+def test_a_wait_beyond_the_wrap_of_the_counter_means_the_latest():
+    count = (1 << 16) + 4
+    line = predict(GRAPH, [*[_vector(1)] * (count - 1), _vector(900), Instruction("matrix", {}, {"vector": 4})])
+    assert line.start[-1] == line.retire[-2] + 1
+
+
 def test_queue_depth_counts():
     deep = parse_graph((ARCHITECTURES / "tiny.yaml").read_text().replace("queue_depth: 4", "queue_depth: 8"))
     program = [_vector(1000)] * 6 + [Instruction("matrix", {})]

@@ -42,7 +42,10 @@ def test_value_follows_the_loops(seed):
                 ctx.set(getattr(counter, f"n_{level}"), count - 1)
             for level, stride in strides.items():
                 ctx.set(getattr(generator, f"stride_{level}"), stride)
-            for indices in itertools.product(*map(range, counts)):
+            abandoned = rng.randrange(1, 12) if rng.random() < 0.4 else None  # iterations after which the nest is left for the next one
+            for number, indices in enumerate(itertools.product(*map(range, counts))):
+                if number == abandoned:
+                    break
                 while rng.random() < 0.25:
                     ctx.set(counter.step, 0)
                     await ctx.tick()
@@ -54,8 +57,10 @@ def test_value_follows_the_loops(seed):
                 assert ctx.get(counter.zero) == sum((index == 0) << level for level, index in enumerate(indices))
                 checked += 1
                 await ctx.tick()
+            else:
+                ctx.set(counter.step, 0)
+                assert ctx.get(counter.zero) == (1 << levels) - 1, "the step from the last iteration returns to the first"
             ctx.set(counter.step, 0)
-            assert ctx.get(counter.zero) == (1 << levels) - 1, "the step from the last iteration returns to the first"
 
     simulator = Simulator(m)
     simulator.add_clock(1e-6)

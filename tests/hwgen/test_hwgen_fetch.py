@@ -201,6 +201,14 @@ def test_a_bad_instruction_is_reported_by_number_and_stops_dispatch(bad, error_b
 
 
 @pytest.mark.sim
+def test_an_error_on_the_first_of_several_beats_is_not_forgotten():
+    words = [encode(1, number, 256) for number in range(4)]
+    dut = FrontEnd(instruction_bits=256, data_bits=64, outstanding_bursts=2, depth=4)
+    dispatches, _, errors, _, _ = run(dut, words, latency=2, pops=[[], []], cycles=60, error=2)
+    assert len(dispatches) == 2 and set(errors) == {(6, 0, 2)}
+
+
+@pytest.mark.sim
 @pytest.mark.parametrize("halt_at", range(8, 20))
 def test_halt_asks_for_nothing_more_and_becomes_idle(halt_at):
     """An address that waits at the halt is still handed over, and all that was asked for comes back before the unit is idle."""
