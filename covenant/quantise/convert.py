@@ -15,6 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from compiler.errors import ModelError
 from compiler.onnx_import.load import prepare_model
 from covenant.errors import UserError
 from verif.golden import open_session
@@ -59,10 +60,13 @@ def prepared(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
 
     Raises ModelError, and UserError for a network that is quantised already or that onnxruntime cannot run.
     """
-    quantised = [node.op_type for node in model.graph.node if "QuantizeLinear" in node.op_type or node.op_type.startswith("QLinear")]
+    try:
+        fixed, _ = prepare_model(model, name=name)
+    except UnicodeDecodeError:  # names are decoded when they are first looked at
+        raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None
+    quantised = [node.op_type for node in fixed.graph.node if "QuantizeLinear" in node.op_type or node.op_type.startswith("QLinear")]
     if quantised:
         raise UserError(f"model {name}: quantised already, it has {quantised[0]}; expected a float network")
-    fixed, _ = prepare_model(model, name=name)
     try:
         open_session(fixed)
     except Exception as error:  # onnxruntime's exceptions have no common base

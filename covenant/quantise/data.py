@@ -29,7 +29,7 @@ def _single(path: Path, inputs: Sequence[ModelInput]) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: an .npy file for a network with {len(inputs)} inputs; expected .npz files with an array for each")
     try:
         return {inputs[0].name: np.load(path, allow_pickle=False)}
-    except (OSError, ValueError, EOFError):
+    except Exception:  # numpy raises many kinds for damaged files
         raise UserError(f"{path}: not an .npy file of plain numbers; expected one array for input {inputs[0].name}") from None
 
 
