@@ -9,6 +9,8 @@ It evaluates the ONNX graph itself. DequantizeLinear -> operator -> QuantizeLine
 * MaxPool, Relu and Clip before a QuantizeLinear: on the integers, as quantisation keeps order.
 * any function of one tensor, or of several (Sub, Mul, Div, Min, Max, PRelu): float32, then QuantizeLinear by definition.
 * BatchNormalization, ReduceMean, ReduceSum, ReduceMax: verif.reference.elementwise; linear Resize: verif.reference.resize.
+* data movement: onnx.reference moves the numbers of the elements, and each element keeps its state until it is quantised; Resize to the nearest
+  neighbour by the operator's text. ConvTranspose: each input element adds its multiple of the kernel, then as Conv. verif.reference.movement.
 * Softmax, LayerNormalization: integer sums, then float32 in the order that verif.reference.normalise states.
 
 Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in tests/verif/test_golden.py count again):
@@ -21,6 +23,8 @@ Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in te
     GlobalAveragePool                              5,624           0
     Relu, Clip, LeakyRelu of one tensor          181,568           0
     Add, Sub, Mul, Min, Max, PRelu, decomposed   335,880           0           of computed tensors and constants, broadcast too
+    data movement, rescaled and not              357,268           1       1   two roundings merged into one, see below
+    ConvTranspose                              1,057,368           2       1   it has float32 kernels only
     BatchNormalization                            50,304          23       1   the addend is rounded to 1/255 of a step
     ReduceMean, ReduceSum, ReduceMax               3,954           0           other networks: at exact halves, as AveragePool
     Resize, linear                                 5,760         278       1   exact halves, as its scale is kept; none with another
