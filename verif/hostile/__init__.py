@@ -3,8 +3,8 @@
 Slower than `verif.bench` by two orders of magnitude, and independent of its Verilog memory.
 """
 
-from .channels import CHANNELS, Master
-from .rules import Traffic, Violation, check_port
+from .channels import CHANNELS, Host, Master
+from .rules import Traffic, Violation, check_host, check_port
 from .run import BusViolation, HostileOutcome, StepResult, run_hostile
 from .scenario import Fault, Stalls, Step
 from .wrapper import HostileModel, build_hostile
@@ -13,6 +13,7 @@ __all__ = [
     "CHANNELS",
     "BusViolation",
     "Fault",
+    "Host",
     "HostileModel",
     "HostileOutcome",
     "Master",
@@ -22,6 +23,7 @@ __all__ = [
     "Traffic",
     "Violation",
     "build_hostile",
+    "check_host",
     "check_port",
     "run_hostile",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CHANNELS", "Master", "masters", "record_type"]
+__all__ = ["CHANNELS", "LITE_CHANNELS", "Host", "Master", "masters", "record_type"]
 
 #: Signals of each channel beside valid and ready: what must stay while the channel waits.
 CHANNELS = {
@@ -19,6 +19,8 @@ CHANNELS = {
     "w": ("data", "strb", "last"),
     "b": ("resp",),
 }
+#: The same of AXI4-Lite.
+LITE_CHANNELS = {"ar": ("addr", "prot"), "r": ("data", "resp"), "aw": ("addr", "prot"), "w": ("data", "strb"), "b": ("resp",)}
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,42 @@ class Master:
         return ("aw", "w", "b") if self.writes else ("ar", "r")
 
     @property
+    def prefix(self) -> str:
+        """What stands before the names of its signals."""
+        return f"m_axi_{self.name}_"
+
+    def payload(self, channel: str) -> tuple[str, ...]:
+        """Signals of a channel beside valid and ready."""
+        return CHANNELS[channel]
+
+    @property
     def signals(self) -> list[str]:
         """All its signals in the order of the record, e.g. ``arvalid``."""
-        return [channel + signal for channel in self.channels for signal in ("valid", "ready", *CHANNELS[channel])]
+        return [channel + signal for channel in self.channels for signal in ("valid", "ready", *self.payload(channel))]
 
     @property
     def bus_bytes(self) -> int:
         """Bytes of a beat."""
         return self.widths["wdata" if self.writes else "rdata"] // 8
+
+
+@dataclass(frozen=True)
+class Host:
+    """The AXI4-Lite master at the machine's control port (``s_axil_*``), with its signals' widths in bits. No engine can have its name."""
+
+    widths: Mapping[str, int]
+    name: str = "(AXI4-Lite host)"
+    prefix: str = "s_axil_"
+    channels: tuple[str, ...] = ("aw", "w", "b", "ar", "r")
+
+    def payload(self, channel: str) -> tuple[str, ...]:
+        """Signals of a channel beside valid and ready, those that the machine has."""
+        return tuple(name for name in LITE_CHANNELS[channel] if channel + name in self.widths)
+
+    @property
+    def signals(self) -> list[str]:
+        """All its signals in the order of the record, e.g. ``arvalid``."""
+        return [channel + signal for channel in self.channels for signal in ("valid", "ready", *self.payload(channel))]
 
 
 def masters(widths: Mapping[str, int]) -> tuple[Master, ...]:
@@ -65,7 +95,7 @@ def masters(widths: Mapping[str, int]) -> tuple[Master, ...]:
     return tuple(found)
 
 
-def record_type(ports: tuple[Master, ...]) -> np.dtype:
+def record_type(ports: tuple[Master | Host, ...]) -> np.dtype:
     """Type of a record: ``cycle``, and ``<master>_<signal>`` as one uint32 or, for wider signals, an array of them."""
     fields: list[tuple] = [("cycle", "<u4")]
     for port in ports:

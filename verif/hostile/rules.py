@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .channels import CHANNELS, Master
+from .channels import Host, Master
 
-__all__ = ["BOUNDARY_BYTES", "INCR", "Traffic", "Violation", "check_port"]
+__all__ = ["BOUNDARY_BYTES", "INCR", "Traffic", "Violation", "check_host", "check_port"]
 
 BOUNDARY_BYTES = 4096
 INCR = 1
@@ -54,14 +54,12 @@ class Traffic:
     written_bytes: int
 
 
-class _Port:
-    """One pass over a master's trace."""
+class _Wires:
+    """The trace of one bus, and what is wrong in it."""
 
-    def __init__(self, port: Master, trace: np.ndarray, regions: Sequence[tuple[int, int]]):
-        self.port, self.trace, self.regions = port, trace, regions
+    def __init__(self, port: Master | Host, trace: np.ndarray):
+        self.port, self.trace = port, trace
         self.violations: list[Violation] = []
-        self.bursts: list[tuple[int, int, int]] = []
-        self.beats = self.written = 0
 
     def signal(self, name: str) -> np.ndarray:
         """A signal's column."""
@@ -80,7 +78,7 @@ class _Port:
             if following == len(cycle) or cycle[following] != cycle[index] + 1 or not valid[following]:
                 self.fail(channel, cycle[index], "stable", "found valid lowered in the next cycle, expected it to stay until ready")
                 continue
-            for name in CHANNELS[channel]:
+            for name in self.port.payload(channel):
                 values = self.signal(channel + name)
                 if np.any(values[following] != values[index]):
                     self.fail(channel, cycle[index], "stable", f"found {channel}{name} changed in the next cycle, expected it to stay until ready")
@@ -88,6 +86,23 @@ class _Port:
     def handshakes(self, channel: str) -> list[int]:
         """Records with a handshake on the channel."""
         return np.flatnonzero((self.signal(channel + "valid") != 0) & (self.signal(channel + "ready") != 0)).tolist()
+
+    def _complete(self, channel: str, missing: list[str]) -> None:
+        if missing:
+            end = self.trace["cycle"][-1] if len(self.trace) else 0
+            self.fail(channel, end, "complete", f"found {' and '.join(missing)} missing at the end, expected none")
+
+
+class _Port(_Wires):
+    """One pass over a master's trace."""
+
+    port: Master
+
+    def __init__(self, port: Master, trace: np.ndarray, regions: Sequence[tuple[int, int]]):
+        super().__init__(port, trace)
+        self.regions = regions
+        self.bursts: list[tuple[int, int, int]] = []
+        self.beats = self.written = 0
 
     def offers(self, channel: str) -> list[tuple[int, int]]:
         """Handshakes of the channel, each with the record in which its valid rose."""
@@ -194,10 +209,28 @@ class _Port:
                     self.fail("w", self.trace["cycle"][index], "region",
                               f"found byte {address + lane:#x} written, expected writes within the given regions")
 
-    def _complete(self, channel: str, missing: list[str]) -> None:
-        if missing:
-            end = self.trace["cycle"][-1] if len(self.trace) else 0
-            self.fail(channel, end, "complete", f"found {' and '.join(missing)} missing at the end, expected none")
+
+class _Host(_Wires):
+    """One pass over the control port's trace: stable on both sides, an answer to each access and to nothing else."""
+
+    def answers(self, answer: str, *asking: str) -> None:
+        """Each answer follows a handshake on every asking channel, in an earlier cycle."""
+        asked = [self.handshakes(channel) for channel in asking]
+        given = self.handshakes(answer)
+        for number, index in enumerate(given):
+            if any(number >= len(records) or records[number] >= index for records in asked):
+                self.fail(answer, self.trace["cycle"][index], "order", "found an answer to no accepted access, expected none")
+        self._complete(answer, ["an answer"] * (max(map(len, asked)) - len(given)))
+
+
+def check_host(port: Host, trace: np.ndarray) -> list[Violation]:
+    """Check the AXI4-Lite rules on the trace of the control port: stable, order and complete."""
+    checked = _Host(port, trace)
+    for channel in port.channels:
+        checked.stable(channel)
+    checked.answers("b", "aw", "w")
+    checked.answers("r", "ar")
+    return checked.violations
 
 
 def check_port(port: Master, trace: np.ndarray, regions: Sequence[tuple[int, int]]) -> tuple[list[Violation], Traffic]:

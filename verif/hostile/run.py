@@ -12,7 +12,7 @@ from verif.bench.process import simulate, work_folder
 from verif.bench.records import split_runs
 
 from .channels import record_type
-from .rules import Traffic, Violation, check_port
+from .rules import Traffic, Violation, check_host, check_port
 from .scenario import Scenario, Step
 from .wrapper import HostileModel
 
@@ -119,10 +119,11 @@ def run_hostile(hostile: HostileModel, memory_segments: Sequence[tuple[int, byte
             raise SimulationError("simulator", found=f"exit status {status} and the log:\n{text}\n", expected="a result for every step",
                                   action="correct what the log names")
         entries = json.loads((folder / "result.json").read_text())
-        trace = np.fromfile(folder / "axi.bin", record_type(hostile.ports))
+        trace = np.fromfile(folder / "axi.bin", record_type((*hostile.ports, hostile.host)))
         timelines = split_runs((folder / "timeline.bin").read_bytes())
     checked = {port.name: check_port(port, trace, regions[port.name]) for port in hostile.ports}
-    violations = sorted((item for found, _ in checked.values() for item in found), key=lambda item: item.cycle)
+    found = [item for items, _ in checked.values() for item in items] + check_host(hostile.host, trace)
+    violations = sorted(found, key=lambda item: item.cycle)
     if entries[-1].pop("timed_out"):
         raise RunTimeout(f"step {len(entries) - 1} of {len(steps)}", found=f"no interrupt after {timeout_cycles} cycles ({entries[-1]}); "
                          f"broken rules: {'; '.join(map(str, violations)) or 'none'}",

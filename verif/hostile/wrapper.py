@@ -7,7 +7,7 @@ from pathlib import Path
 from verif.bench.build import BuiltModel, build_sources
 from verif.bench.wrapper import Description, parse_ports
 
-from .channels import Master, masters
+from .channels import Host, Master, masters
 
 __all__ = ["HostileModel", "build_hostile", "generate"]
 
@@ -17,19 +17,20 @@ _TRACES = ("running", "trace_start", "trace_retire", "trace_dispatch", "trace_di
 
 @dataclass(frozen=True)
 class HostileModel:
-    """A built simulator, the machine's AXI masters, and the memory behind them."""
+    """A built simulator, the machine's AXI masters, the memory behind them, and the host at its control port."""
 
     model: BuiltModel
     ports: tuple[Master, ...]
     description: Description
+    host: Host
 
 
 def _bits(width: int) -> str:
     return f"[{width - 1}:0] " if width > 1 else ""
 
 
-def generate(verilog: str, description: Description) -> tuple[str, tuple[Master, ...]]:
-    """Text of ``tb.v`` for a design, and the design's AXI masters.
+def generate(verilog: str, description: Description) -> tuple[str, tuple[Master, ...], Host]:
+    """Text of ``tb.v`` for a design, the design's AXI masters, and its host.
 
     Pins are the machine's own, and an ID pin a channel that cocotbext-axi asks for.
 
@@ -42,6 +43,7 @@ def generate(verilog: str, description: Description) -> tuple[str, tuple[Master,
     """
     ports = parse_ports(verilog, description.top)
     found = masters({name: port.width for name, port in ports.items()})
+    host = Host({name.removeprefix("s_axil_"): port.width for name, port in ports.items() if name.startswith("s_axil_")})
     pins = [f"    {port.direction} {_bits(port.width)}{name}" for name, port in ports.items() if name not in ("clk", "rst", *_TRACES)]
     for port in found:
         prefix = f"    {{}} m_axi_{port.name}_"
@@ -56,21 +58,22 @@ def generate(verilog: str, description: Description) -> tuple[str, tuple[Master,
     lines += [f"\n    {description.top} dut (", ",\n".join(f"        .{port}({net})" for port, net in connections), "    );"]
 
     sample, width = [], 0
-    for port in found:
-        for signal in port.signals:
-            bits = port.widths[signal]
+    buses: tuple[Master | Host, ...] = (*found, host)
+    for bus in buses:
+        for signal in bus.signals:
+            bits = bus.widths[signal]
             words = -(-bits // 32)
             fill = f"{32 * words - bits}'d0, " if bits % 32 else ""
-            sample.append(f"{{{fill}m_axi_{port.name}_{signal}}}")
+            sample.append(f"{{{fill}{bus.prefix}{signal}}}")
             width += 32 * words
-    valids = [f"m_axi_{port.name}_{channel}valid" for port in found for channel in port.channels]
+    valids = [f"{bus.prefix}{channel}valid" for bus in buses for channel in bus.channels]
     lines += [f"\n    covenant_axi_trace #(.WIDTH({width})) trace (", "        .clk(clk), .rst(reset),",
               f"        .valid({' | '.join(valids)}),", "        .sample({" + ",\n                 ".join(reversed(sample)) + "})", "    );"]
     sizes = f".ENGINES({len(description.engines)}), .ENGINE_BITS({ports['trace_dispatch_engine'].width})"
     lines += [f"\n    wire [31:0] runs;\n    covenant_monitor #({sizes}) monitor (",
               "        .clk(clk), .rst(reset), .running(running), .dispatch(trace_dispatch), .dispatch_engine(trace_dispatch_engine),",
               "        .start(trace_start), .retire(trace_retire), .runs(runs)", "    );", "endmodule", ""]
-    return "\n".join(lines), found
+    return "\n".join(lines), found, host
 
 
 def _visibility() -> str:
@@ -94,7 +97,7 @@ def build_hostile(verilog: Sequence[str], description: Description, cache_dir: s
         As `verif.bench.build`.
     """
     design = "\n".join(verilog)
-    testbench, ports = generate(design, description)
+    testbench, ports, host = generate(design, description)
     sources = {"design.v": design, "tb.v": testbench, "tb.vlt": _visibility(), "trace.v": (_HERE / "trace.v").read_text()}
     model = build_sources(sources, cache_dir, opt=opt, mains={"simulate": _HERE / "main.cpp"})
-    return HostileModel(model, ports, description)
+    return HostileModel(model, ports, description, host)
