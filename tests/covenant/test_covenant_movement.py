@@ -71,3 +71,14 @@ def test_random_networks_on_rtl(seed):
     assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0
     assert report["instructions"]["timeline_mismatches"] == 0
 
+
+
+@pytest.mark.rtl
+def test_phases_put_together_on_chip_on_rtl():
+    """A transposed convolution to one channel: its pixels leave in whole chunks."""
+    model, graph = conv_transpose_model((1, 4, 24, 24), 1, (2, 2), seed=5, strides=[2, 2]), load_graph("tiny")
+    program = compile_graph(read_network(model, name="phases"), graph)
+    engines = [i.engine for i, (layer, _) in zip(program.instructions, program.provenance, strict=True) if program.layers[layer].op == "Move"]
+    assert engines.count("vector") > engines.count("store") > 1
+    report, _ = judge_network(Network("phases", graph, program, model), draw(model_inputs(model), seed=1, count=1), on="rtl")
+    assert report["exact"] and report["cycles"]["measured"] == report["cycles"]["predicted"] > 0
