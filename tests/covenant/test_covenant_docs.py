@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from covenant.cli import main
+from tests.support.models import F32, model_of, node
 
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text()
@@ -27,17 +30,29 @@ def test_files_that_are_named_exist(text):
 
 def test_make_targets_that_are_named_exist():
     targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.M))
-    assert set(re.findall(r"^make ([a-z]+)", README, re.M)) == {"bench", "compile", "help", "rtl", "run", "test", "verify"} <= targets
+    assert set(re.findall(r"^make ([a-z]+)", README, re.M)) == {
+        "bench", "compile", "formal", "help", "models", "mutants", "rtl", "run", "test", "verify",
+    } <= targets
+
+
+def float_network():
+    """A network for the lines on `float.onnx`: 224x224 images, one convolution."""
+    constants = {"w": np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32)}
+    nodes = [node("Conv", "input w", "c", strides=[16, 16]), node("Relu", "c", "r"), node("GlobalAveragePool", "r", "y")]
+    return model_of(nodes, {"input": (F32, (1, 3, 224, 224))}, {"y": (F32, (1, 4, 1, 1))}, constants)
 
 
 def test_commands_that_are_shown_run(tmp_path, monkeypatch, capsys):
-    """Every `covenant` line of the README but those on the RTL, in their order."""
+    """Every `covenant` line of the README but those that take minutes, in their order, on the functional simulator."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(PROJECT / "examples")
     (tmp_path / "my.yaml").write_text((PROJECT / "archs" / "tiny.yaml").read_text())
+    onnx.save(float_network(), "float.onnx")
+    np.savez("data.npz", input=np.random.default_rng(1).standard_normal((2, 3, 224, 224)).astype(np.float32))
     shown = [line.split("#")[0].split()[1:] for line in README.splitlines() if line.startswith("covenant ")]
-    ran = [arguments for arguments in shown if "rtl" not in arguments]
-    assert len(ran) == 7 and len(shown) == 8
+    ran = [arguments for arguments in shown if "rtl" not in arguments and arguments != ["models"]]
+    assert len(ran) == 11 and len(shown) == 13
     for arguments in ran:
-        assert main([*arguments, *(["--limit", "2"] if arguments[0] == "run" else [])]) == 0, arguments
+        simulated = ["--limit", "2", "--on", "iss"] if arguments[0] == "run" else []
+        assert main([*arguments, *simulated]) == 0, arguments
         assert capsys.readouterr().out
