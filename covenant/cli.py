@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
                      "and in all on the random architectures (default 2 for each)")
     sub.add_argument("--programs", type=_count, metavar="N", help="random programs below the compiler on each --arch (default 0), "
                      "and in all on the random architectures (default 4 for each)")
+    sub.add_argument("--illegal", type=_count, default=0, metavar="N", help="random programs with a damaged instruction on each architecture (default 0)")
     sub.add_argument("--examples", action=argparse.BooleanOptionalAction, help="run the committed examples too (default: not on random architectures)")
     sub.add_argument("--seed", type=_count, default=1, help="first seed of architectures, networks and programs (default 1)")
     sub.add_argument("--minutes", type=_positive, metavar="M", help="go on with further random architectures until M minutes have passed")

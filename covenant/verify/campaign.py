@@ -12,6 +12,7 @@ from acg.graph import Graph, load_graph
 from covenant.errors import UserError
 from covenant.hardware import simulator
 from covenant.progress import Progress
+from covenant.verify.illegal import verify_illegal
 from covenant.verify.networks import examples, verify_example, verify_network
 from covenant.verify.programs import RUNS, verify_program
 from verif.bench import BenchError, BuiltModel, ToolMissing
@@ -25,8 +26,8 @@ RANDOM = "random:"
 
 @dataclass(frozen=True)
 class Job:
-    """All that runs on one architecture. ``networks`` and ``programs`` are seeds; ``nodes`` bounds a random network's operators, ``size``
-    their shapes (None: small, tiny on a random architecture)."""
+    """All that runs on one architecture. ``networks``, ``programs`` and ``illegal`` (programs with a damaged instruction) are seeds; ``nodes`` bounds a
+    random network's operators, ``size`` their shapes (None: small, tiny on a random architecture)."""
 
     arch: str
     examples: bool
@@ -38,11 +39,12 @@ class Job:
     quiet: bool
     keep: bool
     size: str | None = None
+    illegal: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run: ``kind`` is example, network, program or build; ``replay`` the command that repeats it; ``bins``: :mod:`verif.coverage`."""
+    """One run: ``kind`` is example, network, program, illegal or build; ``replay`` the command that repeats it; ``bins``: :mod:`verif.coverage`."""
 
     arch: str
     kind: str
@@ -124,6 +126,9 @@ def _runs(job: Job, graph: Graph, model: BuiltModel, opt: str, command: str) -> 
             yield Row(job.arch, "program", f"random program {seed}", 0, 1, 0, None, False, None, (f"{type(error).__name__}: {error}",), replay)
             continue
         yield _verdict_row(job, "program", f"random program {seed}", outcome, replay, RUNS)
+    for seed in job.illegal:
+        replay = f"{command} --no-examples --networks 0 --programs 0 --illegal 1 --seed {seed}"
+        yield _verdict_row(job, "illegal", f"illegal program {seed}", verify_illegal(graph, seed, model), replay, RUNS)
 
 
 def jobs_of(options) -> Iterator[Job]:
@@ -131,7 +136,8 @@ def jobs_of(options) -> Iterator[Job]:
 
     Random architecture k has the seed ``seed + k`` and the k-th part of the networks' and programs' seeds, so a larger count repeats none.
     """
-    common = {"seed": options.seed, "limit": options.limit, "nodes": options.nodes, "quiet": options.quiet, "size": options.size}
+    common = {"seed": options.seed, "limit": options.limit, "nodes": options.nodes, "quiet": options.quiet, "size": options.size,
+              "illegal": tuple(range(options.seed, options.seed + options.illegal))}
     networks = 4 if options.networks is None else options.networks
     programs = options.programs or 0
     for arch in options.arch:

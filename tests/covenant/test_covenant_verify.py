@@ -32,7 +32,7 @@ from verif.timeline import compare
 
 def _options(**changes):
     return Namespace(**{"arch": [], "random_archs": 0, "networks": None, "programs": None, "examples": None, "seed": 1, "minutes": None, "jobs": 1,
-                        "nodes": 5, "limit": 1, "quiet": True, "size": None} | changes)
+                        "nodes": 5, "limit": 1, "quiet": True, "size": None, "illegal": 0} | changes)
 
 
 @pytest.mark.parametrize("needed", [{0}, {99}, {3, 4}, {0, 50, 99}, {10, 40, 41, 90}])
