@@ -50,6 +50,7 @@ class _Allocator:
 
     def __init__(self, memory: Memory, tight: Container[int], base: int = 0) -> None:
         self.memory, self.base, self.tight = memory, base, tight
+        self.size_bytes = memory.size_bytes
         self.external = memory.kind == "external"
         self.bank_bytes = memory.size_bytes if memory.kind == "external" else memory.bank_bytes
         self.granule = 4096 if memory.kind == "external" else memory.word_bytes
@@ -74,16 +75,27 @@ class _Allocator:
             candidates.update(bank * self.bank_bytes - buffer.border_bytes for bank in range(1, self.memory.banks))
         forbidden, price = self._banks(buffer)
         best: tuple[int, int, int, int] | None = None
+        room, bank_bytes, granule, base = self.size_bytes, self.bank_bytes, self.granule, self.base
         for address in sorted(candidates):
             end = address + size
-            if address < self.base or address % align or end > self.memory.size_bytes:
+            if address < base or address % align or end > room:
                 continue
-            first, last = address // self.bank_bytes, (end - 1) // self.bank_bytes
-            freed = int(self.until[address // self.granule : ceil_div(end, self.granule)].max())
-            if freed >= buffer.first or any(forbidden[first : last + 1]):
+            first, last = address // bank_bytes, (end - 1) // bank_bytes
+            if any(forbidden[first : last + 1]):
                 continue
-            astray = buffer.border_bytes and (address + buffer.border_bytes) % self.bank_bytes
-            cost = (0, 0, 0, address) if lowest else (int(astray > 0), sum(price[first : last + 1]), freed, address)
+            astray, shared = 0, 0
+            if not lowest:
+                astray = int(bool(buffer.border_bytes and (address + buffer.border_bytes) % bank_bytes))
+                shared = sum(price[first : last + 1])
+                if best is not None and (astray, shared) > best[:2]:
+                    continue
+            freed = int(self.until[address // granule : ceil_div(end, granule)].max())
+            if freed >= buffer.first:
+                continue
+            if lowest:
+                best = (0, 0, 0, address)
+                break
+            cost = (astray, shared, freed, address)
             if best is None or cost < best:
                 best = cost
         if best is None:
