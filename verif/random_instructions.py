@@ -40,6 +40,7 @@ class InstructionDraw:
         kinds: dict[str, Callable[[Engine, int], dict[str, int] | None]] = {
             "load": self._copy, "store": self._copy, "matrix": self._matrix, "vector": self._vector}
         self._kinds = kinds
+        self._extremes = rng.spawn(1)[0]  # draws that leave `rng` where it is
 
     def __call__(self, engine_name: str) -> Instruction:
         """An instruction of one engine, without waits. Raises RuntimeError where none is found, which no valid graph should cause."""
@@ -47,8 +48,14 @@ class InstructionDraw:
         for attempt in range(200):
             fields = self._kinds[engine.kind](engine, max(1, self.reach >> attempt // 12))
             if fields is not None:
-                return Instruction(engine_name, fields)
+                return Instruction(engine_name, fields | self._idle_strides(engine, fields))
         raise RuntimeError(f"no legal instruction found for {engine_name} of {self.graph.name}; expected one within 200 draws")
+
+    def _idle_strides(self, engine: Engine, fields: dict[str, int]) -> dict[str, int]:
+        """Extreme strides of levels with one iteration, now and then: they must move nothing."""
+        idle = [item for item in self._formats[engine.name].fields
+                if "_stride_" in item.name and fields.get(f"n_{item.name[-1]}", 1) == 1 and self._extremes.random() < 0.05]
+        return {item.name: (item.low, item.high)[int(self._extremes.integers(2))] for item in idle}
 
     def _integer(self, low: int, high: int) -> int:
         return int(self.rng.integers(low, high + 1))
