@@ -1,305 +1,68 @@
-"""Which ONNX operators compile, and under which constraints.
-
-A constraint is a function from facts to a truth value; the first paragraph of its docstring *is* the message that a user
-reads when it does not hold (`explain`), and the text of the generated table (`support_markdown`).
-"""
+"""Which ONNX operators compile, and under which constraints (`compiler.constraints`)."""
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from compiler.onnx_import.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table
+from compiler.constraints import (
+    Constraint,
+    bias_fits,
+    broadcast_shapes,
+    channel_bias,
+    channels_first,
+    computed_divisor,
+    constant_bias,
+    constant_parameters,
+    constant_weights,
+    countable_row,
+    eight_bits,
+    elements_left,
+    equal_sides,
+    explain,
+    finite_constant,
+    finite_requantisation,
+    finite_values,
+    first_result_only,
+    fits_dimensions,
+    float_only,
+    inference_only,
+    integer_operand,
+    known_mode,
+    matrix_weights,
+    movable_operand,
+    nearest_only,
+    no_indices,
+    not_blocked,
+    one_scale,
+    one_source,
+    one_value_a_channel,
+    one_weight_zero,
+    output_not_empty,
+    overwrites,
+    padding_not_negative,
+    positive_alpha,
+    positive_weight_scale,
+    quantisable,
+    quantised_operand,
+    reducible_axes,
+    reflection_fits,
+    row_major,
+    same_elements,
+    scales_along_outputs,
+    small_weights,
+    sum_of_two,
+    three_dimensions_at_most,
+    two_dimensions_at_most,
+    untransposed,
+    usable_epsilon,
+    usable_factors,
+    usable_scale,
+    windows_touch_input,
+)
 
 #: Opsets of the ONNX domain that are read.
 FIRST_OPSET, LAST_OPSET = 13, 21
-
-Constraint = Callable[..., bool]
-
-
-def explain(constraint: Constraint) -> str:
-    """Return the message of a constraint: the first paragraph of its docstring on one line."""
-    return " ".join((inspect.getdoc(constraint) or "").split("\n\n")[0].split())
-
-
-def listed(operator: object) -> bool:
-    """The operator must be one of those that the support table lists."""
-    return operator is not None
-
-
-def quantised_operand(value: object) -> bool:
-    """An activation operand must come from DequantizeLinear of an 8-bit tensor."""
-    return isinstance(value, Real)
-
-
-def integer_operand(value: object) -> bool:
-    """An activation operand must be an 8-bit integer tensor."""
-    return isinstance(value, Quant) and value.dtype in ("i8", "u8")
-
-
-def quantisable(value: object) -> bool:
-    """The input must be a float graph input, a constant, or the result of a supported operator on dequantised 8-bit tensors."""
-    return isinstance(value, HostFloat | Const | RealConst | Real | Table | Pending)
-
-
-def quantised_output(value: object) -> bool:
-    """A graph output must be an integer tensor or come from DequantizeLinear, and it must depend on an input."""
-    return isinstance(value, Quant | Real)
-
-
-def eight_bits(dtype: object) -> bool:
-    """Quantised activations and weights must be int8 or uint8."""
-    return dtype in ("i8", "u8")
-
-
-def constant_parameters(*values: object) -> bool:
-    """Scales, zero points and other parameters must be constants."""
-    return all(isinstance(v, Const | RealConst | None) for v in values)
-
-
-def one_scale(scale: np.ndarray, zero: np.ndarray) -> bool:
-    """An activation must have one scale and one zero point for the whole tensor."""
-    return scale.size == 1 and zero.size == 1
-
-
-def usable_scale(scale: np.ndarray) -> bool:
-    """Scales must be float32 numbers from 2^-64 to 2^64.
-
-    Within these bounds no intermediate float32 number of the hardware's chain is subnormal or infinite without saturating anyway.
-    """
-    return bool(np.all((scale >= 2.0**-64) & (scale <= 2.0**64)))
-
-
-def not_blocked(block_size: int) -> bool:
-    """Blocked quantisation (block_size) is not supported: use one scale a tensor or a channel."""
-    return block_size == 0
-
-
-def constant_weights(value: object) -> bool:
-    """The weights must be constant int8 or uint8 values (behind DequantizeLinear in QDQ models)."""
-    return isinstance(value, RealConst) and value.array.dtype in (np.int8, np.uint8)
-
-
-def one_weight_zero(zero: np.ndarray) -> bool:
-    """All output channels must have the same weight zero point."""
-    return zero.size > 0 and bool(np.all(zero == zero.flat[0]))
-
-
-def scales_along_outputs(count: int, axis: int, channels: int, output_axis: int) -> bool:
-    """Weight scales must be one for the tensor or one an output channel."""
-    return count == 1 or (count == channels and axis == output_axis)
-
-
-def positive_weight_scale(scale: np.ndarray) -> bool:
-    """Weight scales must be positive float32 numbers."""
-    return bool(np.all((scale > 0) & np.isfinite(scale)))
-
-
-def constant_bias(value: object) -> bool:
-    """The bias must be a constant."""
-    return isinstance(value, Const | RealConst | None)
-
-
-def bias_fits(steps: np.ndarray) -> bool:
-    """A bias must fit into int32 in steps of x_scale * w_scale."""
-    return bool(np.all(np.abs(steps) < 2.0**31))
-
-
-def channel_bias(shape: Sequence[int], channels: int, axis_from_end: int) -> bool:
-    """The bias must have one value for all or one an output channel."""
-    size = int(np.prod(shape)) if shape else 1
-    at = len(shape) - axis_from_end
-    return size == 1 or (size == channels and 0 <= at < len(shape) and shape[at] == channels)
-
-
-def finite_requantisation(scales: np.ndarray) -> bool:
-    """The requantisation scale x_scale * w_scale / y_scale must be a finite float32 number.
-
-    A subnormal one, of a channel that training has switched off, is as good as zero: 2^31 times it is less than a half.
-    """
-    return bool(np.isfinite(scales).all())
-
-
-def two_dimensions_at_most(rank: int) -> bool:
-    """Convolution and pooling windows must have one or two spatial dimensions."""
-    return rank in (3, 4)
-
-
-def three_dimensions_at_most(rank: int) -> bool:
-    """Convolution windows must have one, two or three spatial dimensions."""
-    return rank in (3, 4, 5)
-
-
-def padding_not_negative(pads: Sequence[int]) -> bool:
-    """Padding must not be negative."""
-    return min(pads, default=0) >= 0
-
-
-def windows_touch_input(divisors: np.ndarray) -> bool:
-    """Every pooling window must touch the input."""
-    return bool((divisors > 0).all())
-
-
-def output_not_empty(sizes: Sequence[int]) -> bool:
-    """The window must fit into the padded input."""
-    return min(sizes, default=1) >= 1
-
-
-def no_indices(outputs: int) -> bool:
-    """MaxPool must not return indices."""
-    return outputs == 1
-
-
-def channels_first(channels_last: int) -> bool:
-    """The layout must be channels first (channels_last = 0)."""
-    return channels_last == 0
-
-
-def row_major(order: int) -> bool:
-    """MaxPool's storage_order must be 0."""
-    return order == 0
-
-
-def untransposed(trans_a: int) -> bool:
-    """The activation operand must not be transposed (transA = 0)."""
-    return trans_a == 0
-
-
-def positive_alpha(alpha: float) -> bool:
-    """Gemm's alpha must be positive."""
-    return alpha > 0
-
-
-def matrix_weights(rank: int) -> bool:
-    """The right side must be a two-dimensional constant."""
-    return rank == 2
-
-
-def broadcast_shapes(a: Sequence[int], b: Sequence[int]) -> bool:
-    """The operands' shapes must broadcast, each axis in whole runs of equal or single elements that make batch, channels, rows and columns."""
-    return len(a) == len(b)
-
-
-def finite_constant(numbers: np.ndarray) -> bool:
-    """A constant operand must be of finite float32 numbers, or quantised to 8 bits."""
-    return bool(np.isfinite(numbers).all())
-
-
-def computed_divisor(value: object) -> bool:
-    """A divisor must be a constant, or a function of the one 8-bit tensor that the dividend depends on."""
-    return isinstance(value, Const | RealConst)
-
-
-def sum_of_two(op: str, count: int) -> bool:
-    """Sum takes two operands: the float32 result of two of three would need a quantisation of its own."""
-    return op != "Sum" or count == 2
-
-
-def equal_sides(slope: np.ndarray) -> bool:
-    """The slopes of PRelu must be all at most 1 or all at least 1."""
-    return bool(np.all(slope <= 1) or np.all(slope >= 1))
-
-
-def reducible_axes(fits: bool) -> bool:
-    """The reduced axes must lie together so that each of batch, channels, rows and columns is wholly reduced or wholly kept."""
-    return fits
-
-
-def inference_only(training: int, outputs: int) -> bool:
-    """Only the inference form is supported, with one output."""
-    return not training and outputs == 1
-
-
-def one_value_a_channel(fits: bool) -> bool:
-    """BatchNormalization must have one value a channel, channels being the second axis."""
-    return fits
-
-
-def float_only(value: object, to: int) -> bool:
-    """Cast must leave float32 numbers as they are."""
-    return to == 1 and isinstance(value, Real | Table | Pending | HostFloat | RealConst)
-
-
-def small_weights(fits: bool) -> bool:
-    """Linear interpolation must repeat itself after few positions: products of both axes' integer weights up to 255, at most 64 phases."""
-    return fits
-
-
-def one_source(sources: Sequence[str]) -> bool:
-    """An element-wise function must depend on one 8-bit tensor and constant scalars only."""
-    return len(set(sources)) == 1
-
-
-def finite_values(values: np.ndarray) -> bool:
-    """An element-wise function must give no NaN for any value of its input."""
-    return not bool(np.isnan(values).any())
-
-
-def movable_operand(value: object) -> bool:
-    """What is moved must be an 8-bit integer tensor, a quantised or constant operand, or a float that a QuantizeLinear follows."""
-    return isinstance(value, Const | RealConst | HostFloat | Real | Table | Pending) or integer_operand(value)
-
-
-def elements_left(elements: int) -> bool:
-    """A result must have at least one element."""
-    return elements > 0
-
-
-def fits_dimensions(fits: bool) -> bool:
-    """Parts, indices and sizes must fit the dimensions of the input."""
-    return fits
-
-
-def overwrites(reduction: str) -> bool:
-    """Updates must replace elements, not be combined with them (reduction none)."""
-    return reduction == "none"
-
-
-def known_mode(mode: str, modes: Sequence[str]) -> bool:
-    """The mode must be one that ONNX defines."""
-    return mode in modes
-
-
-def nearest_only(mode: str) -> bool:
-    """Resize must take the nearest neighbour or interpolate linearly (mode nearest or linear)."""
-    return mode == "nearest"
-
-
-def reflection_fits(fits: bool) -> bool:
-    """Padding by reflection must be smaller than the dimension."""
-    return fits
-
-
-def countable_row(elements: int) -> bool:
-    """The axes that Softmax and LayerNormalization reduce must have at most 32768 elements.
-
-    The int32 sums of so many squares of 255, and of as many exponentials of two digits to the base 255, do not overflow.
-    """
-    return elements <= 1 << 15
-
-
-def first_result_only(outputs: int) -> bool:
-    """LayerNormalization must return its first result only."""
-    return outputs == 1
-
-
-def usable_epsilon(steps: float) -> bool:
-    """The epsilon of a LayerNormalization must be between 2^-64 and 2^64 times the square of its input's scale."""
-    return 2.0**-64 <= steps <= 2.0**64
-
-
-def usable_factors(values: np.ndarray) -> bool:
-    """Scale and bias of a LayerNormalization must be float32 numbers of at most 2^64."""
-    return bool(np.all(np.abs(values) <= 2.0**64))
-
-
-def same_elements(found: int, expected: int) -> bool:
-    """The target shape must have as many elements as the input."""
-    return found == expected
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from math import prod
 
 import numpy as np
 
+from compiler.constraints import bias_fits, finite_requantisation, finite_values
 from compiler.ir import Conv, Move, Shape4, Unary
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Pending, Shape, Table, Target
-from compiler.support import bias_fits, finite_requantisation, finite_values
 
 BASE = 255
 

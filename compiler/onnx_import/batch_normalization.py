@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from compiler.constraints import inference_only, one_value_a_channel, quantised_operand
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.linear import Product
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Pending, Real, Value
-from compiler.support import inference_only, one_value_a_channel, quantised_operand
 
 #: The weight that stands for 1.
 UNIT = 255

@@ -15,6 +15,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from compiler.constraints import (
+    broadcast_shapes,
+    channel_bias,
+    computed_divisor,
+    equal_sides,
+    finite_constant,
+    quantised_operand,
+    sum_of_two,
+    usable_scale,
+)
 from compiler.ir import RANGES, Conv, Shape4, Unary
 from compiler.ir_elementwise import Binary
 from compiler.onnx_import.broadcast import Seen, common_view, views
@@ -25,16 +35,6 @@ from compiler.onnx_import.quantise import table_bytes
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.tables import common_root, one_root, scalar_of
 from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
-from compiler.support import (
-    broadcast_shapes,
-    channel_bias,
-    computed_divisor,
-    equal_sides,
-    finite_constant,
-    quantised_operand,
-    sum_of_two,
-    usable_scale,
-)
 
 KINDS = {"Add": "add", "Sub": "add", "Sum": "add", "Mul": "mul", "Div": "mul", "Min": "min", "Max": "max"}
 

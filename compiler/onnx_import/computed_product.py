@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from compiler.constraints import channel_bias, constant_bias, finite_requantisation
 from compiler.ir_matmul import MatMul, batches
 from compiler.onnx_import.linear import bias_integers
 from compiler.onnx_import.movement import moved, numbered
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Bias, Const, Pending, Quant, Real, RealConst, Shape, Target
-from compiler.support import channel_bias, constant_bias, finite_requantisation
 
 
 @dataclass(frozen=True, eq=False)

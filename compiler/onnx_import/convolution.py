@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir import RANGES
-from compiler.onnx_import.builder import default_view
-from compiler.onnx_import.linear import Product, weights_of
-from compiler.onnx_import.step import Step
-from compiler.onnx_import.values import Const, Quant, Real, RealConst, Shape, Target, Value
-from compiler.onnx_import.windows import read_window
-from compiler.support import (
+from compiler.constraints import (
     constant_parameters,
     constant_weights,
     eight_bits,
@@ -19,6 +13,12 @@ from compiler.support import (
     quantised_operand,
     two_dimensions_at_most,
 )
+from compiler.ir import RANGES
+from compiler.onnx_import.builder import default_view
+from compiler.onnx_import.linear import Product, weights_of
+from compiler.onnx_import.step import Step
+from compiler.onnx_import.values import Const, Quant, Real, RealConst, Shape, Target, Value
+from compiler.onnx_import.windows import read_window
 
 
 def real_operand(step: Step, index: int, scale_index: int) -> Real:

@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from compiler.constraints import finite_values, one_source
 from compiler.ir import Add
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.tables import one_root, reachable, scalar_of
 from compiler.onnx_import.values import Const, Pending, Real, RealConst, Table, Target, Value
-from compiler.support import finite_values, one_source
 
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) -> list[np.ndarray]:

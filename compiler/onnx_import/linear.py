@@ -7,11 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.ir import Conv, Shape4
-from compiler.onnx_import.step import Step
-from compiler.onnx_import.values import Bias, Const, Pending, RealConst, Shape, Target
-from compiler.onnx_import.windows import Window
-from compiler.support import (
+from compiler.constraints import (
     bias_fits,
     channel_bias,
     constant_bias,
@@ -21,6 +17,10 @@ from compiler.support import (
     positive_weight_scale,
     scales_along_outputs,
 )
+from compiler.ir import Conv, Shape4
+from compiler.onnx_import.step import Step
+from compiler.onnx_import.values import Bias, Const, Pending, RealConst, Shape, Target
+from compiler.onnx_import.windows import Window
 
 _POINT = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 2)
 

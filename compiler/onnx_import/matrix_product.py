@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from compiler.constraints import constant_weights, matrix_weights, positive_alpha, quantised_operand, untransposed
 from compiler.onnx_import.computed_product import ComputedProduct, transposed
 from compiler.onnx_import.convolution import (
     constant_operand,
@@ -15,7 +16,6 @@ from compiler.onnx_import.convolution import (
 from compiler.onnx_import.linear import Product, weights_of
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, Quant, Real, RealConst, Value
-from compiler.support import constant_weights, matrix_weights, positive_alpha, quantised_operand, untransposed
 
 
 def _product(

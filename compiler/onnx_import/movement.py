@@ -12,20 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from compiler.constraints import elements_left, finite_values, fits_dimensions, known_mode, movable_operand, reflection_fits
 from compiler.ir import NUMPY_TYPES, RANGES, EdgeInput, Move, Unary
 from compiler.onnx_import.builder import Builder, default_view
 from compiler.onnx_import.convolution import constant_operand, real_operand, result_target
 from compiler.onnx_import.quantise import quantise, table_bytes
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table, Target, Value
-from compiler.support import (
-    elements_left,
-    finite_values,
-    fits_dimensions,
-    known_mode,
-    movable_operand,
-    reflection_fits,
-)
 
 #: A value to move, and the element numbers it has in the index: an array of its ONNX shape.
 Part = tuple[Value, np.ndarray]

@@ -9,14 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from compiler.ir import Attrs, Shape4
-from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
-from compiler.onnx_import.builder import default_view
-from compiler.onnx_import.convolution import real_operand, result_target
-from compiler.onnx_import.decomposed import PART_DOMAIN
-from compiler.onnx_import.step import Step
-from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
-from compiler.support import (
+from compiler.constraints import (
     broadcast_shapes,
     constant_parameters,
     countable_row,
@@ -25,6 +18,13 @@ from compiler.support import (
     usable_epsilon,
     usable_factors,
 )
+from compiler.ir import Attrs, Shape4
+from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.onnx_import.builder import default_view
+from compiler.onnx_import.convolution import real_operand, result_target
+from compiler.onnx_import.decomposed import PART_DOMAIN
+from compiler.onnx_import.step import Step
+from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
 
 
 def _view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from compiler.constraints import channels_first, no_indices, quantised_operand, row_major, two_dimensions_at_most, windows_touch_input
 from compiler.ir import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4, Unary
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.convolution import real_operand, result_target
@@ -14,14 +15,6 @@ from compiler.onnx_import.reduction import reduce
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Pending, Quant, Real, Table, Target, Value
 from compiler.onnx_import.windows import Window, read_window
-from compiler.support import (
-    channels_first,
-    no_indices,
-    quantised_operand,
-    row_major,
-    two_dimensions_at_most,
-    windows_touch_input,
-)
 
 
 def _window(step: Step, source: Real | Quant | Pending | Table) -> Window:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from compiler.constraints import float_only, inference_only
 from compiler.ir import Unary
 from compiler.onnx_import.convolution import real_operand, result_target
 from compiler.onnx_import.elementwise import evaluate
 from compiler.onnx_import.quantise import table_bytes
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Quant, Value
-from compiler.support import float_only, inference_only
 
 
 def qlinear_function(step: Step) -> list[Value]:

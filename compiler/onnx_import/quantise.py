@@ -8,19 +8,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, usable_scale
 from compiler.ir import NUMPY_TYPES, RANGES, EdgeInput, Unary
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.step import DTYPES, Step
 from compiler.onnx_import.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table, Target, Unknown, Value
-from compiler.support import (
-    constant_parameters,
-    eight_bits,
-    finite_values,
-    not_blocked,
-    one_scale,
-    quantisable,
-    usable_scale,
-)
 
 
 def quantise(values: np.ndarray | np.floating, scale: np.ndarray | float, zero: np.ndarray | int, dtype: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 
+from compiler.constraints import quantised_operand, reducible_axes
 from compiler.ir import RANGES, GlobalAveragePool, MaxPool, Shape4, Unary
 from compiler.ir_elementwise import Reduction
 from compiler.onnx_import.averages import average_of_function
@@ -19,7 +20,6 @@ from compiler.onnx_import.broadcast import elements_moved, runs
 from compiler.onnx_import.quantise import table_bytes
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Pending, Quant, Real, Shape, Table, Target, Value
-from compiler.support import quantised_operand, reducible_axes
 
 
 def _axes(step: Step, shape: Shape) -> tuple[int, ...]:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from compiler.constraints import elements_left, known_mode, movable_operand, nearest_only
 from compiler.onnx_import.movement import moved, numbered
 from compiler.onnx_import.resize_linear import resize_linear
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Value
-from compiler.support import elements_left, known_mode, movable_operand, nearest_only
 
 _ONE, _HALF = np.float32(1), np.float32(0.5)
 

@@ -13,6 +13,7 @@ from math import gcd, lcm
 
 import numpy as np
 
+from compiler.constraints import known_mode, quantised_operand, small_weights, two_dimensions_at_most
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.linear import Product
 from compiler.onnx_import.movement import moved, numbered
@@ -20,7 +21,6 @@ from compiler.onnx_import.step import Step
 from compiler.onnx_import.transposed_convolution import Interleaved, Phase
 from compiler.onnx_import.values import Real, Value
 from compiler.onnx_import.windows import Window
-from compiler.support import known_mode, quantised_operand, small_weights, two_dimensions_at_most
 
 #: Coordinate of output y for a scale of p / q, as (A, B, D): (A y + B) / D.
 COORDINATES = {

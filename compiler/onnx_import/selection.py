@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from compiler.constraints import fits_dimensions, movable_operand, overwrites
 from compiler.ir import NUMPY_TYPES
 from compiler.onnx_import.elementwise import evaluate
 from compiler.onnx_import.movement import moved, numbered
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, Quant, Value
-from compiler.support import fits_dimensions, movable_operand, overwrites
 
 _FILLING = ("CenterCropPad", "Trilu")
 _UPDATING = ("ScatterElements", "ScatterND")

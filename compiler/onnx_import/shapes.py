@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from compiler.constraints import same_elements
 from compiler.onnx_import.movement import transposed
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, Pending, RealConst, Shape, Unknown, Value
-from compiler.support import same_elements
 
 
 def _target_shape(step: Step, shape: Shape) -> Shape:

@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 import numpy as np
 import onnx
 
+from compiler.constraints import Constraint, constant_parameters, explain, one_scale, usable_scale
 from compiler.onnx_import.builder import Builder
 from compiler.onnx_import.values import Const, RealConst, Unknown, Value
-from compiler.support import Constraint, constant_parameters, explain, one_scale, usable_scale
 
 DTYPES = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "u8", np.dtype(np.int32): "i32", np.dtype(np.float32): "f32"}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from compiler.constraints import constant_parameters, constant_weights, output_not_empty, quantised_operand, two_dimensions_at_most
 from compiler.ir import Move
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.linear import Product, weights_of
@@ -19,13 +20,6 @@ from compiler.onnx_import.movement import moved, numbered
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Bias, Const, Pending, Real, RealConst, Shape, Target, Value
 from compiler.onnx_import.windows import Window
-from compiler.support import (
-    constant_parameters,
-    constant_weights,
-    output_not_empty,
-    quantised_operand,
-    two_dimensions_at_most,
-)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import copy
 
 import numpy as np
 
+from compiler.constraints import constant_weights, output_not_empty, padding_not_negative, three_dimensions_at_most
 from compiler.onnx_import import convolution
 from compiler.onnx_import.movement import moved, numbered
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, Quant, Real, RealConst, Value
-from compiler.support import constant_weights, output_not_empty, padding_not_negative, three_dimensions_at_most
 
 #: Number of spatial dimensions of a volume.
 SPATIAL = 3

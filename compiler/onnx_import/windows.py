@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from compiler.constraints import output_not_empty, padding_not_negative, two_dimensions_at_most
 from compiler.ir import Pads, Pair
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Shape
-from compiler.support import output_not_empty, padding_not_negative, two_dimensions_at_most
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from compiler.constraints import explain, listed, quantised_output
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.ir import EdgeInput, EdgeOutput, Graph, verify
 from compiler.onnx_import import (
@@ -41,7 +42,7 @@ from compiler.onnx_import.decomposed import restore_normalisations
 from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.step import DTYPES, Refusal, Step
 from compiler.onnx_import.values import Const, HostFloat, Quant, Real, RealConst, Shape, Unknown, Value
-from compiler.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS, explain, listed, quantised_output
+from compiler.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 
 Handler = Callable[[Step], list[Value]]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.support import OPERATORS, no_indices, support_rows
+from compiler.constraints import no_indices
+from compiler.support import OPERATORS, support_rows
 from covenant.cli import main
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "operators.md"

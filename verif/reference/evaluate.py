@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from onnx import inliner, numpy_helper
 
-from verif.reference.operators import OPERATORS, Call, elementwise, evaluate
+from verif.reference.call import Call
+from verif.reference.operators import OPERATORS, elementwise, evaluate
 from verif.reference.recognise import recognised
 from verif.reference.values import Plain, Value
 

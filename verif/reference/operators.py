@@ -3,66 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from verif.reference.call import Call, scalar_or_axis
 from verif.reference.elementwise import batch_normalization, divide, function_of_one, reduction, unchanged
-from verif.reference.matrices import tensor_product
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
 from verif.reference.normalise import centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
+from verif.reference.products import (
+    bias_sums,
+    conv,
+    conv_integer,
+    gemm,
+    given,
+    matmul,
+    matmul_integer,
+    qgemm,
+    qlinear_conv,
+    qlinear_matmul,
+    quantised_result,
+)
 from verif.reference.recognise import PART_DOMAIN
 from verif.reference.resize import resize_linear
 from verif.reference.selection import SELECTING, selection
-from verif.reference.sums import products, volume_products, window_maxima, window_of, window_sizes, window_sums, wrap
+from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One node with the values of its inputs (None where left out)."""
-
-    node: onnx.NodeProto
-    opset: int
-    inputs: list[Value | None]
-    attributes: dict[str, Any]
-
-    def value(self, index: int) -> Value:
-        """Return input `index`, which must be there."""
-        value = self.inputs[index] if index < len(self.inputs) else None
-        if value is None:
-            raise self.refuse(f"input {index} left out")
-        return value
-
-    def optional(self, index: int) -> Value | None:
-        """Return input `index`; None where it is left out."""
-        return self.inputs[index] if index < len(self.inputs) else None
-
-    def number(self, index: int, default: np.ndarray | None = None) -> np.ndarray:
-        """Return a constant parameter; `default` where it is left out."""
-        value = self.optional(index)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, Plain) or not value.constant:
-            raise self.refuse(f"input {index} that is no constant")
-        return value.array
-
-    def refuse(self, found: str) -> ValueError:
-        """Return the error for an operand that the definition of quantised networks does not cover."""
-        name = self.node.name or self.node.output[0]
-        return ValueError(
-            f"node {name} ({self.node.op_type}): found {found}; expected a quantised network; compare with onnxruntime alone"
-        )
-
-
-def _scalar_or_axis(array: np.ndarray, rank: int, axis: int) -> np.ndarray:
-    shape = [1] * rank
-    if array.size > 1:
-        shape[axis] = array.size
-    return array.reshape(shape)
 
 
 def _parameters(call: Call, value: Value) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +40,7 @@ def _parameters(call: Call, value: Value) -> tuple[np.ndarray, np.ndarray]:
     axis = call.attributes.get("axis", 1)
     axis = axis + (0 if value.constant or axis < 0 else 1)
     rank = value.array.ndim
-    return _scalar_or_axis(scale, rank, axis), _scalar_or_axis(zero, rank, axis)
+    return scalar_or_axis(scale, rank, axis), scalar_or_axis(zero, rank, axis)
 
 
 def quantize_linear(call: Call) -> Value:
@@ -89,167 +57,6 @@ def dequantize_linear(call: Call) -> Value:
     value = call.value(0)
     scale, zero = _parameters(call, value)
     return Dequantised(value.array, scale, zero, value.constant)
-
-
-def _bias_sums(bias: Value, scale: np.ndarray, beta: float) -> np.ndarray:
-    """Return a bias in steps of the sums, int64 (OC,): the integers when it was dequantised with the scale of the sums."""
-    if isinstance(bias, Dequantised) and bias.array.dtype == np.int32:
-        own = np.broadcast_to(bias.scale.reshape(-1).astype(np.float64) * beta, scale.shape)
-        if np.all(np.abs(own - scale) <= 1e-5 * scale) and not np.any(bias.zero):
-            return np.broadcast_to(bias.array.reshape(-1), scale.shape).astype(np.int64)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a scale that underflowed to zero makes every sum of the channel zero
-        steps = np.nan_to_num(np.rint(beta * bias.real().reshape(-1).astype(np.float64) / scale.astype(np.float64)))
-    return np.clip(np.broadcast_to(steps, scale.shape), -(2**31), 2**31 - 1).astype(np.int64)
-
-
-def _convolve(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) -> Sum:
-    """Return the sums of a convolution, front axis included."""
-    image = x.centred()
-    if image.ndim == 6:
-        return _convolve_volume(call, x, w, bias)
-    shape = image.shape
-    rows = image.reshape(shape[0] * shape[1], shape[2], *([1] * (4 - len(shape[1:]))), *shape[3:])
-    kernel = w.centred()
-    window = window_of(call.attributes, shape[3:], kernel.shape[2:])
-    taps = kernel.reshape(*kernel.shape[:2], *([1] * (4 - kernel.ndim)), *kernel.shape[2:])
-    sums = products(rows, taps, window, call.attributes.get("group", 1))
-    scale = (x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32)
-    scale = np.broadcast_to(scale, (kernel.shape[0],))
-    if bias is not None:
-        sums = sums + _bias_sums(bias, scale, 1.0)[:, None, None]
-    out = window.out if len(shape) == 5 else window.out[1:]
-    rank = len(shape) - 1
-    array = wrap(sums).reshape(shape[0], shape[1], kernel.shape[0], *out)
-    factors = x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
-    return Sum(array, scale.reshape(-1, *[1] * (rank - 2)), np.ones((), np.float32), axis_from_end=rank - 1 if bias is None else 0, factors=factors)
-
-
-def _convolve_volume(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) -> Sum:
-    """Return the sums of a convolution of volumes (N, C, D, H, W), front axis included."""
-    image, kernel = x.centred(), w.centred()
-    sums = volume_products(image.reshape(-1, *image.shape[2:]), kernel, call.attributes)
-    scale = np.broadcast_to((x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32), (kernel.shape[0],))
-    if bias is not None:
-        sums = sums + _bias_sums(bias, scale, 1.0)[:, None, None, None]
-    array = wrap(sums).reshape(*image.shape[:2], *sums.shape[1:])
-    factors = x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
-    return Sum(array, scale.reshape(-1, 1, 1, 1), np.ones((), np.float32), axis_from_end=4 if bias is None else 0, factors=factors)
-
-
-def _matrix(x: Dequantised, w: Dequantised, bias: Value | None, *, trans_b: bool, alpha: float = 1.0, beta: float = 1.0) -> Sum:
-    """Return the sums of x (.., K) times w (K, OC), or (OC, K) when `trans_b`."""
-    kernel = w.centred() if trans_b else w.centred().T
-    rows = x.centred().reshape(-1, kernel.shape[1], 1, 1)
-    window = window_of({}, (1, 1), (1, 1))
-    sums = products(rows, kernel[:, :, None, None], window, 1)[:, :, 0, 0]
-    scale = (np.float32(alpha) * x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32)
-    scale = np.broadcast_to(scale, (kernel.shape[0],))
-    if bias is not None:
-        sums = sums + _bias_sums(bias, scale, beta)
-    array = wrap(sums).reshape(*x.array.shape[:-1], kernel.shape[0])
-    factors = np.float32(alpha) * x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
-    return Sum(array, scale, np.ones((), np.float32), axis_from_end=1 if bias is None else 0, factors=factors)
-
-
-def _operands(call: Call, *, computed: bool = False) -> tuple[Dequantised, Dequantised]:
-    """Return activation and weights; `computed`: which may be an activation too."""
-    x, w = call.value(0), call.value(1)
-    if not isinstance(x, Dequantised) or not isinstance(w, Dequantised) or x.constant or not (w.constant or computed):
-        raise call.refuse("operands other than a dequantised activation and dequantised constant weights")
-    return x, w
-
-
-def _with_bias(result: Sum, bias: Value | None, beta: float = 1.0) -> Sum:
-    """Add a float bias, one value a column, in steps of the sums."""
-    return result if bias is None else Sum(wrap(result.sums + _bias_sums(bias, result.scale, beta)), result.scale, result.divisor)
-
-
-def conv(call: Call) -> Value:
-    """Conv of dequantised operands."""
-    return _convolve(call, *_operands(call), call.optional(2))
-
-
-def gemm(call: Call) -> Value:
-    """Gemm of dequantised operands."""
-    a = call.attributes
-    x, w = _operands(call, computed=True)
-    if not w.constant:
-        sums = tensor_product(x, w, trans_a=bool(a.get("transA")), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0))
-        return _with_bias(sums, call.optional(2), a.get("beta", 1.0))
-    return _matrix(x, w, call.optional(2), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=a.get("beta", 1.0))
-
-
-def matmul(call: Call) -> Value:
-    """MatMul of dequantised operands."""
-    x, w = _operands(call, computed=True)
-    return _matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w)
-
-
-def _given(call: Call, index: int, *, axis: int | None = None) -> Dequantised:
-    """Return the operand of a QLinear operator at `index`, scale and zero point in the next two inputs."""
-    value = call.value(index)
-    scale, zero = call.number(index + 1), call.number(index + 2, np.zeros(1, value.array.dtype))
-    rank = value.array.ndim
-    if axis is None:
-        axis = 0
-    return Dequantised(value.array, _scalar_or_axis(scale, rank, axis), _scalar_or_axis(zero, rank, axis), value.constant)
-
-
-def _result(call: Call, result: Sum | Plain, index: int) -> Value:
-    """Quantise the result of a QLinear operator with the scale and zero point at `index` and after it."""
-    scale, zero = call.number(index), call.number(index + 1, np.zeros((), np.uint8))
-    return Plain(result.quantised(scale.reshape(()), zero.reshape(())))
-
-
-def _integer_bias(call: Call, index: int) -> Value | None:
-    value = call.optional(index)
-    return None if value is None else Plain(value.array, True)
-
-
-def _with_integers(result: Sum, bias: Value | None) -> Sum:
-    if bias is None:
-        return result
-    column = bias.array.reshape(-1, *[1] * (result.axis_from_end - 1)).astype(np.int64)
-    return Sum(wrap(result.sums + column), result.scale, result.divisor)
-
-
-def qlinear_conv(call: Call) -> Value:
-    """QLinearConv."""
-    sums = _convolve(call, _given(call, 0), _given(call, 3, axis=0), None)
-    return _result(call, _with_integers(sums, _integer_bias(call, 8)), 6)
-
-
-def qlinear_matmul(call: Call) -> Value:
-    """QLinearMatMul."""
-    x, w = _given(call, 0), _given(call, 3, axis=1)
-    return _result(call, _matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w), 6)
-
-
-def qgemm(call: Call) -> Value:
-    """com.microsoft QGemm; without a result scale the result is float."""
-    trans_b = bool(call.attributes.get("transB"))
-    weights = _given(call, 3, axis=0 if trans_b else 1)
-    sums = _matrix(_given(call, 0), weights, None, trans_b=trans_b, alpha=call.attributes.get("alpha", 1.0))
-    sums = _with_integers(sums, _integer_bias(call, 6))
-    return sums if call.optional(7) is None else _result(call, sums, 7)
-
-
-def _integer_operands(call: Call, axis: int) -> tuple[Dequantised, Dequantised]:
-    one = np.ones(1, np.float32)
-    x, w = call.value(0), call.value(1)
-    zeros = call.number(2, np.zeros(1, np.int32)), call.number(3, np.zeros(1, np.int32))
-    return Dequantised(x.array, one, zeros[0].reshape(-1)), Dequantised(w.array, one, _scalar_or_axis(zeros[1], w.array.ndim, axis), w.constant)
-
-
-def conv_integer(call: Call) -> Value:
-    """ConvInteger: the int32 sums."""
-    return Plain(_convolve(call, *_integer_operands(call, 0), None).sums)
-
-
-def matmul_integer(call: Call) -> Value:
-    """MatMulInteger: the int32 sums."""
-    x, w = _integer_operands(call, 1)
-    return Plain((_matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w)).sums)
 
 
 def _images(array: np.ndarray) -> np.ndarray:
@@ -303,7 +110,7 @@ def qlinear_average_pool(call: Call) -> Value:
     """com.microsoft QLinearAveragePool and QLinearGlobalAveragePool."""
     if call.attributes.get("channels_last"):
         raise call.refuse("channels_last")
-    return _result(call, _average(call, _given(call, 0), everything=call.node.op_type == "QLinearGlobalAveragePool"), 3)
+    return quantised_result(call, _average(call, given(call, 0), everything=call.node.op_type == "QLinearGlobalAveragePool"), 3)
 
 
 def add(call: Call) -> Value:
@@ -316,7 +123,7 @@ def add(call: Call) -> Value:
             raise call.refuse("a sum that no QuantizeLinear follows")
         channels = a.sums.shape[-a.axis_from_end]
         scale = np.broadcast_to(a.scale.reshape(-1), (channels,))
-        column = _bias_sums(b, scale, 1.0).reshape(-1, *[1] * (a.axis_from_end - 1))
+        column = bias_sums(b, scale, 1.0).reshape(-1, *[1] * (a.axis_from_end - 1))
         return Sum(wrap(a.sums + column), a.scale, a.divisor)
     return elementwise(call)
 
@@ -324,8 +131,8 @@ def add(call: Call) -> Value:
 def qlinear_combination(call: Call) -> Value:
     """com.microsoft QLinearAdd and QLinearMul."""
     function = np.add if call.node.op_type == "QLinearAdd" else np.multiply
-    a, b = _given(call, 0), _given(call, 3)
-    return _result(call, Plain(function(*(_raised(v, max(_rank(a), _rank(b))) for v in (a, b)))), 6)
+    a, b = given(call, 0), given(call, 3)
+    return quantised_result(call, Plain(function(*(_raised(v, max(_rank(a), _rank(b))) for v in (a, b)))), 6)
 
 
 def _rank(value: Value) -> int:
@@ -342,7 +149,7 @@ def qlinear_function(call: Call) -> Value:
     """com.microsoft QLinearSigmoid and QLinearLeakyRelu."""
     name = call.node.op_type.removeprefix("QLinear")
     node = onnx.helper.make_node(name, ["x"], ["y"], **({"alpha": call.attributes.get("alpha", 0.01)} if name == "LeakyRelu" else {}))
-    return _result(call, Plain(evaluate(node, call.opset, [_given(call, 0).real()])[0]), 3)
+    return quantised_result(call, Plain(evaluate(node, call.opset, [given(call, 0).real()])[0]), 3)
 
 
 def clamp(call: Call) -> Value:
@@ -454,7 +261,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     **{("", name): selection(evaluate) for name in SELECTING},
     ("", "Resize"): resize,
     ("com.microsoft", "QLinearConcat"): qlinear_concat,
-    ("", "ConvTranspose"): conv_transpose(_bias_sums),
+    ("", "ConvTranspose"): conv_transpose(bias_sums),
     ("", "Softmax"): softmax,
     ("com.microsoft", "QLinearSoftmax"): qlinear_softmax,
     ("", "LayerNormalization"): layer_normalization,

@@ -1,0 +1,55 @@
+"""One ONNX node with its operands, as the definition of an operator meets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+
+from verif.reference.values import Plain, Value
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One node with the values of its inputs (None where left out)."""
+
+    node: onnx.NodeProto
+    opset: int
+    inputs: list[Value | None]
+    attributes: dict[str, Any]
+
+    def value(self, index: int) -> Value:
+        """Return input `index`, which must be there."""
+        value = self.inputs[index] if index < len(self.inputs) else None
+        if value is None:
+            raise self.refuse(f"input {index} left out")
+        return value
+
+    def optional(self, index: int) -> Value | None:
+        """Return input `index`; None where it is left out."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def number(self, index: int, default: np.ndarray | None = None) -> np.ndarray:
+        """Return a constant parameter; `default` where it is left out."""
+        value = self.optional(index)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, Plain) or not value.constant:
+            raise self.refuse(f"input {index} that is no constant")
+        return value.array
+
+    def refuse(self, found: str) -> ValueError:
+        """Return the error for an operand that the definition of quantised networks does not cover."""
+        name = self.node.name or self.node.output[0]
+        return ValueError(
+            f"node {name} ({self.node.op_type}): found {found}; expected a quantised network; compare with onnxruntime alone"
+        )
+
+
+def scalar_or_axis(array: np.ndarray, rank: int, axis: int) -> np.ndarray:
+    shape = [1] * rank
+    if array.size > 1:
+        shape[axis] = array.size
+    return array.reshape(shape)
