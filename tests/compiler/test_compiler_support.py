@@ -14,7 +14,7 @@ from compiler.constraints import explain
 from compiler.passes.import_onnx import HANDLERS
 from compiler.support import ENGINES, OPERATORS, engines, support_markdown
 
-SOURCES = Path(support.__file__).parent
+SOURCES = Path(constraints_module.__file__).parent
 
 
 def test_every_operator_has_a_handler_and_the_reverse():
