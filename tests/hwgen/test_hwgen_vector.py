@@ -330,6 +330,19 @@ def test_float_operands_of_every_kind(binary):
 
 
 @pytest.mark.sim
+def test_the_lowest_bits_of_the_constant_decide_a_tie():
+    """1.0 times a constant of 0.5 plus a half of its last place and k * 2^-52 of it: even for k = 0, up for any other, whose bits are far below."""
+    bench, walk = sweep(np.full(256, pattern(1.0), np.int32), np.random.default_rng(0))
+    lows = [1 << 27, (1 << 27) + 1, (1 << 27) + 31, (1 << 27) - 1]
+    fields = walk | {"n_2": 1, "n_3": 1, "b_enable": 0, "scale_a": pattern(1.0), "scale_y": pattern(0.5)}
+    program = [plain(**fields, scale_y_low=low, y_base=number) for number, low in enumerate(lows)]
+    bench.run(program)
+    bench.check(program)
+    half = pattern(0.5)
+    assert bench.y[0][:4].tolist() == [[value, value] for value in (half, half + 1, half + 1, half)]
+
+
+@pytest.mark.sim
 def test_estimates_of_any_pattern():
     """Every exponent and sign at least once behind a multiplication by one; the scalar definition once more, in Python integers."""
     rng = np.random.default_rng(31)
