@@ -225,7 +225,8 @@ class Runner:
         """Judge one mutant, or find the verdict of an earlier run. Raises MutantError for one that is no valid program."""
         tests = unit_tests(mutant, self.snapshot)
         key = self._key(mutant.machine, mutant, tests)
-        verdict = self._kept(key)
+        on_rtl = self._key(mutant.machine, mutant, ())  # of a verdict that the unit tests have no part in
+        verdict = self._kept(key) or self._kept(on_rtl)
         if verdict is not None:
             return Outcome(mutant, verdict["witness"], verdict["found"] or "", verdict["seconds"], cached=True)
         begin = time.monotonic()
@@ -239,7 +240,7 @@ class Runner:
         if verdict["invalid"]:
             raise MutantError(f"mutant {mutant.name}: found no valid program, {verdict['found']}; expected a fault that can be built and run")
         seconds = round(time.monotonic() - begin, 1)
-        self._keep(key, {**verdict, "seconds": seconds})
+        self._keep(on_rtl if verdict["witness"] in ("programs", "errors") else key, {**verdict, "seconds": seconds})
         return Outcome(mutant, verdict["witness"], verdict["found"] or "", seconds)
 
     def run(self, mutants: Sequence[Mutant], *, jobs: int = 1) -> Iterator[Outcome]:
