@@ -55,6 +55,25 @@ def _refusal(name: str, what: str, error: Exception) -> UserError:
     return UserError(f"model {name}: onnxruntime cannot {what} ({line}); expected a float network that it runs")
 
 
+def _sums_as_additions(model: onnx.ModelProto) -> None:
+    """Write each Sum as additions from left to right, in place: onnxruntime adds in that order, but quantises only Add."""
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type != "Sum" or node.domain not in ("", "ai.onnx"):
+            nodes.append(node)
+            continue
+        if len(node.input) == 1:
+            nodes.append(onnx.helper.make_node("Identity", [node.input[0]], [node.output[0]], name=node.name))
+        partial = node.input[0]
+        for number, other in enumerate(node.input[1:], 1):
+            last = number == len(node.input) - 1
+            total = node.output[0] if last else f"{node.output[0]}/sum_{number}"
+            nodes.append(onnx.helper.make_node("Add", [partial, other], [total], name=node.name if last else f"{node.name}/sum_{number}"))
+            partial = total
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
 def prepared(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     """Return a float network as the quantiser wants it: readable opset, fixed shapes, batch normalisation folded, constants folded.
 
@@ -71,6 +90,7 @@ def prepared(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
         open_session(fixed)
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise _refusal(name, "run it", error) from None
+    _sums_as_additions(fixed)
     with tempfile.TemporaryDirectory() as scratch, _silent():
         source, target = Path(scratch) / "float.onnx", Path(scratch) / "prepared.onnx"
         onnx.save(fixed, source)

@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from covenant.cli import main
-from covenant.quantise import noise
+from covenant.quantise import convert, noise
 from tests.support.models import F32, dequantize, model_of, node, parameters, quantize
 from verif.golden import open_session
 
@@ -197,3 +197,26 @@ def test_a_file_that_cannot_be_written_is_refused_before_any_work(folder, capsys
     assert refused(capsys, "-o", "file/q.onnx") == (
         "file/q.onnx: cannot be written (Not a directory); expected a file in a folder that can be written to"
     )
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_sum_is_quantised_as_additions(tmp_path, monkeypatch, capsys, count):
+    """onnxruntime's quantiser leaves Sum in float. Whole numbers, whose sums are exact however kernels are fused."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(count)
+    weights = {f"w{k}": rng.integers(-9, 9, (3, 2, 1, 1)).astype(np.float32) for k in range(count)}
+    nodes = [node("Conv", f"x w{k}", f"c{k}") for k in range(count)]
+    nodes += [node("Sum", " ".join(f"c{k}" for k in range(count)), "s"), node("Relu", "s", "y")]
+    model = model_of(nodes, {"x": (F32, (1, 2, 4, 4))}, {"y": (F32, (1, 3, 4, 4))}, weights)
+    x = rng.integers(-99, 99, (4, 2, 4, 4)).astype(np.float32)
+    onnx.save(model, "m.onnx")
+    np.savez("x.npz", x=x)
+    before = open_session(model).run(None, {"x": x[:1]})[0]
+    after = open_session(convert.prepared(model, name="m")).run(None, {"x": x[:1]})[0]
+    assert before.tobytes() == after.tobytes()
+    assert main(["quantize", "m.onnx", "--calibrate", "x.npz", "-o", "q.onnx", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["unsupported"] == []
+    kinds = [item.op_type for item in onnx.load("q.onnx").graph.node]
+    assert (kinds.count("Add"), kinds.count("Sum")) == (count - 1, 0)
+    assert main(["run", "q.onnx", "--arch", "tiny", "--on", "iss", "--input", "x.npz", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["exact"] is True
