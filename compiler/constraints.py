@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from compiler.ir_rowwise import MOST_COMPARED
 from compiler.onnx_import.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table
 
 Constraint = Callable[..., bool]
@@ -275,6 +276,11 @@ def countable_row(elements: int) -> bool:
     The int32 sums of so many squares of 255, and of as many exponentials of two digits to the base 255, do not overflow.
     """
     return elements <= 1 << 15
+
+
+def comparable_channels(elements: int) -> bool:
+    """ArgMax must compare at most 255 elements, whose numbers fit a byte."""
+    return elements <= MOST_COMPARED
 
 
 def first_result_only(outputs: int) -> bool:

@@ -17,7 +17,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Unary                any function of one 8-bit tensor, as a table of 256 bytes
     Binary Reduction     see `compiler.ir_elementwise`
     Move                 every element of the result is an element of an input or a constant (compiler.ir_move)
-    Softmax LayerNormalization Variance CentredQuotient    over the channels of each pixel (compiler.ir_rowwise)
+    Softmax LayerNormalization Variance CentredQuotient ArgMax    over the channels of each pixel (compiler.ir_rowwise)
     Reshape              row-major reinterpretation of (N, C, H, W): moves data where C, H, W change places in memory
 
 A graph of one 1x1 convolution, float in, float out:
@@ -47,7 +47,7 @@ from compiler.errors import IRError
 from compiler.ir_elementwise import Binary, Reduction
 from compiler.ir_matmul import MatMul
 from compiler.ir_move import Move
-from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir_rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 #: Lowest and highest value of each integer element type.
 RANGES = {"i8": (-128, 127), "u8": (0, 255), "i32": (-(2**31), 2**31 - 1)}
@@ -217,7 +217,7 @@ class Reshape:
 
 Attrs = (
     Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
-    | LayerNormalization | Variance | CentredQuotient
+    | LayerNormalization | Variance | CentredQuotient | ArgMax
 )
 
 
@@ -279,9 +279,9 @@ class EdgeInput:
 
 @dataclass(frozen=True)
 class EdgeOutput:
-    """ONNX graph output `name` of type `dtype` ('f32', 'i8', 'u8', 'i32') and ONNX `shape`, taken from IR tensor `tensor`.
+    """ONNX graph output `name` of type `dtype` ('f32', 'i8', 'u8', 'i32', 'i64') and ONNX `shape`, taken from IR tensor `tensor`.
 
-    An 'f32' output is dequantised on the host: float32((q - zero_point) * scale).
+    An 'f32' output is dequantised on the host: float32((q - zero_point) * scale); an 'i64' one is widened there.
     """
 
     name: str
@@ -293,6 +293,8 @@ class EdgeOutput:
         """Turn integers of the tensor's type and (N, C, H, W) shape into an array of the ONNX type and shape."""
         if self.dtype == "f32":
             array = (array.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale or 1.0)
+        if self.dtype == "i64":
+            array = array.astype(np.int64)
         return array.reshape(self.shape)
 
 

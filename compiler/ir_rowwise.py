@@ -111,6 +111,17 @@ class Variance:
     y_high: int = 127
 
 
+#: Most channels that an `ArgMax` compares: their numbers from 1 on fit a byte.
+MOST_COMPARED = 255
+
+
+@dataclass(frozen=True)
+class ArgMax:
+    """Number of the largest channel, (N, C, H, W) to raw u8 (N, 1, H, W): of equal ones the first, or the `last`. At most MOST_COMPARED channels."""
+
+    last: bool = False
+
+
 #: Least radicand: what is no positive number has a root of nothing, and a quotient by it saturates.
 LEAST_RADICAND = 2.0**-64
 

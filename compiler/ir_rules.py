@@ -15,7 +15,7 @@ from compiler.errors import IRError
 from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MatMul, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir_move import Move
-from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir_rowwise import MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 
 def _expect(condition: bool, where: str, found: object, expected: object) -> None:
@@ -159,6 +159,12 @@ def _variance(where: str, a: Variance, x: Tensor, y: Tensor) -> None:
     _clamp(where, a.y_low, a.y_high, y)
 
 
+def _arg_max(where: str, a: ArgMax, x: Tensor, y: Tensor) -> None:
+    _expect(y.shape == (x.shape[0], 1, *x.shape[2:]), where, f"output {y.shape}", f"{x.shape} of one channel")
+    _expect(x.shape[1] <= MOST_COMPARED, where, f"{x.shape[1]} channels", f"at most {MOST_COMPARED}")
+    _expect(y.dtype == "u8" and y.scale is None, where, f"a result {y.dtype} with scale {y.scale}", "u8 without one")
+
+
 def _centred_quotient(where: str, a: CentredQuotient, x: Tensor, e: Tensor, y: Tensor) -> None:
     _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
     _expect(e.shape == (x.shape[0], 1, *x.shape[2:]), where, f"radicand {e.shape}", f"{x.shape} of one channel")
@@ -226,6 +232,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Softmax: (1, _rowwise),
     LayerNormalization: (1, _rowwise),
     Variance: (1, _variance),
+    ArgMax: (1, _arg_max),
     CentredQuotient: (2, _centred_quotient),
     Reshape: (1, _reshape),
     Move: (1, _move),
@@ -277,7 +284,7 @@ def check_graph(graph: Graph) -> None:
         _expect(out.tensor in sources, f"output {out.name}", f"tensor {out.tensor}", "the output of a node")
         tensor = graph.tensors[out.tensor]
         _expect(int(np.prod(out.shape)) == tensor.elements, f"output {out.name}", f"shape {out.shape}", f"{tensor.elements} elements")
-        quantised = tensor.scale is not None if out.dtype == "f32" else out.dtype == tensor.dtype
+        quantised = tensor.scale is not None if out.dtype == "f32" else out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
         _expect(quantised, f"output {out.name}", f"{out.dtype} taken from {tensor.dtype}", "the tensor's type, or f32 and a scale")
     read = {t for n in graph.nodes for t in n.inputs} | {o.tensor for o in graph.outputs}
     for node in graph.nodes:

@@ -69,7 +69,7 @@ def read_json(text: bytes) -> dict[str, Any]:
 
 def edge_fault(item: EdgeTensor) -> str | None:
     """What in the description of a network input or output does not fit together; None for a sound one."""
-    if item.dtype not in ("f32", "i8", "u8", "i32") or item.tensor_dtype not in ELEMENT_BYTES:
+    if item.dtype not in ("f32", "i8", "u8", "i32", "i64") or item.tensor_dtype not in ELEMENT_BYTES:
         return f"type {item.dtype} kept as {item.tensor_dtype}"
     if min(*item.shape, *item.tensor_shape, *item.stored_shape, item.lanes, 1) < 1:
         return f"shapes {item.shape}, {item.tensor_shape}, {item.stored_shape} in {item.lanes} lanes"

@@ -11,6 +11,7 @@ from compiler.constraints import (
     broadcast_shapes,
     channel_bias,
     channels_first,
+    comparable_channels,
     computed_divisor,
     constant_bias,
     constant_parameters,
@@ -147,6 +148,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "ConvTranspose"): Operator("Conv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, *_WEIGHTS)),
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
     ("", "Softmax"): Operator("Softmax", (quantised_operand, countable_row)),
+    ("", "ArgMax"): Operator("ArgMax", (quantised_operand, comparable_channels)),
     ("com.microsoft", "QLinearSoftmax"): Operator("Softmax", (*_QLINEAR, countable_row)),
     ("", "LayerNormalization"): Operator(
         "LayerNormalization", (quantised_operand, countable_row, constant_parameters, usable_factors, usable_epsilon, first_result_only)
@@ -174,6 +176,7 @@ ENGINES = {
     "Softmax": "matrix, vector",
     "Unary": "vector",
     "Variance": "vector",
+    "ArgMax": "matrix, vector",
     "bias": "with its producer",
     "clamp of the producer": "with its producer",
     "constant": "compiler",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from compiler.codelets.arg_max import arg_max
 from compiler.codelets.base import Codelet
 from compiler.codelets.binary import binary
 from compiler.codelets.contraction import contraction
@@ -31,6 +32,7 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "Softmax": (softmax,),
     "LayerNormalization": (layer_normalization,),
     "Variance": (variance,),
+    "ArgMax": (arg_max,),
     "CentredQuotient": (centred_quotient,),
     "Reshape": (movement,),
     "Move": (movement,),

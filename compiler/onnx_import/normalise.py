@@ -11,15 +11,17 @@ import numpy as np
 
 from compiler.constraints import (
     broadcast_shapes,
+    comparable_channels,
     constant_parameters,
     countable_row,
     first_result_only,
+    integer_operand,
     quantised_operand,
     usable_epsilon,
     usable_factors,
 )
 from compiler.ir import Attrs, Shape4
-from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir_rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.convolution import real_operand, result_target
 from compiler.onnx_import.decomposed import PART_DOMAIN
@@ -72,6 +74,23 @@ def qlinear_softmax(step: Step) -> list[Value]:
     target = result_target(step, 3, 4)
     pending = _softmax(step, x, step.attribute("axis", -1), step.attribute("opset", 13))
     return [Quant(pending.emit(target, (step.label,)), pending.shape, target.dtype)]
+
+
+def arg_max(step: Step) -> list[Value]:
+    """ArgMax of an 8-bit tensor along any axis: bytes on the machine, int64 at the network's edge. Scales are positive: integers decide."""
+    x = step.value(0)
+    if not integer_operand(x):
+        step.require(quantised_operand, x, found=step.describe(0))
+    assert isinstance(x, Real | Quant)
+    axis = step.attribute("axis", 0)
+    axis = axis + len(x.shape) if axis < 0 else axis
+    view = _view(x.shape, axis, onwards=False)
+    step.require(comparable_channels, view[1], found=f"{view[1]}")
+    kept = [1] if step.attribute("keepdims", 1) else []
+    shape = (*x.shape[:axis], *kept, *x.shape[axis + 1 :])
+    out = step.builder.tensor(step.output, (view[0], 1, *view[2:]), "u8")
+    last = bool(step.attribute("select_last_index", 0))
+    return [Quant(step.builder.node(step.label, ArgMax(last), (step.builder.view(x.tensor, view),), out, (step.label,)), shape, "i64")]
 
 
 def _channels(step: Step, index: int, channels: int) -> np.ndarray:

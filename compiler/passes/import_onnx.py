@@ -96,6 +96,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "Resize"): resize.resize,
     ("", "ConvTranspose"): transposed_convolution.conv_transpose,
     ("", "Softmax"): normalise.softmax,
+    ("", "ArgMax"): normalise.arg_max,
     ("com.microsoft", "QLinearSoftmax"): normalise.qlinear_softmax,
     ("", "LayerNormalization"): normalise.layer_normalization,
     ("", "Shape"): shapes.shape_of,

@@ -41,8 +41,8 @@ def head():
 
 
 def tail():
-    """Two convolutions, then an ArgMax over channels."""
-    nodes = [quantize("x", "q", "x"), *conv("q", "r"), *conv("r", "s"), dequantize("s", "t", "x"), node("ArgMax", "t", "y", axis=1, keepdims=0)]
+    """Two convolutions, then an ArgMin over channels."""
+    nodes = [quantize("x", "q", "x"), *conv("q", "r"), *conv("r", "s"), dequantize("s", "t", "x"), node("ArgMin", "t", "y", axis=1, keepdims=0)]
     return model_of(nodes, {"x": (F32, (1, 4, 4, 4))}, {"y": (I64, (1, 4, 4))}, CONSTANTS)
 
 
@@ -63,7 +63,7 @@ def boxes():
 
 def shared():
     """One DequantizeLinear with a reader on each side."""
-    nodes = [quantize("x", "q", "x"), *conv("q", "r"), dequantize("r", "t", "x"), node("ArgMax", "t", "i", axis=1),
+    nodes = [quantize("x", "q", "x"), *conv("q", "r"), dequantize("r", "t", "x"), node("ArgMin", "t", "i", axis=1),
              node("MaxPool", "t", "m", kernel_shape=[2, 2]), quantize("m", "n", "x"), dequantize("n", "y", "x")]
     return model_of(nodes, {"x": (F32, (1, 4, 4, 4))}, {"i": (I64, (1, 1, 4, 4)), "y": (F32, (1, 4, 3, 3))}, CONSTANTS)
 
@@ -173,10 +173,10 @@ def test_what_the_architecture_lacks_goes_to_the_host(tmp_path):
 
 def test_refusals_behind_refusals_are_found():
     nodes = [quantize("x", "q", "x"), *conv("q", "r"), dequantize("r", "t", "x"), node("Einsum", "t", "e", equation="nchw->nchw"), quantize("e", "f", "x"),
-             dequantize("f", "g", "x"), node("ArgMax", "g", "h", axis=1, keepdims=0), node("Cast", "h", "y", to=I64)]
+             dequantize("f", "g", "x"), node("ArgMin", "g", "h", axis=1, keepdims=0), node("Cast", "h", "y", to=I64)]
     plan = make_plan(model_of(nodes, {"x": (F32, (1, 4, 4, 4))}, {"y": (I64, (1, 4, 4))}, CONSTANTS), TINY, name="m")
     reasons = {str(row["node"]): row["why"] for row in plan.placement()}
-    assert (reasons["n_e"], reasons["n_h"]) == (f"{NOT_LISTED} Einsum.", f"{NOT_LISTED} ArgMax.")
+    assert (reasons["n_e"], reasons["n_h"]) == (f"{NOT_LISTED} Einsum.", f"{NOT_LISTED} ArgMin.")
 
 
 def test_a_graph_input_that_is_no_tensor_of_the_machine_is_read_on_the_host():
@@ -247,7 +247,7 @@ def test_run_prints_what_ran_where_and_why(folder, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["segment", "where", "nodes", "predicted", "measured", "exact", "operators"]
     assert lines[2].split()[:3] == ["0", "accelerator", "7"] and lines[3].split()[:3] == ["1", "host", "2"]
-    assert lines[4:8] == ["", "on the host:", "  n_t (DequantizeLinear): its values are not quantised between it and n_y", f"  n_y (ArgMax): {NOT_LISTED} ArgMax."]
+    assert lines[4:8] == ["", "on the host:", "  n_t (DequantizeLinear): its values are not quantised between it and n_y", f"  n_y (ArgMin): {NOT_LISTED} ArgMin."]
     assert lines[-1] == "exact: yes, every accelerator segment"
     assert np.load("y.npz")["y"].shape == (2, 4, 4)
 
@@ -256,7 +256,7 @@ def test_run_without_it_refuses_and_with_it_reports_as_json(folder, capsys):
     assert main(["run", "m.onnx", "--arch", "tiny", "--on", "iss"]) == 2
     assert capsys.readouterr().err == (
         "covenant: model m.onnx: found 1 unsupported node; expected supported operators only; change or remove:\n"
-        f"  n_y (ArgMax): {NOT_LISTED} ArgMax.\n"
+        f"  n_y (ArgMin): {NOT_LISTED} ArgMin.\n"
         "or give --fallback host: they run on onnxruntime then, between accelerator segments\n"
     )
     assert main(["run", "m.onnx", "--arch", "tiny", "--on", "iss", "--fallback", "host", "--json", "-"]) == 0

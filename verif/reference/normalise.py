@@ -139,6 +139,18 @@ def _flattened(x: Dequantised, axis: int) -> Dequantised:
     return x.reshaped((shape[0], int(np.prod(shape[1 : axis + 1])), int(np.prod(shape[axis + 1 :]))))  # type: ignore[return-value]
 
 
+def arg_max(call: Any) -> Value:
+    """ArgMax, int64: of equal numbers the first, or with `select_last_index` the last."""
+    x = call.value(0)
+    if not isinstance(x, Dequantised | Plain) or x.array.dtype.kind not in "iu":
+        raise call.refuse("an operand that is no 8-bit tensor")
+    axis = call.attributes.get("axis", 0)
+    axis += 1 if axis >= 0 else 0  # samples in front
+    last = call.attributes.get("select_last_index", 0)
+    found = x.array.shape[axis] - 1 - np.flip(x.array, axis).argmax(axis) if last else x.array.argmax(axis)
+    return Plain(np.expand_dims(found, axis) if call.attributes.get("keepdims", 1) else found)
+
+
 def softmax(call: Any) -> Value:
     """Softmax: along one axis, before opset 13 along all from it on."""
     x = call.value(0)

@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from verif.reference.call import Call, scalar_or_axis
 from verif.reference.elementwise import batch_normalization, divide, function_of_one, reduction, unchanged
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
-from verif.reference.normalise import centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
+from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
 from verif.reference.products import (
     bias_sums,
     conv,
@@ -263,6 +263,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("com.microsoft", "QLinearConcat"): qlinear_concat,
     ("", "ConvTranspose"): conv_transpose(bias_sums),
     ("", "Softmax"): softmax,
+    ("", "ArgMax"): arg_max,
     ("com.microsoft", "QLinearSoftmax"): qlinear_softmax,
     ("", "LayerNormalization"): layer_normalization,
     (PART_DOMAIN, "ReduceMean"): variance,
