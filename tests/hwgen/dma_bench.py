@@ -86,10 +86,14 @@ def check_burst(address, length, size, burst, bus):
 
 
 class Source:
-    """Read side of the memory. Deterministic without ``rng``; with it, ARREADY falls and beats wait at random."""
+    """Read side of the memory. Deterministic without ``rng``; with it, ARREADY falls and beats wait at random. What is not valid is rubbish.
+
+    ``error_at`` is the address of a beat, with the response that it gets (SLVERR unless given).
+    """
 
     def __init__(self, axi, memory, *, latency, rng=None, error_at=None):
-        self.axi, self.memory, self.latency, self.rng, self.error_at = axi, memory, latency, rng, error_at
+        self.axi, self.memory, self.latency, self.rng = axi, memory, latency, rng
+        self.error_at, self.response = error_at if isinstance(error_at, tuple) else (error_at, 2)
         self.bus = len(axi.rdata) // 8
         self.address = Stable("AR")
         self.beats = deque()                                             # (ready cycle, address, last)
@@ -105,7 +109,11 @@ class Source:
             _, address, last = self.beats[0]
             ctx.set(self.axi.rdata, int.from_bytes(self.memory[address:address + self.bus].tobytes(), "little"))
             ctx.set(self.axi.rlast, last)
-            ctx.set(self.axi.rresp, 2 if address == self.error_at else 0)
+            ctx.set(self.axi.rresp, self.response if address == self.error_at else 0)
+        else:
+            ctx.set(self.axi.rdata, int("a5" * self.bus, 16))
+            ctx.set(self.axi.rlast, 1)
+            ctx.set(self.axi.rresp, 3)
 
     def observe(self, ctx, cycle):
         axi = self.axi
@@ -126,10 +134,12 @@ class Source:
 
 
 class Sink:
-    """Write side of the memory. Deterministic without ``rng``; with it, AWREADY and WREADY fall and responses wait at random."""
+    """Write side of the memory. Deterministic without ``rng``; with it, AWREADY and WREADY fall and responses wait at random. What is not valid
+    is rubbish. ``error_at`` is the address of a burst, with the response that it gets (SLVERR unless given)."""
 
     def __init__(self, axi, memory, *, latency, rng=None, error_at=None):
-        self.axi, self.memory, self.latency, self.rng, self.error_at = axi, memory, latency, rng, error_at
+        self.axi, self.memory, self.latency, self.rng = axi, memory, latency, rng
+        self.error_at, self.response = error_at if isinstance(error_at, tuple) else (error_at, 2)
         self.bus = len(axi.wdata) // 8
         self.address, self.data = Stable("AW"), Stable("W")
         self.accepted = deque()                                          # (address, beats) whose data is not complete
@@ -148,7 +158,9 @@ class Sink:
             self.showing = self.rng is None or self.rng.random() < 0.5
         ctx.set(self.axi.bvalid, self.showing)
         if self.showing:
-            ctx.set(self.axi.bresp, 2 if self.responses[0][1] == self.error_at else 0)
+            ctx.set(self.axi.bresp, self.response if self.responses[0][1] == self.error_at else 0)
+        else:
+            ctx.set(self.axi.bresp, 3)
 
     def observe(self, ctx, cycle):
         axi = self.axi

@@ -7,6 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from acg.timing.dma import LoadTiming
+from hwgen.axi import Response
 from hwgen.dma_load import LoadUnit
 from tests.hwgen.dma_bench import ADDRESS_BITS, LOCAL_BITS, LOCAL_BYTES, SIZE_BYTES, Source, body, copy, draw_copy, encoded, random_bytes
 from verif.iss.copy import execute_load
@@ -153,12 +154,13 @@ def test_outside(fields, error, stall):
     assert np.array_equal(memories[0][200:280], expected([(0, before)], external)[0][200:280])
 
 
+@pytest.mark.parametrize("response", [Response.SLVERR, Response.DECERR])
 @pytest.mark.parametrize("stall", [False, True])
-def test_bus_error(stall):
+def test_bus_error(stall, response):
     external = random_bytes(SEED, SIZE_BYTES)
     rows = copy(n=(1, 1, 4, 64), ext=4096 - 32, local=0, ext_strides=(0, 0, 64), local_strides=(0, 0, 64))
     rng = random.Random(SEED) if stall else None
-    _, _, retires, errors, memories, _, _ = run(unit(8, 8, 4), external, [(0, rows)], latency=5, rng=rng, error_at=4096 + 64)
+    _, _, retires, errors, memories, _, _ = run(unit(8, 8, 4), external, [(0, rows)], latency=5, rng=rng, error_at=(4096 + 64, response.value))
     assert errors == [(6, 4096 + 64)]
     assert not retires
     assert np.array_equal(memories[0][:96], external[4064:4160])

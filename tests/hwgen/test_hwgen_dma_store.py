@@ -8,6 +8,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from acg.timing.dma import StoreTiming
+from hwgen.axi import Response
 from hwgen.dma_store import StoreUnit
 from tests.hwgen.dma_bench import ADDRESS_BITS, LOCAL_BITS, LOCAL_BYTES, SIZE_BYTES, Sink, body, copy, draw_copy, encoded, random_bytes
 from verif.iss.copy import execute_store
@@ -183,12 +184,13 @@ def test_outside(fields, error, stall):
     assert np.array_equal(external[100:190], expected([(0, before)], memories)[100:190])
 
 
+@pytest.mark.parametrize("response", [Response.SLVERR, Response.DECERR])
 @pytest.mark.parametrize("stall", [False, True])
-def test_bus_error(stall):
+def test_bus_error(stall, response):
     memories = contents()
     rows = copy(n=(1, 1, 4, 64), ext=4096 - 32, local=0, ext_strides=(0, 0, 64), local_strides=(0, 0, 64))
     rng = random.Random(SEED) if stall else None
-    _, _, retires, errors, external, _, _ = run(unit(8, 8, 4), memories, [(0, rows), (0, rows)], latency=5, rng=rng, error_at=4096)
+    _, _, retires, errors, external, _, _ = run(unit(8, 8, 4), memories, [(0, rows), (0, rows)], latency=5, rng=rng, error_at=(4096, response.value))
     assert errors == [(6, 4096)]
     assert not retires
     wanted = expected([(0, rows)], memories)
