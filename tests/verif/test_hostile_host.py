@@ -1,30 +1,16 @@
 """Every AXI4-Lite rule can fail: a legal trace of the control port passes, and each wrong event in it is found and named."""
 
-import numpy as np
 import pytest
 
+from tests.verif.hostile_traces import trace_of
 from verif.hostile import Host, check_host
-from verif.hostile.channels import record_type
 
 HOST = Host({"awaddr": 8, "awprot": 3, "wdata": 32, "wstrb": 4, "bresp": 2, "araddr": 8, "arprot": 3, "rdata": 32, "rresp": 2}
             | {channel + signal: 1 for channel in ("aw", "w", "b", "ar", "r") for signal in ("valid", "ready")})
 
 
-def _trace(*events):
-    """Records from (cycle, channel, ready, signals)."""
-    cycles = sorted({event[0] for event in events})
-    trace = np.zeros(len(cycles), record_type((HOST,)))
-    trace["cycle"] = cycles
-    for cycle, channel, ready, signals in events:
-        record = trace[cycles.index(cycle)]
-        record[f"{HOST.name}_{channel}valid"], record[f"{HOST.name}_{channel}ready"] = 1, ready
-        for name, value in signals.items():
-            record[f"{HOST.name}_{channel}{name}"] = value
-    return trace
-
-
 def _found(*events):
-    return [(item.channel, item.cycle, item.rule, item.text) for item in check_host(HOST, _trace(*events))]
+    return [(item.channel, item.cycle, item.rule, item.text) for item in check_host(HOST, trace_of(HOST, *events))]
 
 
 WRITE = [(1, "aw", 0, {"addr": 8}), (2, "aw", 1, {"addr": 8}), (2, "w", 1, {"data": 5, "strb": 15}), (3, "b", 0, {}), (4, "b", 1, {})]
@@ -48,4 +34,4 @@ def test_legal_accesses_pass():
 ])
 def test_breaches(events, expected):
     assert _found(*events) == [expected]
-    assert str(check_host(HOST, _trace(*events))[0]).startswith(f"AXI master (AXI4-Lite host), channel {expected[0]}, cycle {expected[1]}: ")
+    assert str(check_host(HOST, trace_of(HOST, *events))[0]).startswith(f"AXI master (AXI4-Lite host), channel {expected[0]}, cycle {expected[1]}: ")

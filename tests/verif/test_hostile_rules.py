@@ -1,8 +1,8 @@
 """Every AXI rule can fail: a legal trace passes, and each wrong, missing or extra event in it is found and named."""
 
-import numpy as np
 import pytest
 
+from tests.verif.hostile_traces import trace_of
 from verif.hostile import check_port
 from verif.hostile.channels import Master, masters, record_type
 
@@ -18,19 +18,6 @@ def _port(writes):
 
 READ, WRITE = _port(False), _port(True)
 REGIONS = [(0x100, 0x200), (0x200, 0x240), (0xFF0, 0x1000)]
-
-
-def _trace(port, *events):
-    """Records from (cycle, channel, ready, signals)."""
-    cycles = sorted({event[0] for event in events})
-    trace = np.zeros(len(cycles), record_type((port,)))
-    trace["cycle"] = cycles
-    for cycle, channel, ready, signals in events:
-        record = trace[cycles.index(cycle)]
-        record[f"p_{channel}valid"], record[f"p_{channel}ready"] = 1, ready
-        for name, value in signals.items():
-            record[f"p_{channel}{name}"] = value
-    return trace
 
 
 def _address(cycle, channel, address, beats, ready=1, **other):
@@ -54,7 +41,7 @@ WRITES = [_address(10, "aw", 0x1F8, 2, ready=0), _w(10), _address(11, "aw", 0x1F
 
 
 def _found(port, events, regions=REGIONS):
-    violations, _ = check_port(port, _trace(port, *events), regions)
+    violations, _ = check_port(port, trace_of(port, *events), regions)
     return [(item.channel, item.cycle, item.rule, item.text) for item in violations]
 
 
@@ -65,19 +52,19 @@ def _with(events, *changes):
 
 
 def test_legal_reads_pass_and_are_counted():
-    violations, traffic = check_port(READ, _trace(READ, *READS), REGIONS)
+    violations, traffic = check_port(READ, trace_of(READ, *READS), REGIONS)
     assert violations == []
     assert traffic.bursts == ((11, 0x1F8, 2), (15, 0xFF8, 1)) and traffic.beats == 3 and traffic.written_bytes == 0
 
 
 def test_legal_writes_pass_and_are_counted():
-    violations, traffic = check_port(WRITE, _trace(WRITE, *WRITES), REGIONS)
+    violations, traffic = check_port(WRITE, trace_of(WRITE, *WRITES), REGIONS)
     assert violations == []
     assert traffic.bursts == ((11, 0x1F8, 2), (15, 0xFF0, 1)) and traffic.beats == 3 and traffic.written_bytes == 8 + 4 + 4
 
 
 def test_an_empty_trace_is_legal_and_shows_nothing():
-    violations, traffic = check_port(WRITE, _trace(WRITE), REGIONS)
+    violations, traffic = check_port(WRITE, trace_of(WRITE), REGIONS)
     assert (violations, traffic.bursts, traffic.beats) == ([], (), 0)
 
 
