@@ -279,7 +279,7 @@ def countable_row(elements: int) -> bool:
 
 
 def comparable_channels(elements: int) -> bool:
-    """ArgMax must compare at most 255 elements, whose numbers fit a byte."""
+    """ArgMax must compare at most 65025 elements, whose numbers are two digits to the base 255."""
     return elements <= MOST_COMPARED
 
 

@@ -111,13 +111,16 @@ class Variance:
     y_high: int = 127
 
 
-#: Most channels that an `ArgMax` compares: their numbers from 1 on fit a byte.
-MOST_COMPARED = 255
+#: Most channels that an `ArgMax` compares: their numbers are two digits to the base 255, each from 1 on in a byte.
+MOST_COMPARED = BASE * BASE
 
 
 @dataclass(frozen=True)
 class ArgMax:
-    """Number of the largest channel, (N, C, H, W) to raw u8 (N, 1, H, W): of equal ones the first, or the `last`. At most MOST_COMPARED channels."""
+    """Number of the largest channel, (N, C, H, W) to raw (N, 1, H, W): of equal ones the first, or the `last`. At most MOST_COMPARED channels.
+
+    The result is u8, of more than BASE channels i32.
+    """
 
     last: bool = False
 

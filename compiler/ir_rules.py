@@ -15,7 +15,7 @@ from compiler.errors import IRError
 from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MatMul, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir_move import Move
-from compiler.ir_rowwise import MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir_rowwise import BASE, MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 
 def _expect(condition: bool, where: str, found: object, expected: object) -> None:
@@ -162,7 +162,9 @@ def _variance(where: str, a: Variance, x: Tensor, y: Tensor) -> None:
 def _arg_max(where: str, a: ArgMax, x: Tensor, y: Tensor) -> None:
     _expect(y.shape == (x.shape[0], 1, *x.shape[2:]), where, f"output {y.shape}", f"{x.shape} of one channel")
     _expect(x.shape[1] <= MOST_COMPARED, where, f"{x.shape[1]} channels", f"at most {MOST_COMPARED}")
-    _expect(y.dtype == "u8" and y.scale is None, where, f"a result {y.dtype} with scale {y.scale}", "u8 without one")
+    dtype = "u8" if x.shape[1] <= BASE else "i32"
+    _expect(y.dtype == dtype and y.scale is None, where, f"a result {y.dtype} with scale {y.scale}", f"{dtype} without one")
+    _expect(x.dtype != "i32", where, "an i32 input", "an 8-bit tensor")
 
 
 def _centred_quotient(where: str, a: CentredQuotient, x: Tensor, e: Tensor, y: Tensor) -> None:
@@ -247,7 +249,7 @@ def _check_node(graph: Graph, node: Node) -> None:
     counts = (len(node.inputs), len(node.outputs))
     _expect(counts == (arity, 1), where, f"{counts[0]} inputs, {counts[1]} outputs", f"{arity}, 1")
     operands = [graph.tensors[t] for t in (*node.inputs, *node.outputs)]
-    if node.op not in ("Conv", "MatMul", "Reshape"):
+    if node.op not in ("ArgMax", "Conv", "MatMul", "Reshape"):
         _expect(all(t.dtype != "i32" for t in operands), where, "an i32 operand", "8-bit tensors")
     elif node.op == "Conv":
         _expect(operands[0].dtype != "i32", where, "an i32 input", "an 8-bit tensor")

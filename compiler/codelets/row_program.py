@@ -28,7 +28,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Total:
-    """`result` (pixel, i32) = sum over the channels of weight * (value - zero), over all (value, weight) of `terms`. Weights 0 to 255."""
+    """`result` (pixel, i32) = sum over the channels of weight * (value - zero), over all (value, weight) of `terms`. Weights 0 to 255.
+
+    Of a value one a pixel the sum is weight * (value - zero) itself.
+    """
 
     result: str
     terms: tuple[tuple[str, int], ...]
@@ -44,7 +47,7 @@ class Largest:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """`result` (channel or one, f32) = `values`, float32: one a channel, or one."""
+    """`result` (channel or one) = `values`: one a channel, or one; float32, or of a channel uint8 also."""
 
     result: str
     values: np.ndarray

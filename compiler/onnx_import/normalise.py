@@ -21,7 +21,7 @@ from compiler.constraints import (
     usable_factors,
 )
 from compiler.ir import Attrs, Shape4
-from compiler.ir_rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir_rowwise import BASE, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.convolution import real_operand, result_target
 from compiler.onnx_import.decomposed import PART_DOMAIN
@@ -77,7 +77,7 @@ def qlinear_softmax(step: Step) -> list[Value]:
 
 
 def arg_max(step: Step) -> list[Value]:
-    """ArgMax of an 8-bit tensor along any axis: bytes on the machine, int64 at the network's edge. Scales are positive: integers decide."""
+    """ArgMax of an 8-bit tensor along any axis: bytes or int32 on the machine, int64 at the network's edge. Scales are positive: integers decide."""
     x = step.value(0)
     if not integer_operand(x):
         step.require(quantised_operand, x, found=step.describe(0))
@@ -88,7 +88,7 @@ def arg_max(step: Step) -> list[Value]:
     step.require(comparable_channels, view[1], found=f"{view[1]}")
     kept = [1] if step.attribute("keepdims", 1) else []
     shape = (*x.shape[:axis], *kept, *x.shape[axis + 1 :])
-    out = step.builder.tensor(step.output, (view[0], 1, *view[2:]), "u8")
+    out = step.builder.tensor(step.output, (view[0], 1, *view[2:]), "u8" if view[1] <= BASE else "i32")
     last = bool(step.attribute("select_last_index", 0))
     return [Quant(step.builder.node(step.label, ArgMax(last), (step.builder.view(x.tensor, view),), out, (step.label,)), shape, "i64")]
 

@@ -83,6 +83,8 @@ class RowwisePricer:
 
     def channels_of(self, name: str) -> int:
         """Channels of a value."""
+        if self.program.values[name].extent == "pixel":
+            return 1
         return self.tensors[name].shape[1] if name in self.tensors else self.channels
 
     @property
@@ -99,7 +101,7 @@ class RowwisePricer:
         if value.wide:
             size = 4 * self.lanes * (1 if value.extent == "one" else blocks)
             return (size, 0) if value.extent == "element" else (0, size)
-        return self.pixel_bytes["x"], 0
+        return (self.pixel_bytes["x"], 0) if value.extent == "element" else (0, self.pixel_bytes["x"])
 
     def _peak(self, choice: RowChoice) -> dict[str, int]:
         """Greatest number of bytes of each memory that are in use at once."""

@@ -99,7 +99,13 @@ class RowwiseTiler(RowwisePricer):
     def _enter(self, strip: _Strip) -> None:
         """Bring the inputs in; a place for the output."""
         for name, operand in self.tensors.items():
-            box, memory = self._box(strip, operand), self.step.sink if name == "y" else self.narrow
+            box, memory = self._box(strip, operand), self.step.sink_or_none if name == "y" else self.narrow
+            if memory is None:
+                pitch = max(self.pixel_bytes[name], self.wide_row_bytes)
+                buffer = self.context.buffer(f"{self.codelet.name}.{name}", self.wide, strip.pixels * pitch)
+                view = View(buffer, 0, strip.pixels * pitch, pitch, pitch, 4, strip.pixels, 1, 0, strip.lo)
+                strip.places[name], self._views[strip] = Place(buffer, 0, pitch, 0, 4), view
+                continue
             if self.context.is_resident(operand):
                 view = self.context.whole(operand)
                 if name != "y":
@@ -141,7 +147,11 @@ class RowwiseTiler(RowwisePricer):
 
         Reading the input keeps it from being made while the layers before still work, and from holding its place for so long.
         """
-        channel = self.program.values[step.result].extent == "channel"
+        value = self.program.values[step.result]
+        channel = value.extent == "channel"
+        if not value.wide:
+            self._bytes_a_channel(step, strips)
+            return
         lo, hi = (piece[0] * self.lanes, min(piece[1] * self.lanes, self.channels)) if channel else (0, self.lanes)
         store = self._constants if channel else self._kept
         key = (step.result, lo, hi)
@@ -159,6 +169,14 @@ class RowwiseTiler(RowwisePricer):
             self._emit(strips[0], fields | finish(), [x.buffer, source], store[key])
         for strip in strips:
             strip.places[step.result] = Place(store[key], 0, 0, 4 * self.lanes if channel else 0, 4)
+
+    def _bytes_a_channel(self, step: Constant, strips: list[_Strip]) -> None:
+        """Bring bytes, one a channel, in: once for the layer."""
+        if (step.result,) not in self._kept:
+            content = np.pad(step.values, (0, self.blocks * self.lanes - self.channels)).tobytes()
+            self._kept[step.result,] = self.context.load_constant(f"{self.codelet.name}.{step.result}", content, self.narrow, strips[0].label)
+        for strip in strips:
+            strip.places[step.result] = Place(self._kept[step.result,], 0, 0, self.lanes, 1)
 
     def _weights(self, key: tuple, weights: np.ndarray, blocks: tuple[int, int], label: str) -> Buffer:
         """Weights (out lanes, in lanes) of the input blocks `blocks`, kept while the layer lasts."""
@@ -192,7 +210,7 @@ class RowwiseTiler(RowwisePricer):
         Of few pixels groups of blocks are summed apart, and what is left over too; the vector unit sums up. Instructions that add to the
         same accumulators walk them in the same order, as the matrix unit asks for.
         """
-        result = self._place(step.result, self.program.values[step.result], strip, 1)
+        result = self._result(step.result, strip, (0, 1))
         rows, apart = self.matrix.rows, self.apart(step, strip.pixels)
         channels = self.channels_of(step.terms[0][0])
         grouped = channels // rows // apart * apart * rows if apart > 1 else 0

@@ -29,6 +29,9 @@ CASES = {
     "first axis": ((5, 4), {}, (1, 4)),
     "most": ((3, 255), {"axis": 1}, (3, 1)),
     "most, last": ((3, 255), {"axis": 1, "select_last_index": 1, "keepdims": 0}, (3,)),
+    "two digits": ((3, 256), {"axis": 1}, (3, 1)),
+    "two digits, last": ((1, 511, 2, 2), {"axis": 1, "select_last_index": 1}, (1, 1, 2, 2)),
+    "thousand": ((2, 1000), {"axis": -1, "keepdims": 0}, (2,)),
 }
 
 
@@ -54,11 +57,8 @@ def judged(name, arch, *, integers=False, on="iss"):
     return outputs
 
 
-#: A pixel of 255 channels with all that is made of it does not fit tiny's memories.
-RUNS = [(name, arch) for arch in ("tiny", "edge16", "wide") for name in CASES if arch != "tiny" or not name.startswith("most")]
-
-
-@pytest.mark.parametrize(("name", "arch"), RUNS)
+@pytest.mark.parametrize("arch", ["tiny", "edge16", "wide"])
+@pytest.mark.parametrize("name", CASES)
 def test_numbers_of_the_largest(name, arch):
     outputs = judged(name, arch)
     assert name == "one" or any(sample["y"].any() for sample in outputs)
@@ -70,8 +70,25 @@ def test_raw_integers(name):
 
 
 @pytest.mark.rtl
-def test_on_rtl():
-    judged("segmentation", "tiny", on="rtl")
+@pytest.mark.parametrize("name", ["segmentation", "two digits"])
+def test_on_rtl(name):
+    judged(name, "tiny", on="rtl")
+
+
+def test_the_first_of_equal_ones_anywhere():
+    """Pairs of largest channels within a block of 255, across its border and far apart."""
+    graph, name = load_graph("edge16"), "thousand"
+    model = arg_max_model(name, integers=True)
+    program = compile_graph(read_network(model, name=name), graph)
+    pairs = [(0, 999), (254, 255), (253, 254), (255, 509), (509, 510), (764, 765), (998, 999), (1, 2), (7, 7), (999, 999)]
+    samples = []
+    for first, second in pairs:
+        rows = np.full((2, 1000), -128, np.int8)
+        rows[0, [first, second]] = 127
+        rows[1, [first, second]] = -127
+        samples.append({"x": rows})
+    report, outputs = judge_network(Network(name, graph, program, model), samples, on="iss")
+    assert report["exact"] and [tuple(sample["y"]) for sample in outputs] == [(first, first) for first, _ in pairs]
 
 
 def test_program_files_keep_the_type(tmp_path, monkeypatch, capsys):
@@ -87,10 +104,11 @@ def test_program_files_keep_the_type(tmp_path, monkeypatch, capsys):
 
 
 def test_too_many_to_compare():
-    model = model_of([node("ArgMax", "x", "y", axis=1)], {"x": (U8, (1, 256))}, {"y": (I64, (1, 1))}, {})
+    model = model_of([node("ArgMax", "x", "y", axis=1)], {"x": (U8, (1, 65026))}, {"y": (I64, (1, 1))}, {})
     with pytest.raises(UnsupportedError) as caught:
         read_network(model, name="many")
-    assert "n_y (ArgMax): ArgMax must compare at most 255 elements, whose numbers fit a byte. Found 256." in str(caught.value)
+    message = "n_y (ArgMax): ArgMax must compare at most 65025 elements, whose numbers are two digits to the base 255. Found 65026."
+    assert message in str(caught.value)
 
 
 def test_numbers_are_an_output_only():
