@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from compiler.ir_normalise import POWERS
 from compiler.ir_rowwise import MOST_COMPARED
 from compiler.onnx_import.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table
 
@@ -271,7 +272,7 @@ def reflection_fits(fits: bool) -> bool:
 
 
 def countable_row(elements: int) -> bool:
-    """The axes that Softmax and LayerNormalization reduce must have at most 32768 elements.
+    """The axes that Softmax, LayerNormalization and LRN reduce must have at most 32768 elements.
 
     The int32 sums of so many squares of 255, and of as many exponentials of two digits to the base 255, do not overflow.
     """
@@ -291,6 +292,16 @@ def first_result_only(outputs: int) -> bool:
 def usable_epsilon(steps: float) -> bool:
     """The epsilon of a LayerNormalization must be between 2^-64 and 2^64 times the square of its input's scale."""
     return 2.0**-64 <= steps <= 2.0**64
+
+
+def reachable_power(beta: float) -> bool:
+    """The exponent beta of an LRN must be 0.5, 0.75 or 1."""
+    return beta in POWERS
+
+
+def usable_denominator(bias: float, factor: float) -> bool:
+    """The bias of an LRN must be between 2^-64 and 2^64, its alpha times the square of its input's scale between 0 and 2^64."""
+    return 2.0**-64 <= bias <= 2.0**64 and 0 <= factor <= 2.0**64
 
 
 def usable_factors(values: np.ndarray) -> bool:

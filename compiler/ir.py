@@ -18,6 +18,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Binary Reduction     see `compiler.ir_elementwise`
     Move                 every element of the result is an element of an input or a constant (compiler.ir_move)
     Softmax LayerNormalization Variance CentredQuotient ArgMax    over the channels of each pixel (compiler.ir_rowwise)
+    LRN                  over windows of the channels of each pixel (compiler.ir_normalise)
     Reshape              row-major reinterpretation of (N, C, H, W): moves data where C, H, W change places in memory
 
 A graph of one 1x1 convolution, float in, float out:
@@ -47,6 +48,7 @@ from compiler.errors import IRError
 from compiler.ir_elementwise import Binary, Reduction
 from compiler.ir_matmul import MatMul
 from compiler.ir_move import Move
+from compiler.ir_normalise import LRN
 from compiler.ir_rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 #: Lowest and highest value of each integer element type.
@@ -217,7 +219,7 @@ class Reshape:
 
 Attrs = (
     Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
-    | LayerNormalization | Variance | CentredQuotient | ArgMax
+    | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN
 )
 
 

@@ -15,6 +15,7 @@ from compiler.errors import IRError
 from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MatMul, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir_move import Move
+from compiler.ir_normalise import LRN, POWERS
 from compiler.ir_rowwise import BASE, MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 
@@ -167,6 +168,14 @@ def _arg_max(where: str, a: ArgMax, x: Tensor, y: Tensor) -> None:
     _expect(x.dtype != "i32", where, "an i32 input", "an 8-bit tensor")
 
 
+def _lrn(where: str, a: LRN, x: Tensor, y: Tensor) -> None:
+    _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
+    _expect(a.beta in POWERS and a.size >= 1 and a.bias > 0 and a.factor >= 0, where, f"{a}", "a size, a power, a positive bias")
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
 def _centred_quotient(where: str, a: CentredQuotient, x: Tensor, e: Tensor, y: Tensor) -> None:
     _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
     _expect(e.shape == (x.shape[0], 1, *x.shape[2:]), where, f"radicand {e.shape}", f"{x.shape} of one channel")
@@ -235,6 +244,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     LayerNormalization: (1, _rowwise),
     Variance: (1, _variance),
     ArgMax: (1, _arg_max),
+    LRN: (1, _lrn),
     CentredQuotient: (2, _centred_quotient),
     Reshape: (1, _reshape),
     Move: (1, _move),

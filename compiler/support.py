@@ -46,6 +46,7 @@ from compiler.constraints import (
     positive_weight_scale,
     quantisable,
     quantised_operand,
+    reachable_power,
     reducible_axes,
     reflection_fits,
     row_major,
@@ -56,6 +57,7 @@ from compiler.constraints import (
     three_dimensions_at_most,
     two_dimensions_at_most,
     untransposed,
+    usable_denominator,
     usable_epsilon,
     usable_factors,
     usable_scale,
@@ -149,6 +151,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
     ("", "Softmax"): Operator("Softmax", (quantised_operand, countable_row)),
     ("", "ArgMax"): Operator("ArgMax", (quantised_operand, comparable_channels)),
+    ("", "LRN"): Operator("LRN", (quantised_operand, countable_row, reachable_power, usable_denominator)),
     ("com.microsoft", "QLinearSoftmax"): Operator("Softmax", (*_QLINEAR, countable_row)),
     ("", "LayerNormalization"): Operator(
         "LayerNormalization", (quantised_operand, countable_row, constant_parameters, usable_factors, usable_epsilon, first_result_only)
@@ -167,6 +170,7 @@ ENGINES = {
     "CentredQuotient": "vector",
     "Conv": "matrix, vector",
     "GlobalAveragePool": "vector, matrix",
+    "LRN": "matrix, vector",
     "LayerNormalization": "matrix, vector",
     "MatMul": "matrix, vector",
     "MaxPool": "vector",

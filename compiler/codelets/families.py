@@ -11,6 +11,7 @@ from compiler.codelets.contraction import contraction
 from compiler.codelets.depthwise import depthwise
 from compiler.codelets.deviation import centred_quotient, variance
 from compiler.codelets.elementwise import addition, lookup
+from compiler.codelets.local_response import local_response
 from compiler.codelets.movement import movement
 from compiler.codelets.pooling import average, average_as_contraction, largest
 from compiler.codelets.product import product
@@ -33,6 +34,7 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "LayerNormalization": (layer_normalization,),
     "Variance": (variance,),
     "ArgMax": (arg_max,),
+    "LRN": (local_response,),
     "CentredQuotient": (centred_quotient,),
     "Reshape": (movement,),
     "Move": (movement,),

@@ -37,6 +37,19 @@ class Total:
     terms: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """`result` (element, i32): of each channel c the sum of weight * value over the channels `first`[c] to `last`[c] and all (value, weight) of `terms`.
+
+    Values are bytes one an element, of zero 0; weights 0 to 255.
+    """
+
+    result: str
+    terms: tuple[tuple[str, int], ...]
+    first: np.ndarray
+    last: np.ndarray
+
+
 @dataclass(frozen=True)
 class Largest:
     """`result` (pixel, u8) = largest (operand - lowest value of its type) of the channels."""
@@ -85,7 +98,7 @@ class Lookup:
     table: np.ndarray
 
 
-Step = Total | Largest | Constant | Chain | Lookup
+Step = Total | Neighbours | Largest | Constant | Chain | Lookup
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +111,7 @@ class RowProgram:
     def operands(self, step: Step) -> tuple[str, ...]:
         """Names that a step reads."""
         match step:
-            case Total():
+            case Total() | Neighbours():
                 return tuple(name for name, _ in step.terms)
             case Largest():
                 return (step.operand,)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
-from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, RowProgram, Step, Total, Value
+from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, RowProgram, Step, Total, Value
 from compiler.ir import RANGES, Graph, Node, Tensor
 from compiler.ir_rowwise import BASE, LayerNormalization, Softmax
 
@@ -33,16 +33,27 @@ class Writer:
         """Append a float32 step."""
         return self.add(Value(extent, "f32"), Chain(name, a, b, binary, scale_a, scale_b))
 
-    def estimate(self, name: str, a: str, kind: str) -> str:
+    def estimate(self, name: str, a: str, kind: str, *, extent: str = "pixel") -> str:
         """Append a first guess."""
-        return self.add(Value("pixel", "f32"), Chain(name, a, estimate=kind))
+        return self.add(Value(extent, "f32"), Chain(name, a, estimate=kind))
+
+
+def row_names(count: int) -> tuple[str, ...]:
+    """Names of so many inputs, as values of a micro-program and roles of operands.
+
+    >>> row_names(4)
+    ('x', 'b', 'b2', 'b3')
+    """
+    return ("x", "b", *(f"b{i}" for i in range(2, count)))[:count]
 
 
 def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     n, c, h, w = x.shape
-    names = {"MAC": Constant, "MATMUL": Total, "SUM": Total, "MAXIMUM": Largest}
+    names = {"MATMUL": Total | Neighbours, "SUM": Total, "MAXIMUM": Largest}
     used = {name for name, kind in names.items() if any(isinstance(step, kind) for step in program.steps)}
+    if any(isinstance(step, Constant) and program.values[step.result].wide for step in program.steps):
+        used.add("MAC")
     if "MAXIMUM" in used:
         used |= {"MATMUL", "MAX"}
     for step in program.steps:
@@ -51,7 +62,7 @@ def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
     if program.tables:
         used.add("TABLE")
     operations = tuple(Operation(name, "y", ("x",)) for name in (*sorted(used), "REQUANTIZE"))
-    roles = dict(zip(("x", "b"), (graph.tensors[name] for name in node.inputs), strict=False)) | {"y": y}
+    roles = dict(zip(row_names(len(node.inputs)), (graph.tensors[name] for name in node.inputs), strict=True)) | {"y": y}
     operands = {
         role: Operand(t.dtype, (1, t.shape[1], n * h * w, 1), pixel("c"), tensor=t.name, zero=t.zero_point) for role, t in roles.items()
     }
@@ -74,11 +85,7 @@ def softmax(node: Node, graph: Graph) -> Codelet:
     if len(digits) == 3:
         lowest = out.add(Value("pixel", "i32"), Total("S2", ((digits[2], 1),)))
         total = out.wide("S3", total, lowest, "ADD", scale_a=BASE)
-    r = out.estimate("r0", total, "RECIPROCAL_ESTIMATE")
-    for i in range(NEWTON_STEPS):
-        t = out.wide(f"t{i}", total, r, "MUL")
-        t = out.wide(f"v{i}", t, r, "MUL")
-        r = out.wide(f"r{i + 1}", r, t, "ADD", scale_a=2.0, scale_b=-1.0)
+    r = write_reciprocal(out, total)
     w = out.wide("w1", digits[0], digits[1], "ADD", scale_a=BASE, extent="element")
     if len(digits) == 3:
         w = out.wide("w2", w, digits[2], "ADD", scale_a=BASE, extent="element")
@@ -108,14 +115,24 @@ def write_variance(out: Writer, x: Tensor) -> tuple[str, str]:
     return a, out.wide("V", u, g, "ADD", scale_b=-1.0)
 
 
-def write_root(out: Writer, v: str) -> str:
-    """Append the steps to one over the root of a positive number; returns the name of the result."""
-    r = out.estimate("r0", v, "RSQRT_ESTIMATE")
+def write_reciprocal(out: Writer, v: str, name: str = "r", *, extent: str = "pixel") -> str:
+    """Append the steps to one over a positive number, their results named after `name`; returns the name of the last."""
+    r = out.estimate(f"{name}0", v, "RECIPROCAL_ESTIMATE", extent=extent)
+    for i in range(NEWTON_STEPS):
+        t = out.wide(f"{name}{i}.t0", v, r, "MUL", extent=extent)
+        t = out.wide(f"{name}{i}.t1", t, r, "MUL", extent=extent)
+        r = out.wide(f"{name}{i + 1}", r, t, "ADD", scale_a=2.0, scale_b=-1.0, extent=extent)
+    return r
+
+
+def write_root(out: Writer, v: str, name: str = "r", *, extent: str = "pixel") -> str:
+    """Append the steps to one over the root of a positive number, their results named after `name`; returns the name of the last."""
+    r = out.estimate(f"{name}0", v, "RSQRT_ESTIMATE", extent=extent)
     for i in range(NEWTON_STEPS):
         t = v
         for j in range(3):
-            t = out.wide(f"t{i}{j}", t, r, "MUL")
-        r = out.wide(f"r{i + 1}", r, t, "ADD", scale_a=1.5, scale_b=-0.5)
+            t = out.wide(f"{name}{i}.t{j}", t, r, "MUL", extent=extent)
+        r = out.wide(f"{name}{i + 1}", r, t, "ADD", scale_a=1.5, scale_b=-0.5, extent=extent)
     return r
 
 

@@ -29,7 +29,7 @@ from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
 
 
-def _view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
+def row_view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
     """Return (A, K, Z, 1) with K the elements of one axis, or `onwards` of all axes from it on; an image's channels stay as they are."""
     if axis == 1 and len(shape) in (3, 4) and not onwards:
         return default_view(shape)
@@ -37,7 +37,7 @@ def _view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
     return int(np.prod(shape[:axis])), int(np.prod(shape[axis:end])), int(np.prod(shape[end:])), 1
 
 
-def _pending(step: Step, x: Real, view: Shape4, attrs: Callable[[Target], Attrs], *, one_channel: bool = False, more: tuple[Real, ...] = ()) -> Pending:
+def pending_rows(step: Step, x: Real, view: Shape4, attrs: Callable[[Target], Attrs], *, one_channel: bool = False, more: tuple[Real, ...] = ()) -> Pending:
     """Return the result that waits for its quantisation, computed on `view` of x and one channel of the pixels of `more`.
 
     `one_channel`: the result has one channel, and in ONNX a last dimension of 1.
@@ -56,8 +56,8 @@ def _pending(step: Step, x: Real, view: Shape4, attrs: Callable[[Target], Attrs]
 
 def _softmax(step: Step, x: Real, axis: int, opset: int) -> Pending:
     axis = axis + len(x.shape) if axis < 0 else axis
-    view = _view(x.shape, axis, onwards=opset < 13)
-    return _pending(step, x, view, lambda t: Softmax(x.scale, x.zero, t.scale, t.zero, t.low, t.high))
+    view = row_view(x.shape, axis, onwards=opset < 13)
+    return pending_rows(step, x, view, lambda t: Softmax(x.scale, x.zero, t.scale, t.zero, t.low, t.high))
 
 
 def softmax(step: Step) -> list[Value]:
@@ -84,7 +84,7 @@ def arg_max(step: Step) -> list[Value]:
     assert isinstance(x, Real | Quant)
     axis = step.attribute("axis", 0)
     axis = axis + len(x.shape) if axis < 0 else axis
-    view = _view(x.shape, axis, onwards=False)
+    view = row_view(x.shape, axis, onwards=False)
     step.require(comparable_channels, view[1], found=f"{view[1]}")
     kept = [1] if step.attribute("keepdims", 1) else []
     shape = (*x.shape[:axis], *kept, *x.shape[axis + 1 :])
@@ -113,7 +113,7 @@ def layer_normalization(step: Step) -> list[Value]:
     outputs = sum(bool(name) for name in step.node.output)
     step.require(first_result_only, outputs, found=f"{outputs} outputs")
     axis = step.attribute("axis", -1)
-    view = _view(x.shape, axis + len(x.shape) if axis < 0 else axis, onwards=True)
+    view = row_view(x.shape, axis + len(x.shape) if axis < 0 else axis, onwards=True)
     gamma, beta = (_channels(step, i, view[1]) for i in (1, 2))
     epsilon = float(step.attribute("epsilon", 1e-5))
     step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
@@ -121,7 +121,7 @@ def layer_normalization(step: Step) -> list[Value]:
     def attrs(target: Target) -> Attrs:
         return LayerNormalization(gamma, beta, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
 
-    return [_pending(step, x, view, attrs)]
+    return [pending_rows(step, x, view, attrs)]
 
 
 def _operands(step: Step) -> list[Real]:
@@ -138,8 +138,8 @@ def _operands(step: Step) -> list[Real]:
 def variance(step: Step) -> list[Value]:
     """The mean square of the distances from the mean, along the last axis."""
     (x,) = _operands(step)
-    view = _view(x.shape, len(x.shape) - 1, onwards=True)
-    return [_pending(step, x, view, lambda t: Variance(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=True)]
+    view = row_view(x.shape, len(x.shape) - 1, onwards=True)
+    return [pending_rows(step, x, view, lambda t: Variance(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=True)]
 
 
 def centred_quotient(step: Step) -> list[Value]:
@@ -147,12 +147,12 @@ def centred_quotient(step: Step) -> list[Value]:
     x, e = _operands(step)
     if e.shape != (*x.shape[:-1], 1):
         step.refuse(broadcast_shapes, f"a radicand of shape {e.shape} for rows of shape {x.shape}")
-    view = _view(x.shape, len(x.shape) - 1, onwards=True)
+    view = row_view(x.shape, len(x.shape) - 1, onwards=True)
 
     def attrs(target: Target) -> Attrs:
         return CentredQuotient(x.scale, x.zero, e.scale, e.zero, target.scale, target.zero, target.low, target.high)
 
-    return [_pending(step, x, view, attrs, more=(e,))]
+    return [pending_rows(step, x, view, attrs, more=(e,))]
 
 
 #: Handlers of the parts of a LayerNormalization that `compiler.onnx_import.decomposed` has found, by domain and operator.

@@ -24,6 +24,7 @@ from compiler.onnx_import import (
     convolution,
     elementwise,
     integers,
+    local_response,
     matrix_product,
     movement,
     normalise,
@@ -99,6 +100,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "ArgMax"): normalise.arg_max,
     ("com.microsoft", "QLinearSoftmax"): normalise.qlinear_softmax,
     ("", "LayerNormalization"): normalise.layer_normalization,
+    ("", "LRN"): local_response.local_response,
     ("", "Shape"): shapes.shape_of,
 }
 #: Handlers that understand constants themselves; all other operators fold when every input is one.

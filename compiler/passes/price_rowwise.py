@@ -9,10 +9,12 @@ Price in cycles, for groups of strips that advance by turns:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 
-from compiler.codelets.row_program import Largest, RowProgram, Total, Value
+from compiler.codelets.row_program import Largest, Neighbours, RowProgram, Total, Value
 from compiler.errors import CompilerError
 from compiler.passes.assign_engines import Assigned
+from compiler.passes.bands import bands
 from compiler.passes.price_contraction import INSTRUCTION_CYCLES
 from compiler.passes.tile_context import TileContext
 from compiler.tiles import ceil_div
@@ -52,6 +54,8 @@ class RowwisePricer:
         self.lanes = step.vector.lanes
         self.channels, self.pixels = self.x.shape[1], self.x.shape[2]
         self.blocks = ceil_div(self.channels, self.lanes)
+        #: Passes of each sum over neighbouring channels, by the name of its result.
+        self.banded = {step.result: self.band_passes(step) for step in self.program.steps if isinstance(step, Neighbours)}
         self.narrow, self.wide = step.source, step.matrix.accumulator
         self.pixel_bytes = {name: context.strides(operand)[2] for name, operand in self.tensors.items()}
         #: Bytes of a value one a pixel: what the matrix unit reads or writes at once, and a block of vector lanes.
@@ -81,6 +85,17 @@ class RowwisePricer:
             cycles += groups * max(pixels * apart, rows) + rest * max(pixels, rows)
         return cycles
 
+    def band_passes(self, step: Neighbours) -> int:
+        """Passes of sums over neighbouring channels."""
+        rows, columns = self.matrix.rows, self.matrix.columns
+        runs = bands(step.first, step.last, (0, self.channels), rows, columns)
+        return sum(run.count * run.weights.shape[1] // rows for run in runs) * len(step.terms)
+
+    def wide_bytes(self, name: str, blocks: int) -> int:
+        """Bytes a pixel of a wide value one an element, `blocks` of it; sums that the matrix unit makes in whole blocks of its columns."""
+        unit = lcm(self.lanes, self.matrix.columns) if name in self.banded else self.lanes
+        return 4 * ceil_div(blocks * self.lanes, unit) * unit
+
     def channels_of(self, name: str) -> int:
         """Channels of a value."""
         if self.program.values[name].extent == "pixel":
@@ -99,7 +114,7 @@ class RowwisePricer:
         if value.extent == "pixel":
             return (self.wide_row_bytes if value.wide else self.row_bytes), 0
         if value.wide:
-            size = 4 * self.lanes * (1 if value.extent == "one" else blocks)
+            size = 4 * self.lanes if value.extent == "one" else self.wide_bytes(name, blocks)
             return (size, 0) if value.extent == "element" else (0, size)
         return (self.pixel_bytes["x"], 0) if value.extent == "element" else (0, self.pixel_bytes["x"])
 
@@ -145,6 +160,10 @@ class RowwisePricer:
             if isinstance(step, Total):
                 chain += self.passes(step, choice.pixels) + MATRIX_LATENCY
                 instructions += len(step.terms)
+                continue
+            if isinstance(step, Neighbours):
+                chain += self.banded[step.result] * max(choice.pixels, self.matrix.rows) + parts * MATRIX_LATENCY
+                instructions += parts * len(step.terms)
                 continue
             work = choice.pixels * (self.blocks if value.extent == "element" else 1)
             if isinstance(step, Largest):

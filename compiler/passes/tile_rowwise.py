@@ -17,13 +17,14 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.codelets.base import Operand, pixel
-from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Step, Total, Value
+from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, Step, Total, Value
 from compiler.passes.assign_engines import Assigned
+from compiler.passes.bands import bands
 from compiler.passes.price_rowwise import RowChoice, RowwisePricer
 from compiler.passes.rowwise_fields import BINARY, Place, exact_parts, finish, matrix_fields, vector_fields
 from compiler.passes.tile_context import TileContext
 from compiler.passes.tile_contraction import pack_weights
-from compiler.tiles import Buffer, Ref, View, ceil_div, spans
+from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
 
 
 class _Strip:
@@ -83,6 +84,8 @@ class RowwiseTiler(RowwisePricer):
             match step:
                 case Total():
                     self._total(step, strip)
+                case Neighbours():
+                    self._neighbours(step, strip, piece)
                 case Largest():
                     self._largest(step, strip)
                 case Lookup():
@@ -125,7 +128,7 @@ class RowwiseTiler(RowwisePricer):
         if value.extent == "pixel":
             pitch, block = (self.wide_row_bytes if value.wide else self.row_bytes), 0
         else:
-            pitch, block = (4 * self.lanes * blocks if value.wide else self.pixel_bytes["x"]), self.lanes * size
+            pitch, block = (self.wide_bytes(name, blocks) if value.wide else self.pixel_bytes["x"]), self.lanes * size
         buffer = self.context.buffer(f"{self.codelet.name}.{name}", memory, strip.pixels * pitch)
         strip.places[name] = Place(buffer, 0, pitch, block, size)
         return strip.places[name]
@@ -232,6 +235,24 @@ class RowwiseTiler(RowwisePricer):
         if grouped:
             fields = vector_fields(self.vector, sums, None, result, strip.pixels, 1, reduced=slots)
             self._emit(strip, fields | {"reduce": 1}, [sums.buffer], result.buffer)
+
+    def _neighbours(self, step: Neighbours, strip: _Strip, piece: tuple[int, int]) -> None:
+        """Sums over neighbouring channels: blocks of them with equal weights in one instruction a term, or in some where the weights are long."""
+        result, rows, word = self._result(step.result, strip, piece), self.matrix.rows, 4 * self.matrix.columns
+        channels = piece[0] * self.lanes, min(piece[1] * self.lanes, self.channels)
+        for band in bands(step.first, step.last, channels, rows, self.matrix.columns):
+            c = replace(result, offset=result.offset + band.block * word, block_bytes=word)
+            accumulate = 0
+            for name, weight in step.terms:
+                a, ones = strip.places[name], band.weights * np.uint8(weight)
+                words = a.buffer.memory.size_bytes // rows
+                for lo, hi in spans(ones.shape[1] // rows, self.weight_blocks):
+                    place = self._weights(("w", weight), ones[:, lo * rows : hi * rows], (0, hi - lo), strip.label)
+                    fields = matrix_fields(self.matrix, a, band.first + lo, hi - lo, c, 1, strip.pixels, band.count)
+                    fields |= {"a_stride_3": stride(hi - lo, rows, rows, words), "a_stride_5": stride(band.count, band.step * rows, rows, words)}
+                    fields |= {"a_signed": 0, "a_zero": 0, "w_base": Ref(place, 0, self.matrix.columns), "accumulate": accumulate}
+                    self.context.emit(self.matrix.engine.name, fields, [a.buffer, place], [c.buffer], strip.label)
+                    accumulate = 1
 
     def _largest(self, step: Largest, strip: _Strip) -> None:
         """Largest over the blocks, lane by lane, then over the lanes: each turn meets itself rotated by 1, 2, 4.. lanes."""

@@ -91,7 +91,16 @@ class Normalised(Moved):
         return np.clip(q, *bounds)
 
 
-def _divided(value: np.ndarray, y_scale: float) -> np.ndarray:
+def reciprocal(v: np.ndarray) -> np.ndarray:
+    """Return 1 / v as the machine finds it."""
+    r = p.reciprocal_estimate(v)
+    for _ in range(2):
+        r = p.add(p.multiply(r, _number(2)), -p.multiply(p.multiply(v, r), r))
+    return r
+
+
+def divided(value: np.ndarray, y_scale: float) -> np.ndarray:
+    """Return value / y_scale as the machine finds it."""
     return p.multiply_constant(value, *p.divide_constant(y_scale))
 
 
@@ -108,10 +117,7 @@ def _softmax_steps(x_scale: float) -> Callable[[np.ndarray, float], np.ndarray]:
         else:
             upper, lowest = (p.int32_to_float32(part.sum(-1, keepdims=True)) for part in (e // 255, e % 255))
             total = p.add(p.multiply(upper, _number(255)), lowest)
-        r = p.reciprocal_estimate(total)
-        for _ in range(2):
-            r = p.add(p.multiply(r, _number(2)), -p.multiply(p.multiply(total, r), r))
-        return _divided(p.multiply(e.astype(np.float32), r), y_scale)
+        return divided(p.multiply(e.astype(np.float32), reciprocal(total)), y_scale)
 
     return steps
 
@@ -125,7 +131,8 @@ def _softmax(x: Dequantised, axis: int, shape: tuple[int, ...]) -> Normalised:
     return Normalised((), np.zeros(0, np.int64), x=x, axis=axis, shape=shape, steps=_softmax_steps(float(x.scale.reshape(()))), exact=_exact_softmax)
 
 
-def _operand(call: Any, index: int = 0) -> Dequantised:
+def operand(call: Any, index: int = 0) -> Dequantised:
+    """Return an input that is dequantised with one scale."""
     x = call.value(index)
     if not isinstance(x, Dequantised) or x.constant or x.scale.size != 1 or x.zero.size != 1:
         raise call.refuse("an operand that is not dequantised with one scale")
@@ -156,7 +163,7 @@ def softmax(call: Any) -> Value:
     x = call.value(0)
     if not isinstance(x, Dequantised):
         raise call.refuse("an operand that is not dequantised")
-    return _of_axis(_operand(call), call.attributes.get("axis", 1 if call.opset < 13 else -1), call.opset)  # type: ignore[return-value]
+    return _of_axis(operand(call), call.attributes.get("axis", 1 if call.opset < 13 else -1), call.opset)  # type: ignore[return-value]
 
 
 def _of_axis(x: Dequantised, axis: int, opset: int) -> Normalised:
@@ -187,7 +194,7 @@ def _sums(rows: np.ndarray, x_zero: int, dtype: np.dtype) -> tuple[np.ndarray, n
     return mean, p.add(moved, -p.multiply(p.multiply(about, part), about)), part
 
 
-def _root(v: np.ndarray) -> np.ndarray:
+def root(v: np.ndarray) -> np.ndarray:
     """Return 1 / sqrt(v) as the machine finds it."""
     r = p.rsqrt_estimate(v)
     for _ in range(2):
@@ -202,20 +209,20 @@ def _layer_steps(x: Dequantised, epsilon: float, gamma: np.ndarray, beta: np.nda
 
     def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
         mean, variance, part = _sums(rows, x_zero, dtype)
-        r = _root(p.maximum(p.add(p.multiply(variance, part), epsilon_steps), epsilon_steps))
+        r = root(p.maximum(p.add(p.multiply(variance, part), epsilon_steps), epsilon_steps))
         scaled = p.multiply(p.add(p.int32_to_float32(rows - x_zero), -mean), gamma)
-        return _divided(p.add(p.multiply(scaled, r), beta), y_scale)
+        return divided(p.add(p.multiply(scaled, r), beta), y_scale)
 
     return steps
 
 
 def variance(call: Any) -> Value:
     """The variance along the last axis, which is kept."""
-    x = _operand(call)
+    x = operand(call)
     x_scale, x_zero, dtype = float(x.scale.reshape(())), int(x.zero.reshape(())), x.array.dtype
 
     def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
-        return _divided(p.multiply(_sums(rows, x_zero, dtype)[1], _number(np.float32(x_scale**2 / rows.shape[-1]))), y_scale)
+        return divided(p.multiply(_sums(rows, x_zero, dtype)[1], _number(np.float32(x_scale**2 / rows.shape[-1]))), y_scale)
 
     shape = (*x.array.shape[:-1], 1)
     result = Normalised((), np.zeros(0, np.int64), x=x, shape=shape, steps=steps, exact=lambda rows: rows.var(-1, keepdims=True))
@@ -224,14 +231,14 @@ def variance(call: Any) -> Value:
 
 def centred_quotient(call: Any) -> Value:
     """The distances from the mean along the last axis over the root of a radicand."""
-    x, radicand = _operand(call), _operand(call, 1)
+    x, radicand = operand(call), operand(call, 1)
     x_scale, x_zero, dtype = _number(float(x.scale.reshape(()))), int(x.zero.reshape(())), x.array.dtype
     e_scale = _number(float(radicand.scale.reshape(())))
 
     def steps(rows: np.ndarray, y_scale: float, e: np.ndarray) -> np.ndarray:
-        r = _root(p.maximum(p.multiply(p.int32_to_float32(e), e_scale), _number(2.0**-64)))
+        r = root(p.maximum(p.multiply(p.int32_to_float32(e), e_scale), _number(2.0**-64)))
         distance = p.add(p.int32_to_float32(rows - x_zero), -_sums(rows, x_zero, dtype)[0])
-        return _divided(p.multiply(p.multiply(distance, x_scale), r), y_scale)
+        return divided(p.multiply(p.multiply(distance, x_scale), r), y_scale)
 
     def exact(rows: np.ndarray, e: np.ndarray) -> np.ndarray:
         return (rows - rows.mean(-1, keepdims=True)) / np.sqrt(np.maximum(e, 2.0**-64))
@@ -252,7 +259,7 @@ def _factors(call: Any, index: int, channels: int, default: float) -> np.ndarray
 
 def layer_normalization(call: Any) -> Value:
     """LayerNormalization: over all axes from `axis` on."""
-    x = _operand(call)
+    x = operand(call)
     rows = _flattened(x, call.attributes.get("axis", -1))
     n, epsilon = rows.array.shape[-1], call.attributes.get("epsilon", 1e-5)
     gamma, beta = _factors(call, 1, n, 1.0), _factors(call, 2, n, 0.0)

@@ -1,0 +1,49 @@
+"""IR operators that divide by a power of what they sum up: LRN, with its arithmetic in its order.
+
+x = (q - x_zero) * x_scale, d = q - x_zero, and y likewise. Every step is a float32 operation rounded to nearest even unless it says exact;
+reciprocals and roots are those of `compiler.ir_rowwise`: an estimate and two of Newton's steps.
+
+LRN         S = sum of d * d over the window of channels     exact int32, then float32
+            v = S * float32(alpha / size * x_scale^2) + bias
+            p = 1 / v for beta 1, 1 / sqrt(v) for beta 0.5; for beta 0.75 r = 1 / sqrt(v) and p = r * (1 / sqrt(v * r))
+            y = saturate(round_half_even(((d * x_scale) * p) / y_scale))
+            the window of channel c: from c - floor((size - 1) / 2) to c + ceil((size - 1) / 2), as far as there are channels
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Exponents that an `LRN` may have: what roots and reciprocals reach.
+POWERS = (0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class LRN:
+    """x over a power of its neighbours' squares among the channels; arithmetic: see the module. Input and output are 8-bit and have scales."""
+
+    size: int
+    alpha: float
+    beta: float
+    bias: float
+    x_scale: float
+    x_zero: int
+    y_scale: float
+    y_zero: int
+    y_low: int = -128
+    y_high: int = 127
+
+    @property
+    def factor(self) -> float:
+        """What a sum of squared steps is multiplied by, a float32 value."""
+        return float(np.float32(self.alpha / self.size * float(self.x_scale) ** 2))
+
+    def window(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """First and last channel of each channel's window."""
+        c = np.arange(channels)
+        return np.maximum(c - (self.size - 1) // 2, 0), np.minimum(c + self.size // 2, channels - 1)
+
+
+__all__ = ["LRN", "POWERS"]
