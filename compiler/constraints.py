@@ -187,13 +187,24 @@ def finite_constant(numbers: np.ndarray) -> bool:
 
 
 def computed_divisor(value: object) -> bool:
-    """A divisor must be a constant, or a function of the one 8-bit tensor that the dividend depends on."""
-    return isinstance(value, Const | RealConst)
+    """A divisor must be a constant, come from DequantizeLinear of an 8-bit tensor, or be a function of the one that the dividend depends on."""
+    return isinstance(value, Const | RealConst | Real)
 
 
-def sum_of_two(op: str, count: int) -> bool:
-    """Sum takes two operands: the float32 result of two of three would need a quantisation of its own."""
-    return op != "Sum" or count == 2
+def usable_quotient(*scales: float) -> bool:
+    """The scales of a dividend and of a computed divisor must be float32 numbers from 2^-32 to 2^32."""
+    return all(2.0**-32 <= scale <= 2.0**32 for scale in scales)
+
+
+def addend_a_channel(fits: bool) -> bool:
+    """In a sum of three and more that broadcasts, a constant must be one number, or vary along neighbouring axes only, which become the channels."""
+    return fits
+
+
+def usable_addend(numbers: np.ndarray) -> bool:
+    """A constant in a sum of three and more must be of numbers that are 0 or from 2^-64 to 2^64 in magnitude."""
+    size = np.abs(numbers)
+    return bool(np.all((size == 0) | ((size >= 2.0**-64) & (size <= 2.0**64))))
 
 
 def equal_sides(slope: np.ndarray) -> bool:

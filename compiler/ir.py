@@ -16,6 +16,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Add                  sum of two tensors of one shape
     Unary                any function of one 8-bit tensor, as a table of 256 bytes
     Binary Reduction     see `compiler.ir_elementwise`
+    Sum Quotient         of three and more tensors, and of two: float32 numbers in between (compiler.ir_floats)
     Move                 every element of the result is an element of an input or a constant (compiler.ir_move)
     Softmax LayerNormalization Variance CentredQuotient ArgMax    over the channels of each pixel (compiler.ir_rowwise)
     LRN                  over windows of the channels of each pixel (compiler.ir_normalise)
@@ -46,6 +47,7 @@ import numpy as np
 
 from compiler.errors import IRError
 from compiler.ir_elementwise import Binary, Reduction
+from compiler.ir_floats import Quotient, Sum
 from compiler.ir_matmul import MatMul
 from compiler.ir_move import Move
 from compiler.ir_normalise import LRN
@@ -219,7 +221,7 @@ class Reshape:
 
 Attrs = (
     Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
-    | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN
+    | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN | Sum | Quotient
 )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from compiler.errors import IRError
 from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MatMul, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
+from compiler.ir_floats import Quotient, Sum
 from compiler.ir_move import Move
 from compiler.ir_normalise import LRN, POWERS
 from compiler.ir_rowwise import BASE, MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
@@ -219,6 +220,32 @@ def _binary(where: str, a: Binary, *operands: Tensor) -> None:
     _clamp(where, a.y_low, a.y_high, y)
 
 
+def _sum(where: str, a: Sum, *operands: Tensor) -> None:
+    *tensors, y = operands
+    _expect({t.shape for t in tensors} == {y.shape}, where, f"shapes {', '.join(str(t.shape) for t in operands)}", "one shape")
+    _expect({t.source for t in a.terms if t.constant is None} == set(range(len(tensors))), where, "an input that is no term", "terms of every input")
+    for term in a.terms:
+        if term.constant is None:
+            _quantisation(where, tensors[term.source], abs(term.scale), term.zero)
+        else:
+            sane = term.constant.dtype == np.float32 and term.constant.shape in ((1,), y.shape[1:2]) and bool(np.isfinite(term.constant).all())
+            _expect(sane, where, f"a constant {term.constant.dtype} {term.constant.shape}", f"finite float32 ({y.shape[1]},) or (1,)")
+    used = [i for pair in a.additions for i in pair]
+    made = len(a.terms) + len(a.additions) - 1
+    _expect(sorted(used) == list(range(made)), where, f"additions {a.additions}", f"each of {made} numbers added once")
+    early = all(max(pair) < len(a.terms) + k for k, pair in enumerate(a.additions))
+    _expect(early and 0 < a.factor <= 1, where, f"additions {a.additions}, factor {a.factor}", "numbers before they are added, a factor of at most 1")
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _quotient(where: str, a: Quotient, x: Tensor, b: Tensor, y: Tensor) -> None:
+    _expect(x.shape == b.shape == y.shape, where, f"shapes {x.shape} / {b.shape} = {y.shape}", "three equal shapes")
+    for t, scale, zero in ((x, a.a_scale, a.a_zero), (b, a.b_scale, a.b_zero), (y, a.y_scale, a.y_zero)):
+        _quantisation(where, t, scale, zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
 def _reduction(where: str, a: Reduction, x: Tensor, y: Tensor) -> None:
     _expect(bool(a.axes) and set(a.axes) <= {0, 1, 2, 3}, where, f"axes {a.axes}", "some of 0, 1, 2, 3")
     _expect(0 not in a.axes or 2 in a.axes or x.shape[2] == 1, where, f"axes {a.axes} of {x.shape}", "rows reduced with the images, or one row")
@@ -240,6 +267,8 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Unary: (1, _unary),
     Binary: (2, _binary),
     Reduction: (1, _reduction),
+    Sum: (1, _sum),
+    Quotient: (2, _quotient),
     Softmax: (1, _rowwise),
     LayerNormalization: (1, _rowwise),
     Variance: (1, _variance),
@@ -254,7 +283,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
 def _check_node(graph: Graph, node: Node) -> None:
     where = f"node {node.name} ({node.op})"
     arity, rule = _RULES[type(node.attrs)]
-    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move) else arity
+    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum) else arity
     arity -= isinstance(node.attrs, Binary) and node.attrs.constant is not None
     counts = (len(node.inputs), len(node.outputs))
     _expect(counts == (arity, 1), where, f"{counts[0]} inputs, {counts[1]} outputs", f"{arity}, 1")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from compiler.constraints import (
     Constraint,
+    addend_a_channel,
     bias_fits,
     broadcast_shapes,
     channel_bias,
@@ -53,13 +54,14 @@ from compiler.constraints import (
     same_elements,
     scales_along_outputs,
     small_weights,
-    sum_of_two,
     three_dimensions_at_most,
     two_dimensions_at_most,
     untransposed,
+    usable_addend,
     usable_denominator,
     usable_epsilon,
     usable_factors,
+    usable_quotient,
     usable_scale,
     windows_touch_input,
 )
@@ -92,9 +94,10 @@ TABLE_FUNCTIONS = (
     "ThresholdedRelu", "Pow", "Asinh", "Atan", "Cosh", "Shrink", "Sinh", "Tan",
 )  # fmt: skip
 #: Functions of two and more operands: a table where they depend on one 8-bit tensor alone.
-COMBINATIONS = ("Div", "Max", "Min", "Mul", "Sub", "Sum")
+COMBINATIONS = ("Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum")
 REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceSum")
 _COMBINED = (quantised_operand, broadcast_shapes, finite_constant, usable_scale, *_TABLE)
+_SUMMED = (*_COMBINED, addend_a_channel, usable_addend)
 _MOVED = (movable_operand, elements_left, finite_values)
 _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 _SELECTIONS = ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "ScatterElements", "ScatterND", "Trilu")
@@ -121,10 +124,11 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("com.microsoft", "QLinearGlobalAveragePool"): Operator(
         "GlobalAveragePool", (*_QLINEAR, two_dimensions_at_most, channels_first)
     ),
-    ("", "Add"): Operator("Add, Binary, bias, Unary", (*_COMBINED, constant_bias, channel_bias, bias_fits, finite_requantisation)),
+    ("", "Add"): Operator("Add, Binary, Sum, bias, Unary", (*_SUMMED, constant_bias, channel_bias, bias_fits, finite_requantisation)),
     **{("", name): Operator("Binary, Unary", _COMBINED) for name in COMBINATIONS},
-    ("", "Div"): Operator("Binary, Unary", (*_COMBINED, computed_divisor)),
-    ("", "Sum"): Operator("Add, Binary, Unary", (*_COMBINED, sum_of_two)),
+    ("", "Div"): Operator("Binary, Quotient, Unary", (*_COMBINED, computed_divisor, usable_quotient)),
+    **{("", name): Operator("Add, Binary, Sum, Unary", _SUMMED) for name in ("Sub", "Sum")},
+    ("", "Mean"): Operator("Sum, Unary", _SUMMED),
     ("", "PRelu"): Operator("Binary, Unary", (*_COMBINED, constant_parameters, equal_sides)),
     ("com.microsoft", "QLinearAdd"): Operator("Add, Binary", (*_QLINEAR, broadcast_shapes, constant_weights)),
     ("com.microsoft", "QLinearMul"): Operator("Binary", (*_QLINEAR, broadcast_shapes, constant_weights)),
@@ -175,9 +179,11 @@ ENGINES = {
     "MatMul": "matrix, vector",
     "MaxPool": "vector",
     "Move": "vector, load and store",
+    "Quotient": "vector",
     "Reduction": "vector, matrix",
     "Reshape": "load and store",
     "Softmax": "matrix, vector",
+    "Sum": "vector",
     "Unary": "vector",
     "Variance": "vector",
     "ArgMax": "matrix, vector",

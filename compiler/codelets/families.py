@@ -11,6 +11,7 @@ from compiler.codelets.contraction import contraction
 from compiler.codelets.depthwise import depthwise
 from compiler.codelets.deviation import centred_quotient, variance
 from compiler.codelets.elementwise import addition, lookup
+from compiler.codelets.floats import quotient, sum_of_several
 from compiler.codelets.local_response import local_response
 from compiler.codelets.movement import movement
 from compiler.codelets.pooling import average, average_as_contraction, largest
@@ -29,6 +30,8 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "Unary": (lookup,),
     "Binary": (binary,),
     "Reduction": (reduction, reduction_as_contraction),
+    "Sum": (sum_of_several,),
+    "Quotient": (quotient,),
     "MatMul": (product,),
     "Softmax": (softmax,),
     "LayerNormalization": (layer_normalization,),

@@ -1,9 +1,10 @@
-"""Add, Sub, Mul, Div, Min, Max, Sum and PRelu of two and more operands; their QLinear forms.
+"""Add, Sub, Mul, Div, Min, Max, Sum, Mean and PRelu of two and more operands; their QLinear forms.
 
 Where every operand is a function of one 8-bit tensor the result is too, and becomes a table (`compiler.onnx_import.tables`).
 Otherwise two tensors, or a tensor and a constant, meet in a `Binary` node:
 
     Sub               an Add with a negative scale
+    sums of three and more: `compiler.onnx_import.sums`; Div by a computed tensor: `compiler.onnx_import.quotients`
     Min, Max of n     one after the other, quantised as the result in between: quantisation keeps order
     Div by a constant with one value a channel: a Mul by its float32 reciprocal
     PRelu             max(x, slope * x) where all slopes are at most 1, min where all are at least 1
@@ -11,7 +12,8 @@ Otherwise two tensors, or a tensor and a constant, meet in a `Binary` node:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 
@@ -22,7 +24,6 @@ from compiler.constraints import (
     equal_sides,
     finite_constant,
     quantised_operand,
-    sum_of_two,
     usable_scale,
 )
 from compiler.ir import RANGES, Conv, Shape4, Unary
@@ -32,19 +33,13 @@ from compiler.onnx_import.builder import Builder
 from compiler.onnx_import.convolution import constant_operand, real_operand, result_target
 from compiler.onnx_import.elementwise import add_node, table_function
 from compiler.onnx_import.quantise import table_bytes
+from compiler.onnx_import.quotients import divide
 from compiler.onnx_import.step import Step
+from compiler.onnx_import.sums import Leaf, Tree, leaves, left_to_right, negated, sum_pending, tree_of
 from compiler.onnx_import.tables import common_root, one_root, scalar_of
-from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
+from compiler.onnx_import.values import Const, Pending, Quant, Real, RealConst, Shape, Table, Target, Value
 
-KINDS = {"Add": "add", "Sub": "add", "Sum": "add", "Mul": "mul", "Div": "mul", "Min": "min", "Max": "max"}
-
-
-@dataclass(frozen=True)
-class Term:
-    """An operand and the sign it is taken with."""
-
-    value: Real | RealConst | Const
-    sign: float = 1.0
+KINDS = {"Add": "add", "Mul": "mul", "Min": "min", "Max": "max"}
 
 
 def _is_quantised(value: Value) -> bool:
@@ -72,7 +67,7 @@ def _tensor(builder: Builder, value: Real, view: Shape4, channels: int, origin: 
     return builder.node(f"repeat {out}", attrs, (tensor,), out, origin)
 
 
-def pair(step: Step, kind: str, a: Term, b: Term) -> Pending:
+def pair(step: Step, kind: str, a: Leaf, b: Leaf) -> Pending:
     """Return `kind` of two operands, one of which is a tensor, as a float result that waits for its quantisation."""
     if not isinstance(a.value, Real):
         a, b = b, a
@@ -98,11 +93,11 @@ def _pending(step: Step, shape: Shape, seen: Seen, attrs: Binary, operands: list
     return Pending(shape, (step.label,), emit)
 
 
-def _scales(term: Term, scale: float) -> np.ndarray:
+def _scales(term: Leaf, scale: float) -> np.ndarray:
     return np.array([term.sign * scale], np.float32)
 
 
-def _tensors(step: Step, kind: str, a: Term, b: Term) -> Pending:
+def _tensors(step: Step, kind: str, a: Leaf, b: Leaf) -> Pending:
     builder, values = step.builder, [a.value, b.value]
     assert isinstance(a.value, Real) and isinstance(b.value, Real)
     shape = _shape(step, [a.value.shape, b.value.shape])
@@ -115,7 +110,7 @@ def _tensors(step: Step, kind: str, a: Term, b: Term) -> Pending:
     return _pending(step, shape, seen, attrs, values)  # type: ignore[arg-type]
 
 
-def _quantised_constant(step: Step, kind: str, a: Term, b: Term) -> Pending:
+def _quantised_constant(step: Step, kind: str, a: Leaf, b: Leaf) -> Pending:
     assert isinstance(a.value, Real) and isinstance(b.value, RealConst)
     shape = _shape(step, [a.value.shape, b.value.shape])
     scale = float(b.value.scale.flat[0])
@@ -128,7 +123,7 @@ def _quantised_constant(step: Step, kind: str, a: Term, b: Term) -> Pending:
     return _pending(step, shape, seen, attrs, [a.value])
 
 
-def _float_constant(step: Step, kind: str, tensor: Term, constant: Term) -> Pending:
+def _float_constant(step: Step, kind: str, tensor: Leaf, constant: Leaf) -> Pending:
     """A constant of float32 numbers, one a channel: operand a is a constant of ones, its scales are the numbers."""
     assert isinstance(tensor.value, Real) and isinstance(constant.value, Const | RealConst)
     value = constant.value
@@ -151,7 +146,7 @@ def _constant_name(step: Step) -> str:
     return next(step.name_of(i) for i, v in enumerate(step.values) if isinstance(v, Const | RealConst) and scalar_of(v) is None)
 
 
-def _several(step: Step, kind: str, terms: list[Term]) -> Pending:
+def _several(step: Step, kind: str, terms: list[Leaf]) -> Pending:
     """Min or Max of three and more: in 8 bits from the first pair on, as the result will be quantised."""
     first = pair(step, kind, terms[0], terms[1])
     if len(terms) == 2:
@@ -165,44 +160,83 @@ def _several(step: Step, kind: str, terms: list[Term]) -> Pending:
         for number, term in enumerate(terms[2:]):
             tensor = result.emit(replace(inner, name=f"{target.name}/{number}"), origin)
             partial = Real(tensor, result.shape, target.dtype, target.scale, target.zero)
-            result = pair(step, kind, Term(partial), term)
+            result = pair(step, kind, Leaf(partial), term)
         return result.emit(target, origin)
 
     return Pending(shape, (label,), emit)
 
 
+def _settled(step: Step) -> list[Value | None]:
+    """The operands; a constant of one number many times over, which adds no elements to the others, is one number under as many axes."""
+    others = [v.shape for v in step.values if v is not None and scalar_of(v) is None and v.shape is not None]
+    settled: list[Value | None] = []
+    for value in step.values:
+        number = scalar_of(value)
+        if number is not None and isinstance(value, Const | RealConst):
+            own = (1,) * value.array.ndim
+            if _shape(step, [*others, own]) == _shape(step, [*others, value.shape]):
+                value = Const(np.array(number, np.float32).reshape(own))
+        settled.append(value)
+    return settled
+
+
 def _terms(step: Step) -> list[Real | RealConst | Const]:
     """The operands; refuses those that have no quantisation yet."""
     terms: list[Real | RealConst | Const] = []
-    for index, value in enumerate(step.values):
+    for index, value in enumerate(_settled(step)):
         if not isinstance(value, Real | RealConst | Const):
             step.refuse(quantised_operand, step.describe(index))
-        number = scalar_of(value)
-        if isinstance(value, Real) or number is None:
-            terms.append(value)
-        else:
-            terms.append(Const(np.array(number, np.float32).reshape((1,) * value.array.ndim)))
+        terms.append(value)
     return terms
 
 
 def combine(step: Step) -> list[Value]:
-    """Sub, Mul, Div, Min, Max, Sum, and Add of what is no bias."""
+    """Sub, Mul, Div, Min, Max, Sum, Mean, and Add of what is no bias."""
     values = step.values
     if len(values) == 1 and values[0] is not None:
         return [values[0]]
-    if one_root(step) is not None:
+    if step.op == "Div" and isinstance(values[0], Real) and isinstance(values[1], Real):
+        return [divide(step, values[0], values[1])]
+    sources = one_root(step)
+    if sources is not None and step.op == "Mean":
+        total = reduce(np.add, [np.asarray(array, np.float32) for array in sources.arrays])
+        return [Table(sources.tensor, sources.shape, total * np.float32(_part(step)), (*sources.origin, step.label))]
+    if sources is not None:
         return table_function(step)
+    if step.op in ("Add", "Sub", "Sum", "Mean"):
+        return [_sum(step)]
     if step.op == "Div":
         step.require(computed_divisor, step.value(1), found=step.describe(1))
     terms = _terms(step)
     if step.op == "Div":
         return [_quotient(step, *terms)]
-    kind = KINDS[step.op]
-    signs = (1.0, -1.0) if step.op == "Sub" else (1.0,) * len(terms)
-    step.require(sum_of_two, step.op, len(terms), found=f"{len(terms)} operands")
     # Tensors first, so that every step of a chain has one.
-    signed = sorted((Term(v, s) for v, s in zip(terms, signs, strict=True)), key=lambda t: not isinstance(t.value, Real))
-    return [_several(step, kind, signed)]
+    return [_several(step, KINDS[step.op], sorted((Leaf(v) for v in terms), key=lambda t: not isinstance(t.value, Real)))]
+
+
+def _part(step: Step) -> float:
+    """float32 of one over the number of operands, by which onnxruntime multiplies a Mean."""
+    return float(np.float32(1) / np.float32(len(step.values)))
+
+
+def _sum(step: Step) -> Pending:
+    """Additions from left to right, of operands and of the results of other additions that nothing has quantised."""
+    trees: list[Tree] = []
+    origin: list[str] = []
+    for index, value in enumerate(_settled(step)):
+        tree = tree_of(value)
+        if tree is None:
+            step.refuse(quantised_operand, step.describe(index))
+        trees.append(negated(tree) if step.op == "Sub" and index == 1 else tree)
+        origin += value.origin if isinstance(value, Pending) else ()
+    tree = left_to_right(trees)
+    operands = leaves(tree)
+    shape = _shape(step, [leaf.value.shape for leaf in operands])
+    if len(operands) == 2 and step.op != "Mean":
+        pending = pair(step, "add", *operands)
+    else:
+        pending = sum_pending(step, shape, tree, _part(step) if step.op == "Mean" else 1.0)
+    return replace(pending, origin=(*dict.fromkeys((*origin, step.label)),), additions=None if step.op == "Mean" else tree)
 
 
 def add(step: Step) -> list[Value]:
@@ -210,7 +244,7 @@ def add(step: Step) -> list[Value]:
     a, b = step.value(0), step.value(1)
     if isinstance(b, Pending):
         a, b = b, a
-    if not isinstance(a, Pending):
+    if not isinstance(a, Pending) or tree_of(a) is not None:
         return combine(step)
     if a.bias is None or a.bias.add is None or not isinstance(b, Const | RealConst):
         step.refuse(quantised_operand, "a float result that no QuantizeLinear follows")
@@ -221,10 +255,11 @@ def add(step: Step) -> list[Value]:
 
 
 def _quotient(step: Step, dividend: Value, divisor: Value) -> Pending:
+    step.require(quantised_operand, dividend, found=step.describe(0))
     assert isinstance(divisor, Const | RealConst) and isinstance(dividend, Real)
     numbers = (divisor.real() if isinstance(divisor, RealConst) else divisor.array).astype(np.float32)
     with np.errstate(divide="ignore"):
-        return pair(step, "mul", Term(dividend), Term(Const(np.float32(1) / numbers)))
+        return pair(step, "mul", Leaf(dividend), Leaf(Const(np.float32(1) / numbers)))
 
 
 def prelu(step: Step) -> list[Value]:
@@ -237,13 +272,13 @@ def prelu(step: Step) -> list[Value]:
     assert slope is not None
     step.require(equal_sides, slope, found=f"slopes from {slope.min()} to {slope.max()}")
     kind = "max" if slope.max() <= 1 else "min"
-    product = pair(step, "mul", Term(x), Term(Const(slope.astype(np.float32))))
+    product = pair(step, "mul", Leaf(x), Leaf(Const(slope.astype(np.float32))))
 
     def emit(target: Target, origin: tuple[str, ...]) -> str:
         low, high = RANGES[target.dtype]
         scaled = product.emit(replace(target, name=f"{target.name}/scaled", low=low, high=high), origin)
         partial = Real(scaled, x.shape, target.dtype, target.scale, target.zero)
-        return pair(step, kind, Term(partial), Term(x)).emit(target, origin)
+        return pair(step, kind, Leaf(partial), Leaf(x)).emit(target, origin)
 
     return [Pending(x.shape, (step.label,), emit)]
 
@@ -262,7 +297,7 @@ def qlinear_binary(step: Step) -> list[Value]:
         out = builder.tensor(target.name, builder.tensors[sources.tensor].shape, target.dtype, target.scale, target.zero)
         origin = (*sources.origin, step.label)
         return [Quant(builder.node(step.label, Unary(table_bytes(floats, target)), (sources.tensor,), out, origin), sources.shape, target.dtype)]
-    pending = pair(step, KINDS[step.op.removeprefix("QLinear")], Term(a), Term(b))
+    pending = pair(step, KINDS[step.op.removeprefix("QLinear")], Leaf(a), Leaf(b))
     return [Quant(pending.emit(target, (step.label,)), pending.shape, target.dtype)]
 
 

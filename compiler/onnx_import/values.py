@@ -141,6 +141,8 @@ class Pending:
     low: float = -np.inf
     high: float = np.inf
     bias: Bias | None = None
+    #: The additions that it is the sum of, where it is one (`compiler.onnx_import.sums`).
+    additions: Any = None
 
     def clamped(self, low: float, high: float, origin: str) -> Pending:
         """Return min(max(self, low), high)."""

@@ -16,6 +16,7 @@ from dataclasses import replace
 from compiler.ir import Add, Attrs, Graph, Move, Node, Reshape, Shape4, Unary, verify
 from compiler.ir_edit import rebuild
 from compiler.ir_elementwise import Binary
+from compiler.ir_floats import Quotient, Sum
 
 
 def _elementwise(graph: Graph, node: Node) -> bool:
@@ -25,7 +26,9 @@ def _elementwise(graph: Graph, node: Node) -> bool:
         constant = node.attrs.constant
         fits = constant is None or constant.size == 1 or constant.shape in shapes
         return len(shapes) == 1 and node.attrs.a_scale.size == 1 and fits
-    return len(shapes) == 1 and isinstance(node.attrs, Add | Unary)
+    if isinstance(node.attrs, Sum):
+        return all(term.constant is None or term.constant.size == 1 for term in node.attrs.terms)
+    return len(shapes) == 1 and isinstance(node.attrs, Add | Quotient | Unary)
 
 
 def _groups(graph: Graph) -> Iterator[set[str]]:

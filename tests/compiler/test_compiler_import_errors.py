@@ -208,20 +208,46 @@ CASES = {
         [dequantize("x", "d", "x"), node("Mul", "d c", "m"), quantize("m", "y", "y")], X, Y, {**P, "c": np.float32([1, np.inf, 2, 3])},
         ("n_m", "Mul", "A constant operand must be of finite float32 numbers, or quantised to 8 bits. Found a number that is infinite in c."),
     ),
-    "Sum of three": (
-        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), dequantize("u", "f", "x"), node("Sum", "d e f", "s"), quantize("s", "y", "y")],
-        {**X, "u": (U8, (1, 3, 4, 4)), "v": (U8, (1, 3, 4, 4))}, Y, P,
-        ("n_s", "Sum", "Sum takes two operands: the float32 result of two of three would need a quantisation of its own. Found 3 operands."),
+    "an infinite addend": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Sum", "d e c", "s"), quantize("s", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, {**P, "c": np.float32([1, np.inf, 2, 3])},
+        ("n_s", "Sum", "A constant operand must be of finite float32 numbers, or quantised to 8 bits. Found a number that is infinite in a constant of"
+         " shape (4,)."),
     ),
-    "quotient": (
-        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Div", "d e", "q"), quantize("q", "y", "y")],
-        {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
-        ("n_q", "Div", "A divisor must be a constant, or a function of the one 8-bit tensor that the dividend depends on. Found e, a dequantised tensor."),
+    "a tiny addend": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mean", "d c e", "s"), quantize("s", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, {**P, "c": np.float32([0, 1, 2.0**-70, 2.0**-80])},
+        ("n_s", "Mean", "A constant in a sum of three and more must be of numbers that are 0 or from 2^-64 to 2^64 in magnitude."
+         " Found 8.470329472543003e-22 in a constant of shape (4,)."),
+    ),
+    "shapes of a sum": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Sum", "d e c", "a"), quantize("a", "y", "y")],
+        {"x": (U8, (1, 3, 5, 4)), "v": (U8, (1, 1, 5, 1))}, {"y": (U8, (1, 3, 5, 4))}, {**P, "c": np.arange(12, dtype=np.float32).reshape(3, 1, 4)},
+        ("n_a", "Sum", "In a sum of three and more that broadcasts, a constant must be one number, or vary along neighbouring axes only, which become the"
+         " channels. Found shapes (1, 3, 5, 4) and (1, 1, 5, 1) and (3, 1, 4)."),
+    ),
+    "a clamped sum in a sum": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), dequantize("u", "f", "x"), node("Add", "d e", "a"), node("Relu", "a", "r"),
+         node("Add", "f r", "s"), quantize("s", "y", "y")],
+        {**X, "u": (U8, (1, 3, 4, 4)), "v": (U8, (1, 3, 4, 4))}, Y, P,
+        ("n_s", "Add", "An activation operand must come from DequantizeLinear of an 8-bit tensor."
+         " Found a float result that no QuantizeLinear follows."),
+    ),
+    "scales of a quotient": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "v"), node("Div", "d e", "q"), quantize("q", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, {**P, "sv": np.float32(2.0**40), "zv": np.uint8(0)},
+        ("n_q", "Div", "The scales of a dividend and of a computed divisor must be float32 numbers from 2^-32 to 2^32."
+         " Found 0.10000000149011612 and 1099511627776.0."),
+    ),
+    "quotient of a constant": (
+        [dequantize("v", "e", "x"), node("Div", "c e", "q"), quantize("q", "y", "y")], {"v": (U8, (1, 3, 4, 4))}, Y,
+        {**P, "c": np.float32([1, 2, 3, 4])},
+        ("n_q", "Div", "An activation operand must come from DequantizeLinear of an 8-bit tensor. Found c, a constant."),
     ),
     "quotient of a float function": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Exp", "e", "f"), node("Div", "d f", "q"), quantize("q", "y", "y")],
         {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
-        ("n_q", "Div", "A divisor must be a constant, or a function of the one 8-bit tensor that the dividend depends on."
+        ("n_q", "Div", "A divisor must be a constant, come from DequantizeLinear of an 8-bit tensor, or be a function of the one that the dividend depends on."
          " Found f, a float function of a dequantised tensor."),
     ),
     "slopes": (

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from verif.reference.movement import Moved
 from verif.reference.sums import wrap
@@ -55,11 +56,35 @@ class Largest(Moved):
         return self._of(self.parts[0].quantised(scale, zero))
 
 
+def _quotient(x: Any, divisor: Any) -> Plain:
+    """x * float32(1 / divisor), whatever the divisor's rank; 0 where x is 0."""
+    rank = max(x.array.ndim, divisor.array.ndim)
+    a, b = (v.real().astype(np.float32).reshape(v.array.shape[0], *[1] * (rank - v.array.ndim), *v.array.shape[1:]) for v in (x, divisor))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Plain(np.where(a == 0, np.float32(0), a * (np.float32(1) / b)))
+
+
+def mean(elementwise: Callable[[Any], Value]) -> Callable[[Any], Value]:
+    """Return Mean, given the definition of element-wise operators: the sum from left to right, times float32(1 / n)."""
+
+    def call_mean(call: Any) -> Value:
+        if all(v.constant for v in call.inputs):
+            return elementwise(call)
+        total = elementwise(replace(call, node=onnx.helper.make_node("Sum", list(call.node.input), list(call.node.output))))
+        assert isinstance(total, Plain)
+        part, codes = np.float32(1) / np.float32(len(call.inputs)), total.codes
+        return replace(total, array=total.array * part, codes=None if codes is None else lambda: codes() * part)
+
+    return call_mean
+
+
 def divide(elementwise: Callable[[Any], Value]) -> Callable[[Any], Value]:
     """Return Div, given the definition of element-wise operators."""
 
     def call_divide(call: Any) -> Value:
         x, divisor = call.value(0), call.value(1)
+        if all(isinstance(v, Dequantised) and not v.constant and v.scale.size == 1 for v in (x, divisor)):
+            return _quotient(x, divisor)
         if x.constant or not divisor.constant or np.all(divisor.real() == divisor.real().flat[0]):
             return elementwise(call)
         with np.errstate(divide="ignore"):
@@ -165,4 +190,4 @@ def unchanged(call: Any) -> Value:
     return call.value(0)
 
 
-__all__ = ["batch_normalization", "divide", "reduction", "unchanged"]
+__all__ = ["batch_normalization", "divide", "mean", "reduction", "unchanged"]

@@ -10,7 +10,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from verif.reference.call import Call, scalar_or_axis
-from verif.reference.elementwise import batch_normalization, divide, function_of_one, reduction, unchanged
+from verif.reference.elementwise import batch_normalization, divide, function_of_one, mean, reduction, unchanged
 from verif.reference.local_response import local_response
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
 from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
@@ -251,6 +251,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     **{("com.microsoft", name): qlinear_combination for name in ("QLinearAdd", "QLinearMul")},
     **{("com.microsoft", name): qlinear_function for name in ("QLinearLeakyRelu", "QLinearSigmoid")},
     ("", "Div"): divide(elementwise),
+    ("", "Mean"): mean(elementwise),
     ("", "BatchNormalization"): batch_normalization,
     **{("", name): reduction for name in ("GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum")},
     **{("", name): unchanged for name in ("Cast", "Dropout")},

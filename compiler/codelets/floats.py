@@ -1,0 +1,71 @@
+"""Sums of several tensors and quotients of two, as micro-programs whose intermediate values are float32.
+
+    for each element:  s = ADD(a, b);  s = ADD(s, c);  y = REQUANTIZE(s)
+    for each element:  d0 .. d4 = TABLE(b);  r = ADD(ADD(ADD(ADD(d0, d1), d2), d3), d4);  y = REQUANTIZE(MUL(a, r))
+"""
+
+from __future__ import annotations
+
+from compiler.codelets.base import Codelet
+from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Value
+from compiler.codelets.rowwise import Writer, row_codelet, row_names
+from compiler.ir import Graph, Node
+from compiler.ir_floats import HEADROOM, Quotient, Sum
+
+#: A power of two whose reciprocal multiplies a quotient's reciprocals back; what is beyond it is taken from the dividend's scale.
+_LEAST_SCALE = -120
+
+
+def sum_of_several(node: Node, graph: Graph) -> Codelet:
+    """Codelet of a Sum node; the arithmetic is that of `compiler.ir_floats`."""
+    attrs = node.attrs
+    assert isinstance(attrs, Sum)
+    tensors, y = [graph.tensors[name] for name in node.inputs], graph.tensors[node.outputs[0]]
+    names = row_names(len(tensors))
+    zeros = {term.source: term.zero for term in attrs.terms if term.constant is None}
+    values = {name: Value("element", t.dtype, zeros[i]) for i, (name, t) in enumerate(zip(names, tensors, strict=True))}
+    out = Writer(values["x"], Value("element", y.dtype))
+    out.values |= values
+    operands: list[tuple[str, float]] = []
+    for i, term in enumerate(attrs.terms):
+        if term.constant is None:
+            operands.append((names[term.source], term.scale))
+        else:
+            extent = "one" if term.constant.size == 1 else "channel"
+            operands.append((out.add(Value(extent, "f32"), Constant(f"k{i}", term.constant)), 1.0))
+    finish = {"divisor": attrs.y_scale, "zero": attrs.y_zero, "low": attrs.y_low, "high": attrs.y_high}
+    for number, (i, j) in enumerate(attrs.additions):
+        (a, scale_a), (b, scale_b) = operands[i], operands[j]
+        last = number == len(attrs.additions) - 1
+        if last and attrs.factor == 1:
+            out.steps.append(Chain("y", a, b, "ADD", scale_a, scale_b, **finish))  # type: ignore[arg-type]
+            break
+        operands.append((out.wide(f"s{number}", a, b, "ADD", scale_a=scale_a, scale_b=scale_b, extent="element"), attrs.factor if last else 1.0))
+    if attrs.factor != 1:
+        total, factor = operands[-1]
+        out.steps.append(Chain("y", total, scale_a=factor, **finish))  # type: ignore[arg-type]
+    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+
+
+def quotient(node: Node, graph: Graph) -> Codelet:
+    """Codelet of a Quotient node; the arithmetic is that of `compiler.ir_floats`."""
+    attrs = node.attrs
+    assert isinstance(attrs, Quotient)
+    a, b, y = (graph.tensors[name] for name in (*node.inputs, *node.outputs))
+    out = Writer(Value("element", a.dtype, attrs.a_zero), Value("element", y.dtype))
+    out.values["b"] = Value("element", b.dtype, attrs.b_zero)
+    tables, e = attrs.digits(b.dtype)
+    for i, table in enumerate(tables):
+        out.add(Value("element", "u8" if i < 3 else "i8"), Lookup(f"d{i}", "b", table))
+    # Sums of the lower three are at most 24 bits; with the fourth what is below 2^31 is the integer itself, and of a larger one, a float32 number
+    # too, the low byte is 0: exact all.
+    r = out.wide("r1", "d1", "d0", "ADD", scale_a=256.0, extent="element")
+    r = out.wide("r2", r, "d2", "ADD", scale_b=2.0**16, extent="element")
+    r = out.wide("r3", r, "d3", "ADD", scale_b=2.0**24, extent="element")
+    r = out.add(Value("element", "f32"), Chain("r4", r, "d4", "ADD", scale_b=2.0**32, divisor=2.0**-HEADROOM))
+    back = max(-e - HEADROOM, _LEAST_SCALE)
+    scale = attrs.a_scale * 2.0 ** (-e - HEADROOM - back)
+    out.steps.append(
+        Chain("y", "x", r, "MUL", scale, 2.0**back, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high)
+    )
+    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))

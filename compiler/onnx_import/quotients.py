@@ -1,0 +1,51 @@
+"""Div of two dequantised tensors: a product with the float32 reciprocals of the divisor's numbers.
+
+Where both depend on one 8-bit tensor the quotient is a table of the same products, otherwise a Quotient node.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.constraints import broadcast_shapes, usable_quotient
+from compiler.ir_floats import Quotient
+from compiler.onnx_import.broadcast import common_view
+from compiler.onnx_import.step import Step
+from compiler.onnx_import.sums import expanded
+from compiler.onnx_import.tables import one_root
+from compiler.onnx_import.values import Pending, Real, Table, Target
+
+
+def _numbers(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a * float32(1 / b), 0 where a is 0."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(a == 0, np.float32(0), a * (np.float32(1) / b)).astype(np.float32)
+
+
+def divide(step: Step, a: Real, b: Real) -> Pending | Table:
+    """Return a / b, which waits for its quantisation."""
+    sources = one_root(step)
+    if sources is not None:
+        x, y = sources.arrays
+        assert x is not None and y is not None
+        return Table(sources.tensor, sources.shape, _numbers(x, y), (*sources.origin, step.label))
+    step.require(usable_quotient, a.scale, b.scale, found=f"{a.scale} and {b.scale}")
+    builder = step.builder
+    try:
+        shape = tuple(int(d) for d in np.broadcast_shapes(a.shape, b.shape))
+        seen = common_view(shape, [(v.shape, builder.tensors[v.tensor].shape) for v in (a, b)])
+    except ValueError:
+        seen = None
+    if seen is None:
+        step.refuse(broadcast_shapes, f"shapes {a.shape} and {b.shape}")
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        names = tuple(expanded(builder, v.tensor, seen.operands[i], seen.out, origin) for i, v in enumerate((a, b)))
+        attrs = Quotient(a.scale, a.zero, b.scale, b.zero, target.scale, target.zero, target.low, target.high)
+        out = builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero)
+        return builder.node(step.label, attrs, names, out, origin)
+
+    return Pending(shape, (step.label,), emit)
+
+
+__all__ = ["divide"]
