@@ -5,7 +5,7 @@ import time
 from acg.fingerprint import fingerprint
 from acg.predictor import predict as predict_timeline
 from covenant.errors import EXACT
-from covenant.fallback import open_plan, placement_text
+from covenant.fallback import is_plan, open_plan, placement_text
 from covenant.fallback.write import segment_rows
 from covenant.files import write_json
 from covenant.networks import open_network
@@ -17,7 +17,7 @@ __all__ = ["predict"]
 
 def predict(options) -> int:
     """Predict a program (or a network, compiled first) and print cycles a layer, the busiest engine and the total."""
-    if options.fallback:
+    if options.fallback or is_plan(options.file):
         return _segments(options)
     network = open_network(options.file, options.arch, shapes=dict(options.shape))
     graph, program = network.graph, network.program

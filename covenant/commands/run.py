@@ -4,7 +4,7 @@ import math
 import sys
 
 from covenant.errors import BROKEN, EXACT, UserError
-from covenant.fallback import Plan, open_plan, run_plan, run_text
+from covenant.fallback import Plan, is_plan, open_plan, run_plan, run_text
 from covenant.files import read_arrays, require_writable, write_arrays, write_json
 from covenant.networks import Network, open_network
 from covenant.progress import Progress
@@ -42,7 +42,8 @@ def run(options) -> int:
     network: Network | Plan
     for path in options.file:
         shapes = dict(options.shape)
-        network = open_plan(path, options.arch, shapes=shapes) if options.fallback else open_network(path, options.arch, shapes=shapes)
+        as_plan = options.fallback or is_plan(path)
+        network = open_plan(path, options.arch, shapes=shapes) if as_plan else open_network(path, options.arch, shapes=shapes)
         prepared.append((network, *_samples(network, options)))
     reports = []
     for network, samples, labels in prepared:

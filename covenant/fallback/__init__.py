@@ -6,11 +6,13 @@
     plan        segments compiled, what a compilation refuses moved to the host, until everything has a place
     execute     the segments in turn, judged one by one and against onnxruntime's run of the whole network
     write       the segments as files
+    read        the plan from these files
 """
 
 from covenant.fallback.execute import run_plan
-from covenant.fallback.plan import Plan, Segment, make_plan, open_plan
+from covenant.fallback.plan import Plan, Segment, make_plan
+from covenant.fallback.read import is_plan, open_plan
 from covenant.fallback.show import placement_text, run_text
 from covenant.fallback.write import write_plan
 
-__all__ = ["Plan", "Segment", "make_plan", "open_plan", "placement_text", "run_plan", "run_text", "write_plan"]
+__all__ = ["Plan", "Segment", "is_plan", "make_plan", "open_plan", "placement_text", "run_plan", "run_text", "write_plan"]

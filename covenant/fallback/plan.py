@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import onnx
 
-from acg.graph import Graph, load_graph
+from acg.graph import Graph
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.ir import Graph as Network
-from compiler.onnx_import.load import load_model
 from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
-from covenant.errors import UserError
 from covenant.fallback.extract import extract
 from covenant.fallback.partition import Cut, partition
 from covenant.fallback.prepare import Prepared, prepare, reads
-from covenant.networks import DEFAULT_ARCHITECTURE, is_program
-from covenant.shapes import with_shapes
 
-__all__ = ["Plan", "Segment", "make_plan", "open_plan"]
+__all__ = ["Plan", "Segment", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -121,12 +116,3 @@ def make_plan(model: onnx.ModelProto, graph: Graph, *, name: str) -> Plan:
         for number, (cut, part) in enumerate(zip(cuts, models, strict=True))
     )
     return Plan(name, graph, model, segments)
-
-
-def open_plan(path: str, arch: str | None, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Plan:
-    """Plan an ONNX file (for edge16 unless ``arch`` says otherwise). Raises UserError for a program file."""
-    if is_program(path):
-        what = "--fallback with a program file, which is compiled already"
-        raise UserError(f"{path}: {what}; expected an ONNX network, give the option to covenant compile")
-    graph = load_graph(arch or DEFAULT_ARCHITECTURE)
-    return make_plan(with_shapes(load_model(path), shapes or {}, where=f"model {path}"), graph, name=Path(path).name)

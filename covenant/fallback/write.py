@@ -1,4 +1,5 @@
-"""A plan as files: a folder with ``segmentN.covenant`` or ``segmentN.onnx`` for each segment, and ``plan.json``, which says what joins them."""
+"""A plan as files: a folder with ``segmentN.onnx`` for each segment, ``segmentN.covenant`` beside it where the accelerator runs it, the whole
+``network.onnx``, and ``plan.json``, which says what joins them. `read.read_plan` is the inverse."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from covenant.fallback.execute import segment_row
 from covenant.fallback.plan import Plan
 from covenant.run import ideal_cycles
 
-__all__ = ["require_new_folder", "segment_rows", "write_plan"]
+__all__ = ["NETWORK", "PLAN", "require_new_folder", "segment_rows", "write_plan"]
+
+#: Names in the folder: what joins the segments, and the network as it was given (with its shapes), which onnxruntime runs for comparison.
+PLAN, NETWORK = "plan.json", "network.onnx"
 
 
 def segment_rows(plan: Plan) -> list[dict[str, Any]]:
@@ -49,10 +53,13 @@ def write_plan(plan: Plan, folder: str) -> dict[str, Any]:
         scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         try:
             for segment, row in zip(plan.segments, rows, strict=True):
-                row["file"] = f"segment{segment.number}.{'onnx' if segment.program is None else 'covenant'}"
-                data = segment.model.SerializeToString() if segment.program is None else segment.program.to_bytes()
-                (scratch / row["file"]).write_bytes(data)
-            (scratch / "plan.json").write_text(json.dumps(summary, indent=2) + "\n")
+                row["model"] = f"segment{segment.number}.onnx"
+                (scratch / row["model"]).write_bytes(segment.model.SerializeToString(deterministic=True))
+                row["program"] = None if segment.program is None else f"segment{segment.number}.covenant"
+                if segment.program is not None:
+                    (scratch / row["program"]).write_bytes(segment.program.to_bytes())
+            (scratch / NETWORK).write_bytes(plan.model.SerializeToString(deterministic=True))
+            (scratch / PLAN).write_text(json.dumps(summary, indent=2) + "\n")
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(scratch, 0o777 & ~mask)

@@ -268,9 +268,9 @@ def test_run_without_it_refuses_and_with_it_reports_as_json(folder, capsys):
 def test_compile_writes_a_folder_of_segments(folder, capsys):
     assert main(["compile", "m.onnx", "--arch", "tiny", "--fallback", "host", "-o", "sub/out"]) == 0
     assert capsys.readouterr().out.endswith("sub/out: 2 segments and plan.json\n")
-    assert sorted(os.listdir("sub/out")) == ["plan.json", "segment0.covenant", "segment1.onnx"] and os.listdir("sub") == ["out"]
+    assert sorted(os.listdir("sub/out")) == ["network.onnx", "plan.json", "segment0.covenant", "segment0.onnx", "segment1.onnx"] and os.listdir("sub") == ["out"]
     plan = json.loads(Path("sub/out/plan.json").read_text())
-    assert [row["file"] for row in plan["segments"]] == ["segment0.covenant", "segment1.onnx"]
+    assert [(row["program"], row["model"]) for row in plan["segments"]] == [("segment0.covenant", "segment0.onnx"), (None, "segment1.onnx")]
     assert [value.name for value in parse_program(Path("sub/out/segment0.covenant").read_bytes(), TINY, where="p").outputs] == plan["segments"][0]["outputs"]
     assert [value.name for value in onnx.load("sub/out/segment1.onnx").graph.input] == plan["segments"][1]["inputs"]
     assert main(["compile", "m.onnx", "--arch", "tiny", "--fallback", "host", "-o", "sub/out"]) == 2

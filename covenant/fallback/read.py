@@ -1,0 +1,113 @@
+"""A plan of what a user names: an ONNX file, or the folder that ``covenant compile --fallback host`` wrote (nothing is compiled again)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import onnx
+from pydantic import BaseModel, NonNegativeInt, model_validator
+
+from acg.graph import load_graph
+from compiler.loader import load_program
+from compiler.onnx_import.load import load_model
+from covenant.errors import UserError
+from covenant.fallback.partition import Cut
+from covenant.fallback.plan import Plan, Segment, make_plan
+from covenant.fallback.write import NETWORK, PLAN
+from covenant.networks import DEFAULT_ARCHITECTURE, is_program, load_program_file
+from covenant.shapes import with_shapes
+
+__all__ = ["is_plan", "open_plan", "read_plan"]
+
+
+def is_plan(path: str) -> bool:
+    """Whether a path names a folder, as plans are."""
+    return Path(path).is_dir()
+
+
+class _Row(BaseModel):
+    """A segment in plan.json: files of its ONNX model and (accelerator) of its program."""
+
+    where: Literal["accelerator", "host"]
+    model: str
+    program: str | None
+    inputs: list[str]
+    outputs: list[str]
+
+
+class _Placed(BaseModel):
+    """A node in plan.json: its segment and, on the host, why it is there."""
+
+    node: str
+    op: str
+    segment: NonNegativeInt
+    why: str | None
+
+
+class _Summary(BaseModel):
+    """What of plan.json is read; the rest is for people."""
+
+    model: str
+    segments: list[_Row]
+    placement: list[_Placed]
+
+    @model_validator(mode="after")
+    def _joined(self) -> _Summary:
+        if any((row.where == "host") != (row.program is None) for row in self.segments):
+            raise ValueError("accelerator segments, and no others, have a program")
+        if any(entry.segment >= len(self.segments) for entry in self.placement):
+            raise ValueError("every node is in one of the segments")
+        return self
+
+
+def _summary(folder: str) -> _Summary:
+    path = Path(folder) / PLAN
+    try:
+        return _Summary.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{folder}: a folder without {PLAN}; expected one written by covenant compile --fallback host") from None
+    except (OSError, ValueError):
+        raise UserError(f"{path}: not a readable plan; expected one written by covenant compile --fallback host, compile again") from None
+
+
+def _model_of(path: Path, row: _Row, number: int) -> onnx.ModelProto:
+    model = load_model(path)
+    for what, values, expected in (("inputs", model.graph.input, row.inputs), ("outputs", model.graph.output, row.outputs)):
+        found = [value.name for value in values]
+        if found != expected:
+            raise UserError(f"{path}: its {what} are {', '.join(found)}, those of segment {number} in {PLAN} {', '.join(expected)}; "
+                            "expected the files of one plan, compile again")
+    return model
+
+
+def read_plan(folder: str, arch: str | None) -> Plan:
+    """Read a plan for the named architecture, or for the one of archs/ whose fingerprint its programs carry.
+
+    Raises UserError for a folder that is no plan, ModelError and ProgramError for files in it that cannot be read.
+    """
+    summary, place = _summary(folder), Path(folder)
+    first = next((row.program for row in summary.segments if row.program is not None), None)
+    graph = load_graph(arch or DEFAULT_ARCHITECTURE) if first is None else load_program_file(str(place / first), arch)[0]
+    segments = []
+    for number, row in enumerate(summary.segments):
+        placed = [entry for entry in summary.placement if entry.segment == number]
+        nodes = tuple(onnx.NodeProto(name=entry.node, op_type=entry.op) for entry in placed)
+        cut = Cut(row.where == "host", nodes, {entry.node: entry.why for entry in placed if entry.why is not None})
+        program = None if row.program is None else load_program(place / row.program, graph)
+        segments.append(Segment(number, _model_of(place / row.model, row, number), cut, program))
+    return Plan(summary.model, graph, load_model(place / NETWORK), tuple(segments))
+
+
+def open_plan(path: str, arch: str | None, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Plan:
+    """Plan an ONNX file (for edge16 unless ``arch`` says otherwise), or read a folder that holds a plan. Raises UserError for a program file."""
+    if is_program(path):
+        what = "--fallback with a program file, which is compiled already"
+        raise UserError(f"{path}: {what}; expected an ONNX network, give the option to covenant compile")
+    if is_plan(path):
+        if shapes:
+            raise UserError(f"{path}: --shape with a plan, whose shapes are fixed; expected an ONNX network, give the option to covenant compile")
+        return read_plan(path, arch)
+    graph = load_graph(arch or DEFAULT_ARCHITECTURE)
+    return make_plan(with_shapes(load_model(path), shapes or {}, where=f"model {path}"), graph, name=Path(path).name)

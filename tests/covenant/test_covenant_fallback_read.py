@@ -1,0 +1,97 @@
+"""A plan that ``covenant compile --fallback host`` wrote, run and predicted from its folder."""
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+
+from covenant.cli import main
+from tests.covenant.test_covenant_fallback import middle
+
+UNREADABLE = "not a readable plan; expected one written by covenant compile --fallback host, compile again"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    onnx.save(middle(), "m.onnx")
+    assert main(["compile", "m.onnx", "--arch", "tiny", "--fallback", "host", "-o", "plan"]) == 0
+    capsys.readouterr()
+    return Path("plan")
+
+
+def reported(capsys, *arguments):
+    assert main([*arguments, "--json", "-"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    report.pop("simulation", None)
+    return report
+
+
+@pytest.mark.parametrize("command", [("run", "--on", "iss", "--seed", "3"), ("predict",)])
+def test_the_folder_gives_what_the_network_gives(folder, capsys, command):
+    whole = reported(capsys, *command, "m.onnx", "--arch", "tiny", "--fallback", "host")
+    Path("m.onnx").unlink()
+    for arch in ([], ["--arch", "tiny"]):
+        again = reported(capsys, *command, "plan", *arch)
+        for report in (whole, again):
+            for key in ("file", "seconds"):
+                report.pop(key, None)
+        for row in again["segments"]:
+            row.pop("model", None), row.pop("program", None)
+        assert again == whole
+
+
+def test_a_changed_segment_is_what_runs(folder, capsys):
+    """The folder's own files count, not the network that they were made of: another TopK on the host gives another result."""
+    before = reported(capsys, "run", "plan", "--on", "iss", "--seed", "3")
+    model = onnx.load("plan/segment1.onnx")
+    next(node for node in model.graph.node if node.op_type == "TopK").attribute.append(onnx.helper.make_attribute("largest", 0))
+    onnx.save(model, "plan/segment1.onnx")
+    after = reported(capsys, "run", "plan", "--on", "iss", "--seed", "3")
+    assert before["outputs"]["y"]["onnxruntime"]["mismatches"] == 0 < after["outputs"]["y"]["onnxruntime"]["mismatches"]
+
+
+def edit(change):
+    def apply():
+        plan = json.loads(Path("plan/plan.json").read_text())
+        change(plan)
+        Path("plan/plan.json").write_text(json.dumps(plan))
+    return apply
+
+
+@pytest.mark.parametrize("damage, message", [
+    (lambda: Path("plan/plan.json").unlink(), "plan: a folder without plan.json; expected one written by covenant compile --fallback host"),
+    (lambda: Path("plan/plan.json").write_text("{"), f"plan/plan.json: {UNREADABLE}"),
+    (lambda: Path("plan/plan.json").write_bytes(b"\xff\xfe"), f"plan/plan.json: {UNREADABLE}"),
+    (edit(lambda plan: plan.pop("segments")), f"plan/plan.json: {UNREADABLE}"),
+    (edit(lambda plan: plan["segments"][0].update(inputs="x")), f"plan/plan.json: {UNREADABLE}"),
+    (edit(lambda plan: plan.update(segments=[])), f"plan/plan.json: {UNREADABLE}"),
+    (edit(lambda plan: plan["segments"][0].update(program=None)), f"plan/plan.json: {UNREADABLE}"),
+    (edit(lambda plan: plan["segments"][1].update(where="elsewhere")), f"plan/plan.json: {UNREADABLE}"),
+    (edit(lambda plan: plan["placement"][0].update(segment=3)), f"plan/plan.json: {UNREADABLE}"),
+    (edit(lambda plan: plan["placement"][0].pop("why")), f"plan/plan.json: {UNREADABLE}"),
+    (lambda: Path("plan/segment1.onnx").unlink(), "model plan/segment1.onnx: found no such file; expected an ONNX file; check the path"),
+    (lambda: Path("plan/network.onnx").unlink(), "model plan/network.onnx: found no such file; expected an ONNX file; check the path"),
+    (lambda: Path("plan/segment0.covenant").unlink(), "plan/segment0.covenant: no such file; expected a program file, written by covenant compile"),
+])
+def test_what_is_wrong_with_a_folder_is_said(folder, capsys, damage, message):
+    damage()
+    assert main(["run", "plan", "--on", "iss"]) == 2
+    assert capsys.readouterr().err == f"covenant: {message}\n"
+
+
+def test_a_segment_that_is_none_of_the_plan_is_refused(folder, capsys):
+    shutil.copy("plan/segment1.onnx", "plan/segment0.onnx")
+    assert main(["run", "plan", "--on", "iss"]) == 2
+    assert capsys.readouterr().err == (
+        "covenant: plan/segment0.onnx: its inputs are r, those of segment 0 in plan.json x; expected the files of one plan, compile again\n"
+    )
+
+
+def test_shapes_of_a_plan_are_fixed(folder, capsys):
+    assert main(["run", "plan", "--shape", "x=1,4,4,4"]) == 2
+    assert capsys.readouterr().err == (
+        "covenant: plan: --shape with a plan, whose shapes are fixed; expected an ONNX network, give the option to covenant compile\n"
+    )
