@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from compiler.ir_normalise import POWERS
+from compiler.ir_normalise import MOST_SUMMED, POWERS
 from compiler.ir_rowwise import MOST_COMPARED
 from compiler.onnx_import.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table
 
@@ -300,8 +300,18 @@ def first_result_only(outputs: int) -> bool:
     return outputs == 1
 
 
+def countable_group(numbers: int) -> bool:
+    """What a GroupNormalization or InstanceNormalization averages must be at most 65536 numbers: 255 times as many are an exact float32."""
+    return numbers <= MOST_SUMMED
+
+
+def equal_groups(groups: int, channels: int) -> bool:
+    """The channels of a GroupNormalization must be groups of equal size."""
+    return groups >= 1 and channels % groups == 0
+
+
 def usable_epsilon(steps: float) -> bool:
-    """The epsilon of a LayerNormalization must be between 2^-64 and 2^64 times the square of its input's scale."""
+    """The epsilon of a normalisation must be between 2^-64 and 2^64 times the square of its input's scale."""
     return 2.0**-64 <= steps <= 2.0**64
 
 
@@ -316,7 +326,7 @@ def usable_denominator(bias: float, factor: float) -> bool:
 
 
 def usable_factors(values: np.ndarray) -> bool:
-    """Scale and bias of a LayerNormalization must be float32 numbers of at most 2^64."""
+    """Scale and bias of a normalisation must be float32 numbers of at most 2^64."""
     return bool(np.all(np.abs(values) <= 2.0**64))
 
 

@@ -1,4 +1,4 @@
-"""IR operators that divide by a power of what they sum up: LRN, with its arithmetic in its order.
+"""IR operators that divide by a power of what they sum up: LRN and GroupNormalization, with their arithmetic in its order.
 
 x = (q - x_zero) * x_scale, d = q - x_zero, and y likewise. Every step is a float32 operation rounded to nearest even unless it says exact;
 reciprocals and roots are those of `compiler.ir_rowwise`: an estimate and two of Newton's steps.
@@ -8,6 +8,12 @@ LRN         S = sum of d * d over the window of channels     exact int32, then f
             p = 1 / v for beta 1, 1 / sqrt(v) for beta 0.5; for beta 0.75 r = 1 / sqrt(v) and p = r * (1 / sqrt(v * r))
             y = saturate(round_half_even(((d * x_scale) * p) / y_scale))
             the window of channel c: from c - floor((size - 1) / 2) to c + ceil((size - 1) / 2), as far as there are channels
+
+GroupNormalization over the n numbers of a group of channels in one image, eps = epsilon / x_scale^2:
+            A = sum of d,  B = 255 * (sum of d * d // 255) + (sum of d * d mod 255)       exact int32 sums, then float32
+            mean, k, D, E, F, U, V and v, r as those of a LayerNormalization (compiler.ir_rowwise)
+            m = r * gamma;  o = beta - mean * m                                          one a channel
+            y = saturate(round_half_even((d * m + o) / y_scale))
 """
 
 from __future__ import annotations
@@ -46,4 +52,42 @@ class LRN:
         return np.maximum(c - (self.size - 1) // 2, 0), np.minimum(c + self.size // 2, channels - 1)
 
 
-__all__ = ["LRN", "POWERS"]
+#: Most numbers of a group that a `GroupNormalization` sums up: 255 times as many are an exact float32.
+MOST_SUMMED = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class GroupNormalization:
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, mean and variance those of a group of channels over all pixels of the image.
+
+    gamma, beta: float32 (C,); `groups` of equal size, C of them for an InstanceNormalization. Arithmetic: see the module.
+    """
+
+    groups: int
+    gamma: np.ndarray
+    beta: np.ndarray
+    epsilon: float
+    x_scale: float
+    x_zero: int
+    y_scale: float
+    y_zero: int
+    y_low: int = -128
+    y_high: int = 127
+
+    def __post_init__(self) -> None:
+        for array in (self.gamma, self.beta):
+            array.setflags(write=False)
+
+    @property
+    def epsilon_steps(self) -> float:
+        """epsilon in squares of the input's step, a float32 value."""
+        return float(np.float32(self.epsilon / float(self.x_scale) ** 2))
+
+    def members(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """First and last channel of each channel's group."""
+        size = channels // self.groups
+        first = np.arange(channels) // size * size
+        return first, first + size - 1
+
+
+__all__ = ["LRN", "MOST_SUMMED", "POWERS", "GroupNormalization"]

@@ -16,7 +16,7 @@ from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir_floats import Quotient, Sum
 from compiler.ir_move import Move
-from compiler.ir_normalise import LRN, POWERS
+from compiler.ir_normalise import LRN, MOST_SUMMED, POWERS, GroupNormalization
 from compiler.ir_rowwise import BASE, MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 
@@ -142,16 +142,23 @@ def _unary(where: str, a: Unary, x: Tensor, y: Tensor) -> None:
     _expect("i32" not in (x.dtype, y.dtype), where, "an i32 operand", "8-bit tensors")
 
 
-def _rowwise(where: str, a: Softmax | LayerNormalization, x: Tensor, y: Tensor) -> None:
+def _rowwise(where: str, a: Softmax | LayerNormalization | GroupNormalization, x: Tensor, y: Tensor) -> None:
     _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
     _quantisation(where, x, a.x_scale, a.x_zero)
     _quantisation(where, y, a.y_scale, a.y_zero)
     _clamp(where, a.y_low, a.y_high, y)
-    if isinstance(a, LayerNormalization):
+    if not isinstance(a, Softmax):
         for name, array in (("gamma", a.gamma), ("beta", a.beta)):
             sane = array.dtype == np.float32 and array.shape == (x.shape[1],) and bool(np.isfinite(array).all())
             _expect(sane, where, f"{name} {array.dtype} {array.shape}", f"finite float32 ({x.shape[1]},)")
         _expect(0 <= a.epsilon_steps < np.inf, where, f"epsilon {a.epsilon}", "a finite number of at least 0")
+
+
+def _group_normalization(where: str, a: GroupNormalization, x: Tensor, y: Tensor) -> None:
+    _expect(a.groups >= 1 and x.shape[1] % a.groups == 0, where, f"{a.groups} groups of {x.shape[1]} channels", "groups of equal size")
+    numbers = x.elements // x.shape[0] // a.groups
+    _expect(numbers <= MOST_SUMMED, where, f"groups of {numbers} numbers", f"at most {MOST_SUMMED}")
+    _rowwise(where, a, x, y)
 
 
 def _variance(where: str, a: Variance, x: Tensor, y: Tensor) -> None:
@@ -274,6 +281,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Variance: (1, _variance),
     ArgMax: (1, _arg_max),
     LRN: (1, _lrn),
+    GroupNormalization: (1, _group_normalization),
     CentredQuotient: (2, _centred_quotient),
     Reshape: (1, _reshape),
     Move: (1, _move),

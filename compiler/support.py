@@ -17,9 +17,11 @@ from compiler.constraints import (
     constant_bias,
     constant_parameters,
     constant_weights,
+    countable_group,
     countable_row,
     eight_bits,
     elements_left,
+    equal_groups,
     equal_sides,
     explain,
     finite_constant,
@@ -156,6 +158,12 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "Softmax"): Operator("Softmax", (quantised_operand, countable_row)),
     ("", "ArgMax"): Operator("ArgMax", (quantised_operand, comparable_channels)),
     ("", "LRN"): Operator("LRN", (quantised_operand, countable_row, reachable_power, usable_denominator)),
+    ("", "InstanceNormalization"): Operator(
+        "GroupNormalization", (quantised_operand, countable_group, constant_parameters, usable_factors, usable_epsilon)
+    ),
+    ("", "GroupNormalization"): Operator(
+        "GroupNormalization", (quantised_operand, equal_groups, countable_group, constant_parameters, usable_factors, usable_epsilon)
+    ),
     ("com.microsoft", "QLinearSoftmax"): Operator("Softmax", (*_QLINEAR, countable_row)),
     ("", "LayerNormalization"): Operator(
         "LayerNormalization", (quantised_operand, countable_row, constant_parameters, usable_factors, usable_epsilon, first_result_only)
@@ -174,6 +182,7 @@ ENGINES = {
     "CentredQuotient": "vector",
     "Conv": "matrix, vector",
     "GlobalAveragePool": "vector, matrix",
+    "GroupNormalization": "matrix, vector",
     "LRN": "matrix, vector",
     "LayerNormalization": "matrix, vector",
     "MatMul": "matrix, vector",

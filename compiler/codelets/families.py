@@ -12,6 +12,7 @@ from compiler.codelets.depthwise import depthwise
 from compiler.codelets.deviation import centred_quotient, variance
 from compiler.codelets.elementwise import addition, lookup
 from compiler.codelets.floats import quotient, sum_of_several
+from compiler.codelets.group_norm import group_normalization
 from compiler.codelets.local_response import local_response
 from compiler.codelets.movement import movement
 from compiler.codelets.pooling import average, average_as_contraction, largest
@@ -38,6 +39,7 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "Variance": (variance,),
     "ArgMax": (arg_max,),
     "LRN": (local_response,),
+    "GroupNormalization": (group_normalization,),
     "CentredQuotient": (centred_quotient,),
     "Reshape": (movement,),
     "Move": (movement,),

@@ -1,4 +1,4 @@
-"""A micro-program on rows of pixels: named values and steps on them, no memory, no engine, no tile.
+"""A micro-program on rows of pixels, or on images of them: named values and steps on them, no memory, no engine, no tile.
 
 A value has an extent: one an `element`, one a `pixel`, one a `channel` (the same for all pixels), or `one` for all; an element type, i32
 and f32 being kept in 32 bits. From the first wide value an element on, all steps are element by element: a tiler may take the channels of
@@ -41,13 +41,25 @@ class Total:
 class Neighbours:
     """`result` (element, i32): of each channel c the sum of weight * value over the channels `first`[c] to `last`[c] and all (value, weight) of `terms`.
 
-    Values are bytes one an element, of zero 0; weights 0 to 255.
+    Values are bytes one an element, their zeros subtracted; weights 0 to 255.
     """
 
     result: str
     terms: tuple[tuple[str, int], ...]
     first: np.ndarray
     last: np.ndarray
+
+
+@dataclass(frozen=True)
+class PixelSum:
+    """`result` (channel, i32) = sum over the pixels of an image of (operand - zero), one a channel.
+
+    A program with such sums works on images: the steps up to the last of them on each pixel, then those that make values one a channel, then the
+    others on each pixel again. All its wide values one an element but sums over neighbours are of the last part.
+    """
+
+    result: str
+    operand: str
 
 
 @dataclass(frozen=True)
@@ -98,22 +110,23 @@ class Lookup:
     table: np.ndarray
 
 
-Step = Total | Neighbours | Largest | Constant | Chain | Lookup
+Step = Total | Neighbours | PixelSum | Largest | Constant | Chain | Lookup
 
 
 @dataclass(frozen=True, eq=False)
 class RowProgram:
-    """`values` by name, 'x' and 'y' among them, and `steps` in order."""
+    """`values` by name, 'x' and 'y' among them, and `steps` in order; `images` that the pixels belong to, for sums over those of an image."""
 
     values: dict[str, Value] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+    images: int = 1
 
     def operands(self, step: Step) -> tuple[str, ...]:
         """Names that a step reads."""
         match step:
             case Total() | Neighbours():
                 return tuple(name for name, _ in step.terms)
-            case Largest():
+            case Largest() | PixelSum():
                 return (step.operand,)
             case Lookup():
                 return (step.a,)
@@ -125,6 +138,11 @@ class RowProgram:
     def tables(self) -> int:
         """Tables that the steps look up in."""
         return sum(isinstance(step, Chain | Lookup) and step.table is not None for step in self.steps)
+
+    @property
+    def of_images(self) -> bool:
+        """Whether there are sums over the pixels of an image."""
+        return any(isinstance(step, PixelSum) for step in self.steps)
 
     @property
     def tail(self) -> int:

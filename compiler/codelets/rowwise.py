@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
-from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, RowProgram, Step, Total, Value
+from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, PixelSum, RowProgram, Step, Total, Value
 from compiler.ir import RANGES, Graph, Node, Tensor
 from compiler.ir_rowwise import BASE, LayerNormalization, Softmax
 
@@ -50,7 +50,7 @@ def row_names(count: int) -> tuple[str, ...]:
 def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     n, c, h, w = x.shape
-    names = {"MATMUL": Total | Neighbours, "SUM": Total, "MAXIMUM": Largest}
+    names = {"MATMUL": Total | Neighbours, "SUM": Total | PixelSum, "MAXIMUM": Largest}
     used = {name for name, kind in names.items() if any(isinstance(step, kind) for step in program.steps)}
     if any(isinstance(step, Constant) and program.values[step.result].wide for step in program.steps):
         used.add("MAC")
@@ -103,16 +103,22 @@ def squares(dtype: str, zero: int) -> tuple[np.ndarray, np.ndarray]:
 def write_variance(out: Writer, x: Tensor) -> tuple[str, str]:
     """Append the steps up to n times the variance in squares of the input's step; returns the names of the sum A and of V."""
     n, zero = x.shape[1], x.zero_point
-    low, high = RANGES[x.dtype]
     a = out.add(Value("pixel", "i32"), Total("A", (("x", 1),)))
     digits = [out.add(Value("element", "u8"), Lookup(f"s{i}", "x", table)) for i, table in enumerate(squares(x.dtype, zero))]
     b = out.add(Value("pixel", "i32"), Total("B", ((digits[0], BASE), (digits[1], 1))))
-    k = out.add(Value("pixel", x.dtype, zero), Chain("k", a, scale_a=part_of(n), zero=zero, low=low, high=high))
-    d = out.wide("D", a, k, "ADD", scale_b=-float(n))
-    f = out.wide("F", out.wide("E", a, d, "ADD"), k, "MUL")
-    u = out.wide("U", b, f, "ADD", scale_b=-1.0)
-    g = out.wide("G", out.wide("D1", d, scale_a=part_of(n)), d, "MUL")
-    return a, out.wide("V", u, g, "ADD", scale_b=-1.0)
+    return a, write_about_mean(out, x, a, b, n)
+
+
+def write_about_mean(out: Writer, x: Tensor, a: str, b: str, n: int, *, extent: str = "pixel") -> str:
+    """Append the steps from the sums of n numbers of x and of their squares, a and b, to n times their variance; returns the name of that."""
+    zero, part = x.zero_point, part_of(n)
+    low, high = RANGES[x.dtype]
+    k = out.add(Value(extent, x.dtype, zero), Chain("k", a, scale_a=part, zero=zero, low=low, high=high))
+    d = out.wide("D", a, k, "ADD", scale_b=-float(n), extent=extent)
+    f = out.wide("F", out.wide("E", a, d, "ADD", extent=extent), k, "MUL", extent=extent)
+    u = out.wide("U", b, f, "ADD", scale_b=-1.0, extent=extent)
+    g = out.wide("G", out.wide("D1", d, scale_a=part, extent=extent), d, "MUL", extent=extent)
+    return out.wide("V", u, g, "ADD", scale_b=-1.0, extent=extent)
 
 
 def write_reciprocal(out: Writer, v: str, name: str = "r", *, extent: str = "pixel") -> str:

@@ -93,7 +93,7 @@ def arg_max(step: Step) -> list[Value]:
     return [Quant(step.builder.node(step.label, ArgMax(last), (step.builder.view(x.tensor, view),), out, (step.label,)), shape, "i64")]
 
 
-def _channels(step: Step, index: int, channels: int) -> np.ndarray:
+def channel_numbers(step: Step, index: int, channels: int) -> np.ndarray:
     """Return a constant with one value for each of `channels`, float32; zeros where it is left out."""
     value = step.value(index)
     step.require(constant_parameters, value, found=step.describe(index))
@@ -114,7 +114,7 @@ def layer_normalization(step: Step) -> list[Value]:
     step.require(first_result_only, outputs, found=f"{outputs} outputs")
     axis = step.attribute("axis", -1)
     view = row_view(x.shape, axis + len(x.shape) if axis < 0 else axis, onwards=True)
-    gamma, beta = (_channels(step, i, view[1]) for i in (1, 2))
+    gamma, beta = (channel_numbers(step, i, view[1]) for i in (1, 2))
     epsilon = float(step.attribute("epsilon", 1e-5))
     step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
 

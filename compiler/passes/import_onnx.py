@@ -23,6 +23,7 @@ from compiler.onnx_import import (
     binary,
     convolution,
     elementwise,
+    group_norm,
     integers,
     local_response,
     matrix_product,
@@ -101,6 +102,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("com.microsoft", "QLinearSoftmax"): normalise.qlinear_softmax,
     ("", "LayerNormalization"): normalise.layer_normalization,
     ("", "LRN"): local_response.local_response,
+    **{("", name): group_norm.group_normalization for name in ("GroupNormalization", "InstanceNormalization")},
     ("", "Shape"): shapes.shape_of,
 }
 #: Handlers that understand constants themselves; all other operators fold when every input is one.

@@ -14,6 +14,7 @@ from compiler.passes.insert_transfers import Plan
 from compiler.passes.price_contraction import Choice, ContractionPricer
 from compiler.passes.tile_context import TileContext
 from compiler.passes.tile_contraction import ContractionTiler
+from compiler.passes.tile_imagewise import ImagewiseTiler
 from compiler.passes.tile_lanes import LaneTiler
 from compiler.passes.tile_move import move
 from compiler.passes.tile_product import ProductPricer, ProductTiler
@@ -65,7 +66,7 @@ def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice]) 
     if step.codelet.move is not None:
         move(context, step, memo)
     elif step.codelet.program is not None:
-        RowwiseTiler(context, step).run()
+        (ImagewiseTiler if step.codelet.program.of_images else RowwiseTiler)(context, step).run()
     elif step.codelet.family in ("contraction", "product"):
         of_tensors = step.codelet.family == "product"
         pricer = (ProductPricer if of_tensors else ContractionPricer)(context, step)

@@ -27,7 +27,7 @@ from compiler.passes.tile_contraction import pack_weights
 from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
 
 
-class _Strip:
+class Strip:
     """Pixels [lo, hi) and where the values of theirs stand."""
 
     def __init__(self, lo: int, hi: int) -> None:
@@ -47,18 +47,18 @@ class RowwiseTiler(RowwisePricer):
         super().__init__(context, step)
         self._constants: dict[tuple, Buffer] = {}
         self._kept: dict[tuple, Buffer] = {}
-        self._views: dict[_Strip, View] = {}
+        self._views: dict[Strip, View] = {}
 
     # ---- operations
 
     def run(self) -> None:
         """Emit everything."""
         choice = self.best()
-        strips = [_Strip(lo, hi) for lo, hi in spans(self.pixels, choice.pixels)]
+        strips = [Strip(lo, hi) for lo, hi in spans(self.pixels, choice.pixels)]
         for lo, hi in spans(len(strips), choice.copies):
             self._group(strips[lo:hi], choice)
 
-    def _group(self, strips: list[_Strip], choice: RowChoice) -> None:
+    def _group(self, strips: list[Strip], choice: RowChoice) -> None:
         """Strips that are under way together."""
         for strip in strips:
             self._enter(strip)
@@ -70,38 +70,50 @@ class RowwiseTiler(RowwisePricer):
                 self._in_turn(step, strips, piece)
             if choice.blocks < self.blocks:
                 self._constants.clear()
-        for strip in strips:
-            if self.context.plan.root(self.y.tensor) in self.context.plan.external:
-                self.context.store_box(self.y, self._box(strip, self.y), self._views[strip], strip.label)
+        self._leave(strips)
         if self.program.tables > self.vector.table.banks:
             self._kept = {key: buffer for key, buffer in self._kept.items() if key[0] != "table"}
 
-    def _in_turn(self, step: Step, strips: list[_Strip], piece: tuple[int, int]) -> None:
+    def _leave(self, strips: list[Strip], piece: tuple[int, int] | None = None) -> None:
+        """Store the outputs, or the blocks `piece` of them."""
+        for strip in strips:
+            if self.context.plan.root(self.y.tensor) in self.context.plan.external:
+                *pixels, lo, hi = self._box(strip, self.y)
+                if piece is not None:
+                    lo, hi = piece[0] * self.lanes, min(piece[1] * self.lanes, hi)
+                self.context.store_box(self.y, (*pixels, lo, hi), self._views[strip], strip.label)  # type: ignore[arg-type]
+
+    def _in_turn(self, step: Step, strips: list[Strip], piece: tuple[int, int]) -> None:
         if isinstance(step, Constant):
             self._constant(step, strips, piece)
             return
         for strip in strips:
-            match step:
-                case Total():
-                    self._total(step, strip)
-                case Neighbours():
-                    self._neighbours(step, strip, piece)
-                case Largest():
-                    self._largest(step, strip)
-                case Lookup():
-                    self._lookup(step, strip)
-                case Chain():
-                    self._chain(step, strip, piece)
+            self._one(step, strip, piece)
         if self.program.tables > self.vector.table.banks:  # one bank at a time: the next table takes its place
             self._kept = {key: buffer for key, buffer in self._kept.items() if key[0] != "table"}
 
+    def _one(self, step: Step, strip: Strip, piece: tuple[int, int]) -> None:
+        match step:
+            case Total():
+                self._total(step, strip)
+            case Neighbours():
+                self._neighbours(step, strip, piece)
+            case Largest():
+                self._largest(step, strip)
+            case Lookup():
+                self._lookup(step, strip)
+            case Chain():
+                self._chain(step, strip, piece)
+
     @staticmethod
-    def _box(strip: _Strip, operand: Operand) -> tuple[int, int, int, int, int, int, int, int]:
+    def _box(strip: Strip, operand: Operand) -> tuple[int, int, int, int, int, int, int, int]:
         return (0, 1, strip.lo, strip.lo + strip.pixels, 0, 1, 0, operand.shape[1])
 
-    def _enter(self, strip: _Strip) -> None:
-        """Bring the inputs in; a place for the output."""
+    def _enter(self, strip: Strip, names: tuple[str, ...] = ()) -> None:
+        """Bring the inputs in; a place for the output. All of them, or those of `names`."""
         for name, operand in self.tensors.items():
+            if names and name not in names:
+                continue
             box, memory = self._box(strip, operand), self.step.sink_or_none if name == "y" else self.narrow
             if memory is None:
                 pitch = max(self.pixel_bytes[name], self.wide_row_bytes)
@@ -121,7 +133,7 @@ class RowwiseTiler(RowwisePricer):
             if name == "y":
                 self._views[strip] = view
 
-    def _place(self, name: str, value: Value, strip: _Strip, blocks: int) -> Place:
+    def _place(self, name: str, value: Value, strip: Strip, blocks: int) -> Place:
         """A new place for a value of a strip."""
         memory = self.wide if value.wide else self.narrow
         size = 4 if value.wide else 1
@@ -129,23 +141,25 @@ class RowwiseTiler(RowwisePricer):
             pitch, block = (self.wide_row_bytes if value.wide else self.row_bytes), 0
         else:
             pitch, block = (self.wide_bytes(name, blocks) if value.wide else self.pixel_bytes["x"]), self.lanes * size
-        buffer = self.context.buffer(f"{self.codelet.name}.{name}", memory, strip.pixels * pitch)
+        if value.extent == "channel":
+            pitch, block = 0, self.lanes * size
+        buffer = self.context.buffer(f"{self.codelet.name}.{name}", memory, strip.pixels * pitch or blocks * block)
         strip.places[name] = Place(buffer, 0, pitch, block, size)
         return strip.places[name]
 
-    def _result(self, name: str, strip: _Strip, piece: tuple[int, int]) -> Place:
+    def _result(self, name: str, strip: Strip, piece: tuple[int, int]) -> Place:
         """Where a step writes: a new place, or the next piece of one that is there."""
         value = self.program.values[name]
-        if name == "y" or (not value.wide and piece[0] > 0):
+        if name == "y" or (not value.wide and value.extent == "element" and piece[0] > 0):
             return strip.places[name]
         return self._place(name, value, strip, piece[1] - piece[0])
 
-    def _emit(self, strip: _Strip, fields: dict, reads: list[Buffer], write: Buffer) -> None:
+    def _emit(self, strip: Strip, fields: dict, reads: list[Buffer], write: Buffer) -> None:
         self.context.emit(self.vector.engine.name, fields, reads, [write], strip.label)
 
     # ---- steps
 
-    def _constant(self, step: Constant, strips: list[_Strip], piece: tuple[int, int]) -> None:
+    def _constant(self, step: Constant, strips: list[Strip], piece: tuple[int, int]) -> None:
         """Write a constant once for all strips: bias * scale of the parameter memory, beside the input times nothing.
 
         Reading the input keeps it from being made while the layers before still work, and from holding its place for so long.
@@ -173,7 +187,7 @@ class RowwiseTiler(RowwisePricer):
         for strip in strips:
             strip.places[step.result] = Place(store[key], 0, 0, 4 * self.lanes if channel else 0, 4)
 
-    def _bytes_a_channel(self, step: Constant, strips: list[_Strip]) -> None:
+    def _bytes_a_channel(self, step: Constant, strips: list[Strip]) -> None:
         """Bring bytes, one a channel, in: once for the layer."""
         if (step.result,) not in self._kept:
             content = np.pad(step.values, (0, self.blocks * self.lanes - self.channels)).tobytes()
@@ -191,7 +205,7 @@ class RowwiseTiler(RowwisePricer):
         return self._kept[key, content]
 
     def _matrix(
-        self, strip: _Strip, a: Place, value: Value, key: tuple, weights: np.ndarray, c: Place, accumulate: bool, apart: int = 1
+        self, strip: Strip, a: Place, value: Value, key: tuple, weights: np.ndarray, c: Place, accumulate: bool, apart: int = 1
     ) -> None:
         """Every lane of c = sum over input lanes of weight * (a - zero), in as many instructions as keep the weights short.
 
@@ -207,7 +221,7 @@ class RowwiseTiler(RowwisePricer):
             self.context.emit(self.matrix.engine.name, fields, [a.buffer, place], [c.buffer], strip.label)
             accumulate = True
 
-    def _total(self, step: Total, strip: _Strip) -> None:
+    def _total(self, step: Total, strip: Strip) -> None:
         """Sums over the channels, in every lane.
 
         Of few pixels groups of blocks are summed apart, and what is left over too; the vector unit sums up. Instructions that add to the
@@ -236,7 +250,7 @@ class RowwiseTiler(RowwisePricer):
             fields = vector_fields(self.vector, sums, None, result, strip.pixels, 1, reduced=slots)
             self._emit(strip, fields | {"reduce": 1}, [sums.buffer], result.buffer)
 
-    def _neighbours(self, step: Neighbours, strip: _Strip, piece: tuple[int, int]) -> None:
+    def _neighbours(self, step: Neighbours, strip: Strip, piece: tuple[int, int]) -> None:
         """Sums over neighbouring channels: blocks of them with equal weights in one instruction a term, or in some where the weights are long."""
         result, rows, word = self._result(step.result, strip, piece), self.matrix.rows, 4 * self.matrix.columns
         channels = piece[0] * self.lanes, min(piece[1] * self.lanes, self.channels)
@@ -244,17 +258,18 @@ class RowwiseTiler(RowwisePricer):
             c = replace(result, offset=result.offset + band.block * word, block_bytes=word)
             accumulate = 0
             for name, weight in step.terms:
-                a, ones = strip.places[name], band.weights * np.uint8(weight)
+                a, ones, value = strip.places[name], band.weights * np.uint8(weight), self.program.values[name]
                 words = a.buffer.memory.size_bytes // rows
                 for lo, hi in spans(ones.shape[1] // rows, self.weight_blocks):
                     place = self._weights(("w", weight), ones[:, lo * rows : hi * rows], (0, hi - lo), strip.label)
                     fields = matrix_fields(self.matrix, a, band.first + lo, hi - lo, c, 1, strip.pixels, band.count)
                     fields |= {"a_stride_3": stride(hi - lo, rows, rows, words), "a_stride_5": stride(band.count, band.step * rows, rows, words)}
-                    fields |= {"a_signed": 0, "a_zero": 0, "w_base": Ref(place, 0, self.matrix.columns), "accumulate": accumulate}
+                    fields |= {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero, "w_base": Ref(place, 0, self.matrix.columns)}
+                    fields["accumulate"] = accumulate
                     self.context.emit(self.matrix.engine.name, fields, [a.buffer, place], [c.buffer], strip.label)
                     accumulate = 1
 
-    def _largest(self, step: Largest, strip: _Strip) -> None:
+    def _largest(self, step: Largest, strip: Strip) -> None:
         """Largest over the blocks, lane by lane, then over the lanes: each turn meets itself rotated by 1, 2, 4.. lanes."""
         value, x = self.program.values[step.operand], strip.places[step.operand]
         operand = {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero}
@@ -295,7 +310,7 @@ class RowwiseTiler(RowwisePricer):
             self._kept[key] = self.context.load_constant(f"{self.codelet.name}.t", table.tobytes(), memory, label, memory.bank_bytes)
         return self._kept[key]
 
-    def _lookup(self, step: Lookup, strip: _Strip) -> None:
+    def _lookup(self, step: Lookup, strip: Strip) -> None:
         """A function of the raw byte."""
         a, dtype = strip.places[step.a], self.program.values[step.a].dtype
         y, table = self._result(step.result, strip, (0, self.blocks)), self._table(step.table, strip.label)
@@ -304,16 +319,16 @@ class RowwiseTiler(RowwisePricer):
         fields |= {"y_low": low, "y_high": high, "table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}
         self._emit(strip, fields, [a.buffer, table], y.buffer)
 
-    def _chain(self, step: Chain, strip: _Strip, piece: tuple[int, int]) -> None:
+    def _chain(self, step: Chain, strip: Strip, piece: tuple[int, int]) -> None:
         """One vector instruction on a strip, of values an element the blocks of `piece`."""
         values = self.program.values
         places = {role: strip.places[name] for role, name in (("a", step.a), ("b", step.b)) if name}
         places["y"] = self._result(step.result, strip, piece)
         names = {"a": step.a, "b": step.b, "y": step.result}
         for role, place in places.items():
-            if values[names[role]].extent == "element" and place.element_bytes == 1:  # wide ones hold the piece alone
+            if values[names[role]].extent == "element" and place.element_bytes == 1:  # others hold the piece alone
                 places[role] = place.block(piece[0])
-        blocks = piece[1] - piece[0] if values[step.result].extent == "element" else 1
+        blocks = piece[1] - piece[0] if values[step.result].extent in ("element", "channel") else 1
         fields = vector_fields(self.vector, places["a"], places.get("b"), places["y"], strip.pixels, blocks)
         for role in ("a", "b"):
             if role in places:

@@ -300,8 +300,8 @@ def test_refusals():
         read_network(parted)
     assert "n_n (Div): An activation operand must come from DequantizeLinear of an 8-bit tensor. Found ef, a dequantised constant." in str(error.value)
     assert other(epsilon=0.0) == (
-        "The epsilon of a LayerNormalization must be between 2^-64 and 2^64 times the square of its input's scale. Found 0.0 for an input of scale "
+        "The epsilon of a normalisation must be between 2^-64 and 2^64 times the square of its input's scale. Found 0.0 for an input of scale "
         "0.029999999329447746."
     )
-    assert other(gamma=np.inf) == "Scale and bias of a LayerNormalization must be float32 numbers of at most 2^64. Found gamma, which holds inf."
+    assert other(gamma=np.inf) == "Scale and bias of a normalisation must be float32 numbers of at most 2^64. Found gamma, which holds inf."
     assert other(outputs=["mean"]) == "LayerNormalization must return its first result only. Found 2 outputs."

@@ -183,10 +183,15 @@ def qlinear_softmax(call: Any) -> Value:
 
 def _sums(rows: np.ndarray, x_zero: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (mean of d, n times the variance, float32(1/n)) of rows."""
-    low, high = RANGES[dtype]
-    n, d = rows.shape[-1], rows - x_zero
-    part = _number(np.float32(1) / np.float32(n))
+    d = rows - x_zero
     a, b = (p.int32_to_float32(sums.sum(-1, keepdims=True)) for sums in (d, d * d))
+    return about_mean(a, b, rows.shape[-1], x_zero, dtype)
+
+
+def about_mean(a: np.ndarray, b: np.ndarray, n: int, x_zero: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (mean of d, n times the variance, float32(1/n)) of n numbers d whose sum is a, and that of whose squares is b."""
+    low, high = RANGES[dtype]
+    part = _number(np.float32(1) / np.float32(n))
     mean = p.multiply(a, part)
     k = p.saturate(p.round_to_int32(mean), x_zero, low, high) - x_zero
     about = p.add(a, p.int32_to_float32(-n * k))
@@ -247,7 +252,7 @@ def centred_quotient(call: Any) -> Value:
     return Normalised((), empty, x=x, divisor=radicand, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
 
 
-def _factors(call: Any, index: int, channels: int, default: float) -> np.ndarray:
+def factors(call: Any, index: int, channels: int, default: float) -> np.ndarray:
     """Return constants, one a channel; `default` where they are left out."""
     value = call.optional(index)
     if value is None:
@@ -262,7 +267,7 @@ def layer_normalization(call: Any) -> Value:
     x = operand(call)
     rows = _flattened(x, call.attributes.get("axis", -1))
     n, epsilon = rows.array.shape[-1], call.attributes.get("epsilon", 1e-5)
-    gamma, beta = _factors(call, 1, n, 1.0), _factors(call, 2, n, 0.0)
+    gamma, beta = factors(call, 1, n, 1.0), factors(call, 2, n, 0.0)
 
     def exact(real: np.ndarray) -> np.ndarray:
         return (real - real.mean(-1, keepdims=True)) / np.sqrt(real.var(-1, keepdims=True) + epsilon) * gamma + beta

@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from verif.reference.call import Call, scalar_or_axis
 from verif.reference.elementwise import batch_normalization, divide, function_of_one, mean, reduction, unchanged
+from verif.reference.group_norm import group_normalization
 from verif.reference.local_response import local_response
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
 from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
@@ -267,6 +268,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "Softmax"): softmax,
     ("", "ArgMax"): arg_max,
     ("", "LRN"): local_response,
+    **{("", name): group_normalization for name in ("GroupNormalization", "InstanceNormalization")},
     ("com.microsoft", "QLinearSoftmax"): qlinear_softmax,
     ("", "LayerNormalization"): layer_normalization,
     (PART_DOMAIN, "ReduceMean"): variance,
