@@ -4,6 +4,8 @@
     excite      a tensor times (or another combination with) a function of its averages: squeeze and excitation
     constant    a combination with a constant of any shape that broadcasts, quantised or float
     several     Min or Max of three tensors
+    sums        Sum, Mean, or Adds and Subs with nothing between, of three to five operands
+    quotient    a tensor over another that is never zero, or over its averages
     prelu       PRelu with a slope a channel, or one
     batchnorm   BatchNormalization, on its own or behind a convolution
     reduce      ReduceMean, ReduceSum, ReduceMax over some axes, GlobalMaxPool
@@ -83,6 +85,46 @@ def several(draw: Any, x: Activation) -> Activation:
     return b.quantised(b.node("Min" if draw.chance(0.5) else "Max", [b.dequantised(t) for t in tensors]), x.shape)
 
 
+def sums(draw: Any, x: Activation) -> Activation:
+    """Three to five operands: tensors, one of them twice now and then, one that broadcasts, constants."""
+    b = draw.b
+    other = _other(draw, x)
+    if other.shape != x.shape:
+        x, other = other, b.quantised(b.node("Tanh", [b.dequantised(other)]), other.shape)
+    operands = [b.dequantised(x), b.dequantised(other)]
+    for _ in range(draw.integer(1, 3)):
+        if draw.chance(0.3):
+            shape = (x.shape[1], *[1] * (len(x.shape) - 2)) if draw.chance(0.6) else ()
+            operands.append(b.constant("addend", np.asarray(draw.rng.uniform(-2, 2, shape), np.float32)))
+        elif draw.chance(0.3) and len(x.shape) > 2:
+            operands.append(b.dequantised(draw.pool(x, "GlobalAveragePool")))
+        else:
+            operands.append(b.dequantised(_other(draw, x) if draw.chance(0.6) and len(x.shape) > 2 else x))
+    order = [operands[i] for i in draw.rng.permutation(len(operands))]
+    op = str(draw.rng.choice(["Sum", "Mean", "chain"]))
+    while op == "chain" and len(order) > 1:
+        i = draw.integer(0, len(order) - 2)
+        order[i : i + 2] = [b.node("Add" if draw.chance(0.7) else "Sub", order[i : i + 2])]
+    result, lowest = draw.activated(order[0] if op == "chain" else b.node(op, order))
+    return b.quantised(result, x.shape, lowest_zero=lowest)
+
+
+def quotient(draw: Any, x: Activation) -> Activation:
+    """A tensor over another one, of its shape or of one element a channel, whose numbers are all of one sign."""
+    b = draw.b
+    other = draw.pool(x, "GlobalAveragePool") if len(x.shape) > 2 and draw.chance(0.3) else _other(draw, x)
+    size = b.quantised(b.node("Abs", [b.dequantised(other)]), other.shape)
+    largest = float(np.abs(b.values[other.name].array.astype(np.float64) - other.zero).max() * other.scale) or 1.0
+    least = b.constant("least", np.float32(largest * draw.rng.uniform(0.05, 0.5)))
+    away = b.quantised(b.node("Add", [b.dequantised(size), least]), other.shape)
+    if draw.chance(0.4):
+        away = b.quantised(b.node("Neg", [b.dequantised(away)]), other.shape)
+    if x.shape != other.shape and other.shape[:2] != x.shape[:2]:
+        x = b.quantised(b.node("Tanh", [b.dequantised(other)]), other.shape)
+    result, lowest = draw.activated(b.node("Div", [b.dequantised(x), b.dequantised(away)]))
+    return b.quantised(result, x.shape, lowest_zero=lowest)
+
+
 def prelu(draw: Any, x: Activation) -> Activation:
     """PRelu."""
     b = draw.b
@@ -148,8 +190,8 @@ def activation(draw: Any, x: Activation) -> Activation:
 
 
 ELEMENTWISE: dict[str, Drawn] = {
-    "combine": combine, "excite": excite, "constant": constant, "several": several, "prelu": prelu, "batchnorm": batchnorm, "reduce": reduce,
-    "activation": activation,
+    "combine": combine, "excite": excite, "constant": constant, "several": several, "sums": sums, "quotient": quotient, "prelu": prelu,
+    "batchnorm": batchnorm, "reduce": reduce, "activation": activation,
 }  # fmt: skip
 
 __all__ = ["ELEMENTWISE"]

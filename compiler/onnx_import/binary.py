@@ -201,10 +201,13 @@ def combine(step: Step) -> list[Value]:
     if sources is not None and step.op == "Mean":
         total = reduce(np.add, [np.asarray(array, np.float32) for array in sources.arrays])
         return [Table(sources.tensor, sources.shape, total * np.float32(_part(step)), (*sources.origin, step.label))]
+    trees = _trees(step) if step.op in ("Add", "Sub", "Sum", "Mean") else []
     if sources is not None:
-        return table_function(step)
-    if step.op in ("Add", "Sub", "Sum", "Mean"):
-        return [_sum(step)]
+        (table,) = table_function(step)
+        assert isinstance(table, Table)
+        return [replace(table, additions=left_to_right(trees) if trees and all(trees) else None)]  # type: ignore[arg-type]
+    if trees:
+        return [_sum(step, trees)]
     if step.op == "Div":
         step.require(computed_divisor, step.value(1), found=step.describe(1))
     terms = _terms(step)
@@ -219,24 +222,28 @@ def _part(step: Step) -> float:
     return float(np.float32(1) / np.float32(len(step.values)))
 
 
-def _sum(step: Step) -> Pending:
+def _trees(step: Step) -> list[Tree | None]:
+    """The additions that each operand consists of; None for what is no operand of a sum."""
+    trees = [tree_of(value) for value in _settled(step)]
+    if step.op == "Sub":
+        trees[1] = None if trees[1] is None else negated(trees[1])
+    return trees
+
+
+def _sum(step: Step, trees: list[Tree | None]) -> Pending:
     """Additions from left to right, of operands and of the results of other additions that nothing has quantised."""
-    trees: list[Tree] = []
-    origin: list[str] = []
-    for index, value in enumerate(_settled(step)):
-        tree = tree_of(value)
+    for index, tree in enumerate(trees):
         if tree is None:
             step.refuse(quantised_operand, step.describe(index))
-        trees.append(negated(tree) if step.op == "Sub" and index == 1 else tree)
-        origin += value.origin if isinstance(value, Pending) else ()
-    tree = left_to_right(trees)
-    operands = leaves(tree)
+    whole = left_to_right(trees)  # type: ignore[arg-type]
+    operands = leaves(whole)
     shape = _shape(step, [leaf.value.shape for leaf in operands])
     if len(operands) == 2 and step.op != "Mean":
         pending = pair(step, "add", *operands)
     else:
-        pending = sum_pending(step, shape, tree, _part(step) if step.op == "Mean" else 1.0)
-    return replace(pending, origin=(*dict.fromkeys((*origin, step.label)),), additions=None if step.op == "Mean" else tree)
+        pending = sum_pending(step, shape, whole, _part(step) if step.op == "Mean" else 1.0)
+    origin = [label for value in step.values if isinstance(value, Pending | Table) for label in value.origin]
+    return replace(pending, origin=(*dict.fromkeys((*origin, step.label)),), additions=None if step.op == "Mean" else whole)
 
 
 def add(step: Step) -> list[Value]:

@@ -56,7 +56,7 @@ def moved(step: Step, values: Sequence[Value], index: np.ndarray, *, name: str =
     if isinstance(first, Table) and len(tensors) == 1 and not constants:
         source = step.builder.tensors[first.tensor]
         tensor = _node(step, f"{name}/moved", tensors, index, np.zeros(0), source.dtype, source.scale, source.zero_point)
-        return replace(first, tensor=tensor, shape=index.shape, origin=(*first.origin, step.label))
+        return replace(first, tensor=tensor, shape=index.shape, origin=(*first.origin, step.label), additions=None)
     if isinstance(first, Real) and all(isinstance(v, Real) and _quantisation(v) == _quantisation(first) for v in tensors):
         raw = quantise(real, first.scale, first.zero, first.dtype)
         if np.array_equal((raw.astype(np.int32) - first.zero).astype(np.float32) * np.float32(first.scale), real):

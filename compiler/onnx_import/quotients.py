@@ -1,7 +1,4 @@
-"""Div of two dequantised tensors: a product with the float32 reciprocals of the divisor's numbers.
-
-Where both depend on one 8-bit tensor the quotient is a table of the same products, otherwise a Quotient node.
-"""
+"""Div of two dequantised tensors: a table where both are functions of one 8-bit tensor, otherwise a Quotient node. 0 over 0 is 0."""
 
 from __future__ import annotations
 
@@ -16,19 +13,15 @@ from compiler.onnx_import.tables import one_root
 from compiler.onnx_import.values import Pending, Real, Table, Target
 
 
-def _numbers(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a * float32(1 / b), 0 where a is 0."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return np.where(a == 0, np.float32(0), a * (np.float32(1) / b)).astype(np.float32)
-
-
 def divide(step: Step, a: Real, b: Real) -> Pending | Table:
     """Return a / b, which waits for its quantisation."""
     sources = one_root(step)
     if sources is not None:
         x, y = sources.arrays
         assert x is not None and y is not None
-        return Table(sources.tensor, sources.shape, _numbers(x, y), (*sources.origin, step.label))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            floats = np.where(x == 0, np.float32(0), x / y)
+        return Table(sources.tensor, sources.shape, floats, (*sources.origin, step.label))
     step.require(usable_quotient, a.scale, b.scale, found=f"{a.scale} and {b.scale}")
     builder = step.builder
     try:

@@ -20,7 +20,7 @@ from compiler.ir_floats import Sum, Term
 from compiler.onnx_import.broadcast import Seen, views
 from compiler.onnx_import.builder import Builder
 from compiler.onnx_import.step import Step
-from compiler.onnx_import.values import Const, Pending, Real, RealConst, Shape, Target
+from compiler.onnx_import.values import Const, Pending, Real, RealConst, Shape, Table, Target
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ def sum_pending(step: Step, shape: Shape, tree: Tree, factor: float) -> Pending:
 
 def tree_of(value: object) -> Tree | None:
     """Return the additions that a float result consists of; None for what is no operand of a sum."""
-    if isinstance(value, Pending):
-        clamped = (value.low, value.high) != (-np.inf, np.inf)
+    if isinstance(value, Pending | Table):
+        clamped = isinstance(value, Pending) and (value.low, value.high) != (-np.inf, np.inf)
         return None if clamped or value.additions is None or _shape(value.additions) != value.shape else value.additions
     return Leaf(value) if isinstance(value, Real | RealConst | Const) else None
 

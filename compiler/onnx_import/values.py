@@ -97,6 +97,8 @@ class Table:
     shape: Shape
     floats: np.ndarray
     origin: tuple[str, ...]
+    #: The additions that it is the sum of, where it is one (`compiler.onnx_import.sums`).
+    additions: Any = None
 
     def values(self) -> np.ndarray:
         """Return the value for each raw byte 0..255, float32 (256,)."""

@@ -81,7 +81,7 @@ def test_a_table_through_quantisations():
 
 
 def test_a_quotient_of_functions_of_one_tensor():
-    """No engine divides two tensors, but x / (1 + exp(-x)) is a function of x."""
+    """x / (1 + exp(-x)) is a function of x, with the quantisations of both sides."""
     constants = {**parameters(x=(0.031, 120), v=(0.04, 128), w=(0.13, 0), y=(0.05, 20)), "one": np.float32(1)}
     nodes = [dequantize("x", "d", "x"), node("Neg", "d", "n"), quantize("n", "q", "v"), dequantize("q", "e", "v"), node("Exp", "e", "z"), node("Add", "z one", "s"),
              quantize("s", "r", "w"), dequantize("r", "f", "w"), node("Div", "d f", "t"), quantize("t", "y", "y")]  # fmt: skip

@@ -4,6 +4,7 @@ Measured with onnxruntime 1.32 on the networks of these tests (each test prints 
 
     Sub, Min, Max, PRelu, constants of float32, decomposed activations    equal
     Add, Mul                                                              equal, or one step at exact halves
+    Sum, Mean, additions with nothing between; Div by a tensor            equal, or one step at exact halves
     BatchNormalization                                                    1 in 1,000 by one step: the addend is rounded to 1/255 step
     ReduceMean, ReduceSum                                                 one step at exact halves: onnxruntime sums float32 numbers
 """
@@ -21,7 +22,8 @@ from verif.random_networks import random_inputs, random_network
 from verif.reference import Reference
 
 #: Elements that may differ, one in so many; None: none at all.
-LIMITS = {"batchnorm": 200, "combine": 5000, "excite": 5000, "constant": 2000, "reduce": 100, "activation": 5000, "several": None, "prelu": None}
+LIMITS = {"batchnorm": 200, "combine": 5000, "excite": 5000, "constant": 2000, "reduce": 100, "activation": 5000, "several": None, "prelu": None,
+          "sums": 5000, "quotient": 5000}  # fmt: skip
 
 
 def steps(model, inputs) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Combinations of several tensors, BatchNormalization and reductions, by definition.
 
 * Sub, Mul, Min, Max, PRelu, Sum and any other function: float32, operand by operand as ONNX defines it, then QuantizeLinear.
-* Div by a constant of several different numbers: a product with their float32 reciprocals. By one number: a division.
+* Div by a constant of several different numbers, or of two dequantised tensors: a product with the divisor's float32 reciprocals, infinite for 0;
+  0 times infinity is 0. By one number, and of functions of one 8-bit tensor: a division; 0 over 0 is 0.
+* Mean of n: the sum from left to right, times float32(1 / n).
 * ReduceMean over n elements, ReduceSum (n = 1): int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), as average pools.
   Of a float function f of one 8-bit tensor that is not quantised itself (over rows and columns): f is rounded to multiples of
   u = float32((largest - smallest of its 256 numbers) / 65024), the int32 sum is scaled by float32(u * float32(1/n)).
@@ -25,7 +27,7 @@ import onnx
 
 from verif.reference.movement import Moved
 from verif.reference.sums import wrap
-from verif.reference.values import RANGES, Dequantised, Plain, Sum, Value
+from verif.reference.values import RANGES, Dequantised, Plain, Sum, Value, sources_of
 
 #: The integer factor of an input that is normalised on its own.
 UNIT = 255
@@ -56,8 +58,23 @@ class Largest(Moved):
         return self._of(self.parts[0].quantised(scale, zero))
 
 
-def _quotient(x: Any, divisor: Any) -> Plain:
-    """x * float32(1 / divisor), whatever the divisor's rank; 0 where x is 0."""
+def common_sources(call: Any) -> tuple[np.ndarray, ...]:
+    """Return the 8-bit integers that all inputs are functions of, beside numbers, nearest first; none where there are none."""
+    present = [v for v in call.inputs if v is not None]
+    chains = [sources_of(v) for v in present if not v.constant]
+    numbers = all(np.all(v.real() == v.real().flat[0]) for v in present if v.constant and v.array.size)
+    if not chains or not numbers or len({v.array.shape for v in present if not v.constant}) > 1:
+        return ()
+    first = next((i for i, array in enumerate(chains[0]) if all(any(array is a for a in chain) for chain in chains)), None)
+    return () if first is None else chains[0][first:]
+
+
+def _quotient(call: Any, x: Any, divisor: Any, elementwise: Callable[[Any], Value]) -> Value:
+    """x / divisor for functions of one 8-bit tensor, else x * float32(1 / divisor); 0 where x is 0."""
+    if common_sources(call):
+        result = elementwise(call)
+        assert isinstance(result, Plain)
+        return replace(result, array=np.where(x.real() == 0, np.float32(0), result.array))
     rank = max(x.array.ndim, divisor.array.ndim)
     a, b = (v.real().astype(np.float32).reshape(v.array.shape[0], *[1] * (rank - v.array.ndim), *v.array.shape[1:]) for v in (x, divisor))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -84,7 +101,7 @@ def divide(elementwise: Callable[[Any], Value]) -> Callable[[Any], Value]:
     def call_divide(call: Any) -> Value:
         x, divisor = call.value(0), call.value(1)
         if all(isinstance(v, Dequantised) and not v.constant and v.scale.size == 1 for v in (x, divisor)):
-            return _quotient(x, divisor)
+            return _quotient(call, x, divisor, elementwise)
         if x.constant or not divisor.constant or np.all(divisor.real() == divisor.real().flat[0]):
             return elementwise(call)
         with np.errstate(divide="ignore"):
@@ -190,4 +207,4 @@ def unchanged(call: Any) -> Value:
     return call.value(0)
 
 
-__all__ = ["batch_normalization", "divide", "mean", "reduction", "unchanged"]
+__all__ = ["batch_normalization", "common_sources", "divide", "mean", "reduction", "unchanged"]

@@ -10,7 +10,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from verif.reference.call import Call, scalar_or_axis
-from verif.reference.elementwise import batch_normalization, divide, function_of_one, mean, reduction, unchanged
+from verif.reference.elementwise import batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
 from verif.reference.group_norm import group_normalization
 from verif.reference.local_response import local_response
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
@@ -32,7 +32,7 @@ from verif.reference.recognise import PART_DOMAIN
 from verif.reference.resize import resize_linear
 from verif.reference.selection import SELECTING, selection
 from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums, wrap
-from verif.reference.values import Dequantised, Plain, Sum, Value
+from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
 
 
 def _parameters(call: Call, value: Value) -> tuple[np.ndarray, np.ndarray]:
@@ -51,14 +51,14 @@ def quantize_linear(call: Call) -> Value:
     scale, zero = _parameters(call, value)
     if call.optional(2) is None and call.attributes.get("output_dtype") == onnx.TensorProto.INT8:
         zero = zero.astype(np.int8)
-    return Plain(value.quantised(scale, zero), value.constant)
+    return Plain(value.quantised(scale, zero), value.constant, behind=sources_of(value))
 
 
 def dequantize_linear(call: Call) -> Value:
     """DequantizeLinear: the integers are kept."""
     value = call.value(0)
     scale, zero = _parameters(call, value)
-    return Dequantised(value.array, scale, zero, value.constant)
+    return Dequantised(value.array, scale, zero, value.constant, sources_of(value))
 
 
 def _images(array: np.ndarray) -> np.ndarray:
@@ -134,7 +134,8 @@ def qlinear_combination(call: Call) -> Value:
     """com.microsoft QLinearAdd and QLinearMul."""
     function = np.add if call.node.op_type == "QLinearAdd" else np.multiply
     a, b = given(call, 0), given(call, 3)
-    return quantised_result(call, Plain(function(*(_raised(v, max(_rank(a), _rank(b))) for v in (a, b)))), 6)
+    common = common_sources(replace(call, inputs=[a, b]))
+    return quantised_result(call, Plain(function(*(_raised(v, max(_rank(a), _rank(b))) for v in (a, b))), behind=common), 6)
 
 
 def _rank(value: Value) -> int:
@@ -151,7 +152,8 @@ def qlinear_function(call: Call) -> Value:
     """com.microsoft QLinearSigmoid and QLinearLeakyRelu."""
     name = call.node.op_type.removeprefix("QLinear")
     node = onnx.helper.make_node(name, ["x"], ["y"], **({"alpha": call.attributes.get("alpha", 0.01)} if name == "LeakyRelu" else {}))
-    return quantised_result(call, Plain(evaluate(node, call.opset, [given(call, 0).real()])[0]), 3)
+    x = given(call, 0)
+    return quantised_result(call, Plain(evaluate(node, call.opset, [x.real()])[0], behind=sources_of(x)), 3)
 
 
 def clamp(call: Call) -> Value:
@@ -176,7 +178,7 @@ def elementwise(call: Call) -> Value:
         if array is not None and value is not None and not value.constant:
             arrays[i] = array.reshape(array.shape[0], *[1] * (rank - array.ndim), *array.shape[1:])
     (result,) = evaluate(call.node, call.opset, arrays)
-    return Plain(result, all(v.constant for v in present), *function_of_one(call, evaluate))
+    return Plain(result, all(v.constant for v in present), *function_of_one(call, evaluate), common_sources(call))
 
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) -> list[np.ndarray]:
@@ -215,7 +217,7 @@ def transpose(call: Call) -> Value:
         return Dequantised(moved(x.array), moved(x.scale), moved(x.zero), x.constant)
     if isinstance(x, Sum | Moved):
         return movement(evaluate)(call)[0]
-    return replace(x, array=moved(x.array))
+    return replace(x, array=moved(x.array), behind=())
 
 
 def shape_of(call: Call) -> Value:

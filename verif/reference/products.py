@@ -7,7 +7,7 @@ import numpy as np
 from verif.reference.call import Call, scalar_or_axis
 from verif.reference.matrices import tensor_product
 from verif.reference.sums import products, volume_products, window_of, wrap
-from verif.reference.values import Dequantised, Plain, Sum, Value
+from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
 
 
 def bias_sums(bias: Value, scale: np.ndarray, beta: float) -> np.ndarray:
@@ -111,13 +111,13 @@ def given(call: Call, index: int, *, axis: int | None = None) -> Dequantised:
     rank = value.array.ndim
     if axis is None:
         axis = 0
-    return Dequantised(value.array, scalar_or_axis(scale, rank, axis), scalar_or_axis(zero, rank, axis), value.constant)
+    return Dequantised(value.array, scalar_or_axis(scale, rank, axis), scalar_or_axis(zero, rank, axis), value.constant, sources_of(value))
 
 
 def quantised_result(call: Call, result: Sum | Plain, index: int) -> Value:
     """Quantise the result of a QLinear operator with the scale and zero point at `index` and after it."""
     scale, zero = call.number(index), call.number(index + 1, np.zeros((), np.uint8))
-    return Plain(result.quantised(scale.reshape(()), zero.reshape(())))
+    return Plain(result.quantised(scale.reshape(()), zero.reshape(())), behind=sources_of(result))
 
 
 def _integer_bias(call: Call, index: int) -> Value | None:

@@ -33,12 +33,14 @@ class Plain:
     """An array as it is: integers, or float32 numbers.
 
     `codes`: for a function of one 8-bit tensor its float32 numbers for all 256 integers of that, in ascending order; `source`: those integers.
+    `behind`: the integers that it is a function of, through whatever quantisations, nearest first and its own in front.
     """
 
     array: np.ndarray
     constant: bool = False
     codes: Callable[[], np.ndarray] | None = None
     source: np.ndarray | None = None
+    behind: tuple[np.ndarray, ...] = ()
 
     def real(self) -> np.ndarray:
         """Return the array."""
@@ -46,7 +48,7 @@ class Plain:
 
     def reshaped(self, shape: tuple[int, ...]) -> Plain:
         """Return the value with another shape (samples included unless constant)."""
-        return replace(self, array=self.array.reshape(shape))
+        return replace(self, array=self.array.reshape(shape), behind=sources_of(self))
 
     def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """Return QuantizeLinear of the value."""
@@ -55,12 +57,13 @@ class Plain:
 
 @dataclass(frozen=True, eq=False)
 class Dequantised:
-    """(array - zero) * scale; `scale` and `zero` broadcast against the array."""
+    """(array - zero) * scale; `scale` and `zero` broadcast against the array. `behind`: see `Plain`."""
 
     array: np.ndarray
     scale: np.ndarray
     zero: np.ndarray
     constant: bool = False
+    behind: tuple[np.ndarray, ...] = ()
 
     def every(self) -> np.ndarray:
         """Return the float32 number of each integer of the type, in ascending order."""
@@ -79,11 +82,19 @@ class Dequantised:
         """Return the value with another shape; a scale a channel does not survive that."""
         if self.scale.size > 1 or self.zero.size > 1:
             return Plain(self.real().reshape(shape), self.constant)
-        return Dequantised(self.array.reshape(shape), self.scale.reshape(()), self.zero.reshape(()), self.constant)
+        return Dequantised(self.array.reshape(shape), self.scale.reshape(()), self.zero.reshape(()), self.constant, sources_of(self))
 
     def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """Return QuantizeLinear of the value; the same parameters give the same integers."""
         return quantise(self.real(), scale, zero)
+
+
+def sources_of(value: object) -> tuple[np.ndarray, ...]:
+    """Return the 8-bit integers that a value is a function of, nearest first; none for a constant and for what is a function of several tensors."""
+    if not isinstance(value, Plain | Dequantised) or value.constant:
+        return ()
+    own = value.array.dtype in RANGES and not any(value.array is array for array in value.behind)
+    return (value.array, *value.behind) if own else value.behind
 
 
 @dataclass(frozen=True, eq=False)
