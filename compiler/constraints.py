@@ -283,7 +283,7 @@ def reflection_fits(fits: bool) -> bool:
 
 
 def countable_row(elements: int) -> bool:
-    """The axes that Softmax, LayerNormalization and LRN reduce must have at most 32768 elements.
+    """The axes that Softmax, LayerNormalization, RMSNormalization and LRN reduce must have at most 32768 elements.
 
     The int32 sums of so many squares of 255, and of as many exponentials of two digits to the base 255, do not overflow.
     """

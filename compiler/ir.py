@@ -19,6 +19,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Sum Quotient         of three and more tensors, and of two: float32 numbers in between (compiler.ir_floats)
     Move                 every element of the result is an element of an input or a constant (compiler.ir_move)
     Softmax LayerNormalization Variance CentredQuotient ArgMax    over the channels of each pixel (compiler.ir_rowwise)
+    RMSNormalization MeanSquare RootQuotient    over the channels of each pixel (compiler.ir_normalise)
     LRN GroupNormalization    over windows of the channels of each pixel, over groups of the channels of each image (compiler.ir_normalise)
     Reshape              row-major reinterpretation of (N, C, H, W): moves data where C, H, W change places in memory
 
@@ -50,7 +51,7 @@ from compiler.ir_elementwise import Binary, Reduction
 from compiler.ir_floats import Quotient, Sum
 from compiler.ir_matmul import MatMul
 from compiler.ir_move import Move
-from compiler.ir_normalise import LRN, GroupNormalization
+from compiler.ir_normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
 from compiler.ir_rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 #: Lowest and highest value of each integer element type.
@@ -222,6 +223,7 @@ class Reshape:
 Attrs = (
     Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
     | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN | GroupNormalization | Sum | Quotient
+    | RMSNormalization | MeanSquare | RootQuotient
 )
 
 

@@ -1,4 +1,5 @@
-"""IR operators that divide by a power of what they sum up: LRN and GroupNormalization, with their arithmetic in its order.
+"""IR operators that divide by a power of what they sum up: LRN, GroupNormalization, RMSNormalization and of that MeanSquare and RootQuotient where a
+quantisation stands between, with their arithmetic in its order.
 
 x = (q - x_zero) * x_scale, d = q - x_zero, and y likewise. Every step is a float32 operation rounded to nearest even unless it says exact;
 reciprocals and roots are those of `compiler.ir_rowwise`: an estimate and two of Newton's steps.
@@ -14,6 +15,17 @@ GroupNormalization over the n numbers of a group of channels in one image, eps =
             mean, k, D, E, F, U, V and v, r as those of a LayerNormalization (compiler.ir_rowwise)
             m = r * gamma;  o = beta - mean * m                                          one a channel
             y = saturate(round_half_even((d * m + o) / y_scale))
+
+RMSNormalization over n channels, eps = epsilon / x_scale^2:
+            B = sum of d * d                             exact int32, then float32
+            v = B * (1/n) + eps;  r = 1 / sqrt(v)
+            y = saturate(round_half_even(((d * gamma) * r) / y_scale))
+
+MeanSquare  y = saturate(round_half_even((B * float32(x_scale^2 / n)) / y_scale)), one channel
+
+RootQuotient of x and e, one channel of the same pixels: x / sqrt(e)
+            v = max((e - e_zero) * e_scale, 2^-64);  r = 1 / sqrt(v)
+            y = saturate(round_half_even(((d * x_scale) * r) / y_scale))
 """
 
 from __future__ import annotations
@@ -90,4 +102,52 @@ class GroupNormalization:
         return first, first + size - 1
 
 
-__all__ = ["LRN", "MOST_SUMMED", "POWERS", "GroupNormalization"]
+@dataclass(frozen=True, eq=False)
+class RMSNormalization:
+    """x / sqrt(mean of x^2 + epsilon) * gamma over a pixel's channels; arithmetic: see the module. gamma: float32 (C,)."""
+
+    gamma: np.ndarray
+    epsilon: float
+    x_scale: float
+    x_zero: int
+    y_scale: float
+    y_zero: int
+    y_low: int = -128
+    y_high: int = 127
+
+    def __post_init__(self) -> None:
+        self.gamma.setflags(write=False)
+
+    @property
+    def epsilon_steps(self) -> float:
+        """epsilon in squares of the input's step, a float32 value."""
+        return float(np.float32(self.epsilon / float(self.x_scale) ** 2))
+
+
+@dataclass(frozen=True)
+class MeanSquare:
+    """Mean of the squares of the channels, (N, C, H, W) to (N, 1, H, W); arithmetic: see the module."""
+
+    x_scale: float
+    x_zero: int
+    y_scale: float
+    y_zero: int
+    y_low: int = -128
+    y_high: int = 127
+
+
+@dataclass(frozen=True)
+class RootQuotient:
+    """x / sqrt(e): x (N, C, H, W), e (N, 1, H, W); arithmetic: see the module."""
+
+    x_scale: float
+    x_zero: int
+    e_scale: float
+    e_zero: int
+    y_scale: float
+    y_zero: int
+    y_low: int = -128
+    y_high: int = 127
+
+
+__all__ = ["LRN", "MOST_SUMMED", "POWERS", "GroupNormalization", "MeanSquare", "RMSNormalization", "RootQuotient"]

@@ -16,7 +16,7 @@ from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir_floats import Quotient, Sum
 from compiler.ir_move import Move
-from compiler.ir_normalise import LRN, MOST_SUMMED, POWERS, GroupNormalization
+from compiler.ir_normalise import LRN, MOST_SUMMED, POWERS, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
 from compiler.ir_rowwise import BASE, MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 
@@ -142,13 +142,13 @@ def _unary(where: str, a: Unary, x: Tensor, y: Tensor) -> None:
     _expect("i32" not in (x.dtype, y.dtype), where, "an i32 operand", "8-bit tensors")
 
 
-def _rowwise(where: str, a: Softmax | LayerNormalization | GroupNormalization, x: Tensor, y: Tensor) -> None:
+def _rowwise(where: str, a: Softmax | LayerNormalization | GroupNormalization | RMSNormalization, x: Tensor, y: Tensor) -> None:
     _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
     _quantisation(where, x, a.x_scale, a.x_zero)
     _quantisation(where, y, a.y_scale, a.y_zero)
     _clamp(where, a.y_low, a.y_high, y)
     if not isinstance(a, Softmax):
-        for name, array in (("gamma", a.gamma), ("beta", a.beta)):
+        for name, array in (("gamma", a.gamma), *([] if isinstance(a, RMSNormalization) else [("beta", a.beta)])):
             sane = array.dtype == np.float32 and array.shape == (x.shape[1],) and bool(np.isfinite(array).all())
             _expect(sane, where, f"{name} {array.dtype} {array.shape}", f"finite float32 ({x.shape[1]},)")
         _expect(0 <= a.epsilon_steps < np.inf, where, f"epsilon {a.epsilon}", "a finite number of at least 0")
@@ -161,7 +161,7 @@ def _group_normalization(where: str, a: GroupNormalization, x: Tensor, y: Tensor
     _rowwise(where, a, x, y)
 
 
-def _variance(where: str, a: Variance, x: Tensor, y: Tensor) -> None:
+def _variance(where: str, a: Variance | MeanSquare, x: Tensor, y: Tensor) -> None:
     _expect(y.shape == (x.shape[0], 1, *x.shape[2:]), where, f"output {y.shape}", f"{x.shape} of one channel")
     _quantisation(where, x, a.x_scale, a.x_zero)
     _quantisation(where, y, a.y_scale, a.y_zero)
@@ -184,7 +184,7 @@ def _lrn(where: str, a: LRN, x: Tensor, y: Tensor) -> None:
     _clamp(where, a.y_low, a.y_high, y)
 
 
-def _centred_quotient(where: str, a: CentredQuotient, x: Tensor, e: Tensor, y: Tensor) -> None:
+def _centred_quotient(where: str, a: CentredQuotient | RootQuotient, x: Tensor, e: Tensor, y: Tensor) -> None:
     _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
     _expect(e.shape == (x.shape[0], 1, *x.shape[2:]), where, f"radicand {e.shape}", f"{x.shape} of one channel")
     for t, scale, zero in ((x, a.x_scale, a.x_zero), (e, a.e_scale, a.e_zero), (y, a.y_scale, a.y_zero)):
@@ -282,6 +282,9 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     ArgMax: (1, _arg_max),
     LRN: (1, _lrn),
     GroupNormalization: (1, _group_normalization),
+    RMSNormalization: (1, _rowwise),
+    MeanSquare: (1, _variance),
+    RootQuotient: (2, _centred_quotient),
     CentredQuotient: (2, _centred_quotient),
     Reshape: (1, _reshape),
     Move: (1, _move),

@@ -157,6 +157,9 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
     ("", "Softmax"): Operator("Softmax", (quantised_operand, countable_row)),
     ("", "ArgMax"): Operator("ArgMax", (quantised_operand, comparable_channels)),
+    ("", "RMSNormalization"): Operator(
+        "RMSNormalization", (quantised_operand, countable_row, constant_parameters, usable_factors, usable_epsilon)
+    ),
     ("", "LRN"): Operator("LRN", (quantised_operand, countable_row, reachable_power, usable_denominator)),
     ("", "InstanceNormalization"): Operator(
         "GroupNormalization", (quantised_operand, countable_group, constant_parameters, usable_factors, usable_epsilon)
@@ -183,6 +186,9 @@ ENGINES = {
     "Conv": "matrix, vector",
     "GlobalAveragePool": "vector, matrix",
     "GroupNormalization": "matrix, vector",
+    "MeanSquare": "matrix, vector",
+    "RMSNormalization": "matrix, vector",
+    "RootQuotient": "matrix, vector",
     "LRN": "matrix, vector",
     "LayerNormalization": "matrix, vector",
     "MatMul": "matrix, vector",

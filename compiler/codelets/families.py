@@ -18,6 +18,7 @@ from compiler.codelets.movement import movement
 from compiler.codelets.pooling import average, average_as_contraction, largest
 from compiler.codelets.product import product
 from compiler.codelets.reduction import reduction, reduction_as_contraction
+from compiler.codelets.rms_norm import mean_square, rms_normalization, root_quotient
 from compiler.codelets.rowwise import layer_normalization, softmax
 from compiler.ir import Graph, Node
 
@@ -40,6 +41,9 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "ArgMax": (arg_max,),
     "LRN": (local_response,),
     "GroupNormalization": (group_normalization,),
+    "RMSNormalization": (rms_normalization,),
+    "MeanSquare": (mean_square,),
+    "RootQuotient": (root_quotient,),
     "CentredQuotient": (centred_quotient,),
     "Reshape": (movement,),
     "Move": (movement,),

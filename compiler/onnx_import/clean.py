@@ -1,6 +1,6 @@
 """Clean-up of an ONNX graph on onnx's own tools, before the importer looks at an operator.
 
-    convert_opset       an opset outside what is read becomes the nearest that is (onnx.version_converter)
+    convert_opset       an opset outside what is read becomes the nearest that is (compiler.onnx_import.newer, onnx.version_converter)
     name_nodes          a node without a name is called by its position, so that messages name the same node whatever is removed after
     drop_training       Dropout that does not train becomes Identity
     drop_unread         nodes that no output depends on go
@@ -17,6 +17,7 @@ import onnx
 from onnx import numpy_helper, version_converter
 
 from compiler.errors import ModelError
+from compiler.onnx_import.newer import spell_out
 from compiler.support import FIRST_OPSET, LAST_OPSET
 
 
@@ -30,7 +31,7 @@ def opset_of(model: onnx.ModelProto, where: str) -> int:
 
 
 def convert_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
-    """Return the model in an opset from FIRST_OPSET to LAST_OPSET: itself, or converted by onnx.
+    """Return the model, which may be changed, in an opset from FIRST_OPSET to LAST_OPSET: itself, or converted by onnx.
 
     Raises ModelError, with onnx's own words, where onnx cannot convert it.
     """
@@ -38,6 +39,8 @@ def convert_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     wanted = min(max(opset, FIRST_OPSET), LAST_OPSET)
     if wanted == opset:
         return model
+    if opset > LAST_OPSET:
+        spell_out(model)
     try:
         return version_converter.convert_version(model, wanted)
     except (version_converter.ConvertError, RuntimeError, ValueError) as error:

@@ -23,7 +23,7 @@ from onnx import helper, numpy_helper
 PART_DOMAIN = "covenant.layer_normalization"
 
 
-class _Net:
+class Net:
     """Producers, readers and constants of a graph."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -64,20 +64,23 @@ class _Net:
         array = self.constants.get(name)
         return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
 
+    def axes_of(self, node: onnx.NodeProto) -> list[int] | None:
+        """Axes of a ReduceMean that keeps dimensions; None for any other, and where they are no constants."""
+        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        axes = self.constants.get(node.input[1]) if len(node.input) > 1 and node.input[1] else given.get("axes")
+        return None if axes is None or given.get("keepdims", 1) != 1 else [int(a) for a in np.asarray(axes).reshape(-1)]
+
     def mean_of(self, name: str, ranks: Mapping[str, int]) -> str | None:
         """What a value is the mean of along the last axis, dimensions kept; None for any other value."""
         node = self.made_by(name, "ReduceMean")
         if node is None:
             return None
-        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        axes = self.constants.get(node.input[1]) if len(node.input) > 1 and node.input[1] else given.get("axes")
-        last = None if axes is None else [int(a) for a in np.asarray(axes).reshape(-1)]
-        rank = ranks.get(node.input[0])
-        kept = given.get("keepdims", 1) == 1
-        return node.input[0] if kept and last in ([-1], None if rank is None else [rank - 1]) and last is not None else None
+        last, rank = self.axes_of(node), ranks.get(node.input[0])
+        return node.input[0] if last in ([-1], None if rank is None else [rank - 1]) and last is not None else None
 
 
-def _squared(net: _Net, name: str) -> str | None:
+def squared(net: Net, name: str) -> str | None:
+    """What a value is the square of."""
     node = net.made_by(name, "Pow")
     if node is not None and net.scalar(node.input[1]) == 2.0:
         return node.input[0]
@@ -85,7 +88,7 @@ def _squared(net: _Net, name: str) -> str | None:
     return node.input[0] if node is not None and node.input[0] == node.input[1] else None
 
 
-def _match(net: _Net, division: onnx.NodeProto, ranks: Mapping[str, int]) -> tuple[str, float] | None:
+def _match(net: Net, division: onnx.NodeProto, ranks: Mapping[str, int]) -> tuple[str, float] | None:
     """Input and epsilon of the normalisation that ends in `division`."""
     centred, root = division.input[0], net.made_by(division.input[1], "Sqrt")
     shifted = net.made_by(root.input[0], "Add") if root is not None else None
@@ -94,7 +97,7 @@ def _match(net: _Net, division: onnx.NodeProto, ranks: Mapping[str, int]) -> tup
         return None
     for variance, constant in (shifted.input, reversed(shifted.input)):
         epsilon, square = net.scalar(constant), net.mean_of(variance, ranks)
-        power = _squared(net, square) if square is not None else None
+        power = squared(net, square) if square is not None else None
         x, mean = difference.input
         source = net.mean_of(mean, ranks)
         other = net.made_by(power, "Sub") if power is not None else None
@@ -104,20 +107,20 @@ def _match(net: _Net, division: onnx.NodeProto, ranks: Mapping[str, int]) -> tup
     return None
 
 
-def _centred(net: _Net, name: str, ranks: Mapping[str, int]) -> str | None:
+def _centred(net: Net, name: str, ranks: Mapping[str, int]) -> str | None:
     """What a value is the distance from the mean of."""
     node = net.made_by(name, "Sub")
     source = net.mean_of(node.input[1], ranks) if node is not None else None
     return node.input[0] if node is not None and source is not None and net.same(source, node.input[0]) else None
 
 
-def _part(net: _Net, node: onnx.NodeProto, ranks: Mapping[str, int]) -> onnx.NodeProto | None:
+def _part(net: Net, node: onnx.NodeProto, ranks: Mapping[str, int]) -> onnx.NodeProto | None:
     """The node that stands for a part which ends in `node`."""
     x: str | None = None
     more: list[str] = []
     if node.op_type == "ReduceMean":
         square = net.mean_of(node.output[0], ranks)
-        centred = _squared(net, square) if square is not None else None
+        centred = squared(net, square) if square is not None else None
         x = _centred(net, centred, ranks) if centred is not None else None
     elif node.op_type == "Div":
         root = net.made_by(node.input[1], "Sqrt")
@@ -134,7 +137,7 @@ def restore_normalisations(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     graph = model.graph
     ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.value_info, *graph.input) if v.type.tensor_type.HasField("shape")}
-    net = _Net(graph)
+    net = Net(graph)
     found: list[tuple[onnx.NodeProto, onnx.NodeProto]] = []
     extra: list[onnx.TensorProto] = []
     for node in graph.node:

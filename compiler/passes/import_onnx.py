@@ -34,6 +34,7 @@ from compiler.onnx_import import (
     quantise,
     reduction,
     resize,
+    rms_norm,
     selection,
     shapes,
     transposed_convolution,
@@ -41,6 +42,7 @@ from compiler.onnx_import import (
 )
 from compiler.onnx_import.builder import Builder, default_view
 from compiler.onnx_import.decomposed import restore_normalisations
+from compiler.onnx_import.decomposed_rms import restore_rms
 from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.step import DTYPES, Refusal, Step
 from compiler.onnx_import.values import Const, HostFloat, Quant, Real, RealConst, Shape, Unknown, Value
@@ -102,9 +104,12 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("com.microsoft", "QLinearSoftmax"): normalise.qlinear_softmax,
     ("", "LayerNormalization"): normalise.layer_normalization,
     ("", "LRN"): local_response.local_response,
+    ("", "RMSNormalization"): rms_norm.rms_normalization,
     **{("", name): group_norm.group_normalization for name in ("GroupNormalization", "InstanceNormalization")},
     ("", "Shape"): shapes.shape_of,
 }
+#: Handlers of parts of operators.
+_PARTS = {**normalise.PARTS, **rms_norm.PARTS}
 #: Handlers that understand constants themselves; all other operators fold when every input is one.
 _CONSTANTS_TOO = ("QuantizeLinear", "DequantizeLinear", "Transpose", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Shape")
 #: Handlers that see through an unknown input.
@@ -197,11 +202,11 @@ class _Import:
         if constant and key[0] == "" and node.op_type not in _CONSTANTS_TOO and not node.op_type.startswith("Random"):
             return list(self._folded(step))
         operator = OPERATORS.get(key)
-        if operator is None and key not in normalise.PARTS:
+        if operator is None and key not in _PARTS:
             step.refuse(listed, f"{key[0] + '.' if key[0] else ''}{key[1]}")
         if step.unknown() and node.op_type not in _UNKNOWN_TOO:
             return [Unknown(self.shapes.get(o)) for o in node.output]
-        return (normalise.PARTS.get(key) or HANDLERS[key])(step)
+        return (_PARTS.get(key) or HANDLERS[key])(step)
 
     def _folded(self, step: Step) -> list[Const]:
         arrays = [step.constant(i) for i in range(len(step.values))]
@@ -240,6 +245,6 @@ def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapp
     """
     try:
         checked, opset = prepare_model(model, name=name, dimensions=dimensions)
-        return verify(_Import(restore_normalisations(checked), name, opset).run())
+        return verify(_Import(restore_rms(restore_normalisations(checked)), name, opset).run())
     except UnicodeDecodeError:  # names are decoded when they are first looked at
         raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None

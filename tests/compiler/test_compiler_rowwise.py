@@ -270,7 +270,7 @@ def test_qlinear_softmax(kind):
 def test_a_row_too_long_to_be_summed():
     with pytest.raises(UnsupportedError) as error:
         read_network(softmax_model((1, 40000)))
-    assert "n_g (Softmax): The axes that Softmax, LayerNormalization and LRN reduce must have at most 32768 elements. Found 40000." in str(error.value)
+    assert "n_g (Softmax): The axes that Softmax, LayerNormalization, RMSNormalization and LRN reduce must have at most 32768 elements. Found 40000." in str(error.value)
 
 
 def test_refusals():

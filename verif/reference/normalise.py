@@ -139,7 +139,7 @@ def operand(call: Any, index: int = 0) -> Dequantised:
     return x
 
 
-def _flattened(x: Dequantised, axis: int) -> Dequantised:
+def flattened(x: Dequantised, axis: int) -> Dequantised:
     """Return x as rows (S, A, K), K the product of the dimensions from `axis` (counted without samples) on."""
     shape = x.array.shape
     axis = axis if axis >= 0 else axis + len(shape) - 1
@@ -169,7 +169,7 @@ def softmax(call: Any) -> Value:
 def _of_axis(x: Dequantised, axis: int, opset: int) -> Normalised:
     shape = x.array.shape
     if opset < 13:
-        return _softmax(_flattened(x, axis), -1, shape)
+        return _softmax(flattened(x, axis), -1, shape)
     return _softmax(x, axis if axis < 0 else axis + 1, shape)
 
 
@@ -265,7 +265,7 @@ def factors(call: Any, index: int, channels: int, default: float) -> np.ndarray:
 def layer_normalization(call: Any) -> Value:
     """LayerNormalization: over all axes from `axis` on."""
     x = operand(call)
-    rows = _flattened(x, call.attributes.get("axis", -1))
+    rows = flattened(x, call.attributes.get("axis", -1))
     n, epsilon = rows.array.shape[-1], call.attributes.get("epsilon", 1e-5)
     gamma, beta = factors(call, 1, n, 1.0), factors(call, 2, n, 0.0)
 

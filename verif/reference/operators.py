@@ -29,7 +29,9 @@ from verif.reference.products import (
     quantised_result,
 )
 from verif.reference.recognise import PART_DOMAIN
+from verif.reference.recognise_rms import RMS_DOMAIN
 from verif.reference.resize import resize_linear
+from verif.reference.rms_norm import mean_square, rms_normalization, root_quotient
 from verif.reference.selection import SELECTING, selection
 from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
@@ -270,6 +272,9 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "Softmax"): softmax,
     ("", "ArgMax"): arg_max,
     ("", "LRN"): local_response,
+    ("", "RMSNormalization"): rms_normalization,
+    (RMS_DOMAIN, "ReduceMean"): mean_square,
+    (RMS_DOMAIN, "Div"): root_quotient,
     **{("", name): group_normalization for name in ("GroupNormalization", "InstanceNormalization")},
     ("com.microsoft", "QLinearSoftmax"): qlinear_softmax,
     ("", "LayerNormalization"): layer_normalization,

@@ -20,7 +20,7 @@ Expression = tuple[Any, ...]
 PART_DOMAIN = "part of a LayerNormalization"
 
 
-class _Expressions:
+class Expressions:
     """Expressions of a graph's values over constants, and over values that no operator of the pattern makes."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -70,12 +70,16 @@ class _Expressions:
 
     def along_channels(self, name: str) -> bool:
         """Whether a value is a constant, dequantised perhaps, with one element for all or one a channel of the last axis."""
+        return self.elements_along(name, 1) > 0
+
+    def elements_along(self, name: str, axes: int) -> int:
+        """Elements of a constant, dequantised perhaps, that has them all along so many last axes; 0 of any other value."""
         node = self.node_of.get(name)
         array = self.constants.get(node.input[0] if node is not None and node.op_type == "DequantizeLinear" else name)
-        return array is not None and array.size == int(np.prod(array.shape[-1:]))
+        return array.size if array is not None and array.size == int(np.prod(array.shape[-axes:])) else 0
 
 
-def _normalised(found: _Expressions, quotient: onnx.NodeProto, ranks: dict[str, int]) -> tuple[str, float] | None:
+def _normalised(found: Expressions, quotient: onnx.NodeProto, ranks: dict[str, int]) -> tuple[str, float] | None:
     """Operand and epsilon of the normalisation that a Div is."""
     expression = found.of(quotient.output[0])
     centred = found.node_of.get(quotient.input[0])
@@ -97,7 +101,7 @@ def _normalised(found: _Expressions, quotient: onnx.NodeProto, ranks: dict[str, 
     return None
 
 
-def _part(found: _Expressions, node: onnx.NodeProto, ranks: dict[str, int]) -> onnx.NodeProto | None:
+def _part(found: Expressions, node: onnx.NodeProto, ranks: dict[str, int]) -> onnx.NodeProto | None:
     """The node for a part that ends in `node`."""
     expression = found.of(node.output[0])
     chain = [node]  # nodes from here to the difference, along first operands
@@ -122,7 +126,7 @@ def recognised(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     shaped = shape_inference.infer_shapes(model).graph
     ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*shaped.input, *shaped.value_info) if v.type.tensor_type.HasField("shape")}
-    found = _Expressions(graph)
+    found = Expressions(graph)
     made: dict[str, onnx.NodeProto] = {}
     for node in graph.node:
         match = _normalised(found, node, ranks) if node.op_type == "Div" else None
@@ -140,8 +144,14 @@ def recognised(model: onnx.ModelProto) -> onnx.ModelProto:
                 break
             last, inputs = following[0], [*inputs, other]
         made[last.output[0]] = helper.make_node("LayerNormalization", inputs, [last.output[0]], name=node.name, axis=-1, epsilon=match[1])
+    return replaced(model, made)
+
+
+def replaced(model: onnx.ModelProto, made: dict[str, onnx.NodeProto]) -> onnx.ModelProto:
+    """Return a copy of `model` with the nodes `made` in place of those that make the same values, and without what nothing reads any more."""
     if not made:
         return model
+    graph = model.graph
     result = onnx.ModelProto()
     result.CopyFrom(model)
     nodes = [made.get(node.output[0], node) for node in graph.node]

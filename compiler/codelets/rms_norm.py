@@ -1,0 +1,58 @@
+"""Division of each pixel's channels by the root of their mean square, as micro-programs: whole, and its halves where a quantisation stands between.
+
+    for each pixel:  B = MATMUL(TABLE(x), ones);  y = REQUANTIZE(MUL(x * gamma, 1 / root of (B / n + eps)))
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.codelets.base import Codelet
+from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Total, Value
+from compiler.codelets.rowwise import Writer, part_of, row_codelet, squares, write_root
+from compiler.ir import Graph, Node, Tensor
+from compiler.ir_normalise import MeanSquare, RMSNormalization, RootQuotient
+from compiler.ir_rowwise import BASE, LEAST_RADICAND
+
+
+def _sum_of_squares(out: Writer, x: Tensor) -> str:
+    digits = [out.add(Value("element", "u8"), Lookup(f"s{i}", "x", table)) for i, table in enumerate(squares(x.dtype, x.zero_point))]
+    return out.add(Value("pixel", "i32"), Total("B", ((digits[0], BASE), (digits[1], 1))))
+
+
+def rms_normalization(node: Node, graph: Graph) -> Codelet:
+    """Codelet of an RMSNormalization node; the arithmetic of this and the others is that of `compiler.ir_normalise`."""
+    attrs = node.attrs
+    assert isinstance(attrs, RMSNormalization)
+    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    out = Writer(Value("element", x.dtype, attrs.x_zero), Value("element", y.dtype))
+    eps = out.add(Value("one", "f32"), Constant("eps", np.array([attrs.epsilon_steps], np.float32)))
+    r = write_root(out, out.wide("v", _sum_of_squares(out, x), eps, "ADD", scale_a=part_of(x.shape[1])))
+    finish = {"divisor": attrs.y_scale, "zero": attrs.y_zero, "low": attrs.y_low, "high": attrs.y_high}
+    out.steps.append(Chain("y", "x", r, "MUL", channel_scale=attrs.gamma, **finish))  # type: ignore[arg-type]
+    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+
+
+def mean_square(node: Node, graph: Graph) -> Codelet:
+    """Codelet of a MeanSquare node."""
+    attrs = node.attrs
+    assert isinstance(attrs, MeanSquare)
+    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    out = Writer(Value("element", x.dtype, attrs.x_zero), Value("pixel", y.dtype))
+    b, square = _sum_of_squares(out, x), float(np.float32(attrs.x_scale**2 / x.shape[1]))
+    out.steps.append(Chain("y", b, scale_a=square, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high))
+    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+
+
+def root_quotient(node: Node, graph: Graph) -> Codelet:
+    """Codelet of a RootQuotient node."""
+    attrs = node.attrs
+    assert isinstance(attrs, RootQuotient)
+    x, e, y = (graph.tensors[name] for name in (*node.inputs, *node.outputs))
+    out = Writer(Value("element", x.dtype, attrs.x_zero), Value("element", y.dtype))
+    out.values["b"] = Value("element", e.dtype, attrs.e_zero)
+    least = out.add(Value("one", "f32"), Constant("least", np.array([LEAST_RADICAND], np.float32)))
+    radicand = out.add(Value("pixel", "i32"), Total("e", (("b", 1),)))
+    r = write_root(out, out.wide("v", radicand, least, "MAX", scale_a=attrs.e_scale))
+    out.steps.append(Chain("y", "x", r, "MUL", scale_a=attrs.x_scale, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high))
+    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
