@@ -44,8 +44,8 @@ def quantisable(value: object) -> bool:
 
 
 def quantised_output(value: object) -> bool:
-    """A graph output must be an integer tensor or come from DequantizeLinear, and it must depend on an input."""
-    return isinstance(value, Quant | Real)
+    """A graph output must be an integer tensor, a dequantised one or a function of one, element by element, and it must depend on an input."""
+    return isinstance(value, Quant | Real | Table)
 
 
 def eight_bits(dtype: object) -> bool:
@@ -228,12 +228,18 @@ def one_value_a_channel(fits: bool) -> bool:
 
 
 def float_only(value: object, to: int) -> bool:
-    """Cast must leave float32 numbers as they are."""
-    return to == 1 and isinstance(value, Real | Table | Pending | HostFloat | RealConst)
+    """Cast must make float32 numbers of float32 numbers or of an 8-bit tensor."""
+    eight = isinstance(value, Quant) and value.dtype in ("i8", "u8")
+    return to == 1 and (eight or isinstance(value, Real | Table | Pending | HostFloat | RealConst))
 
 
 def small_weights(fits: bool) -> bool:
     """Linear interpolation must repeat itself after few positions: products of both axes' integer weights up to 255, at most 64 phases."""
+    return fits
+
+
+def product_of_two(fits: bool) -> bool:
+    """Einsum must multiply two operands, or sum or transpose one; an index once in an operand, what is summed in both of them."""
     return fits
 
 

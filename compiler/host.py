@@ -45,5 +45,5 @@ def unpack_outputs(program: Program, read: Callable[[int, int], bytes]) -> dict[
     outputs = {}
     for item in program.outputs:
         integers = _layout(item).unpack(read(item.address, item.size_bytes)).reshape(item.tensor_shape)
-        outputs[item.name] = EdgeOutput(item.name, item.dtype, item.shape, item.name).from_device(integers, _tensor(item))
+        outputs[item.name] = EdgeOutput(item.name, item.dtype, item.shape, item.name, item.function).from_device(integers, _tensor(item))
     return outputs

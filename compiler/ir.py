@@ -287,17 +287,21 @@ class EdgeInput:
 class EdgeOutput:
     """ONNX graph output `name` of type `dtype` ('f32', 'i8', 'u8', 'i32', 'i64') and ONNX `shape`, taken from IR tensor `tensor`.
 
-    An 'f32' output is dequantised on the host: float32((q - zero_point) * scale); an 'i64' one is widened there.
+    An 'f32' output is dequantised on the host: float32((q - zero_point) * scale); an 'i64' one is widened there. `function`, of an 'f32' output
+    of an 8-bit tensor: what it is instead for each raw byte 0..255, as 256 float32 bit patterns.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     tensor: str
+    function: tuple[int, ...] = ()
 
     def from_device(self, array: np.ndarray, tensor: Tensor) -> np.ndarray:
         """Turn integers of the tensor's type and (N, C, H, W) shape into an array of the ONNX type and shape."""
-        if self.dtype == "f32":
+        if self.function:
+            array = np.array(self.function, np.uint32).view(np.float32)[array.view(np.uint8)]
+        elif self.dtype == "f32":
             array = (array.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale or 1.0)
         if self.dtype == "i64":
             array = array.astype(np.int64)

@@ -336,8 +336,11 @@ def check_graph(graph: Graph) -> None:
         _expect(out.tensor in sources, f"output {out.name}", f"tensor {out.tensor}", "the output of a node")
         tensor = graph.tensors[out.tensor]
         _expect(int(np.prod(out.shape)) == tensor.elements, f"output {out.name}", f"shape {out.shape}", f"{tensor.elements} elements")
-        quantised = tensor.scale is not None if out.dtype == "f32" else out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
+        quantised = (tensor.scale is not None or len(out.function) == 256) if out.dtype == "f32" else out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
         _expect(quantised, f"output {out.name}", f"{out.dtype} taken from {tensor.dtype}", "the tensor's type, or f32 and a scale")
+        eight_bits = out.dtype == "f32" and tensor.dtype in ("i8", "u8")
+        _expect(not out.function or (eight_bits and len(out.function) == 256), f"output {out.name}", f"a function of {len(out.function)} values",
+                "256 for an f32 output of an 8-bit tensor")
     read = {t for n in graph.nodes for t in n.inputs} | {o.tensor for o in graph.outputs}
     for node in graph.nodes:
         _expect(any(t in read for t in node.outputs), f"node {node.name}", "a result that nothing reads", "only nodes with an effect")

@@ -15,6 +15,8 @@ Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Model = TypeVar("Model", bound=BaseModel)
 #: Numbers of an unfolded input: kernel, strides, dilations and pads, each (y, x).
 UNFOLD_NUMBERS = 8
+#: Values of an output that is a float function: one for each raw byte.
+FUNCTION_VALUES = 256
 
 
 class _Text(BaseModel):
@@ -77,6 +79,9 @@ def edge_fault(item: EdgeTensor) -> str | None:
         return f"scale {item.scale}"
     if len(item.unfold) not in (0, UNFOLD_NUMBERS):
         return f"{len(item.unfold)} numbers of an unfolding"
+    patterns_fit = item.dtype == "f32" and ELEMENT_BYTES[item.tensor_dtype] == 1 and len(item.function) == FUNCTION_VALUES
+    if item.function and not (patterns_fit and all(0 <= pattern < 1 << 32 for pattern in item.function)):
+        return f"a function of {len(item.function)} values of {item.tensor_dtype} as {item.dtype}"
     if prod(item.shape) != prod(item.tensor_shape) or (not item.unfold and prod(item.stored_shape) != prod(item.tensor_shape)):
         return f"shapes {item.shape}, {item.tensor_shape} and {item.stored_shape}"
     if Layout(item.stored_shape, item.tensor_dtype, item.lanes).size_bytes != item.size_bytes:

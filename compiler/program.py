@@ -31,7 +31,7 @@ class EdgeTensor:
 
     `stored_shape` (N, C, H, W) and `lanes` give the layout of the `size_bytes` bytes at `address` of external memory;
     `tensor_shape` is a row-major reinterpretation of it, unless `unfold` says that the bytes are windows of the tensor: kernel, strides,
-    dilations and pads, each (y, x). `scale` None: raw integers.
+    dilations and pads, each (y, x). `scale` None: raw integers. `function`: see `compiler.ir.EdgeOutput`.
     """
 
     name: str
@@ -46,6 +46,7 @@ class EdgeTensor:
     address: int
     size_bytes: int
     unfold: tuple[int, ...] = ()
+    function: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

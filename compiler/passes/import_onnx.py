@@ -22,6 +22,7 @@ from compiler.onnx_import import (
     batch_normalization,
     binary,
     convolution,
+    einsum,
     elementwise,
     group_norm,
     integers,
@@ -45,7 +46,7 @@ from compiler.onnx_import.decomposed import restore_normalisations
 from compiler.onnx_import.decomposed_rms import restore_rms
 from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.step import DTYPES, Refusal, Step
-from compiler.onnx_import.values import Const, HostFloat, Quant, Real, RealConst, Shape, Unknown, Value
+from compiler.onnx_import.values import Const, HostFloat, Quant, Real, RealConst, Shape, Table, Unknown, Value
 from compiler.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 
 Handler = Callable[[Step], list[Value]]
@@ -83,6 +84,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "Clip"): integers.in_order(elementwise.clamp),
     **{("", name): elementwise.table_function for name in TABLE_FUNCTIONS},
     **{("", name): shapes.reshape for name in ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")},
+    ("", "Einsum"): einsum.refuse,
     ("", "Transpose"): shapes.transpose,
     ("", "Concat"): movement.concat,
     ("com.microsoft", "QLinearConcat"): movement.qlinear_concat,
@@ -217,22 +219,22 @@ class _Import:
             result = self.values[value.name]
             if isinstance(result, Unknown):
                 continue
-            if not isinstance(result, Quant | Real):
+            if not isinstance(result, Quant | Real | Table):
                 reason = f"{explain(quantised_output)} Found {value.name}, {_KINDS[type(result).__name__]}."
                 self.entries.append(UnsupportedEntry(value.name, "graph output", reason))
                 continue
             tensor = result.tensor
             if self.builder.is_input(tensor):
                 tensor = self.builder.copy(tensor, value.name, ())
-            dtype = "f32" if isinstance(result, Real) else result.dtype
-            self.builder.outputs.append(EdgeOutput(value.name, dtype, result.shape, tensor))
+            dtype = result.dtype if isinstance(result, Quant) else "f32"
+            function = tuple(result.values().view(np.uint32).tolist()) if isinstance(result, Table) else ()
+            self.builder.outputs.append(EdgeOutput(value.name, dtype, result.shape, tensor, function))
 
 
 _KINDS = {
     "Const": "a constant",
     "RealConst": "a constant",
     "HostFloat": "a float graph input",
-    "Table": "a float function of a dequantised tensor",
     "Pending": "a float result that no QuantizeLinear follows",
 }
 

@@ -148,7 +148,7 @@ def test_result_that_nothing_quantises():
         (
             "y",
             "graph output",
-            "A graph output must be an integer tensor or come from DequantizeLinear, and it must depend on an input."
+            "A graph output must be an integer tensor, a dequantised one or a function of one, element by element, and it must depend on an input."
             " Found y, a float result that no QuantizeLinear follows.",
         )
     ]
@@ -278,7 +278,7 @@ CASES = {
     ),
     "Cast to integers": (
         [dequantize("x", "d", "x"), node("Cast", "d", "c", to=6), node("Cast", "c", "e", to=1), quantize("e", "y", "y")], X, Y, P,
-        ("n_c", "Cast", "Cast must leave float32 numbers as they are. Found d, a dequantised tensor, to int32."),
+        ("n_c", "Cast", "Cast must make float32 numbers of float32 numbers or of an 8-bit tensor. Found d, a dequantised tensor, to int32."),
     ),
     "transA": (
         [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Gemm", "d e", "g", transA=1), quantize("g", "y", "y")],

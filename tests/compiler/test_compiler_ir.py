@@ -74,6 +74,14 @@ BROKEN = {
         replace(GRAPH, outputs=(EdgeOutput("out", "f32", (1, 2, 4, 4), "x"),)),
         "output out: found tensor x; expected the output of a node",
     ),
+    "function": (
+        replace(GRAPH, outputs=(EdgeOutput("out", "f32", (1, 3, 4, 4), "y", (0,) * 255),)),
+        "output out: found a function of 255 values; expected 256 for an f32 output of an 8-bit tensor",
+    ),
+    "function type": (
+        replace(GRAPH, outputs=(EdgeOutput("out", "i8", (1, 3, 4, 4), "y", (0,) * 256),)),
+        "output out: found a function of 256 values; expected 256 for an f32 output of an 8-bit tensor",
+    ),
     "no effect": (replace(GRAPH, outputs=()), "node c: found a result that nothing reads; expected only nodes with an effect"),
     "arity": (
         replace(GRAPH, nodes=(Node("c", CONV, ("x", "x"), ("y",)),)),

@@ -33,6 +33,14 @@ def test_a_wrong_value_is_counted_in_steps():
     assert not judge.exact(report)
 
 
+def test_a_float_function_is_counted_in_units_in_the_last_place():
+    one, next_one, small = np.float32(1), np.nextafter(np.float32(1), np.float32(2)), np.float32(1e-45)
+    report = judge.compare([_arrays(one, np.nan, small, 0.0)], [_arrays(next_one, np.nan, -small, -0.0)], {"y": None})
+    assert report == {"y": {"elements": 4, "mismatches": 2, "max_abs_diff_steps": 2}}
+    assert not judge.exact(judge.compare([_arrays(np.nan)], [_arrays(1)], {"y": None}))
+    assert not judge.exact(judge.compare([_arrays(1)], [_arrays(np.nan)], {"y": 0.5}))
+
+
 def test_nothing_compared_is_not_exact():
     assert not judge.exact({})
     assert not judge.exact(judge.compare([], [], {"y": None}))

@@ -201,10 +201,15 @@ def reduction(call: Any) -> Value:
 
 
 def unchanged(call: Any) -> Value:
-    """Cast of float32 to float32, Dropout at inference."""
+    """Cast to float32: of float32 numbers, and of 8-bit integers, which are dequantised by a scale of 1; Dropout at inference."""
+    value = call.value(0)
     if call.node.op_type == "Cast" and call.attributes.get("to") != 1:
         raise call.refuse("a cast to another type")
-    return call.value(0)
+    if isinstance(value, Plain) and value.array.dtype in RANGES:
+        rank = value.array.ndim
+        one, zero = np.ones((1,) * rank, np.float32), np.zeros((1,) * rank, value.array.dtype)
+        return Dequantised(value.array, one, zero, value.constant, sources_of(value))
+    return value
 
 
 __all__ = ["batch_normalization", "common_sources", "divide", "mean", "reduction", "unchanged"]
