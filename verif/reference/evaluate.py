@@ -28,7 +28,8 @@ class Reference:
 
     def __init__(self, model: onnx.ModelProto | str | Path, *, dimensions: Mapping[str, int] | None = None) -> None:
         model = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
-        self.model = recognised_rms(recognised(inliner.inline_local_functions(model) if model.functions else model))
+        flat = inliner.inline_local_functions(model) if model.functions else model
+        self.model = recognised_rms(recognised(flat), flat)
         self.opset = next(o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx"))
         graph = self.model.graph
         self._constants = {i.name: Plain(numpy_helper.to_array(i), True) for i in graph.initializer}

@@ -80,12 +80,15 @@ def _made(found: Expressions, node: onnx.NodeProto, shapes: dict[str, tuple[int,
     return ([x, e], 0, 0.0) if dequantised and x in shapes and shapes.get(e) == (*shapes[x][:-1], 1) else None
 
 
-def recognised_rms(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `model`, or a copy in which each decomposed RMSNormalization, or part of one, is a node of that name."""
+def recognised_rms(model: onnx.ModelProto, original: onnx.ModelProto | None = None) -> onnx.ModelProto:
+    """Return `model`, or a copy in which each decomposed RMSNormalization, or part of one, is a node of that name.
+
+    `original`: the model of onnx's own operators that it was made from, where it is none any more; shapes are those of its values.
+    """
     graph = model.graph
     if not {"ReduceMean", "Sqrt"} & {node.op_type for node in graph.node}:
         return model
-    inferred = shape_inference.infer_shapes(model).graph
+    inferred = shape_inference.infer_shapes(original or model).graph
     values = [v for v in (*inferred.input, *inferred.value_info) if v.type.tensor_type.HasField("shape")]
     shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in values}
     found = Expressions(graph)
