@@ -34,6 +34,7 @@ from compiler.onnx_import.convolution import constant_operand, real_operand, res
 from compiler.onnx_import.elementwise import add_node, table_function
 from compiler.onnx_import.quantise import table_bytes
 from compiler.onnx_import.quotients import divide
+from compiler.onnx_import.scaled import scaled
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.sums import Leaf, Tree, leaves, left_to_right, negated, sum_pending, tree_of
 from compiler.onnx_import.tables import common_root, one_root, scalar_of
@@ -197,6 +198,9 @@ def combine(step: Step) -> list[Value]:
         return [values[0]]
     if step.op == "Div" and isinstance(values[0], Real) and isinstance(values[1], Real):
         return [divide(step, values[0], values[1])]
+    product = scaled(step)
+    if product is not None:
+        return [product]
     sources = one_root(step)
     if sources is not None and step.op == "Mean":
         total = reduce(np.add, [np.asarray(array, np.float32) for array in sources.arrays])

@@ -78,7 +78,8 @@ class ComputedProduct:
             return self.with_bias(bias).emit
 
         bias = Bias(1, self.product_scale.size, add) if self.bias is None and len(self.b.shape) > 1 else None
-        return Pending(self.shape, (self.step.label,), self.emit, bias=bias)
+        scaled = None if self.alpha != 1 else lambda factor: replace(self, alpha=factor).emit
+        return Pending(self.shape, (self.step.label,), self.emit, bias=bias, scaled=scaled)
 
 
 def _sizes(a: Shape, b: Shape) -> tuple[Shape, tuple[tuple[int, ...], tuple[int, ...]], tuple[int, int, int]]:

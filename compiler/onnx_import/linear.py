@@ -131,7 +131,8 @@ class Product:
             return self.with_affine(step, factor, addend).emit
 
         bias = Bias(self.axis_from_end, self.weight.shape[0], add if self.bias is None else None, affine)
-        return Pending(self.shape, (self.step.label,), self.emit, bias=bias)
+        scaled = None if self.alpha != 1 else lambda factor: replace(self, alpha=factor).emit
+        return Pending(self.shape, (self.step.label,), self.emit, bias=bias, scaled=scaled)
 
 
 def _vanishing(factor: np.ndarray, addend: np.ndarray, scale: np.ndarray) -> np.ndarray:

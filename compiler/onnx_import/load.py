@@ -12,6 +12,7 @@ from onnx import inliner, shape_inference
 from compiler.errors import ModelError
 from compiler.onnx_import.branches import settle_branches
 from compiler.onnx_import.clean import clean, opset_of
+from compiler.onnx_import.einsum import write_einsums
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -96,7 +97,7 @@ def prepare_model(
         onnx.checker.check_model(fixed)
         if fixed.functions:
             fixed = inliner.inline_local_functions(fixed)
-        fixed = settle_branches(_inferred(fixed), opset, _inferred)
+        fixed = write_einsums(settle_branches(_inferred(fixed), opset, _inferred), _inferred)
     except UnicodeDecodeError:  # the caller's, whichever name it is
         raise
     except (onnx.checker.ValidationError, shape_inference.InferenceError, RuntimeError, ValueError) as error:

@@ -145,12 +145,14 @@ class Pending:
     bias: Bias | None = None
     #: The additions that it is the sum of, where it is one (`compiler.onnx_import.sums`).
     additions: Any = None
+    #: Returns the emitter of this result times a positive constant; None where no constant can join the scales.
+    scaled: Callable[[float], Callable[[Target, tuple[str, ...]], str]] | None = None
 
     def clamped(self, low: float, high: float, origin: str) -> Pending:
         """Return min(max(self, low), high)."""
         new_low = min(max(self.low, low), high)
         new_high = min(max(self.high, low), high)
-        return replace(self, low=new_low, high=new_high, origin=(*self.origin, origin), bias=None)
+        return replace(self, low=new_low, high=new_high, origin=(*self.origin, origin), bias=None, scaled=None)
 
 
 @dataclass(frozen=True)

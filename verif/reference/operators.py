@@ -10,6 +10,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from verif.reference.call import Call, scalar_or_axis
+from verif.reference.einsum import einsum
 from verif.reference.elementwise import batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
 from verif.reference.group_norm import group_normalization
 from verif.reference.local_response import local_response
@@ -32,6 +33,7 @@ from verif.reference.recognise import PART_DOMAIN
 from verif.reference.recognise_rms import RMS_DOMAIN
 from verif.reference.resize import resize_linear
 from verif.reference.rms_norm import mean_square, rms_normalization, root_quotient
+from verif.reference.scaled import scaled
 from verif.reference.selection import SELECTING, selection
 from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
@@ -255,7 +257,8 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "Add"): add,
     **{("com.microsoft", name): qlinear_combination for name in ("QLinearAdd", "QLinearMul")},
     **{("com.microsoft", name): qlinear_function for name in ("QLinearLeakyRelu", "QLinearSigmoid")},
-    ("", "Div"): divide(elementwise),
+    ("", "Div"): scaled(divide(elementwise)),
+    ("", "Mul"): scaled(elementwise),
     ("", "Mean"): mean(elementwise),
     ("", "BatchNormalization"): batch_normalization,
     **{("", name): reduction for name in ("GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum")},
@@ -263,6 +266,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "Relu"): clamp,
     ("", "Clip"): clamp,
     **{("", name): reshape for name in ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")},
+    ("", "Einsum"): einsum(reduction, transpose),
     ("", "Transpose"): transpose,
     **{("", name): movement(evaluate) for name in MOVING},
     **{("", name): selection(evaluate) for name in SELECTING},
