@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compiler.codelets.base import Codelet
 from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Value
 from compiler.codelets.rowwise import Writer, row_codelet, row_names
@@ -20,16 +22,16 @@ def sum_of_several(node: Node, graph: Graph) -> Codelet:
     """Codelet of a Sum node; the arithmetic is that of `compiler.ir_floats`."""
     attrs = node.attrs
     assert isinstance(attrs, Sum)
-    tensors, y = [graph.tensors[name] for name in node.inputs], graph.tensors[node.outputs[0]]
-    names = row_names(len(tensors))
-    zeros = {term.source: term.zero for term in attrs.terms if term.constant is None}
-    values = {name: Value("element", t.dtype, zeros[i]) for i, (name, t) in enumerate(zip(names, tensors, strict=True))}
+    tensors, y = list(dict.fromkeys(node.inputs)), graph.tensors[node.outputs[0]]
+    names = dict(zip(tensors, row_names(len(tensors)), strict=True))
+    zeros = {node.inputs[term.source]: term.zero for term in attrs.terms if term.constant is None}
+    values = {name: Value("element", graph.tensors[tensor].dtype, zeros[tensor]) for tensor, name in names.items()}
     out = Writer(values["x"], Value("element", y.dtype))
     out.values |= values
     operands: list[tuple[str, float]] = []
     for i, term in enumerate(attrs.terms):
         if term.constant is None:
-            operands.append((names[term.source], term.scale))
+            operands.append((names[node.inputs[term.source]], term.scale))
         else:
             extent = "one" if term.constant.size == 1 else "channel"
             operands.append((out.add(Value(extent, "f32"), Constant(f"k{i}", term.constant)), 1.0))
@@ -37,14 +39,16 @@ def sum_of_several(node: Node, graph: Graph) -> Codelet:
     for number, (i, j) in enumerate(attrs.additions):
         (a, scale_a), (b, scale_b) = operands[i], operands[j]
         last = number == len(attrs.additions) - 1
+        # A tensor beside itself: no instruction reads it twice at once, and twice a float32 number or none of it is exact.
+        added = (a, "", "", scale_a + scale_b, 1.0) if a == b else (a, b, "ADD", scale_a, scale_b)
         if last and attrs.factor == 1:
-            out.steps.append(Chain("y", a, b, "ADD", scale_a, scale_b, **finish))  # type: ignore[arg-type]
+            out.steps.append(Chain("y", *added, **finish))  # type: ignore[arg-type]
             break
-        operands.append((out.wide(f"s{number}", a, b, "ADD", scale_a=scale_a, scale_b=scale_b, extent="element"), attrs.factor if last else 1.0))
+        operands.append((out.add(Value("element", "f32"), Chain(f"s{number}", *added)), attrs.factor if last else 1.0))
     if attrs.factor != 1:
         total, factor = operands[-1]
         out.steps.append(Chain("y", total, scale_a=factor, **finish))  # type: ignore[arg-type]
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(replace(node, inputs=tuple(tensors)), graph, RowProgram(out.values, tuple(out.steps)))
 
 
 def quotient(node: Node, graph: Graph) -> Codelet:
