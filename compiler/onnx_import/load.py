@@ -13,6 +13,7 @@ from compiler.errors import ModelError
 from compiler.onnx_import.branches import settle_branches
 from compiler.onnx_import.clean import clean, opset_of
 from compiler.onnx_import.einsum import write_einsums
+from compiler.onnx_import.hoist_transposes import hoist_transposes
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -80,6 +81,13 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     return shape_inference.infer_shapes(model, check_type=True, strict_mode=strict, data_prop=True)
 
 
+def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model in operators that the importer knows in its place."""
+    model = write_einsums(model, _inferred)
+    hoisted = hoist_transposes(model)
+    return model if hoisted is model else _inferred(hoisted)
+
+
 def prepare_model(
     model: onnx.ModelProto, *, name: str = "model", dimensions: Mapping[str, int] | None = None
 ) -> tuple[onnx.ModelProto, int]:
@@ -97,7 +105,7 @@ def prepare_model(
         onnx.checker.check_model(fixed)
         if fixed.functions:
             fixed = inliner.inline_local_functions(fixed)
-        fixed = write_einsums(settle_branches(_inferred(fixed), opset, _inferred), _inferred)
+        fixed = _rewritten(settle_branches(_inferred(fixed), opset, _inferred))
     except UnicodeDecodeError:  # the caller's, whichever name it is
         raise
     except (onnx.checker.ValidationError, shape_inference.InferenceError, RuntimeError, ValueError) as error:
