@@ -43,6 +43,7 @@ from compiler.onnx_import import (
 )
 from compiler.onnx_import.builder import Builder, default_view
 from compiler.onnx_import.decomposed import restore_normalisations
+from compiler.onnx_import.decomposed_groups import restore_groups
 from compiler.onnx_import.decomposed_rms import restore_rms
 from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.step import DTYPES, Refusal, Step
@@ -247,6 +248,6 @@ def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapp
     """
     try:
         checked, opset = prepare_model(model, name=name, dimensions=dimensions)
-        return verify(_Import(restore_rms(restore_normalisations(checked)), name, opset).run())
+        return verify(_Import(restore_groups(restore_rms(restore_normalisations(checked))), name, opset).run())
     except UnicodeDecodeError:  # names are decoded when they are first looked at
         raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None

@@ -1,12 +1,15 @@
 """GroupNormalization and InstanceNormalization on the machine: bytes against the definition, at most a step from onnxruntime."""
 
 import numpy as np
+import onnx
 import pytest
 
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import CompilerError, UnsupportedError
 from compiler.ir import NUMPY_TYPES
+from compiler.onnx_import.decomposed_groups import restore_groups
+from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
@@ -15,6 +18,7 @@ from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.hazards import find_hazards
 from verif.reference import Reference
+from verif.reference.recognise_groups import recognised_groups
 
 #: Of elements that may be one step from onnxruntime's float kernels.
 ONE_STEP_RATE = 0.002
@@ -109,6 +113,47 @@ def test_between_reshapes_the_tensor_is_normalised_as_it_lies(arch, steps):
     model = exported(steps=steps)
     assert [(n.op, n.attrs.groups) for n in read_network(model).nodes] == [("GroupNormalization", 3)]
     judged(model, arch, np.int8)
+
+
+def spelled_out(change=""):
+    """A GroupNormalization with a scale and a bias of its own as torch exports it, none of it quantised."""
+    rng = np.random.default_rng(8)
+    nodes = [
+        dequantize("x", "f"), node("Reshape", "f split", "r"), node("InstanceNormalization", "r scale bias", "i", epsilon=1e-5),
+        node("Reshape", "i joined", "j"), node("Mul", "j gamma", "m"), node("Add", "beta m", "g"), quantize("g", "y", "n"),
+    ]
+    constants = {
+        "split": np.array([0, 3, -1]), "joined": np.array([2, 12, 5, 4]), "scale": rng.normal(1, 0.2, 3).astype(np.float32),
+        "bias": rng.normal(0, 0.2, 3).astype(np.float32), "gamma": rng.normal(1, 0.3, (12, 1, 1)).astype(np.float32),
+        "beta": rng.normal(0, 0.5, (1, 12, 1, 1)).astype(np.float32), **parameters(**{"": (0.04, np.int8(-5)), "n": (0.03, np.int8(2))}),
+    }
+    if change == "a scale a column":
+        constants["gamma"] = rng.normal(1, 0.3, 4).astype(np.float32)
+    elif change == "other channels":
+        constants |= {"joined": np.array([2, 5, 12, 4]), "gamma": constants["gamma"][:5], "beta": constants["beta"][:, :5]}
+    elif change == "two readers":
+        nodes[-2] = node("Add", "j m", "g")
+        del constants["beta"]
+    shape = tuple(constants["joined"].tolist())
+    return model_of(nodes, {"x": (I8, (2, 12, 5, 4))}, {"y": (I8, shape)}, constants)
+
+
+@pytest.mark.parametrize("arch", ["tiny", "edge16"])
+def test_spelled_out_it_is_one_node(arch):
+    model = spelled_out()
+    ((op, attrs),) = [(n.op, n.attrs) for n in read_network(model).nodes]
+    constants = {i.name: onnx.numpy_helper.to_array(i).astype(np.float64) for i in model.graph.initializer}
+    assert (op, attrs.groups) == ("GroupNormalization", 3)
+    np.testing.assert_array_equal(attrs.gamma, (constants["gamma"].reshape(3, 4) * constants["scale"][:, None]).reshape(-1).astype(np.float32))
+    judged(model, arch, np.int8)
+
+
+@pytest.mark.parametrize("change", ["", "a scale a column", "other channels", "two readers"])
+def test_what_is_none_is_left_alone(change):
+    """Each departure from the pattern is seen by the compiler and by the reference; without one both restore it."""
+    model, _ = prepare_model(spelled_out(change))
+    for restored in (restore_groups(model), recognised_groups(model)):
+        assert any(n.op_type == "GroupNormalization" for n in restored.graph.node) == (not change)
 
 
 def test_the_definition_is_that_of_onnx():
