@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -76,9 +77,11 @@ class _Nodes:
     """Nodes that take the place of one; the last of them has its name."""
 
     def __init__(self, node: onnx.NodeProto) -> None:
-        self.node, self.nodes, self.constants = node, [], []  # type: ignore[var-annotated]
+        self.node = node
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
 
-    def add(self, op: str, inputs: list[str], **attributes: object) -> str:
+    def add(self, op: str, inputs: list[str], **attributes: Any) -> str:
         """Append a node; return its result."""
         name = f"{self.node.output[0]}/{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [name], name=f"{self.node.name}/{op.lower()}_{len(self.nodes)}", **attributes))

@@ -53,7 +53,8 @@ def _step(model: onnx.ModelProto, ranks: dict[str, int]) -> onnx.ModelProto | No
         if "other" in operators or not operators & _REDUCING or any(n not in constants and ranks.get(n) != rank for n in above.input if n):
             continue
         order = _attributes(node).get("perm", list(range(rank))[::-1])
-        attributes, inputs, new = _attributes(above), list(above.input), []
+        attributes, inputs = _attributes(above), list(above.input)
+        new: list[onnx.NodeProto] = []
         for index, name in enumerate(above.input[:1] if above.op_type in _REDUCING else above.input):
             if name and name not in constants:
                 inputs[index] = f"{name} transposed {order}"
