@@ -44,7 +44,7 @@ def _timing(network: Network, execution: Execution) -> list[str]:
                 lines.append(f"  {program.describe(mismatch.instruction)}")
                 lines.append(f"  {instruction_set(network.graph).disassemble(program.instructions[mismatch.instruction])}")
             return lines
-    return []
+    return [f"first wrong counter, sample {sample}: {faults[0]}" for sample, faults in enumerate(execution.counter_faults) if faults][:1]
 
 
 def _instruction(graph: Architecture, program: Program, name: str, got: np.ndarray, wanted: np.ndarray, execution: Execution) -> list[str]:

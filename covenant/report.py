@@ -73,11 +73,13 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
     predicted = execution.predicted.total_cycles
     cycles_exact = on != "rtl" or (
         execution.measured_cycles == predicted and all(report.exact for report in execution.timelines) and len(execution.timelines) == len(samples)
+        and len(execution.counter_faults) == len(samples) and not any(execution.counter_faults)
     )
     report: dict[str, Any] = {
         "arch": graph.name, "fingerprint": f"{fingerprint(graph):016x}", "model": network.name, "on": on, "samples": len(samples),
         "cycles": {"predicted": predicted, "measured": execution.measured_cycles, "ideal": ideal_cycles(graph, program)},
         "instructions": {"count": len(program.instructions), "timeline_mismatches": execution.timeline_mismatches},
+        "counter_mismatches": sum(map(len, execution.counter_faults)) if on == "rtl" else None,
         "outputs": report_outputs,
         "golden": {"reference": reference_name, "onnxruntime": VERSION if golden is not None else None} | ({"onnxruntime_error": refusal} if refusal else {}),
         "exact": None if bytes_exact is None else bytes_exact and cycles_exact,

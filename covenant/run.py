@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from acg.counters import counter_faults, predicted_counters
 from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.predictor import Timeline, predict
@@ -34,6 +35,8 @@ class Execution:
         CYCLES register; of several samples the one that differs most from the prediction. None on the ISS.
     timelines : list of TimelineReport
         One a sample; empty on the ISS.
+    counter_faults : list of list of str
+        For each sample a line for each per-engine counter (RETIRED, BUSY, STALL) that is not as predicted; empty on the ISS.
     starts, retires : numpy.ndarray or None
         Measured cycles of the first sample, one entry an instruction, -1 where an event is missing.
     """
@@ -42,6 +45,7 @@ class Execution:
     predicted: Timeline
     measured_cycles: int | None = None
     timelines: list[TimelineReport] = field(default_factory=list)
+    counter_faults: list[list[str]] = field(default_factory=list)
     starts: np.ndarray | None = None
     retires: np.ndarray | None = None
     cycles_per_second: int = 0
@@ -99,9 +103,11 @@ def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.n
         progress.clear()
     reports = [compare(predicted, result.timeline) for result in outcome.results]
     cycles = [result.cycles for result in outcome.results]
+    counters = predicted_counters(graph, program.instructions, predicted)
     return Execution(
         [_unpack(program, regions, result.outputs) for result in outcome.results], predicted,
         measured_cycles=max(cycles, key=lambda value: abs(value - predicted.total_cycles)), timelines=reports,
+        counter_faults=[counter_faults(graph, counters, result.counters) for result in outcome.results],
         starts=_per_instruction(predicted, outcome.results[0].timeline, KINDS.index("start")),
         retires=_per_instruction(predicted, outcome.results[0].timeline, KINDS.index("retire")),
         cycles_per_second=round(outcome.cycles_per_second), build_cached=model.cached,

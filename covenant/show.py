@@ -45,7 +45,8 @@ def run_table(report: dict) -> str:
         lines.append(f"  onnxruntime cannot run this network: {report['golden']['onnxruntime_error']}")
     if "accuracy" in report:
         lines.append("  accuracy: " + ", ".join(f"{name} {100 * value:.2f}%" for name, value in report["accuracy"].items()))
-    lines.append(f"  instructions: {report['instructions']['count']:,}, timeline mismatches: {_count(report['instructions']['timeline_mismatches'])}")
+    lines.append(f"  instructions: {report['instructions']['count']:,}, timeline mismatches: {_count(report['instructions']['timeline_mismatches'])}, "
+                 f"busy and stall counters that differ: {_count(report['counter_mismatches'])}")
     lines.append(f"  cycles an inference: predicted {cycles['predicted']:,}, measured {_count(cycles['measured'])}, ideal {cycles['ideal']:,} "
                  f"({100 * cycles['ideal'] / max(1, cycles['predicted']):.1f}% of the roofline)")
     if report["simulation"] is not None:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from acg.counters import counter_faults, predicted_counters
 from acg.fingerprint import fingerprint
 from acg.graph import Graph
-from acg.isa import Instruction
 from acg.predictor import Timeline, predict
 from acg.regmap import ErrorCode, RegisterMap
-from acg.timing import engine_timing
 from covenant.mutants.forced import Case, forced_cases
 from covenant.mutants.mutant import Mutant
 from covenant.mutants.stimulus import Workload, machine_graph
@@ -20,7 +19,7 @@ from verif.bench import BuiltModel, Description, RunResult, RunSpec, build, run
 from verif.bench.job import STATUS_BUSY, STATUS_DONE, STATUS_ERROR, STATUS_IDLE
 from verif.timeline import compare
 
-__all__ = ["WITNESSES", "Machine", "counters"]
+__all__ = ["WITNESSES", "Machine"]
 
 #: Clock cycles beyond four times the predicted ones after which a run counts as hanging.
 _PATIENCE_CYCLES = 20_000
@@ -84,42 +83,13 @@ class Machine:
         return address, count, fingerprint(self.graph)
 
 
-def counters(graph: Graph, instructions: tuple[Instruction, ...], predicted: Timeline) -> dict[str, int]:
-    """Values that the per-engine counters must have after a run, by register name, from the predicted timeline.
-
-    BUSY counts the cycles start + 1 to retire of any instruction of the engine, STALL those in which the engine was ready and its next
-    instruction, already in the queue, waited for others.
-    """
-    result: dict[str, int] = {}
-    for name, engine in graph.engines.items():
-        timing = engine_timing(graph, name)
-        busy = stall = 0
-        end = -1
-        places = np.flatnonzero(predicted.engine == engine.index)
-        for place in places.tolist():
-            start, retire = int(predicted.start[place]), int(predicted.retire[place])
-            stall += start - max(timing.ready_cycle, int(predicted.dispatch[place]) + 1)
-            layout = instructions[place].fields
-            timing.start(start, _complete(graph, name, layout))
-            busy += max(0, retire - max(start, end))
-            end = max(end, retire)
-        result |= {f"RETIRED_{engine.index}": len(places), f"BUSY_{engine.index}": busy, f"STALL_{engine.index}": stall}
-    return result
-
-
-def _complete(graph: Graph, engine: str, fields) -> dict[str, int]:
-    from acg.isa import instruction_set
-
-    return {item.name: item.bias for item in instruction_set(graph).formats[engine].fields} | dict(fields)
-
-
 def _first_byte(expected: bytes, found: bytes) -> str:
     places = np.flatnonzero(np.frombuffer(expected, np.uint8) != np.frombuffer(found, np.uint8))
     return f"{places.size} bytes differ, first at {places[0]:#x}"
 
 
 def _judge(machine: Machine, work: Workload, predicted: Timeline, results: list[RunResult]) -> str | None:
-    expected_counters = counters(machine.graph, work.instructions, predicted)
+    counters = predicted_counters(machine.graph, work.instructions, predicted)
     for number, (result, expected) in enumerate(zip(results, work.expected, strict=True)):
         where = f"{work.name}, run {number + 1}"
         if result.error_code or result.status & STATUS_ERROR:
@@ -134,9 +104,9 @@ def _judge(machine: Machine, work: Workload, predicted: Timeline, results: list[
                 return f"{where}: bytes, {_first_byte(wanted, region)}"
         if result.status & (STATUS_BUSY | STATUS_DONE | STATUS_IDLE) != STATUS_DONE | STATUS_IDLE:
             return f"{where}: STATUS is {result.status:#x}"
-        for name, value in expected_counters.items():
-            if result.counters[name] != value:
-                return f"{where}: {name} is {result.counters[name]}, predicted {value}"
+        faults = counter_faults(machine.graph, counters, result.counters)
+        if faults:
+            return f"{where}: {faults[0]}"
     return None
 
 

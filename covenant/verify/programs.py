@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from acg.counters import counter_faults, predicted_counters
 from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.isa import instruction_set
@@ -78,6 +79,7 @@ def _measured(program: RandomProgram, model: BuiltModel, expected: list[bytes], 
                       timeout_cycles=4 * predicted.total_cycles + _PATIENCE_CYCLES, check=False)
     except BenchError as error:
         return None, [f"RTL: {line}" for line in failure_lines(error)]
+    counters = predicted_counters(graph, instructions, predicted)
     for number, (result, observed) in enumerate(zip(outcome.results, expected, strict=True)):
         lines = []
         if result.error_code != ErrorCode.NONE:
@@ -87,6 +89,7 @@ def _measured(program: RandomProgram, model: BuiltModel, expected: list[bytes], 
             lines += [f"{report.mismatch_count} events are not in their predicted cycle", *map(str, report.mismatches[:_LISTED])]
         if result.cycles != predicted.total_cycles:
             lines.append(f"CYCLES register: found {result.cycles}, expected {predicted.total_cycles}")
+        lines += counter_faults(graph, counters, result.counters)[:_LISTED]
         lines += _byte_lines(program, observed, result.outputs[0])
         if lines:
             return result.cycles, [f"in run {number + 1} of {RUNS}:", *lines]

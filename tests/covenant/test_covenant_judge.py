@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import covenant.run
 import verif.iss.machine
 from acg.graph import load_graph
+from acg.predictor import predict
 from acg.timing.vector import VectorTiming
 from covenant import judge
 from covenant.files import read_arrays
@@ -103,3 +105,15 @@ def test_the_first_wrong_cycle_is_named(monkeypatch):
     first = next(number for number, item in enumerate(network.program.instructions) if item.engine == "vector")
     assert report["divergence"][0].startswith(f"first wrong cycle, sample 0: instruction {first}: retire on engine 2 found in cycle ")
     assert report["divergence"][2].startswith("  vector wait(")
+
+
+@pytest.mark.rtl
+def test_a_wrong_counter_alone_is_not_exact(monkeypatch):
+    """Every event in its cycle, one engine's STALL predicted one too high: the run is not exact, and the counter is named."""
+    good = covenant.run.predicted_counters
+    monkeypatch.setattr(covenant.run, "predicted_counters", lambda *given: (counters := good(*given)) | {"STALL_1": counters["STALL_1"] + 1})
+    network, samples = _network("digits", "tiny")
+    report, _ = judge_network(network, samples, on="rtl")
+    assert not report["exact"] and report["counter_mismatches"] == 1 and report["instructions"]["timeline_mismatches"] == 0
+    found = good(network.graph, network.program.instructions, predict(network.graph, network.program.instructions))["STALL_1"]
+    assert report["divergence"] == [f"first wrong counter, sample 0: counter STALL_1 (engine matrix): found {found}, expected {found + 1}"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from acg.isa import Instruction
 from acg.predictor import predict
 from covenant.cli import main
 from covenant.errors import BROKEN, EXACT
@@ -16,7 +15,7 @@ from covenant.mutants.forced import forced_cases
 from covenant.mutants.mutant import EMITTED, KINDS, Mutant, MutantError, check_catalogue, unit_tests
 from covenant.mutants.stimulus import Workload, machine_graph, make_workloads, read_workloads, write_workloads
 from covenant.mutants.table import as_json, markdown, ok, summary, text
-from covenant.mutants.witnesses import Machine, counters, programs
+from covenant.mutants.witnesses import Machine, programs
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_NAME = {mutant.name: mutant for mutant in catalogue.MUTANTS}
@@ -135,20 +134,6 @@ def test_the_table_counts():
     assert as_json(outcomes)["survived"] == 1 and "agu.comment" in text(outcomes)
 
 
-def test_counters_follow_from_the_timeline():
-    graph = machine_graph("systolic")
-    fill = Instruction("load", {"n_3": 40, "ext_address": 64})
-    program = (fill, fill, Instruction("store", {"n_3": 8, "ext_address": 4096}, {"load": 2}))
-    line = predict(graph, program)
-    found = counters(graph, program, line)
-    load, store = graph.engines["load"].index, graph.engines["store"].index
-    assert found[f"RETIRED_{load}"] == 2 and found[f"RETIRED_{store}"] == 1
-    assert found[f"BUSY_{load}"] == line.retire[1] - line.start[0], "the second starts before the first has retired"
-    assert found[f"BUSY_{store}"] == line.retire[2] - line.start[2]
-    assert found[f"STALL_{store}"] == line.retire[1] + 1 - (line.dispatch[2] + 1) > 0
-    assert found[f"STALL_{load}"] == 0
-
-
 @pytest.mark.parametrize("name", ["systolic", "dot"])
 def test_workloads_survive_their_file(name, tmp_path):
     graph = machine_graph(name)
@@ -171,6 +156,6 @@ def test_a_real_fault_is_killed_and_the_machine_without_it_is_exact(tmp_path):
     (tmp_path / "machine.v").write_text(sound.verilog)
     faulty = Machine("systolic", BY_NAME["emitted.under-way"], workloads, cache_folder(), tmp_path / "machine.v")
     found = programs(faulty)
-    assert found is not None and found.startswith("convolution, run 1: BUSY_2 is ")
+    assert found is not None and found.startswith("convolution, run 1: counter BUSY_2 (engine vector): found ")
     for model in faulty.built:
         shutil.rmtree(model.path)
