@@ -17,7 +17,7 @@ from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.ir import EdgeInput, EdgeOutput, Graph, Tensor, verify
 from compiler.loader import check_program
-from compiler.passes.allocate import LASTING, OutOfMemory, allocate
+from compiler.passes.allocate import LASTING, Allocation, OutOfMemory
 from compiler.passes.assign_engines import assign_engines
 from compiler.passes.emit import emit
 from compiler.passes.insert_transfers import Plan, insert_transfers
@@ -111,17 +111,10 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
         except TileError as error:
             failure = error
         else:
-            kept = [b for b in context.external.values() if b.pinned]
-            tight: dict[str, set[int]] = {}
-            while True:
-                try:
-                    return context, allocate(context.ops, kept=kept, tight=tight)
-                except OutOfMemory as error:
-                    failure = error
-                closed = tight.setdefault(failure.buffer.memory.name, set())
-                if failure.buffer.memory.kind == "external" or failure.layer in closed:
-                    break
-                closed.add(failure.layer if LASTING in closed else LASTING)
+            try:
+                return context, _allocate(context)
+            except OutOfMemory as error:
+                failure = error
         layer = failure.layer
         victim = _victim(plan, layer, failure)
         name = plan.steps[layer].codelet.name
@@ -134,6 +127,22 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
             shrink.pop(layer, None)
         else:
             raise failure
+
+
+def _allocate(context: TileContext) -> list[Buffer]:
+    """Allocate; where gaps are too small again without them: first between the lasting buffers, then in each layer that finds no room."""
+    allocation = Allocation(context.ops, [b for b in context.external.values() if b.pinned])
+    tight: dict[str, set[int]] = {}
+    while True:
+        try:
+            return allocation.place()
+        except OutOfMemory as failure:
+            memory = failure.buffer.memory
+            closed = tight.setdefault(memory.name, set())
+            if memory.kind == "external" or failure.layer in closed:
+                raise
+            closed.add(failure.layer if LASTING in closed else LASTING)
+        allocation.tighten(memory.name, closed)
 
 
 def _uses(plan: Plan) -> dict[str, list[int]]:

@@ -8,14 +8,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from acg.graph import Memory
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Buffer:
-    """A piece of `memory` of `size_bytes`; `apart`: buffers that an instruction reads at the same time, so never in one bank.
+    """A piece of `memory` of `size_bytes`.
 
     `content`: bytes that stand there from the start; `pinned`: in place during the whole program; `lasting`: a tensor that stays on chip
     between codelets; `border_bytes`: offset that would best lie at the border of two banks, 0 for none.
@@ -28,7 +28,6 @@ class Buffer:
     size_bytes: int
     align_bytes: int
     content: bytes | None = None
-    apart: list[Buffer] = field(default_factory=list)
     pinned: bool = False
     lasting: bool = False
     border_bytes: int = 0
@@ -38,7 +37,7 @@ class Buffer:
     address: int = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ref:
     """Byte `offset` into `buffer`, addressed in units of `unit_bytes`. The offset may be negative: virtual padding."""
 
@@ -54,7 +53,7 @@ class Ref:
         return units
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class TileOp:
     """One instruction-to-be of `engine`; `layer` numbers the codelet, `tile` says which part of it."""
 
