@@ -234,7 +234,7 @@ def float_only(value: object, to: int) -> bool:
 
 
 def small_weights(fits: bool) -> bool:
-    """Linear interpolation must repeat itself after few positions: products of both axes' integer weights up to 255, at most 64 phases."""
+    """Linear interpolation must repeat itself after few positions: both axes' integer weights multiplied up to 65025, all phases' in 2^20 bytes."""
     return fits
 
 

@@ -7,9 +7,8 @@ products over Dy Dx. Pixels beyond the edge repeat those at the edge, and are pu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
-from math import gcd, lcm
+from math import lcm
 
 import numpy as np
 
@@ -17,8 +16,9 @@ from compiler.constraints import known_mode, quantised_operand, small_weights, t
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.linear import Product
 from compiler.onnx_import.movement import moved, numbered
+from compiler.onnx_import.resize_dense import Axis, interpolated
 from compiler.onnx_import.step import Step
-from compiler.onnx_import.transposed_convolution import Interleaved, Phase
+from compiler.onnx_import.transposed_convolution import Interleaved
 from compiler.onnx_import.values import Real, Value
 from compiler.onnx_import.windows import Window
 
@@ -29,52 +29,11 @@ COORDINATES = {
     "align_corners": lambda p, q, out: (q, 0, p),
     "asymmetric": lambda p, q, _: (q, 0, p),
 }
-#: The products of both axes' weights must be below this; more convolutions than that are no longer worth it.
+#: A convolution for each phase where the products of both axes' weights are up to the first, and there are no more phases than the second; else see `resize_dense`.
 LARGEST_WEIGHT = 255
-MOST_PHASES = 64
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis: sizes of input and output, the coordinate (A y + B) / D in lowest terms, and the edge pixels repeated before and after."""
-
-    size: int
-    out: int
-    a: int
-    b: int
-    d: int
-
-    @property
-    def period(self) -> int:
-        """Outputs after which the fraction is the same again."""
-        return self.d // gcd(self.a, self.d)
-
-    @property
-    def stride(self) -> int:
-        """Inputs between two outputs a period apart."""
-        return self.a * self.period // self.d
-
-    def coordinate(self, y: int) -> tuple[int, int]:
-        """Return (input before the coordinate, numerator of the fraction over D) of output y."""
-        return divmod(self.a * y + self.b, self.d)
-
-    @property
-    def edges(self) -> tuple[int, int]:
-        """Pixels to repeat before the first and after the last."""
-        least, most = self.coordinate(0)[0], self.coordinate(self.out - 1)
-        return max(0, -least), max(0, most[0] + (most[1] > 0) - (self.size - 1))
-
-    def phases(self) -> list[tuple[Phase, list[int]]]:
-        """Each phase, as a convolution of the input with its edges, and the weights of its taps."""
-        found = []
-        for first in range(min(self.period, self.out)):
-            at, weight = self.coordinate(first)
-            begin = at + self.edges[0]
-            weights = [0] * begin + [self.d - weight] + ([weight] if weight else [])
-            count = -(-(self.out - first) // self.period)
-            room = self.size + sum(self.edges) - len(weights)
-            found.append((Phase(first, count, tuple(range(len(weights))), (0, 0), room // max(self.stride, 1) + 1), weights))
-        return found
+MOST_PHASES = 32
+#: Scales that are given as float32 numbers are fractions with denominators up to this.
+LARGEST_DENOMINATOR = 64
 
 
 def _axis(step: Step, mode: str, size: int, out: int, scale: np.float32, *, from_sizes: bool) -> Axis:
@@ -84,7 +43,7 @@ def _axis(step: Step, mode: str, size: int, out: int, scale: np.float32, *, from
         ratio = Fraction(out - 1, size - 1) if size > 1 and out > 1 else Fraction(1)
         a, b, d = COORDINATES[mode](ratio.numerator, ratio.denominator, out) if size > 1 and out > 1 else (0, 0, 1)
     else:
-        ratio = Fraction(out, size) if from_sizes else Fraction(float(scale)).limit_denominator(MOST_PHASES)
+        ratio = Fraction(out, size) if from_sizes else Fraction(float(scale)).limit_denominator(LARGEST_DENOMINATOR)
         step.require(small_weights, abs(float(ratio) - float(scale)) <= 1e-6 * float(scale), found=f"a scale of {scale}")
         a, b, d = COORDINATES[mode](ratio.numerator, ratio.denominator, out)
     least = lcm(*(Fraction(a * y + b, d).denominator for y in range(out)))
@@ -103,13 +62,14 @@ def resize_linear(step: Step, sizes: list[tuple[int, np.float32]]) -> list[Value
     step.require(two_dimensions_at_most, 5 if any(resized[:2]) else rank, found=f"a change of {value.shape} to {tuple(s for s, _ in sizes)}")
     given = step.constant(3) if len(step.values) > 3 else None
     from_sizes = given is not None and given.size > 0
+    value, sizes = _widened(step, value, sizes)
     spatial = [_axis(step, mode, d, out, scale, from_sizes=from_sizes) for d, (out, scale) in zip(value.shape[2:], sizes[2:], strict=True)]
     axes = [Axis(1, 1, 1, 0, 1)] * (2 - len(spatial)) + spatial
     parts = [a.phases() for a in axes]
     largest = max(max(w) for _, w in parts[0]) * max(max(w) for _, w in parts[1])
     fits = largest <= LARGEST_WEIGHT and len(parts[0]) * len(parts[1]) <= MOST_PHASES and all(a.stride > 0 or a.out == 1 for a in axes)
-    found = f"{len(parts[0])} x {len(parts[1])} phases with weights up to {largest}"
-    step.require(small_weights, fits, found=found)
+    if not fits:
+        return [interpolated(step, value, axes, tuple(out for out, _ in sizes))]
     source = _with_edges(step, value, axes)
     channels = value.shape[1]
     whole = axes[0].d * axes[1].d
@@ -130,6 +90,17 @@ def resize_linear(step: Step, sizes: list[tuple[int, np.float32]]) -> list[Value
     out_view = (view[0], channels, axes[0].out, axes[1].out)
     shape = tuple(out for out, _ in sizes)
     return [Interleaved(tuple(products), tuple(places), (axes[0].period, axes[1].period), out_view, shape).pending()]
+
+
+def _widened(step: Step, value: Real, sizes: list[tuple[int, np.float32]]) -> tuple[Real, list[tuple[int, np.float32]]]:
+    """Repeat the only pixel of an axis, which all its outputs are; return the value and the sizes, with scales of 1 there."""
+    alone = [d == 1 and out > 1 for d, (out, _) in zip(value.shape, sizes, strict=True)]
+    if not any(alone):
+        return value, sizes
+    shape = tuple(out if one else d for d, (out, _), one in zip(value.shape, sizes, alone, strict=True))
+    result = moved(step, [value], np.broadcast_to(numbered([value])[0], shape), name=f"{step.output}/repeated")
+    assert isinstance(result, Real), "movement keeps the quantisation"
+    return result, [(out, np.float32(1)) if one else (out, scale) for (out, scale), one in zip(sizes, alone, strict=True)]
 
 
 def _with_edges(step: Step, value: Real, axes: list[Axis]) -> Real:

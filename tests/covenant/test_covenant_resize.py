@@ -60,12 +60,32 @@ def test_sizes(shape, sizes):
     assert check(resized(shape, sizes=sizes)) == 0
 
 
-def test_many_phases_are_refused():
+@pytest.mark.parametrize(("shape", "sizes", "mode"), [
+    ((1, 3, 3, 3), (1, 3, 48, 48), "half_pixel"),  # factor 16: weights up to 961, four copies of the input
+    ((1, 2, 2, 3), (1, 2, 64, 96), "pytorch_half_pixel"),  # factor 32
+    ((1, 2, 3, 2), (1, 2, 33, 17), "align_corners"),  # factor 16 between the corners
+    ((2, 3, 4, 4), (2, 3, 32, 32), "asymmetric"),
+    ((1, 2, 16, 16), (1, 2, 37, 41), "align_corners"),
+    ((1, 2, 7, 9), (1, 2, 10, 20), "half_pixel"),  # strides of 7 and 9: eight convolutions an axis
+    ((1, 2, 13, 5), (1, 2, 30, 5), "half_pixel"),  # more places than convolutions
+    ((2, 4, 5), (2, 4, 200), "half_pixel"),
+    ((1, 2, 1, 3), (1, 2, 32, 96), "half_pixel"),  # one pixel for a whole axis
+])  # fmt: skip
+def test_many_phases(shape, sizes, mode):
+    machine = list(GRAPHS)[sum(sizes) % 3]
+    assert check(resized(shape, sizes=sizes, mode=mode), machines=(machine,)) < 0.02
+
+
+def test_exact_halves_of_many_phases():
+    assert check(resized((1, 2, 4, 4), sizes=(1, 2, 64, 64), same=True), machines=("edge16",)) < 0.02
+
+
+def test_phases_without_end_are_refused():
     with pytest.raises(UnsupportedError) as error:
-        read_network(resized((1, 2, 16, 16), sizes=(1, 2, 37, 41), mode="align_corners"))
+        read_network(resized((1, 2, 7, 7), sizes=(1, 2, 97, 97)))
     assert str(error.value).endswith(
-        "Linear interpolation must repeat itself after few positions: products of both axes' integer weights up to 255, at most 64 phases."
-        " Found 12 x 8 phases with weights up to 96."
+        "Linear interpolation must repeat itself after few positions: both axes' integer weights multiplied up to 65025, all phases' in 2^20 bytes."
+        " Found 97 x 97 phases with weights up to 9409, 1392532 bytes of them."
     )
 
 

@@ -19,6 +19,8 @@ from verif.reference.values import Dequantised, Sum, Value
 def _weights(mode: str, size: int, out: int, scale: Fraction) -> tuple[np.ndarray, int]:
     """Return integers (out, size) and their denominator."""
     places = []
+    if size == 1:
+        return np.ones((out, 1), np.int64), 1
     for y in range(out):
         if mode == "align_corners":
             at = Fraction(y * (size - 1), out - 1) if out > 1 else Fraction(0)
