@@ -207,6 +207,16 @@ def usable_addend(numbers: np.ndarray) -> bool:
     return bool(np.all((size == 0) | ((size >= 2.0**-64) & (size <= 2.0**64))))
 
 
+def most_operands(count: int) -> bool:
+    """Float operations with nothing quantised in between must have at most 8 operands, tensors and constants together."""
+    return count <= 8
+
+
+def usable_function(numbers: np.ndarray) -> bool:
+    """A float function of a tensor that meets another tensor must give numbers that are 0 or from 2^-64 to 2^64 in magnitude."""
+    return usable_addend(numbers)
+
+
 def equal_sides(slope: np.ndarray) -> bool:
     """The slopes of PRelu must be all at most 1 or all at least 1."""
     return bool(np.all(slope <= 1) or np.all(slope >= 1))

@@ -17,6 +17,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Unary                any function of one 8-bit tensor, as a table of 256 bytes
     Binary Reduction     see `compiler.ir_elementwise`
     Sum Quotient         of three and more tensors, and of two: float32 numbers in between (compiler.ir_floats)
+    Expression           float32 operations on tensors and functions of them (compiler.ir_expression)
     Move                 every element of the result is an element of an input or a constant (compiler.ir_move)
     Softmax LayerNormalization Variance CentredQuotient ArgMax    over the channels of each pixel (compiler.ir_rowwise)
     RMSNormalization MeanSquare RootQuotient    over the channels of each pixel (compiler.ir_normalise)
@@ -48,6 +49,7 @@ import numpy as np
 
 from compiler.errors import IRError
 from compiler.ir_elementwise import Binary, Reduction
+from compiler.ir_expression import Expression
 from compiler.ir_floats import Quotient, Sum
 from compiler.ir_matmul import MatMul
 from compiler.ir_move import Move
@@ -222,7 +224,7 @@ class Reshape:
 
 Attrs = (
     Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
-    | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN | GroupNormalization | Sum | Quotient
+    | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN | GroupNormalization | Sum | Quotient | Expression
     | RMSNormalization | MeanSquare | RootQuotient
 )
 

@@ -14,6 +14,7 @@ import numpy as np
 from compiler.errors import IRError
 from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MatMul, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
+from compiler.ir_expression import KINDS, Digits, Expression
 from compiler.ir_floats import Quotient, Sum
 from compiler.ir_move import Move
 from compiler.ir_normalise import LRN, MOST_SUMMED, POWERS, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
@@ -246,6 +247,31 @@ def _sum(where: str, a: Sum, *operands: Tensor) -> None:
     _clamp(where, a.y_low, a.y_high, y)
 
 
+def _expression(where: str, a: Expression, *operands: Tensor) -> None:
+    *tensors, y = operands
+    _expect({t.shape for t in tensors} == {y.shape}, where, f"shapes {', '.join(str(t.shape) for t in operands)}", "one shape")
+    read = {t.source for t in a.terms if isinstance(t, Digits) or t.constant is None}
+    _expect(read == set(range(len(tensors))), where, "an input that is no term", "terms of every input")
+    for term in a.terms:
+        if isinstance(term, Digits):
+            sane = bool(term.tables) and all(t.dtype == np.uint8 and t.shape == (256,) for t in term.tables)
+            places = term.unit >= 2.0**-126 and term.unit * 256.0 ** len(term.tables) <= 2.0**120
+            places = places and (len(term.tables) == 1 or float(np.frexp(term.unit)[0]) == 0.5)
+            _expect(sane and places and -255 <= term.lowest <= 0, where, f"{len(term.tables)} digits of {term.unit} from {term.lowest}",
+                    "tables of 256 bytes from -255 to 0, places from 2^-126 to 2^112")  # fmt: skip
+        elif term.constant is None:
+            _quantisation(where, tensors[term.source], term.scale, term.zero)
+        else:
+            sane = term.constant.dtype == np.float32 and term.constant.shape in ((1,), y.shape[1:2]) and bool(np.isfinite(term.constant).all())
+            _expect(sane, where, f"a constant {term.constant.dtype} {term.constant.shape}", f"finite float32 ({y.shape[1]},) or (1,)")
+    made = len(a.terms) + len(a.operations) - 1
+    early = all(kind in KINDS and max(i, j) < len(a.terms) + k for k, (kind, i, j) in enumerate(a.operations))
+    _expect(early and {i for _, *pair in a.operations for i in pair} == set(range(made)), where, f"operations {a.operations}",
+            f"known ones that use all of {made} numbers, none before it is made")  # fmt: skip
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
 def _quotient(where: str, a: Quotient, x: Tensor, b: Tensor, y: Tensor) -> None:
     _expect(x.shape == b.shape == y.shape, where, f"shapes {x.shape} / {b.shape} = {y.shape}", "three equal shapes")
     for t, scale, zero in ((x, a.a_scale, a.a_zero), (b, a.b_scale, a.b_zero), (y, a.y_scale, a.y_zero)):
@@ -276,6 +302,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Reduction: (1, _reduction),
     Sum: (1, _sum),
     Quotient: (2, _quotient),
+    Expression: (1, _expression),
     Softmax: (1, _rowwise),
     LayerNormalization: (1, _rowwise),
     Variance: (1, _variance),
@@ -294,7 +321,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
 def _check_node(graph: Graph, node: Node) -> None:
     where = f"node {node.name} ({node.op})"
     arity, rule = _RULES[type(node.attrs)]
-    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum) else arity
+    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum | Expression) else arity
     arity -= isinstance(node.attrs, Binary) and node.attrs.constant is not None
     counts = (len(node.inputs), len(node.outputs))
     _expect(counts == (arity, 1), where, f"{counts[0]} inputs, {counts[1]} outputs", f"{arity}, 1")

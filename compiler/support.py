@@ -34,6 +34,7 @@ from compiler.constraints import (
     integer_operand,
     known_mode,
     matrix_weights,
+    most_operands,
     movable_operand,
     nearest_only,
     no_indices,
@@ -64,6 +65,7 @@ from compiler.constraints import (
     usable_denominator,
     usable_epsilon,
     usable_factors,
+    usable_function,
     usable_quotient,
     usable_scale,
     windows_touch_input,
@@ -101,6 +103,7 @@ COMBINATIONS = ("Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum")
 REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceSum")
 _COMBINED = (quantised_operand, broadcast_shapes, finite_constant, usable_scale, *_TABLE)
 _SUMMED = (*_COMBINED, addend_a_channel, usable_addend)
+_MIXED = (most_operands, usable_function)
 _MOVED = (movable_operand, elements_left, finite_values)
 _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 _SELECTIONS = ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "ScatterElements", "ScatterND", "Trilu")
@@ -127,10 +130,10 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("com.microsoft", "QLinearGlobalAveragePool"): Operator(
         "GlobalAveragePool", (*_QLINEAR, two_dimensions_at_most, channels_first)
     ),
-    ("", "Add"): Operator("Add, Binary, Sum, bias, Unary", (*_SUMMED, constant_bias, channel_bias, bias_fits, finite_requantisation)),
-    **{("", name): Operator("Binary, Unary", _COMBINED) for name in COMBINATIONS},
+    ("", "Add"): Operator("Add, Binary, Sum, Expression, bias, Unary", (*_SUMMED, *_MIXED, constant_bias, channel_bias, bias_fits, finite_requantisation)),
+    **{("", name): Operator("Binary, Expression, Unary", (*_SUMMED, *_MIXED)) for name in COMBINATIONS},
     ("", "Div"): Operator("Binary, Quotient, Unary", (*_COMBINED, computed_divisor, usable_quotient)),
-    **{("", name): Operator("Add, Binary, Sum, Unary", _SUMMED) for name in ("Sub", "Sum")},
+    **{("", name): Operator("Add, Binary, Sum, Expression, Unary", (*_SUMMED, *_MIXED)) for name in ("Sub", "Sum")},
     ("", "Mean"): Operator("Sum, Unary", _SUMMED),
     ("", "PRelu"): Operator("Binary, Unary", (*_COMBINED, constant_parameters, equal_sides)),
     ("com.microsoft", "QLinearAdd"): Operator("Add, Binary", (*_QLINEAR, broadcast_shapes, constant_weights)),
@@ -186,6 +189,7 @@ ENGINES = {
     "Binary": "vector",
     "CentredQuotient": "vector",
     "Conv": "matrix, vector",
+    "Expression": "vector",
     "GlobalAveragePool": "vector, matrix",
     "GroupNormalization": "matrix, vector",
     "MeanSquare": "matrix, vector",

@@ -11,6 +11,7 @@ from compiler.codelets.contraction import contraction
 from compiler.codelets.depthwise import depthwise
 from compiler.codelets.deviation import centred_quotient, variance
 from compiler.codelets.elementwise import addition, lookup
+from compiler.codelets.expression import expression
 from compiler.codelets.floats import quotient, sum_of_several
 from compiler.codelets.group_norm import group_normalization
 from compiler.codelets.local_response import local_response
@@ -34,6 +35,7 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "Reduction": (reduction, reduction_as_contraction),
     "Sum": (sum_of_several,),
     "Quotient": (quotient,),
+    "Expression": (expression,),
     "MatMul": (product,),
     "Softmax": (softmax,),
     "LayerNormalization": (layer_normalization,),

@@ -32,6 +32,7 @@ from compiler.onnx_import.broadcast import Seen, common_view, views
 from compiler.onnx_import.builder import Builder
 from compiler.onnx_import.convolution import constant_operand, real_operand, result_target
 from compiler.onnx_import.elementwise import add_node, table_function
+from compiler.onnx_import.expressions import combined, formula_of, operation
 from compiler.onnx_import.quantise import table_bytes
 from compiler.onnx_import.quotients import divide
 from compiler.onnx_import.scaled import scaled
@@ -210,6 +211,9 @@ def combine(step: Step) -> list[Value]:
         (table,) = table_function(step)
         assert isinstance(table, Table)
         return [replace(table, additions=left_to_right(trees) if trees and all(trees) else None)]  # type: ignore[arg-type]
+    mixed = combined(step, _settled(step)) if not (trees and all(trees)) else None
+    if mixed is not None:
+        return [mixed]
     if trees:
         return [_sum(step, trees)]
     if step.op == "Div":
@@ -218,7 +222,8 @@ def combine(step: Step) -> list[Value]:
     if step.op == "Div":
         return [_quotient(step, *terms)]
     # Tensors first, so that every step of a chain has one.
-    return [_several(step, KINDS[step.op], sorted((Leaf(v) for v in terms), key=lambda t: not isinstance(t.value, Real)))]
+    several = _several(step, KINDS[step.op], sorted((Leaf(v) for v in terms), key=lambda t: not isinstance(t.value, Real)))
+    return [replace(several, formula=operation(step.op, terms))]
 
 
 def _part(step: Step) -> float:
@@ -255,7 +260,7 @@ def add(step: Step) -> list[Value]:
     a, b = step.value(0), step.value(1)
     if isinstance(b, Pending):
         a, b = b, a
-    if not isinstance(a, Pending) or tree_of(a) is not None:
+    if not isinstance(a, Pending) or (a.bias is None and formula_of(a) is not None):
         return combine(step)
     if a.bias is None or a.bias.add is None or not isinstance(b, Const | RealConst):
         step.refuse(quantised_operand, "a float result that no QuantizeLinear follows")

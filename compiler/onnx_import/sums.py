@@ -89,13 +89,13 @@ def expanded(builder: Builder, tensor: str, view: Shape4, out: Shape4, origin: t
     return builder.node(f"expand {name}", Move(index), (tensor,), name, origin)
 
 
-def _seen(step: Step, shape: Shape, operands: Sequence[Real | np.ndarray]) -> Seen:
-    """Return how the operands are seen: tensors however they broadcast, constants (arrays) with one number a channel."""
+def broadcast_view(step: Step, shape: Shape, operands: Sequence[Real | Table | np.ndarray]) -> Seen:
+    """Return how the operands are seen: tensors however they broadcast, constants (arrays) with one number a channel. Refuses what has no view."""
     tensors = step.builder.tensors
-    given = [(v.shape, tensors[v.tensor].shape if isinstance(v, Real) else None) for v in operands]
+    given = [(v.shape, None if isinstance(v, np.ndarray) else tensors[v.tensor].shape) for v in operands]
     found = [
         pair for pair in views(shape, given)
-        if all(isinstance(v, Real) or view == (1, pair[1].out[1], 1, 1) for v, view in zip(operands, pair[1].operands, strict=True))
+        if all(not isinstance(v, np.ndarray) or view == (1, pair[1].out[1], 1, 1) for v, view in zip(operands, pair[1].operands, strict=True))
     ]
     if not found:
         alone = any(isinstance(v, np.ndarray) for v in operands) and any(views(shape, [g for g in given if g[1] is not None]))
@@ -113,7 +113,7 @@ def sum_pending(step: Step, shape: Shape, tree: Tree, factor: float) -> Pending:
         step.require(finite_constant, array, found=f"a number that is infinite in a constant of shape {array.shape}")
         wrong = next((float(number) for number in array.reshape(-1) if not usable_addend(number)), 0.0)
         step.require(usable_addend, array, found=f"{wrong} in a constant of shape {array.shape}")
-    seen = _seen(step, shape, [*distinct.values(), *constants])
+    seen = broadcast_view(step, shape, [*distinct.values(), *constants])
     numbers = iter(seen.constant(len(distinct) + i, array, shape).reshape(-1) for i, array in enumerate(constants))
     sources = {key: i for i, key in enumerate(distinct)}
     terms = []
@@ -145,4 +145,4 @@ def tree_of(value: object) -> Tree | None:
     return Leaf(value) if isinstance(value, Real | RealConst | Const) else None
 
 
-__all__ = ["Addition", "Leaf", "Tree", "expanded", "leaves", "left_to_right", "negated", "sum_pending", "tree_of"]
+__all__ = ["Addition", "Leaf", "Tree", "broadcast_view", "expanded", "leaves", "left_to_right", "negated", "sum_pending", "tree_of"]

@@ -145,6 +145,8 @@ class Pending:
     bias: Bias | None = None
     #: The additions that it is the sum of, where it is one (`compiler.onnx_import.sums`).
     additions: Any = None
+    #: What it consists of, where it is an operation on tensors and functions of them (`compiler.onnx_import.expressions`).
+    formula: Any = None
     #: Returns the emitter of this result times a positive constant; None where no constant can join the scales.
     scaled: Callable[[float], Callable[[Target, tuple[str, ...]], str]] | None = None
 

@@ -13,6 +13,7 @@ import numpy as np
 from compiler.ir import Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Unary, verify
 from compiler.ir_edit import rebuild
 from compiler.ir_elementwise import Binary, Reduction
+from compiler.ir_expression import Expression
 from compiler.ir_floats import Quotient, Sum
 
 
@@ -20,7 +21,7 @@ def _clamp(graph: Graph, producer: Node, node: Node) -> tuple[int, int] | None:
     """Return the clamp of `producer` that does the work of the Unary `node` too; None where there is none."""
     x, y = (graph.tensors[t] for t in (node.inputs[0], node.outputs[0]))
     attrs = producer.attrs
-    if not isinstance(attrs, Conv | Add | Binary | Sum | Quotient | Reduction | AveragePool | GlobalAveragePool | MaxPool) or x.dtype == "i32":
+    if not isinstance(attrs, Conv | Add | Binary | Sum | Quotient | Expression | Reduction | AveragePool | GlobalAveragePool | MaxPool) or x.dtype == "i32":
         return None
     if (x.dtype, x.scale, x.zero_point) != (y.dtype, y.scale, y.zero_point):
         return None

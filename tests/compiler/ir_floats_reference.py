@@ -1,10 +1,11 @@
-"""Sum and Quotient nodes in plain numpy float32, written for the tests alone."""
+"""Sum, Quotient and Expression nodes in plain numpy float32, written for the tests alone."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from compiler.ir import NUMPY_TYPES, Graph, Node
+from compiler.ir_expression import Digits, Expression
 from compiler.ir_floats import Quotient, Sum
 
 F = np.float32
@@ -14,7 +15,7 @@ def _real(array: np.ndarray, scale: float, zero: int) -> np.ndarray:
     return (array.astype(np.int64) - zero).astype(F) * F(scale)
 
 
-def _rounded(result: np.ndarray, a: Sum | Quotient, dtype: str) -> np.ndarray:
+def _rounded(result: np.ndarray, a: Sum | Quotient | Expression, dtype: str) -> np.ndarray:
     steps = np.rint((result / F(a.y_scale)).astype(np.float64))
     return np.clip(steps + a.y_zero, a.y_low, a.y_high).astype(NUMPY_TYPES[dtype])
 
@@ -39,3 +40,26 @@ def quotient(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndar
     with np.errstate(divide="ignore", invalid="ignore"):
         product = dividend * (F(1) / divisor)
     return _rounded(np.where(dividend == 0, F(0), product), a, graph.tensors[node.outputs[0]].dtype)
+
+
+def expression(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+    """Result of an Expression node; digits are added as integers of any size."""
+    a = node.attrs
+    assert isinstance(a, Expression)
+    numbers = []
+    for t in a.terms:
+        if isinstance(t, Digits):
+            places = [table.astype(object) for table in t.tables]
+            places[-1] = places[-1] + t.lowest
+            whole = sum(place * 256**k for k, place in enumerate(places))
+            function = np.array([float(v) * t.unit for v in whole])
+            assert len(t.tables) == 1 or np.array_equal(function, function.astype(F)), "digits make no float32 number"
+            numbers.append(function.astype(F)[values[node.inputs[t.source]].view(np.uint8)])
+        elif t.constant is None:
+            numbers.append(_real(values[node.inputs[t.source]], t.scale, t.zero))
+        else:
+            numbers.append(t.constant[None, :, None, None])
+    functions = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "MIN": np.minimum, "MAX": np.maximum}
+    for kind, i, j in a.operations:
+        numbers.append(functions[kind](numbers[i], numbers[j]))
+    return _rounded(numbers[-1], a, graph.tensors[node.outputs[0]].dtype)

@@ -9,12 +9,13 @@ from acg.predictor import predict
 from compiler.host import pack_inputs, unpack_outputs
 from compiler.ir import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Move, Node, Reshape, Unary, averaging_scales
 from compiler.ir_elementwise import Binary, Reduction
+from compiler.ir_expression import Expression
 from compiler.ir_floats import Quotient, Sum
 from compiler.ir_matmul import MatMul
 from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
 from compiler.program import Program
 from tests.compiler.ir_elementwise_reference import binary, reduction
-from tests.compiler.ir_floats_reference import quotient, sum_of_several
+from tests.compiler.ir_floats_reference import expression, quotient, sum_of_several
 from tests.compiler.ir_rowwise_reference import rowwise
 from verif.hazards import find_hazards
 from verif.iss.machine import Machine
@@ -87,6 +88,8 @@ def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray
         return (binary if isinstance(a, Binary) else reduction)(node, graph, values)
     if isinstance(a, Sum | Quotient):
         return (sum_of_several if isinstance(a, Sum) else quotient)(node, graph, values)
+    if isinstance(a, Expression):
+        return expression(node, graph, values)
     if isinstance(a, Move):
         return a.apply([values[name] for name in node.inputs]).reshape(y.shape)
     if isinstance(a, Softmax | LayerNormalization | Variance | CentredQuotient):

@@ -226,12 +226,18 @@ CASES = {
         ("n_a", "Sum", "In a sum of three and more that broadcasts, a constant must be one number, or vary along neighbouring axes only, which become the"
          " channels. Found shapes (1, 3, 5, 4) and (1, 1, 5, 1) and (3, 1, 4)."),
     ),
-    "a clamped sum in a sum": (
-        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), dequantize("u", "f", "x"), node("Add", "d e", "a"), node("Relu", "a", "r"),
-         node("Add", "f r", "s"), quantize("s", "y", "y")],
-        {**X, "u": (U8, (1, 3, 4, 4)), "v": (U8, (1, 3, 4, 4))}, Y, P,
-        ("n_s", "Add", "An activation operand must come from DequantizeLinear of an 8-bit tensor."
-         " Found a float result that no QuantizeLinear follows."),
+    "many operands": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "d e", "a"), *(node("Add", f"a{'b' * i} k{i}", f"a{'b' * (i + 1)}") for i in range(7)),
+         node("Relu", "abbbbbbb", "r"), quantize("r", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, {**P, **{f"k{i}": np.float32([i, 1, 2, 3]) for i in range(7)}},
+        ("n_abbbbbbb", "Add", "Float operations with nothing quantised in between must have at most 8 operands, tensors and constants together."
+         " Found 9 operands."),
+    ),
+    "a tiny function": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "e tiny", "t"), node("Exp", "t", "f"), node("Mul", "d f", "g"), quantize("g", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, {**P, "tiny": np.float32(-3)},
+        ("n_g", "Mul", "A float function of a tensor that meets another tensor must give numbers that are 0 or from 2^-64 to 2^64 in magnitude."
+         " Found 5.215840989945961e-20 of n_f."),
     ),
     "scales of a quotient": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "v"), node("Div", "d e", "q"), quantize("q", "y", "y")],
@@ -255,9 +261,9 @@ CASES = {
         ("n_p", "PRelu", "The slopes of PRelu must be all at most 1 or all at least 1. Found slopes from 0.5 to 2.0."),
     ),
     "unquantised operand": (
-        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Sigmoid", "e", "s"), node("Mul", "d s", "m"), quantize("m", "y", "y")],
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("GlobalAveragePool", "e", "s"), node("Mul", "d s", "m"), quantize("m", "y", "y")],
         {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
-        ("n_m", "Mul", "An activation operand must come from DequantizeLinear of an 8-bit tensor. Found s, a float function of a dequantised tensor."),
+        ("n_m", "Mul", "An activation operand must come from DequantizeLinear of an 8-bit tensor. Found s, a float result that no QuantizeLinear follows."),
     ),
     "reduced axes": (
         [dequantize("x", "d", "x"), node("ReduceMean", "d", "r", axes=[0, 2, 4]), quantize("r", "y", "y")],
