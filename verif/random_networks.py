@@ -6,7 +6,7 @@
 Drawn: kernel, stride, dilation, padding (asymmetric, auto_pad), groups (none, depthwise with a multiplier, others), channels that
 no array size divides, zero points, signedness, per-tensor and per-channel weights, bias or none, residual Adds, batch 1 to 3,
 pools, Relu and Clip, heads of Flatten/GlobalAveragePool and Gemm/MatMul, one-dimensional images, QDQ and QOperator forms, opset,
-float and integer inputs and outputs, and what `random_elementwise`, `random_rowwise`, `random_products` and `random_movement` list.
+float and integer inputs and outputs, and what `random_elementwise`, `random_rowwise`, `random_normalise`, `random_products` and `random_movement` list.
 Scales use the 8-bit range (each is calibrated on one random input).
 """
 
@@ -23,6 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from verif.network_builder import LIMITS, MICROSOFT, Activation, NetworkBuilder
 from verif.random_elementwise import ELEMENTWISE
 from verif.random_movement import MOVEMENT
+from verif.random_normalise import NORMALISING
 from verif.random_products import PRODUCTS
 from verif.random_rowwise import ROWWISE
 
@@ -33,7 +34,7 @@ OPS = (
 )  # fmt: skip
 
 #: These and those of the other modules of random operators.
-EVERY = (*OPS, *ELEMENTWISE, *ROWWISE, *PRODUCTS, *MOVEMENT)
+EVERY = (*OPS, *ELEMENTWISE, *ROWWISE, *NORMALISING, *PRODUCTS, *MOVEMENT)
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,8 @@ class _Draw:
             return ELEMENTWISE[op](self, x)
         if op in ROWWISE:
             return ROWWISE[op](self, x)
+        if op in NORMALISING:
+            return NORMALISING[op](self, x)
         if op in PRODUCTS:
             return PRODUCTS[op](self, x)
         if op in MOVEMENT:
@@ -254,7 +257,7 @@ class _Draw:
         return self.pool(x, {"maxpool": "MaxPool", "averagepool": "AveragePool", "globalpool": "GlobalAveragePool"}[op])
 
 
-_ANY_RANK = ("add", "unary", "requantise", "combine", "constant", "activation", "batchnorm", *ROWWISE, *PRODUCTS)
+_ANY_RANK = ("add", "unary", "requantise", "combine", "constant", "activation", "batchnorm", "rmsnorm", *ROWWISE, *PRODUCTS)
 _HEADS = ("globalpool", "gemm", "matmul", "flatten")
 
 
@@ -296,7 +299,7 @@ def random_network(
         if heads and (not choices or draw.chance(0.15)):
             choices = [h for h in heads if not (len(x.shape) == 2 and h in ("globalpool", "flatten"))] or choices
         if not builder.qdq:
-            choices = [op for op in choices if op not in ("unary", "requantise", *ELEMENTWISE, *ROWWISE, *PRODUCTS)]
+            choices = [op for op in choices if op not in ("unary", "requantise", *ELEMENTWISE, *ROWWISE, *NORMALISING, *PRODUCTS)]
         if not choices:
             break
         x = draw.operator(str(rng.choice(choices)), x)

@@ -33,7 +33,7 @@ def softmax(draw: Any, x: Activation) -> Activation:
     return Activation(b.node("QuantizeLinear", [result, *names]), x.shape, *names, scale, zero, dtype)
 
 
-class _Parts:
+class Parts:
     """Appends elementary operators without evaluating them: their results are those of the operators that they stand for."""
 
     def __init__(self, draw: Any, rank: int) -> None:
@@ -65,7 +65,7 @@ class _Parts:
 
 def _elementary(draw: Any, x: str, result: str, rank: int, constants: list[str], epsilon: float) -> None:
     """Append the operators that a LayerNormalization over the last axis is made of."""
-    parts = _Parts(draw, rank)
+    parts = Parts(draw, rank)
     centred = parts.centred(x)
     root = parts.add("Sqrt", [parts.add("Add", [parts.variance(centred), draw.b.constant("epsilon", np.float32(epsilon))])])
     last = parts.add("Div", [centred, root], out="" if constants else result)
@@ -76,7 +76,7 @@ def _elementary(draw: Any, x: str, result: str, rank: int, constants: list[str],
 
 def _quantised_parts(draw: Any, x: Activation) -> Activation:
     """The quotient of a normalisation whose variance and radicand are quantised."""
-    b, parts = draw.b, _Parts(draw, len(x.shape))
+    b, parts = draw.b, Parts(draw, len(x.shape))
     operand, row = b.dequantised(x), (*x.shape[:-1], 1)
     variance = b.node("ReduceMean", [operand], domain=PART_DOMAIN)
     b.nodes.pop()
@@ -113,4 +113,4 @@ def layernorm(draw: Any, x: Activation) -> Activation:
 
 ROWWISE: dict[str, Drawn] = {"softmax": softmax, "layernorm": layernorm}
 
-__all__ = ["ROWWISE"]
+__all__ = ["ROWWISE", "Parts"]
