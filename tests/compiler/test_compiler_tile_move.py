@@ -1,11 +1,12 @@
 """Movement on machines: products of ones, vector copies, loads and stores; bytes on the functional simulator."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from acg.graph import load_graph
+from acg.graph import ARCHITECTURES, load_graph
 from compiler.ir import MaxPool
 from compiler.passes.lower_moves import lower_moves
 from compiler.pipeline import compile_graph
@@ -168,19 +169,31 @@ def test_wrong_bytes_are_noticed():
         check_program(graph, compile_graph(changed, architecture), architecture, arrays(graph))
 
 
-@pytest.mark.parametrize("arch,resident", [("tiny", True), ("tiny", False), ("edge16", False), ("wide", False)])
-def test_words_on_their_way_out_are_put_together_on_chip(arch, resident):
-    """Four phases of one channel interleave to more than a memory of tiny holds: whole chunks are stored, not single words."""
+def with_store_bursts(tmp_path, arch, bursts):
+    """A description like that of `arch` but for the bursts that its store engine has in flight."""
+    text = re.sub(r"(kind: store\s+outstanding_bursts: )\d+", rf"\g<1>{bursts}", (ARCHITECTURES / f"{arch}.yaml").read_text())
+    path = tmp_path / f"{arch}.yaml"
+    path.write_text(text)
+    assert load_graph(path).engines["store"].outstanding_bursts == bursts
+    return path
+
+
+@pytest.mark.parametrize("arch,bursts,resident,together", [
+    ("tiny", 4, True, True), ("tiny", 4, False, True), ("edge16", 8, False, True), ("wide", 8, False, True), ("edge16", 16, False, False),
+])
+def test_words_on_their_way_out_are_put_together_on_chip(tmp_path, arch, bursts, resident, together):
+    """Four phases of one channel interleave to more than a memory of tiny holds: whole chunks are stored, not single words, unless enough bursts
+    are in flight for a word to cost little more than a cycle."""
     d = Drawing("i8")
     phases = [d.conv(d.input(1, 4, 24, 24), 1, seed=seed) for seed in range(4)]
     numbers = d.numbers(*phases)
     index = np.full((1, 1, 50, 48), -1)
     for phase, (y, x) in zip(numbers, ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True):
         index[:, :, y + 1 : 49 : 2, x::2] = phase
-    program, _ = exact(d.graph(d.move(phases, index, (-5,))), arch, resident=resident)
+    program, _ = exact(d.graph(d.move(phases, index, (-5,))), with_store_bursts(tmp_path, arch, bursts), resident=resident)
     move = next(i for i, layer in enumerate(program.layers) if layer.op == "Move")
     engines = [program.instructions[i].engine for i, (layer, _) in enumerate(program.provenance) if layer == move]
-    assert engines.count("vector") > engines.count("store") > 1
+    assert engines.count("store") > 1 and (engines.count("vector") > engines.count("store")) == together and ("vector" in engines) == together
 
 
 def test_transpositions_of_words_stay_copies_in_place():
