@@ -248,6 +248,16 @@ def small_weights(fits: bool) -> bool:
     return fits
 
 
+def quadratic_norm(p: int) -> bool:
+    """LpNormalization must be by the norm of squares (p = 2)."""
+    return p == 2
+
+
+def least_norm(least: float, added: float) -> bool:
+    """The bound of an L2 norm must be at most one step of the input's scale, a number added to it 2^-24 steps."""
+    return least <= 1 and added <= 2.0**-24
+
+
 def product_of_two(fits: bool) -> bool:
     """Einsum must multiply two operands, or sum or transpose one; an index once in an operand, what is summed in both of them."""
     return fits

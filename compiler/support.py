@@ -33,6 +33,7 @@ from compiler.constraints import (
     inference_only,
     integer_operand,
     known_mode,
+    least_norm,
     matrix_weights,
     most_operands,
     movable_operand,
@@ -49,6 +50,7 @@ from compiler.constraints import (
     positive_alpha,
     positive_weight_scale,
     product_of_two,
+    quadratic_norm,
     quantisable,
     quantised_operand,
     reachable_power,
@@ -165,6 +167,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "RMSNormalization"): Operator(
         "RMSNormalization", (quantised_operand, countable_row, constant_parameters, usable_factors, usable_epsilon)
     ),
+    ("", "LpNormalization"): Operator("RMSNormalization", (quantised_operand, quadratic_norm, least_norm, countable_row)),
     ("", "LRN"): Operator("LRN", (quantised_operand, countable_row, reachable_power, usable_denominator)),
     ("", "InstanceNormalization"): Operator(
         "GroupNormalization", (quantised_operand, countable_group, constant_parameters, usable_factors, usable_epsilon)

@@ -50,9 +50,25 @@ class Net:
         return node if node is not None and node.op_type == op and node.domain in ("", "ai.onnx") else None
 
     def same(self, a: str, b: str) -> bool:
-        """Whether two names stand for one value: equal, or dequantised alike from one tensor."""
-        one, two = self.made_by(a, "DequantizeLinear"), self.made_by(b, "DequantizeLinear")
-        return a == b or (one is not None and two is not None and one.input[0] == two.input[0] and self._parameters(one, two))
+        """Whether two names stand for one value: equal, or dequantised alike from one tensor and transposed alike, whatever is quantised again."""
+        one, two = self._origin(a), self._origin(b)
+        if one is None or two is None or one[1] != two[1]:
+            return a == b
+        return a == b or (one[0].input[0] == two[0].input[0] and self._parameters(one[0], two[0]))
+
+    def _origin(self, name: str) -> tuple[onnx.NodeProto, tuple[tuple[int, ...], ...]] | None:
+        """The DequantizeLinear that a value comes from by transpositions, and these; what is quantised as it was before is what it was."""
+        moved = self.made_by(name, "Transpose")
+        if moved is not None:
+            below = self._origin(moved.input[0])
+            order = next((tuple(a.ints) for a in moved.attribute if a.name == "perm"), ())
+            return None if below is None or not order else (below[0], (*below[1], order))
+        node = self.made_by(name, "DequantizeLinear")
+        quantised = self.made_by(node.input[0], "QuantizeLinear") if node is not None else None
+        below = self._origin(quantised.input[0]) if quantised is not None else None
+        if node is None or quantised is None or below is None or not all(self._parameters(node, other) for other in (quantised, below[0])):
+            return None if node is None else (node, ())
+        return below if all(self.constants.get(name, np.zeros(2)).size == 1 for name in node.input[1:]) else (node, ())
 
     def _parameters(self, one: onnx.NodeProto, two: onnx.NodeProto) -> bool:
         pairs = list(zip(one.input[1:], two.input[1:], strict=False))

@@ -29,7 +29,8 @@ COORDINATES = {
     "align_corners": lambda p, q, out: (q, 0, p),
     "asymmetric": lambda p, q, _: (q, 0, p),
 }
-#: A convolution for each phase where the products of both axes' weights are up to the first, and there are no more phases than the second; else see `resize_dense`.
+#: A convolution for each phase where the products of both axes' weights are up to the first, and there are no more phases than the second.
+#: What has more is `compiler.onnx_import.resize_dense`.
 LARGEST_WEIGHT = 255
 MOST_PHASES = 32
 #: Scales that are given as float32 numbers are fractions with denominators up to this.

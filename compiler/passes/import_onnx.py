@@ -26,6 +26,7 @@ from compiler.onnx_import import (
     elementwise,
     group_norm,
     integers,
+    l2_norm,
     local_response,
     matrix_product,
     movement,
@@ -44,6 +45,7 @@ from compiler.onnx_import import (
 from compiler.onnx_import.builder import Builder, default_view
 from compiler.onnx_import.decomposed import restore_normalisations
 from compiler.onnx_import.decomposed_groups import restore_groups
+from compiler.onnx_import.decomposed_l2 import restore_l2
 from compiler.onnx_import.decomposed_rms import restore_rms
 from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.step import DTYPES, Refusal, Step
@@ -106,13 +108,14 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "ArgMax"): normalise.arg_max,
     ("com.microsoft", "QLinearSoftmax"): normalise.qlinear_softmax,
     ("", "LayerNormalization"): normalise.layer_normalization,
+    ("", "LpNormalization"): l2_norm.l2_normalization,
     ("", "LRN"): local_response.local_response,
     ("", "RMSNormalization"): rms_norm.rms_normalization,
     **{("", name): group_norm.group_normalization for name in ("GroupNormalization", "InstanceNormalization")},
     ("", "Shape"): shapes.shape_of,
 }
 #: Handlers of parts of operators.
-_PARTS = {**normalise.PARTS, **rms_norm.PARTS}
+_PARTS = {**normalise.PARTS, **l2_norm.PARTS, **rms_norm.PARTS}
 #: Handlers that understand constants themselves; all other operators fold when every input is one.
 _CONSTANTS_TOO = ("QuantizeLinear", "DequantizeLinear", "Transpose", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Shape")
 #: Handlers that see through an unknown input.
@@ -248,6 +251,6 @@ def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapp
     """
     try:
         checked, opset = prepare_model(model, name=name, dimensions=dimensions)
-        return verify(_Import(restore_groups(restore_rms(restore_normalisations(checked))), name, opset).run())
+        return verify(_Import(restore_l2(restore_groups(restore_rms(restore_normalisations(checked)))), name, opset).run())
     except UnicodeDecodeError:  # names are decoded when they are first looked at
         raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None

@@ -11,6 +11,7 @@ import onnx
 from onnx import inliner, numpy_helper
 
 from verif.reference.call import Call
+from verif.reference.l2_norm import recognised_l2
 from verif.reference.operators import OPERATORS, elementwise, evaluate
 from verif.reference.raised import raised
 from verif.reference.recognise import recognised
@@ -31,7 +32,7 @@ class Reference:
     def __init__(self, model: onnx.ModelProto | str | Path, *, dimensions: Mapping[str, int] | None = None) -> None:
         model = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
         flat = raised(inliner.inline_local_functions(model) if model.functions else model)
-        self.model = recognised_groups(recognised_rms(recognised(flat), flat), flat)
+        self.model = recognised_l2(recognised_groups(recognised_rms(recognised(flat), flat), flat), flat)
         self.opset = next(o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx"))
         graph = self.model.graph
         self._constants = {i.name: Plain(numpy_helper.to_array(i), True) for i in graph.initializer}

@@ -13,6 +13,7 @@ from verif.reference.call import Call, scalar_or_axis
 from verif.reference.einsum import einsum
 from verif.reference.elementwise import batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
 from verif.reference.group_norm import group_normalization
+from verif.reference.l2_norm import L2_DOMAIN, l2_normalization
 from verif.reference.local_response import local_response
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
 from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
@@ -275,6 +276,8 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "ConvTranspose"): conv_transpose(bias_sums),
     ("", "Softmax"): softmax,
     ("", "ArgMax"): arg_max,
+    ("", "LpNormalization"): l2_normalization,
+    (L2_DOMAIN, "LpNormalization"): l2_normalization,
     ("", "LRN"): local_response,
     ("", "RMSNormalization"): rms_normalization,
     (RMS_DOMAIN, "ReduceMean"): mean_square,

@@ -50,8 +50,11 @@ class Expressions:
         match node.op_type:
             case "Sub" | "Div" | "Sqrt":
                 return node.op_type, *map(self.of, node.input)
+            case "Transpose" if "perm" in attributes:
+                return node.op_type, tuple(attributes["perm"]), self.of(node.input[0])
             case "DequantizeLinear" if "block_size" not in attributes:
-                return node.op_type, attributes.get("axis", 1), *map(self.of, node.input)
+                before = self._requantised(node)
+                return before if before is not None else (node.op_type, attributes.get("axis", 1), *map(self.of, node.input))
             case "Pow" if self.number(node.input[1]) == 2:
                 return "Square", self.of(node.input[0])
             case "Mul" if node.input[0] == node.input[1]:
@@ -62,6 +65,18 @@ class Expressions:
                 axes = self.constants.get(node.input[1]) if len(node.input) > 1 else attributes.get("axes")
                 return "Mean", () if axes is None else tuple(np.asarray(axes).reshape(-1).tolist()), self.of(node.input[0])
         return "value", name
+
+    def _requantised(self, node: onnx.NodeProto) -> Expression | None:
+        """What a DequantizeLinear gives back exactly: what was quantised so, was dequantised so before, and has only been transposed since."""
+        quantise = self.node_of.get(node.input[0])
+        if quantise is None or quantise.op_type != "QuantizeLinear" or any(self.number(name) is None for name in node.input[1:]):
+            return None
+        source = inner = self.of(quantise.input[0])
+        while inner[0] == "Transpose":
+            inner = inner[2]
+        parameters = [self.of(name) for name in node.input[1:]]
+        alike = inner[0] == "DequantizeLinear" and [*inner[3:]] == parameters == [self.of(name) for name in quantise.input[1:]]
+        return source if alike else None
 
     def number(self, name: str) -> float | None:
         """A constant's only element."""
