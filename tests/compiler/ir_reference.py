@@ -12,10 +12,11 @@ from compiler.ir_elementwise import Binary, Reduction
 from compiler.ir_expression import Expression
 from compiler.ir_floats import Quotient, Sum
 from compiler.ir_matmul import MatMul
-from compiler.ir_rowwise import CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir_rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 from compiler.program import Program
 from tests.compiler.ir_elementwise_reference import binary, reduction
 from tests.compiler.ir_floats_reference import expression, quotient, sum_of_several
+from tests.compiler.ir_normalise_reference import NORMALISING, normalised
 from tests.compiler.ir_rowwise_reference import rowwise
 from verif.hazards import find_hazards
 from verif.iss.machine import Machine
@@ -94,6 +95,11 @@ def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray
         return a.apply([values[name] for name in node.inputs]).reshape(y.shape)
     if isinstance(a, Softmax | LayerNormalization | Variance | CentredQuotient):
         return rowwise(node, graph, values)
+    if isinstance(a, NORMALISING):
+        return normalised(node, graph, values)
+    if isinstance(a, ArgMax):
+        found = x.shape[1] - 1 - x[:, ::-1].argmax(1) if a.last else x.argmax(1)
+        return found[:, None].astype(NUMPY_TYPES[y.dtype])
     assert isinstance(a, Reshape)
     return x.reshape(y.shape)
 

@@ -15,14 +15,16 @@ def _guess(value: np.ndarray, root: bool) -> np.ndarray:
     return ((np.uint32(0x5F3759DF) - (bits >> 1)) if root else (np.uint32(0x7EF311C7) - bits)).view(F)
 
 
-def _reciprocal(value: np.ndarray) -> np.ndarray:
+def reciprocal(value: np.ndarray) -> np.ndarray:
+    """One over a number as the machine finds it."""
     r = _guess(value, False)
     for _ in range(2):
         r = F(2) * r - value * r * r
     return r
 
 
-def _one_over_root(value: np.ndarray) -> np.ndarray:
+def one_over_root(value: np.ndarray) -> np.ndarray:
+    """One over a root as the machine finds it."""
     r = _guess(value, True)
     for _ in range(2):
         r = F(1.5) * r - F(0.5) * (value * r * r * r)
@@ -37,13 +39,18 @@ def _softmax(a: Softmax, x: np.ndarray) -> np.ndarray:
         total = e.sum(1, keepdims=True).astype(np.int32).astype(F)
     else:
         total = F(255) * (e // 255).sum(1, keepdims=True).astype(np.int32).astype(F) + (e % 255).sum(1, keepdims=True).astype(np.int32).astype(F)
-    return e.astype(F) * _reciprocal(total)
+    return e.astype(F) * reciprocal(total)
 
 
 def _moments(x: np.ndarray, zero: int, info: np.iinfo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    n, d = x.shape[1], x.astype(np.int64) - zero
-    part = F(1) / F(n)
+    d = x.astype(np.int64) - zero
     a, b = (s.astype(np.int32).astype(F) for s in (d.sum(1, keepdims=True), (d * d).sum(1, keepdims=True)))
+    return about_mean(a, b, x.shape[1], zero, info)
+
+
+def about_mean(a: np.ndarray, b: np.ndarray, n: int, zero: int, info: np.iinfo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, n times the variance and 1/n of n numbers whose sum is a, and b that of their squares."""
+    part = F(1) / F(n)
     k = (np.clip(np.rint(a * part) + zero, info.min, info.max) - zero).astype(F)
     left = a - F(n) * k
     return a * part, b - (a + left) * k - (left * part) * left, part
@@ -64,10 +71,10 @@ def rowwise(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarr
                 result = spread * F(a.x_scale**2 / x.shape[1])
             elif isinstance(a, CentredQuotient):
                 e = (values[node.inputs[1]].astype(np.int32) - a.e_zero).astype(F) * F(a.e_scale)
-                result = (centred * F(a.x_scale)) * _one_over_root(np.maximum(e, F(LEAST_RADICAND)))
+                result = (centred * F(a.x_scale)) * one_over_root(np.maximum(e, F(LEAST_RADICAND)))
             else:
                 epsilon = F(a.epsilon / float(a.x_scale) ** 2)
-                r = _one_over_root(np.maximum(spread * part + epsilon, epsilon))
+                r = one_over_root(np.maximum(spread * part + epsilon, epsilon))
                 result = (centred * a.gamma[:, None, None]) * r + a.beta[:, None, None]
         steps = np.rint((result / F(a.y_scale)).astype(np.float64))
     return np.clip(steps + a.y_zero, a.y_low, a.y_high).astype(NUMPY_TYPES[y.dtype])
