@@ -237,9 +237,15 @@ def one_value_a_channel(fits: bool) -> bool:
     return fits
 
 
+#: ONNX's numbers of types.
+_CODES = {2: "u8", 3: "i8", 6: "i32"}
+
+
 def float_only(value: object, to: int) -> bool:
-    """Cast must make float32 numbers of float32 numbers or of an 8-bit tensor."""
+    """Cast must make float32 numbers of float32 numbers or of an 8-bit tensor, or leave the type as it is."""
     eight = isinstance(value, Quant) and value.dtype in ("i8", "u8")
+    if isinstance(value, Quant) and to in _CODES:
+        return value.dtype == _CODES[to]
     return to == 1 and (eight or isinstance(value, Real | Table | Pending | HostFloat | RealConst))
 
 

@@ -57,13 +57,19 @@ class Execution:
         return sum(report.mismatch_count for report in self.timelines) if self.timelines else None
 
 
+def _packed(program: Program, sample: dict[str, np.ndarray]) -> list[tuple[int, bytes]]:
+    """The sample's bytes in external memory; a model may have inputs that no output depends on, which a program has not."""
+    needed = {item.name for item in program.inputs}
+    return pack_inputs(program, {name: array for name, array in sample.items() if name in needed})
+
+
 def execute_iss(graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, after: Callable | None = None) -> Execution:
     """Run all samples on the functional simulator, memories kept in between as in hardware."""
     machine = Machine(graph, external_bytes=program.external_bytes)
     machine.load_segments(program.image)
     outputs = []
     for sample in samples:
-        machine.load_segments(pack_inputs(program, sample))
+        machine.load_segments(_packed(program, sample))
         machine.run(program.instructions, after=after)
         outputs.append(unpack_outputs(program, machine.read))
     return Execution(outputs, predict(graph, program.instructions))
@@ -94,7 +100,7 @@ def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.n
         progress.restart()
     total = predicted.total_cycles * len(samples)
     regions = [(item.address, item.size_bytes) for item in program.outputs]
-    specs = [RunSpec(inputs=pack_inputs(program, sample), outputs=regions) for sample in samples]
+    specs = [RunSpec(inputs=_packed(program, sample), outputs=regions) for sample in samples]
     outcome: Outcome = run(
         model, program.image, specs, program=(program.program_address, len(program.instructions), fingerprint(graph)),
         registers=RegisterMap(graph).offsets, timeout_cycles=4 * predicted.total_cycles + 100_000, expected_cycles=total, progress=progress,

@@ -1,6 +1,7 @@
 """BatchNormalization: one factor and one addend a channel.
 
-After a product with constant weights that is not quantised yet they join its scales and its bias. On its own it is a depthwise
+After a product with constant weights that is not quantised yet they join its scales and its bias, as do Mul, Div and Add of one constant a channel
+(which training with simulated quantisation leaves around a BatchNormalization). On its own it is a depthwise
 convolution whose weights are all 255 steps of 1/255, so that the addend is rounded to 1/255 of a step of its input's integers.
 """
 
@@ -10,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.constraints import inference_only, one_value_a_channel, quantised_operand
+from compiler.constraints import finite_constant, inference_only, one_value_a_channel, quantised_operand
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.linear import Product
 from compiler.onnx_import.step import Step
-from compiler.onnx_import.values import Pending, Real, Value
+from compiler.onnx_import.values import Const, Pending, Real, RealConst, Value
 
 #: The weight that stands for 1.
 UNIT = 255
@@ -27,6 +28,34 @@ def factors(step: Step) -> tuple[np.ndarray, np.ndarray]:
     return factor, bias - mean * factor
 
 
+def _affine(step: Step, value: Pending, factor: np.ndarray, addend: np.ndarray) -> Pending:
+    assert value.bias is not None and value.bias.affine is not None
+    return replace(value.bias.affine(step, factor, addend), origin=(*value.origin, step.label))
+
+
+def a_channel(step: Step) -> Pending | None:
+    """Return Mul, Div or Add of a product and one constant a channel, its channels being the second axis; None where the node is none of these."""
+    if step.op not in ("Add", "Div", "Mul") or len(step.values) != 2:
+        return None
+    value, constant = step.values
+    if step.op != "Div" and isinstance(constant, Pending):
+        value, constant = constant, value
+    if not isinstance(value, Pending) or not isinstance(constant, Const | RealConst) or value.bias is None or value.bias.affine is None:
+        return None
+    channels, rank, own = value.bias.channels, len(value.shape), tuple(constant.shape)
+    fits = rank > 1 and rank - value.bias.axis_from_end == 1 and channels > 1 and own[max(len(own) - rank + 1, 0) :] == (channels, *[1] * (rank - 2))
+    if not fits or constant.array.size != channels or len(own) > rank or (step.op == "Add" and value.bias.add is not None):
+        return None
+    numbers = (constant.real() if isinstance(constant, RealConst) else constant.array).astype(np.float64).reshape(-1)
+    one = np.ones(channels)
+    if step.op == "Add":
+        return _affine(step, value, one, numbers)
+    with np.errstate(divide="ignore"):
+        factor = numbers if step.op == "Mul" else 1 / numbers
+    step.require(finite_constant, factor, found=f"a number that is infinite in {step.op} by a constant of shape {own}")
+    return _affine(step, value, factor, 0 * one)
+
+
 def batch_normalization(step: Step) -> list[Value]:
     """BatchNormalization of a dequantised tensor, or of the float result of a product."""
     value = step.value(0)
@@ -36,7 +65,7 @@ def batch_normalization(step: Step) -> list[Value]:
         channels = value.bias.channels
         fits = factor.size == channels and len(value.shape) - value.bias.axis_from_end == 1
         step.require(one_value_a_channel, fits, found=f"{factor.size} values for a result of shape {value.shape}")
-        return [replace(value, emit=value.bias.affine(step, factor, addend), bias=None, origin=(*value.origin, step.label))]
+        return [_affine(step, value, factor, addend)]
     if not isinstance(value, Real):
         step.refuse(quantised_operand, step.describe(0))
     fits = len(value.shape) > 1 and factor.size == value.shape[1]
@@ -50,4 +79,4 @@ def batch_normalization(step: Step) -> list[Value]:
     return [unit.with_affine(step, factor, addend).pending()]
 
 
-__all__ = ["batch_normalization"]
+__all__ = ["a_channel", "batch_normalization"]

@@ -28,6 +28,7 @@ from compiler.constraints import (
 )
 from compiler.ir import RANGES, Conv, Shape4, Unary
 from compiler.ir_elementwise import Binary
+from compiler.onnx_import.batch_normalization import a_channel
 from compiler.onnx_import.broadcast import Seen, common_view, views
 from compiler.onnx_import.builder import Builder
 from compiler.onnx_import.convolution import constant_operand, real_operand, result_target
@@ -199,7 +200,7 @@ def combine(step: Step) -> list[Value]:
         return [values[0]]
     if step.op == "Div" and isinstance(values[0], Real) and isinstance(values[1], Real):
         return [divide(step, values[0], values[1])]
-    product = scaled(step)
+    product = a_channel(step) or scaled(step)
     if product is not None:
         return [product]
     sources = one_root(step)
@@ -258,6 +259,9 @@ def _sum(step: Step, trees: list[Tree | None]) -> Pending:
 def add(step: Step) -> list[Value]:
     """Add: a bias of the product before it, or a sum of two operands."""
     a, b = step.value(0), step.value(1)
+    product = a_channel(step)
+    if product is not None:
+        return [product]
     if isinstance(b, Pending):
         a, b = b, a
     if not isinstance(a, Pending) or (a.bias is None and formula_of(a) is not None):

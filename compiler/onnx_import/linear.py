@@ -127,8 +127,8 @@ class Product:
         def add(bias: Const | RealConst) -> Callable[[Target, tuple[str, ...]], str]:
             return self.with_bias(self.step, bias).emit
 
-        def affine(step: Step, factor: np.ndarray, addend: np.ndarray) -> Callable[[Target, tuple[str, ...]], str]:
-            return self.with_affine(step, factor, addend).emit
+        def affine(step: Step, factor: np.ndarray, addend: np.ndarray) -> Pending:
+            return replace(self.with_affine(step, factor, addend).pending(), scaled=None)
 
         bias = Bias(self.axis_from_end, self.weight.shape[0], add if self.bias is None else None, affine)
         scaled = None if self.alpha != 1 else lambda factor: replace(self, alpha=factor).emit

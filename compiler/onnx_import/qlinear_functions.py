@@ -27,12 +27,12 @@ def qlinear_function(step: Step) -> list[Value]:
 
 
 def cast(step: Step) -> list[Value]:
-    """Cast to float32: of float32 numbers, and of 8-bit integers, which are dequantised by a scale of 1."""
+    """Cast to float32: of float32 numbers, and of 8-bit integers, which are dequantised by a scale of 1. Cast to the type that there is."""
     value, to = step.value(0), step.attribute("to", 0)
     assert value is not None
     kind = onnx.TensorProto.DataType.Name(to).lower() if to in onnx.TensorProto.DataType.values() else str(to)
     step.require(float_only, value, to, found=f"{step.describe(0)}, to {kind}")
-    return [step.builder.dequantise(value, 1.0, 0, step.label)] if isinstance(value, Quant) else [value]
+    return [step.builder.dequantise(value, 1.0, 0, step.label)] if isinstance(value, Quant) and to == onnx.TensorProto.FLOAT else [value]
 
 
 def dropout(step: Step) -> list[Value]:

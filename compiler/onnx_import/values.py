@@ -119,7 +119,8 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Bias:
-    """A result to which a constant may still be added (`add`), or a factor and an addend a channel (`affine`): each returns the emitter with it.
+    """A result to which a constant may still be added (`add`), or a factor and an addend a channel (`affine`): the emitter, or the result,
+    with it.
 
     axis_from_end: distance of the axis of the `channels` from the end of the ONNX shape.
     """
@@ -127,7 +128,7 @@ class Bias:
     axis_from_end: int
     channels: int
     add: Callable[[Const | RealConst], Callable[[Target, tuple[str, ...]], str]] | None
-    affine: Callable[[Any, np.ndarray, np.ndarray], Callable[[Target, tuple[str, ...]], str]] | None = None
+    affine: Callable[[Any, np.ndarray, np.ndarray], Pending] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@
   s' = float32(s_x * float32(s_w * k)), d joins the integer sums as round_half_even(d / s'). Of a dequantised tensor: likewise, of its
   integers times 255 and s_w = float32(1 / 255). Where k is 0, or |d| at least
   2^30 s', the sums are 0 and s' = |d| * 2^-20 (1 if d is 0).
+* Mul and Div of a product by one constant a channel: that with k or 1 / k and d = 0; Add of one to such a result: that with k = 1.
 
 Against onnxruntime 1.32: see tests/verif/test_reference_elementwise.py, which counts.
 """
@@ -126,7 +127,11 @@ def batch_normalization(call: Any) -> Value:
         raise call.refuse("factors that are no constants")
     gamma, beta, mean, variance = (p.real().astype(np.float64).reshape(-1) for p in parameters)
     k = gamma / np.sqrt(variance + float(call.attributes.get("epsilon", 1e-5)))
-    d = beta - mean * k
+    return affine(call, x, k, beta - mean * k)
+
+
+def affine(call: Any, x: Sum | Dequantised, k: np.ndarray, d: np.ndarray) -> Sum:
+    """Return k * x + d, float64 a channel, of a product or of a dequantised tensor."""
     rank, channels = x.array.ndim, x.array.shape[2]
     if isinstance(x, Dequantised):
         unit = x.scale.reshape(()).astype(np.float32)
@@ -142,7 +147,29 @@ def batch_normalization(call: Any) -> Value:
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.rint(d / scale.astype(np.float64)).astype(np.int64)
     sums = wrap(np.where(_along(gone, rank), 0, sums.astype(np.int64)) + _along(steps, rank))
-    return Sum(sums, _along(scale, rank), np.ones((), np.float32))
+    return Sum(sums, _along(scale, rank), np.ones((), np.float32), factors=(unit, own))
+
+
+def a_channel(other: Callable[[Any], Value]) -> Callable[[Any], Value]:
+    """Return Mul, Div or Add, given its definition for all other operands: of a product and one constant a channel it is a BatchNormalization."""
+
+    def operator(call: Any) -> Value:
+        x, constant, op = call.value(0), call.value(1), call.node.op_type
+        if isinstance(constant, Sum) and op != "Div":
+            x, constant = constant, x
+        plain = isinstance(x, Sum) and x.factors is not None and (x.low, x.high) == (-np.inf, np.inf) and x.array.ndim > 3
+        if not plain or not constant.constant or (op == "Add" and x.axis_from_end):
+            return other(call)
+        channels, rank = x.array.shape[2], x.array.ndim - 2
+        numbers = constant.real().astype(np.float64)
+        if channels == 1 or numbers.size != channels or numbers.shape[numbers.ndim - rank :] != (channels, *[1] * (rank - 1)):
+            return other(call)
+        numbers, one = numbers.reshape(-1), np.ones(channels)
+        if op == "Add":
+            return affine(call, x, one, numbers)
+        return affine(call, x, numbers if op == "Mul" else 1 / numbers, 0 * one)
+
+    return operator
 
 
 def function_of_one(call: Any, evaluate: Callable[..., list[np.ndarray]]) -> tuple[Callable[[], np.ndarray] | None, np.ndarray | None]:
@@ -203,6 +230,8 @@ def reduction(call: Any) -> Value:
 def unchanged(call: Any) -> Value:
     """Cast to float32: of float32 numbers, and of 8-bit integers, which are dequantised by a scale of 1; Dropout at inference."""
     value = call.value(0)
+    if isinstance(value, Plain) and onnx.helper.np_dtype_to_tensor_dtype(value.array.dtype) == call.attributes.get("to"):
+        return value
     if call.node.op_type == "Cast" and call.attributes.get("to") != 1:
         raise call.refuse("a cast to another type")
     if isinstance(value, Plain) and value.array.dtype in RANGES:
@@ -212,4 +241,4 @@ def unchanged(call: Any) -> Value:
     return value
 
 
-__all__ = ["batch_normalization", "common_sources", "divide", "mean", "reduction", "unchanged"]
+__all__ = ["a_channel", "batch_normalization", "common_sources", "divide", "mean", "reduction", "unchanged"]

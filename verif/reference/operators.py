@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from verif.reference.call import Call, scalar_or_axis
 from verif.reference.einsum import einsum
-from verif.reference.elementwise import batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
+from verif.reference.elementwise import a_channel, batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
 from verif.reference.group_norm import group_normalization
 from verif.reference.l2_norm import L2_DOMAIN, l2_normalization
 from verif.reference.local_response import local_response
@@ -255,11 +255,11 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "GlobalAveragePool"): average_pool,
     ("com.microsoft", "QLinearAveragePool"): qlinear_average_pool,
     ("com.microsoft", "QLinearGlobalAveragePool"): qlinear_average_pool,
-    ("", "Add"): add,
+    ("", "Add"): a_channel(add),
     **{("com.microsoft", name): qlinear_combination for name in ("QLinearAdd", "QLinearMul")},
     **{("com.microsoft", name): qlinear_function for name in ("QLinearLeakyRelu", "QLinearSigmoid")},
-    ("", "Div"): scaled(divide(elementwise)),
-    ("", "Mul"): scaled(elementwise),
+    ("", "Div"): a_channel(scaled(divide(elementwise))),
+    ("", "Mul"): a_channel(scaled(elementwise)),
     ("", "Mean"): mean(elementwise),
     ("", "BatchNormalization"): batch_normalization,
     **{("", name): reduction for name in ("GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum")},
