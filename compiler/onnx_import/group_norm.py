@@ -17,10 +17,10 @@ from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Pending, Real, Target, Value
 
 
-def _place(step: Step, x: Real, groups: int) -> Shape4:
-    """The view that is normalised: that of the IR tensor where its groups are those of x, else the usual one."""
+def _place(step: Step, x: Real) -> Shape4:
+    """The view that is normalised: that of the IR tensor where each channel of x is some whole ones of it, else the usual one."""
     shape, usual = step.builder.tensors[x.tensor].shape, default_view(x.shape)
-    return shape if shape[0] == usual[0] and shape[1] % groups == 0 else usual
+    return shape if shape[0] == usual[0] and shape[1] % usual[1] == 0 else usual
 
 
 def group_normalization(step: Step) -> list[Value]:
@@ -31,7 +31,7 @@ def group_normalization(step: Step) -> list[Value]:
     channels = x.shape[1]
     groups = step.attribute("num_groups", channels)
     step.require(equal_groups, groups, channels, found=f"{groups} groups of {channels} channels")
-    view = _place(step, x, groups)
+    view = _place(step, x)
     numbers = int(np.prod(view[1:])) // groups
     step.require(countable_group, numbers, found=f"{numbers}")
     gamma, beta = (np.repeat(channel_numbers(step, i, channels), view[1] // channels) for i in (1, 2))

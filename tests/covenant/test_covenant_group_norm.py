@@ -115,6 +115,20 @@ def test_between_reshapes_the_tensor_is_normalised_as_it_lies(arch, steps):
     judged(model, arch, np.int8)
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 4, 8), (1, 4, 64), (2, 4, 4, 8)], ids=str)
+def test_behind_a_reshape_that_changes_the_channels(shape):
+    """Channels that are no whole ones of the tensor as it lies are moved first."""
+    rng, channels = np.random.default_rng(3), shape[1]
+    nodes = [
+        dequantize("x", "f"), node("Reshape", "f shape", "r"), node("GroupNormalization", "r gamma beta", "g", num_groups=2), quantize("g", "y", "n"),
+    ]
+    constants = {
+        "shape": np.array(shape), "gamma": rng.normal(1, 0.3, channels).astype(np.float32), "beta": rng.normal(0, 0.5, channels).astype(np.float32),
+        **parameters(**{"": (0.04, np.int8(-5)), "n": (0.03, np.int8(2))}),
+    }
+    judged(model_of(nodes, {"x": (I8, (1, 4, 8, 8))}, {"y": (I8, shape)}, constants, opset=21), "tiny", np.int8)
+
+
 def spelled_out(change=""):
     """A GroupNormalization with a scale and a bias of its own as torch exports it, none of it quantised."""
     rng = np.random.default_rng(8)
