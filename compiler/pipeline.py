@@ -24,9 +24,8 @@ from compiler.passes.insert_transfers import Plan, insert_transfers
 from compiler.passes.instantiate_codelets import instantiate_codelets
 from compiler.passes.lower_moves import lower_moves
 from compiler.passes.merge_tables import merge_tables
-from compiler.passes.price_contraction import Choice
 from compiler.passes.schedule import schedule
-from compiler.passes.tile import TileError, tile
+from compiler.passes.tile import Memo, TileError, tile
 from compiler.passes.tile_context import TileContext
 from compiler.passes.unfold_inputs import Unfold, unfold_inputs
 from compiler.program import EdgeTensor, Layer, Placed, Program
@@ -101,10 +100,11 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
     """
     spilled: frozenset[str] = frozenset() if options.resident else frozenset(ir.tensors)
     shrink: dict[int, float] = {}
-    memo: dict[tuple, Choice] = {}
-    spilled |= _overfull(insert_transfers(ir, assign_engines(choices, target), target, spilled=spilled))
+    memo = Memo()
+    assigned = assign_engines(choices, target)
+    spilled |= _overfull(insert_transfers(ir, assigned, target, spilled=spilled))
     while True:
-        plan = insert_transfers(ir, assign_engines(choices, target), target, spilled=spilled)
+        plan = insert_transfers(ir, assigned, target, spilled=spilled)
         failure: TileError | OutOfMemory | None = None
         try:
             context = tile(plan, target, shrink=shrink, memo=memo)
@@ -124,6 +124,7 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
             shrink[layer] = shrink.get(layer, 1.0) / 2
         elif isinstance(failure, TileError) and any(len(c) > 1 and c[0].name == name for c in choices):
             choices = tuple(c[1:] if c[0].name == name else c for c in choices)
+            assigned = assign_engines(choices, target)
             shrink.pop(layer, None)
         else:
             raise failure

@@ -55,16 +55,22 @@ class Placer:
         #: For each kind of traffic, those with which it collides and how often.
         self._clashes = [[(i, n) for i, other in enumerate(self._kinds) if (n := clash(own, other))] for own in self._kinds]
         self._starts: dict[int, tuple[int, ...]] = {}
-        self._clear()
-
-    def _clear(self) -> None:
         self.placed = 0
         self._past = Stretches()
-        self._prices = [[0] * self.memory.banks for _ in self._kinds]
+        self._prices = [[0] * memory.banks for _ in self._kinds]
+        #: Items placed whose last use is still to come, as (last, number): a heap.
         self._living: list[tuple[int, int]] = []
         self._lagging: deque[int] = deque()
+        #: How many of the living end at an address.
         self._ends: dict[int, int] = {}
         self._recent_ends: deque[int] = deque(maxlen=RECENT_PLACES)
+        #: How many items are placed, and what `_saved` was then.
+        self._states: list[tuple[int, tuple]] = []
+
+    def _saved(self) -> tuple:
+        """Everything that placing changes, in copies."""
+        prices = [list(banks) for banks in self._prices]
+        return self._past.copy(), prices, list(self._living), self._lagging.copy(), dict(self._ends), self._recent_ends.copy()
 
     def lowest(self, buffer: Buffer) -> bool:
         """Whether the buffer gets the lowest free address."""
@@ -72,17 +78,21 @@ class Placer:
 
     def rewind(self, count: int) -> None:
         """Forget the places of all but the first `count` items."""
+        if count == self.placed:
+            return
         for item in self.items[count : self.placed]:
             item.buffer.address = -1
-        self._clear()
-        for item in self.items[:count]:
-            self._expire(item.buffer.first)
+        while self._states[-1][0] > count:
+            self._states.pop()
+        self.placed, (self._past, self._prices, self._living, self._lagging, self._ends, self._recent_ends) = self._states.pop()
+        for item in self.items[self.placed : count]:
+            self._enter(item)
             self._occupy(item)
 
     def next(self) -> bool:
         """Give the next item an address; False when there is none."""
         item = self.items[self.placed]
-        self._expire(item.buffer.first)
+        self._enter(item)
         forbidden = {bank for other in item.apart if other.address >= 0 for bank in self._banks(other)}
         address = (self._lowest if self.lowest(item.buffer) else self._best)(item, forbidden)
         if address is None:
@@ -90,6 +100,13 @@ class Placer:
         item.buffer.address = address
         self._occupy(item)
         return True
+
+    def _enter(self, item: Item) -> None:
+        """Go on to the first use of the next item. A layer's start can be come back to."""
+        starts = self.placed == 0 or (item.buffer.layer != self.items[self.placed - 1].buffer.layer and not self.external)
+        if starts and (not self._states or self._states[-1][0] < self.placed):
+            self._states.append((self.placed, self._saved()))
+        self._expire(item.buffer.first)
 
     def _banks(self, buffer: Buffer) -> range:
         return range(buffer.address // self.bank_bytes, (buffer.address + buffer.size_bytes - 1) // self.bank_bytes + 1)
@@ -109,7 +126,7 @@ class Placer:
 
     def _free_since(self, address: int, size_bytes: int) -> int:
         granule = self.granule
-        return self._past.until(address // granule * granule, -(-(address + size_bytes) // granule) * granule)
+        return self._past.greatest(address // granule * granule, -(-(address + size_bytes) // granule) * granule)
 
     def _lowest(self, item: Item, forbidden: set[int]) -> int | None:
         buffer, size = item.buffer, item.buffer.size_bytes

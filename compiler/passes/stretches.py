@@ -1,39 +1,46 @@
-"""Since when each byte of a memory is free: a step function over its addresses."""
+"""Numbers along a memory: a step function over its addresses, as for the last operation that uses each byte."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-#: Of bytes where nothing ever stood.
+#: Of bytes where nothing was ever filled in.
 NEVER = -1
 
 
 class Stretches:
-    """For every byte the last operation that uses what stands there.
+    """A number for every byte.
 
-    >>> past = Stretches()
-    >>> past.fill(16, 48, 7)
-    >>> past.fill(32, 64, 9)
-    >>> [past.until(*stretch) for stretch in ((0, 16), (0, 17), (16, 32), (31, 33), (64, 80))]
+    >>> last = Stretches()
+    >>> last.fill(16, 48, 7)
+    >>> last.fill(32, 64, 9)
+    >>> [last.greatest(*stretch) for stretch in ((0, 16), (0, 17), (16, 32), (31, 33), (64, 80))]
     [-1, 7, 7, 9, -1]
     """
 
-    __slots__ = ("_starts", "_untils")
+    __slots__ = ("_numbers", "_starts")
 
     def __init__(self) -> None:
-        self._starts, self._untils = [0], [NEVER]
+        #: Where each stretch begins, the first at 0; it ends where the next one begins. Neighbours may have one number.
+        self._starts, self._numbers = [0], [NEVER]
 
-    def until(self, lo: int, hi: int) -> int:
-        """Last operation that uses one of the bytes [lo, hi), NEVER for none."""
-        return max(self._untils[bisect_right(self._starts, lo) - 1 : bisect_left(self._starts, hi)])
+    def copy(self) -> Stretches:
+        """An equal function that changes on its own."""
+        other = Stretches()
+        other._starts, other._numbers = list(self._starts), list(self._numbers)
+        return other
 
-    def fill(self, lo: int, hi: int, until: int) -> None:
-        """Something used last by operation `until` stands at the bytes [lo, hi) from now on."""
-        starts, untils = self._starts, self._untils
+    def greatest(self, lo: int, hi: int) -> int:
+        """Greatest number of the bytes [lo, hi), which are at least one; NEVER where none was filled in."""
+        return max(self._numbers[bisect_right(self._starts, lo) - 1 : bisect_left(self._starts, hi)])
+
+    def fill(self, lo: int, hi: int, number: int) -> None:
+        """The bytes [lo, hi) have this number from now on."""
+        starts, numbers = self._starts, self._numbers
         first, last = bisect_right(starts, lo) - 1, bisect_left(starts, hi)
-        if starts[first] < lo:  # what stood below lo stays
+        if starts[first] < lo:  # the part below lo keeps its number
             first += 1
-        if last == len(starts) or starts[last] != hi:  # and what stood from hi on
-            starts[first:last], untils[first:last] = (lo, hi), (until, untils[last - 1])
+        if last == len(starts) or starts[last] != hi:  # and so does what follows hi
+            starts[first:last], numbers[first:last] = (lo, hi), (number, numbers[last - 1])
         else:
-            starts[first:last], untils[first:last] = (lo,), (until,)
+            starts[first:last], numbers[first:last] = (lo,), (number,)

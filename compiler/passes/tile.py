@@ -8,11 +8,13 @@ The size of each tile is a search, priced by the closed forms of `price_contract
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from compiler.errors import CompilerError
 from compiler.passes.assign_engines import Assigned
 from compiler.passes.insert_transfers import Plan
 from compiler.passes.price_contraction import Choice, ContractionPricer
-from compiler.passes.tile_context import TileContext
+from compiler.passes.tile_context import Done, TileContext
 from compiler.passes.tile_contraction import ContractionTiler
 from compiler.passes.tile_imagewise import ImagewiseTiler
 from compiler.passes.tile_lanes import LaneTiler
@@ -35,13 +37,27 @@ class TileError(CompilerError):
 USABLE = 0.9
 
 
-def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, memo: dict[tuple, Choice] | None = None) -> TileContext:
+@dataclass(eq=False)
+class Memo:
+    """What one call of `tile` leaves to the next, on another plan of the same network.
+
+    `choices` by everything that a choice depends on; `done`: for each step, under which state it was tiled, and what that made;
+    `context`: the last one.
+    """
+
+    choices: dict[tuple, Choice] = field(default_factory=dict)
+    done: dict[int, tuple[Assigned, tuple, Done]] = field(default_factory=dict)
+    context: TileContext | None = None
+
+
+def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, memo: Memo | None = None) -> TileContext:
     """Tile every codelet. `shrink`: part of the usual room that a layer's tiles may take, for layers that did not fit before.
 
-    `memo` keeps choices from one call to the next, by everything that a choice depends on.
+    `memo` is kept from one call to the next. The steps of both plans are the same objects as long as their engines are the same: only
+    those whose room or tensors are others are tiled again. The contexts of earlier calls are of no use any more.
     """
-    memo = {} if memo is None else memo
-    context = TileContext(target, plan)
+    memo = Memo() if memo is None else memo
+    context = memo.context = TileContext(target, plan, memo.context)
     last_use: dict[str, int] = {}
     first_use: dict[str, int] = {}
     for number, step in enumerate(plan.steps):
@@ -53,12 +69,20 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
                     first_use.setdefault(root, number)
     for number, step in enumerate(plan.steps):
         context.budget_bytes = _room(plan, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
+        tensors = [operand.tensor for operand in step.codelet.operands.values() if operand.tensor]
+        state = context.state(tensors)
+        before = memo.done.get(number)
+        if before is not None and before[0] is step and before[1] == state:
+            context.repeat(before[2])
+            continue
+        first = len(context.ops)
         context.begin(number, step.codelet)
         try:
-            _tile_step(context, step, memo)
+            _tile_step(context, step, memo.choices)
         except CompilerError as error:
             raise TileError(number, error) from None
         context.require_rest(step.codelet)
+        memo.done[number] = step, state, context.done(first, tensors)
     return context
 
 

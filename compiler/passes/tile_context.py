@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -44,10 +45,28 @@ def copy_fields(row_bytes: int, levels: list[Level]) -> dict[str, int]:
     return fields
 
 
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What tiling one step did: its operations, the rows of inputs that were `missing` afterwards, and offsets wished at a border of banks."""
+
+    ops: list[TileOp]
+    missing: dict[str, tuple[tuple[int, int], ...]]
+    borders: tuple[tuple[Buffer, int], ...]
+
+
+def _shared(buffer: Buffer, other: Buffer | None) -> Buffer:
+    """`other` where it is the same buffer as a new one, with what its users wished of it forgotten."""
+    if other is None or (other.memory.name, other.size_bytes, other.pinned) != (buffer.memory.name, buffer.size_bytes, buffer.pinned):
+        return buffer
+    other.border_bytes = 0
+    return other
+
+
 class TileContext:
     """Collects the operations of a network, codelet by codelet."""
 
-    def __init__(self, target: Target, plan: Plan) -> None:
+    def __init__(self, target: Target, plan: Plan, before: TileContext | None = None) -> None:
+        """`before`: the context of another plan of the same network, whose buffers of tensors and constants this one shares where they are alike."""
         self.target = target
         self.plan = plan
         self.ops: list[TileOp] = []
@@ -56,21 +75,48 @@ class TileContext:
         self.resident: dict[str, Buffer] = {}
         self.external: dict[str, Buffer] = {}
         self.budget_bytes: dict[str, int] = {}
-        self._constants: dict[tuple[str, bytes], Buffer] = {}
+        self._borders: list[tuple[Buffer, int]] = []
+        self._constants: dict[tuple[str, bytes], Buffer] = {} if before is None else before._constants
         self._tables: dict[tuple[int, str, bytes], Buffer] = {}
         for name, memory in plan.resident.items():
-            self.resident[name] = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes, lasting=True)
+            buffer = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes, lasting=True)
+            self.resident[name] = buffer if before is None else _shared(buffer, before.resident.get(name))
         for name in sorted(plan.external):
             layout = plan.layouts[name]
             pinned = name in plan.edge.values()
-            self.external[name] = Buffer(name, target.external, layout.size_bytes, max(64, target.external.bus_bytes), pinned=pinned)
-
+            buffer = Buffer(name, target.external, layout.size_bytes, max(64, target.external.bus_bytes), pinned=pinned)
+            self.external[name] = buffer if before is None else _shared(buffer, before.external.get(name))
         #: Rows of inputs that are to be fetched onto the chip and are not yet, first ones first.
         self._missing: dict[str, list[tuple[int, int]]] = {}
         for name in plan.fetched:
             n, _, h, _ = plan.layouts[name].shape
             rows = max(ceil_div(n * h, FETCH_PIECES), ceil_div(FETCH_BYTES, plan.layouts[name].row_bytes))
             self._missing[name] = spans(n * h, rows)
+
+    def state(self, tensors: Iterable[str]) -> tuple:
+        """What tiling a step on these tensors goes by, besides the step: the room there is, buffers, rows not fetched yet."""
+        return tuple(sorted(self.budget_bytes.items())), *(
+            (root, self.resident.get(root), self.external.get(root), tuple(self._missing.get(root, ()))) for root in map(self.plan.root, tensors)
+        )
+
+    def repeat(self, done: Done) -> None:
+        """Take over what a step did in another context that was in the same `state`."""
+        self.ops += done.ops
+        for root, rows in done.missing.items():
+            self._missing[root] = list(rows)
+        for buffer, border in done.borders:
+            buffer.border_bytes = border
+
+    def done(self, since: int, tensors: Iterable[str]) -> Done:
+        """What a step on these tensors did, its operations being those `since` this number."""
+        roots = (self.plan.root(tensor) for tensor in tensors)
+        return Done(self.ops[since:], {root: tuple(self._missing[root]) for root in roots if root in self._missing}, tuple(self._borders))
+
+    def wish_border(self, operand: Operand, border_bytes: int) -> None:
+        """This offset of a resident tensor would best lie at the border of two banks."""
+        buffer = self.resident[self.plan.root(operand.tensor)]
+        buffer.border_bytes = border_bytes
+        self._borders.append((buffer, border_bytes))
 
     def require(self, operand: Operand, rows: tuple[int, int, int, int], tile: str) -> None:
         """Fetch what is missing of a resident input up to the last row of images and rows (n0, n1, y0, y1) as the operand counts them."""
@@ -98,6 +144,7 @@ class TileContext:
     def begin(self, layer: int, codelet: Codelet | None) -> None:
         """Operations made from now on belong to this layer."""
         self.layer, self.codelet = layer, codelet
+        self._borders = []
 
     def emit(self, engine: str, fields: dict[str, int | Ref], reads: list[Buffer], writes: list[Buffer], tile: str) -> None:
         """Add an operation."""

@@ -63,8 +63,7 @@ def _border(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -
     lane_choice = lanes.best()
     if contraction is None:
         return False
-    border = context.whole(lanes.x).at(0, lanes.window.reach(0, cut, oh)[0], 0, 0)
-    context.resident[context.plan.root(lanes.x.tensor)].border_bytes = border
+    context.wish_border(lanes.x, context.whole(lanes.x).at(0, lanes.window.reach(0, cut, oh)[0], 0, 0))
     own = spans(cut, ceil_div(cut, STRIPS))
     given = [(cut + lo, cut + hi) for lo, hi in spans(oh - cut, ceil_div(oh - cut, STRIPS))]
     for helped, kept in zip_longest(given, own):
