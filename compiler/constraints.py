@@ -171,6 +171,11 @@ def positive_alpha(alpha: float) -> bool:
     return alpha > 0
 
 
+def batched_weights(fits: bool) -> bool:
+    """Constant matrices must be one, or as many as there are in the other operand; with one scale, or one for each column."""
+    return fits
+
+
 def matrix_weights(rank: int) -> bool:
     """The right side must be a two-dimensional constant."""
     return rank == 2

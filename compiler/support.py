@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from compiler.constraints import (
     Constraint,
     addend_a_channel,
+    batched_weights,
     bias_fits,
     broadcast_shapes,
     channel_bias,
@@ -119,7 +120,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "DequantizeLinear"): Operator("edge, weights", (constant_parameters, one_scale, usable_scale, eight_bits, not_blocked)),
     ("", "Conv"): Operator("Conv", (quantised_operand, *_VOLUME, *_WEIGHTS)),
     ("", "Gemm"): Operator("Conv, MatMul", (quantised_operand, untransposed, positive_alpha, *_WEIGHTS)),
-    ("", "MatMul"): Operator("Conv, MatMul", (quantised_operand, matrix_weights, *_WEIGHTS)),
+    ("", "MatMul"): Operator("Conv, MatMul, Move", (quantised_operand, batched_weights, *_WEIGHTS)),
     ("", "QLinearConv"): Operator("Conv", (*_QLINEAR, *_VOLUME, *_WEIGHTS)),
     ("", "QLinearMatMul"): Operator("Conv, MatMul", (*_QLINEAR, matrix_weights, *_WEIGHTS)),
     ("", "ConvInteger"): Operator("Conv (int32)", (integer_operand, constant_parameters, one_scale, *_WINDOW, *_WEIGHTS)),

@@ -6,6 +6,7 @@ import numpy as np
 
 from compiler.constraints import constant_weights, matrix_weights, positive_alpha, quantised_operand, untransposed
 from compiler.onnx_import.computed_product import ComputedProduct, transposed
+from compiler.onnx_import.constant_product import batched, constant_first
 from compiler.onnx_import.convolution import (
     constant_operand,
     integer_source,
@@ -92,7 +93,11 @@ def matmul(step: Step) -> list[Value]:
     first, second = step.value(0), step.value(1)
     if isinstance(first, Real) and isinstance(second, Real):
         return [ComputedProduct(step, first, second, first.zero, second.zero).pending()]
+    if isinstance(first, RealConst):
+        return constant_first(step, first, second)
     source, weights = _real_source(step)
+    if len(weights.shape) != 2:
+        return batched(step, source, weights)
     return [_product(step, source, source.zero, weights, step.describe(1)).pending()]
 
 

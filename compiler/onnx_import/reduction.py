@@ -6,7 +6,7 @@ moves fewest elements. Sums and averages may reduce all, N only together with H 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from math import prod
 
@@ -59,36 +59,85 @@ def _shape(step: Step, shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(1 if i in axes else d for i, d in enumerate(shape) if keep or i not in axes)
 
 
+@dataclass(frozen=True)
+class Reduced:
+    """A sum of `value` over `axes` divided by `divisor`, of ONNX shape `shape`, whose axes are `kept` ones of the value's, or were reduced (None)."""
+
+    value: Real
+    axes: tuple[int, ...]
+    divisor: int
+    shape: Shape
+    kept: tuple[int | None, ...]
+
+
+def _joined(value: Value | None) -> Reduced | None:
+    """The reduction that a float result is, as long as nothing has changed it since."""
+    found = value.reduced if isinstance(value, Pending) and (value.low, value.high) == (-np.inf, np.inf) else None
+    return found if isinstance(found, Reduced) and isinstance(value, Pending) and found.shape == value.shape else None
+
+
 def reduce(step: Step) -> list[Value]:
-    """ReduceMean, ReduceSum and GlobalAveragePool: wait for their QuantizeLinear."""
-    value = step.value(0)
+    """ReduceMean, ReduceSum and GlobalAveragePool: wait for their QuantizeLinear. Of the result of another they reduce more of its operand."""
+    value, before = step.value(0), _joined(step.value(0))
+    if before is not None:
+        return [_further(step, before)]
     if not isinstance(value, Table):
         step.require(quantised_operand, value, found=step.describe(0))
     assert isinstance(value, Real | Table)
-    builder = step.builder
     axes = _axes(step, value.shape)
     shape = _shape(step, value.shape, axes)
     count = prod(value.shape[a] for a in axes)
     if count == 1:
         return [replace(value, shape=shape)]
-    found = _view(value.shape, axes, builder.tensors[value.tensor].shape, (2, 3) if isinstance(value, Table) else (0, 1, 2, 3))
+    mean = _is_mean(step)
+    if isinstance(value, Table):
+        view, over = _found(step, value, axes, (2, 3))
+        return [average_of_function(step, value, view, over, shape, mean=mean)]
+    keep = len(shape) == len(value.shape)
+    kept = tuple(None if a in axes else a for a in range(len(value.shape)) if keep or a not in axes)
+    return [_pending(step, Reduced(value, axes, count if mean else 1, shape, kept), (step.label,))]
+
+
+def _is_mean(step: Step) -> bool:
+    return step.op in ("ReduceMean", "GlobalAveragePool")
+
+
+def _found(step: Step, value: Real | Table, axes: tuple[int, ...], allowed: tuple[int, ...]) -> tuple[Shape4, tuple[int, ...]]:
+    """The view and which of its axes are reduced; refuses where there is none."""
+    found = _view(value.shape, axes, step.builder.tensors[value.tensor].shape, allowed)
     if found is None:
         step.refuse(reducible_axes, f"axes {axes} of shape {value.shape}")
-    view, over = found
-    mean = step.op in ("ReduceMean", "GlobalAveragePool")
-    if isinstance(value, Table):
-        return [average_of_function(step, value, view, over, shape, mean=mean)]
+    return found
+
+
+def _further(step: Step, before: Reduced) -> Pending:
+    """A reduction of a reduction: sums of sums are sums, and the divisors multiply."""
+    axes = _axes(step, before.shape)
+    shape = _shape(step, before.shape, axes)
+    keep = len(shape) == len(before.shape)
+    more = tuple(a for i in axes if (a := before.kept[i]) is not None)
+    kept = tuple(None if i in axes else before.kept[i] for i in range(len(before.shape)) if keep or i not in axes)
+    divisor = before.divisor * (prod(before.shape[i] for i in axes) if _is_mean(step) else 1)
+    joined = Reduced(before.value, tuple(sorted((*before.axes, *more))), divisor, shape, kept)
+    assert isinstance(step.value(0), Pending)
+    return _pending(step, joined, (*step.value(0).origin, step.label))  # type: ignore[union-attr]
+
+
+def _pending(step: Step, whole: Reduced, origin: tuple[str, ...]) -> Pending:
+    """Return the reduction as a float result that waits for its quantisation."""
+    builder, value, divisor = step.builder, whole.value, whole.divisor
+    view, over = _found(step, value, whole.axes, (0, 1, 2, 3))
+    count = prod(value.shape[a] for a in whole.axes)
     out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
-    divisor = count if mean else 1
 
     def emit(target: Target, origin: tuple[str, ...]) -> str:
         numbers = (value.scale, value.zero, target.scale, target.zero, target.low, target.high)
-        image = mean and not {0, 1} & set(over) and all(i in over or view[i] == 1 for i in (2, 3))
+        image = divisor == count and not {0, 1} & set(over) and all(i in over or view[i] == 1 for i in (2, 3))
         attrs = GlobalAveragePool(*numbers) if image else Reduction(over, divisor, *numbers)
         out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
         return builder.node(step.label, attrs, (builder.view(value.tensor, view),), out, origin)
 
-    return [Pending(shape, (step.label,), emit)]
+    return Pending(whole.shape, origin, emit, reduced=whole)
 
 
 def largest(step: Step) -> list[Value]:

@@ -146,6 +146,8 @@ class Pending:
     bias: Bias | None = None
     #: The additions that it is the sum of, where it is one (`compiler.onnx_import.sums`).
     additions: Any = None
+    #: The sum or average that it is, where it is one (`compiler.onnx_import.reduction`).
+    reduced: Any = None
     #: What it consists of, where it is an operation on tensors and functions of them (`compiler.onnx_import.expressions`).
     formula: Any = None
     #: Returns the emitter of this result times a positive constant; None where no constant can join the scales.

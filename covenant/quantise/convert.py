@@ -113,6 +113,13 @@ def _tidy(model: onnx.ModelProto) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
+def _columns(model: onnx.ModelProto) -> dict[str, list[dict[str, object]]]:
+    """Batches of constant matrices, with a scale for each column: onnxruntime would take the second axis, which is summed."""
+    ranks = {item.name: len(item.dims) for item in model.graph.initializer}
+    weights = [node.input[1] for node in model.graph.node if node.op_type == "MatMul" and ranks.get(node.input[1], 0) > 2]
+    return {name: [{"quant_type": QuantType.QInt8, "axis": ranks[name] - 1}] for name in weights}
+
+
 def quantise(model: onnx.ModelProto, samples: Sequence[dict[str, np.ndarray]], *, name: str, method: str = "minmax", per_channel: bool = True,
              activations: str = "uint8") -> bytes:
     """Return the QDQ network of a `prepared` float network as the bytes of an ONNX file.
@@ -122,6 +129,8 @@ def quantise(model: onnx.ModelProto, samples: Sequence[dict[str, np.ndarray]], *
     """
     # Without the first it refuses a Gemm quantised per channel. CalibMaxIntermediateOutputs would forget all samples but the last few.
     options: dict[str, object] = {"QDQDisableWeightAdjustForInt32Bias": True}
+    if per_channel:
+        options["TensorQuantOverrides"] = _columns(model)
     with tempfile.TemporaryDirectory() as scratch, _silent():
         source, target = Path(scratch) / "prepared.onnx", Path(scratch) / "quantised.onnx"
         onnx.save(model, source)

@@ -107,7 +107,7 @@ def test_shapes_that_do_not_fit():
 
 def test_every_unsupported_node_is_named_at_once():
     nodes = [dequantize("x", "d", "x"), node("Hardmax", "d", "s"), quantize("s", "q", "y"), dequantize("q", "e", "y"),
-             node("LpNormalization", "e", "t"), node("Relu", "t", "r"), quantize("r", "u", "y"), dequantize("u", "v", "y"),
+             node("Bernoulli", "e", "t"), node("Relu", "t", "r"), quantize("r", "u", "y"), dequantize("u", "v", "y"),
              node("Conv", "v v", "c"), node("Custom", "c", "k", domain="com.example"), quantize("k", "y", "y")]  # fmt: skip
     model = model_of(nodes, X, Y, {**P, "w": np.ones((3, 3, 1, 1), np.float32)})
     model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
@@ -116,7 +116,7 @@ def test_every_unsupported_node_is_named_at_once():
     assert str(error.value) == (
         "model a.onnx: found 4 unsupported nodes; expected supported operators only; change or remove:\n"
         "  n_s (Hardmax): The operator must be one of those that the support table lists. Found Hardmax.\n"
-        "  n_t (LpNormalization): The operator must be one of those that the support table lists. Found LpNormalization.\n"
+        "  n_t (Bernoulli): The operator must be one of those that the support table lists. Found Bernoulli.\n"
         "  n_c (Conv): The weights must be constant int8 or uint8 values (behind DequantizeLinear in QDQ models)."
         " Found v, a dequantised tensor.\n"
         "  n_k (Custom): The operator must be one of those that the support table lists. Found com.example.Custom."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from acg.graph import load_graph
@@ -10,8 +11,10 @@ from compiler.errors import UnsupportedError
 from compiler.onnx_import.einsum import Equation, parse
 from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
+from covenant.quantise import quantise
+from covenant.quantise.convert import prepared
 from tests.compiler.ir_reference import check_program, evaluate
-from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
+from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
 from verif.random_networks import random_inputs
 from verif.reference import Reference
@@ -103,3 +106,19 @@ def test_what_is_no_product_is_refused(equation, a, b, out):
         "(Einsum): Einsum must multiply two operands, or sum or transpose one; an index once in an operand, what is summed in both of them."
         f" Found the equation {equation}."
     )
+
+
+def test_the_quantiser_quantises_the_product():
+    """onnxruntime's quantiser knows no Einsum: it is a MatMul first, whose operands and result are quantised."""
+    rng = np.random.default_rng(3)
+    nodes = [node("Einsum", "x k", "s", equation="bihd,jhd->bhij"), node("Softmax", "s", "p"), node("Einsum", "p w", "y", equation="bhij,jm->bihm")]
+    constants = {"k": rng.normal(0, 0.4, (6, 2, 4)).astype(np.float32), "w": rng.normal(0, 0.4, (6, 3)).astype(np.float32)}
+    made = prepared(model_of(nodes, {"x": (F32, (1, 5, 2, 4))}, {"y": (F32, (1, 5, 2, 3))}, constants), name="attention")
+    samples = [{"x": rng.standard_normal((1, 5, 2, 4)).astype(np.float32)} for _ in range(4)]
+    quantised = onnx.load_from_string(quantise(made, samples, name="attention"))
+    kinds = [n.op_type for n in quantised.graph.node]
+    assert "Einsum" not in kinds and kinds.count("MatMul") == 2
+    made_by = {name: n.op_type for n in quantised.graph.node for name in n.output}
+    products = [n for n in quantised.graph.node if n.op_type == "MatMul"]
+    assert {made_by.get(name) for n in products for name in n.input} == {"DequantizeLinear"}
+    assert {"MatMul", "Conv"} & {type(n.attrs).__name__ for n in read_network(quantised).nodes} == {"Conv"}  # both by constants

@@ -221,6 +221,9 @@ def reduction(call: Any) -> Value:
         sums, unit = _levels(x)
         scale = unit * (np.float32(1 / count) if mean else np.float32(1))
         return Sum(wrap(sums.sum(axis=over, keepdims=keep)), np.array(scale, np.float32), np.ones((), np.float32))
+    if isinstance(x, Sum) and x.scale.size == x.divisor.size == 1 and (x.low, x.high) == (-np.inf, np.inf):  # a reduction of one
+        further = wrap(x.sums.astype(np.int64).sum(axis=over, keepdims=keep))
+        return replace(x, sums=further, divisor=x.divisor * np.float32(count if mean else 1), axis_from_end=0, factors=None)
     if not isinstance(x, Dequantised):
         raise call.refuse("an operand that is not dequantised")
     sums = wrap(x.centred().astype(np.int64).sum(axis=over, keepdims=keep))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from verif.reference.call import Call, scalar_or_axis
-from verif.reference.matrices import tensor_product
+from verif.reference.matrices import constant_matrices, tensor_product
 from verif.reference.sums import products, volume_products, window_of, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
 
@@ -100,6 +100,9 @@ def gemm(call: Call) -> Value:
 
 def matmul(call: Call) -> Value:
     """MatMul of dequantised operands."""
+    front, back = call.value(0), call.value(1)
+    if all(isinstance(v, Dequantised) for v in (front, back)) and (front.constant or (back.constant and back.array.ndim > 2)):
+        return constant_matrices(call, front, back)  # type: ignore[arg-type]
     x, w = _operands(call, computed=True)
     return _matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w)
 

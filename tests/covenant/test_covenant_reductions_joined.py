@@ -1,0 +1,57 @@
+"""A reduction of a reduction that nothing has quantised: one sum with the divisors multiplied; bytes equal the definition, onnxruntime a step away."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from acg.graph import load_graph
+from compiler.errors import UnsupportedError
+from compiler.onnx_import.pipeline import read_network
+from compiler.pipeline import compile_graph
+from tests.compiler.ir_reference import check_program, evaluate
+from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
+from verif.golden import Golden
+from verif.random_networks import random_inputs
+from verif.reference import Reference
+
+GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16")}
+
+
+def reduced(shape, out, *middle, scale=0.0157):
+    nodes = [dequantize("x", "d", "x"), *middle, quantize("r", "y", "y")]
+    constants = {**parameters(x=(0.0113, 127), y=(scale, 121)), "one": np.array([1]), "image": np.array([2, 3])}
+    return model_of(nodes, {"x": (U8, shape)}, {"y": (U8, out)}, constants)
+
+
+def check(model, machine="edge16"):
+    inputs, graph = random_inputs(model, 5), read_network(model)
+    expected = Reference(model).run(inputs)["y"]
+    np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
+    assert check_program(graph, compile_graph(graph, GRAPHS[machine]), GRAPHS[machine], inputs) > 0
+    assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= 1
+    assert len(np.unique(expected)) > 1
+    assert sum(type(n.attrs).__name__ in ("Reduction", "GlobalAveragePool") for n in graph.nodes) == 1
+    return graph
+
+
+@pytest.mark.parametrize("machine", GRAPHS)
+def test_the_mean_of_a_sum_of_branches(machine):
+    """ResNeSt and SK networks: branches are added, their sum is averaged over the image."""
+    check(reduced((1, 2, 12, 5, 6), (1, 12, 1, 1), node("ReduceSum", "d one", "s", keepdims=0), node("ReduceMean", "s", "r", axes=[2, 3])), machine)
+
+
+@pytest.mark.parametrize(("shape", "out", "middle"), [
+    ((2, 12, 5, 6), (2, 12), [node("ReduceMean", "d", "s", axes=[3], keepdims=0), node("ReduceMean", "s", "r", axes=[-1], keepdims=0)]),
+    ((2, 12, 5, 6), (2, 12, 1, 1), [node("ReduceMean", "d", "s", axes=[2]), node("ReduceSum", "s image", "r")]),
+    ((2, 3, 12), (2, 1, 12), [node("ReduceSum", "d one", "s"), node("ReduceMean", "s", "r", axes=[1])]),
+    ((2, 3, 8, 4), (2, 1, 1), [node("ReduceSum", "d one", "s", keepdims=0), node("ReduceMean", "s", "t", axes=[1]), node("ReduceMean", "t", "r", axes=[1, 2])]),
+])  # fmt: skip
+def test_reductions_one_after_the_other(shape, out, middle):
+    check(reduced(shape, out, *middle))
+
+
+def test_a_clamp_in_between_is_refused():
+    nodes = [node("ReduceSum", "d one", "s", keepdims=0), node("Relu", "s", "c"), node("ReduceMean", "c", "r", axes=[2, 3])]
+    with pytest.raises(UnsupportedError, match=r"An activation operand must come from DequantizeLinear of an 8-bit tensor\. Found c, a float result"):
+        read_network(reduced((1, 2, 12, 5, 6), (1, 12, 1, 1), *nodes))
