@@ -363,7 +363,8 @@ def check_graph(graph: Graph) -> None:
         _expect(out.tensor in sources, f"output {out.name}", f"tensor {out.tensor}", "the output of a node")
         tensor = graph.tensors[out.tensor]
         _expect(int(np.prod(out.shape)) == tensor.elements, f"output {out.name}", f"shape {out.shape}", f"{tensor.elements} elements")
-        quantised = (tensor.scale is not None or len(out.function) == 256) if out.dtype == "f32" else out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
+        as_integers = out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
+        quantised = (tensor.scale is not None or len(out.function) == 256) if out.dtype == "f32" else as_integers
         _expect(quantised, f"output {out.name}", f"{out.dtype} taken from {tensor.dtype}", "the tensor's type, or f32 and a scale")
         eight_bits = out.dtype == "f32" and tensor.dtype in ("i8", "u8")
         _expect(not out.function or (eight_bits and len(out.function) == 256), f"output {out.name}", f"a function of {len(out.function)} values",
