@@ -1,7 +1,7 @@
 """Einsum as the operators that it is made of.
 
     product of two operands, with indices that are summed    Transpose and Reshape of both, MatMul, Reshape, Transpose
-    product of two operands, nothing summed                  Transpose and Unsqueeze of both, Mul
+    product of two operands, nothing summed                  Transpose and Reshape of both, Mul
     one operand                                              ReduceSum, Transpose
 
 before:  y = Einsum(a, b), "bhid, bhjd -> bhij"
@@ -121,13 +121,14 @@ def _single(nodes: _Nodes, equation: Equation) -> None:
     nodes.transposed(value, [index for index in have if index in equation.result], list(equation.result))
 
 
-def _elements(nodes: _Nodes, equation: Equation) -> None:
+def _elements(nodes: _Nodes, equation: Equation, shapes: list[tuple[int, ...]]) -> None:
     """A product of elements: each operand gets the result's dimensions, of size 1 where it has none."""
     values = []
-    for value, have in zip(nodes.node.input, equation.operands, strict=True):
-        ordered = nodes.transposed(value, list(have), [index for index in equation.result if index in have])
-        new = [i for i, index in enumerate(equation.result) if index not in have]
-        values.append(nodes.add("Unsqueeze", [ordered, nodes.integers(new)]) if new else ordered)
+    for value, have, shape in zip(nodes.node.input, equation.operands, shapes, strict=True):
+        sizes = dict(zip(have, shape, strict=True))
+        own = [index for index in equation.result if index in have]
+        ordered = nodes.transposed(value, list(have), own)
+        values.append(nodes.reshaped(ordered, [sizes[index] for index in own], [sizes.get(index, 1) for index in equation.result]))
     nodes.add("Mul", values)
 
 
@@ -175,7 +176,7 @@ def _written(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]], consta
     if len(operands) == 1:
         _single(nodes, equation)
     elif set(equation.operands[0]) | set(equation.operands[1]) == set(equation.result):
-        _elements(nodes, equation)
+        _elements(nodes, equation, operands)
     elif not _product(nodes, equation, operands, swapped=node.input[0] in constants and node.input[1] not in constants):
         return None
     return nodes.finish()

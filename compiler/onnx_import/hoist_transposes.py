@@ -35,6 +35,7 @@ class _Graph:
         self.rank = {
             v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.value_info, *graph.input, *graph.output) if v.type.tensor_type.HasField("shape")
         }
+        self.known: dict[tuple[str, int], bool | None] = {}
         self.made: dict[tuple[str, tuple[int, ...]], str] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.extra: list[onnx.TensorProto] = []
@@ -48,6 +49,11 @@ class _Graph:
 
     def reduces(self, name: str, rank: int) -> bool | None:
         """Whether what computes a float from dequantised tensors reduces; None where a transposition cannot pass it."""
+        if (name, rank) not in self.known:
+            self.known[name, rank] = self._reduces(name, rank)
+        return self.known[name, rank]
+
+    def _reduces(self, name: str, rank: int) -> bool | None:
         if name in self.constants or not name:
             return False if not name or self.constants[name].size == 1 else None
         node = self.producer.get(name)
@@ -59,8 +65,13 @@ class _Graph:
             return None if self.axes(node) is None or self.reduces(node.input[0], rank) is None else True
         if node.op_type not in ELEMENTWISE or node.domain not in ("", "ai.onnx"):
             return None
-        below = [self.reduces(other, rank) for other in node.input]
-        return None if None in below else any(below)
+        any_reduces = False
+        for other in node.input:
+            below = self.reduces(other, rank)
+            if below is None:
+                return None
+            any_reduces |= below
+        return any_reduces
 
     def transposed(self, name: str, permutation: tuple[int, ...], result: str = "") -> str:
         """Make nodes for the transpose of a float; return its name, `result` where that is given."""

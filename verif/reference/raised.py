@@ -26,8 +26,14 @@ def _scalars(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     return found
 
 
-def _sources(name: str, maker: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray]) -> set[str]:
+def _sources(name: str, maker: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray], known: dict[str, set[str]]) -> set[str]:
     """Operators that a float is computed by, back to dequantisation; 'other' among them for any that does not commute with transposition."""
+    if name not in known:
+        known[name] = _found(name, maker, constants, known)
+    return known[name]
+
+
+def _found(name: str, maker: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray], known: dict[str, set[str]]) -> set[str]:
     if not name or name in constants:
         return set() if not name or constants[name].size == 1 else {"other"}
     node = maker.get(name)
@@ -37,18 +43,18 @@ def _sources(name: str, maker: dict[str, onnx.NodeProto], constants: dict[str, n
         return {"other"} if any(constants[p].size > 1 for p in node.input[1:] if p in constants) else set()
     operands = node.input[:1] if node.op_type in _REDUCING else node.input
     wrong = {"other"} if node.op_type in _REDUCING and not _attributes(node).get("keepdims", 1) else set()
-    return {node.op_type, *wrong}.union(*(_sources(n, maker, constants) for n in operands))
+    return {node.op_type, *wrong}.union(*(_sources(n, maker, constants, known) for n in operands))
 
 
-def _step(model: onnx.ModelProto, ranks: dict[str, int]) -> onnx.ModelProto | None:
-    """Raise one Transpose by one operator."""
-    graph = model.graph
-    constants, maker = _scalars(graph), {name: node for node in graph.node for name in node.output}
-    for position, node in enumerate(graph.node):
+def _step(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], ranks: dict[str, int]) -> bool:
+    """Raise one Transpose by one operator, in place; returns whether there was one."""
+    maker = {name: node for node in nodes for name in node.output}
+    known: dict[str, set[str]] = {}
+    for position, node in enumerate(nodes):
         above = maker.get(node.input[0]) if node.op_type == "Transpose" else None
         if above is None or above.op_type not in _ALIKE | _REDUCING:
             continue
-        operators = _sources(node.input[0], maker, constants)
+        operators = _sources(node.input[0], maker, constants, known)
         rank = ranks.get(node.input[0], 0)
         if "other" in operators or not operators & _REDUCING or any(n not in constants and ranks.get(n) != rank for n in above.input if n):
             continue
@@ -61,24 +67,19 @@ def _step(model: onnx.ModelProto, ranks: dict[str, int]) -> onnx.ModelProto | No
                 ranks[inputs[index]] = rank
                 if inputs[index] not in maker and inputs[index] not in {n.output[0] for n in new}:
                     new.append(helper.make_node("Transpose", [name], [inputs[index]], perm=order))
-        result = onnx.ModelProto()
-        result.CopyFrom(model)
         if above.op_type in _REDUCING:
             given = len(above.input) > 1 and above.input[1]
             axes = constants[above.input[1]].reshape(-1).tolist() if given else attributes.get("axes", range(rank))
             moved = [list(order).index(a % rank) for a in axes]
             if given:
                 inputs[1] = f"axes of {node.output[0]}"
-                result.graph.initializer.append(numpy_helper.from_array(np.array(moved, np.int64), inputs[1]))
+                constants[inputs[1]] = np.array(moved, np.int64)
             else:
                 attributes["axes"] = moved
         new.append(helper.make_node(above.op_type, inputs, node.output, name=node.name, **attributes))
-        nodes = list(graph.node)
         nodes[position : position + 1] = new
-        del result.graph.node[:]
-        result.graph.node.extend(nodes)
-        return result
-    return None
+        return True
+    return False
 
 
 def raised(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -87,11 +88,19 @@ def raised(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     values = shape_inference.infer_shapes(model).graph
     ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*values.input, *values.value_info, *values.output) if v.type.tensor_type.HasField("shape")}
-    while True:
-        further = _step(model, ranks)
-        if further is None:
-            return model
-        model = further
+    nodes, constants = list(model.graph.node), _scalars(model.graph)
+    before = set(constants)
+    steps = 0
+    while _step(nodes, constants, ranks):
+        steps += 1
+    if not steps:
+        return model
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    del result.graph.node[:]
+    result.graph.node.extend(nodes)
+    result.graph.initializer.extend(numpy_helper.from_array(constants[name], name) for name in constants if name not in before)
+    return result
 
 
 __all__ = ["raised"]
