@@ -237,6 +237,11 @@ def inference_only(training: int, outputs: int) -> bool:
     return not training and outputs == 1
 
 
+def equal_windows(divisors: np.ndarray) -> bool:
+    """Windows over a sum that nothing has quantised must average as many elements each (count_include_pad, or no padding)."""
+    return bool(np.all(np.asarray(divisors) == np.asarray(divisors).flat[0]))
+
+
 def one_value_a_channel(fits: bool) -> bool:
     """BatchNormalization must have one value a channel, channels being the second axis."""
     return fits

@@ -24,6 +24,7 @@ from compiler.constraints import (
     elements_left,
     equal_groups,
     equal_sides,
+    equal_windows,
     explain,
     finite_constant,
     finite_requantisation,
@@ -127,7 +128,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "MatMulInteger"): Operator("Conv, MatMul (int32)", (integer_operand, constant_parameters, one_scale, matrix_weights, *_WEIGHTS)),
     ("com.microsoft", "QGemm"): Operator("Conv", (*_QLINEAR, untransposed, positive_alpha, *_WEIGHTS)),
     ("", "MaxPool"): Operator("MaxPool", (quantised_operand, *_WINDOW, no_indices, row_major, windows_touch_input)),
-    ("", "AveragePool"): Operator("AveragePool", (quantised_operand, *_WINDOW, windows_touch_input)),
+    ("", "AveragePool"): Operator("AveragePool, Conv", (quantised_operand, *_WINDOW, windows_touch_input, equal_windows)),
     ("", "GlobalAveragePool"): Operator("GlobalAveragePool", (quantised_operand, two_dimensions_at_most)),
     ("com.microsoft", "QLinearAveragePool"): Operator("AveragePool", (*_QLINEAR, *_WINDOW, channels_first, windows_touch_input)),
     ("com.microsoft", "QLinearGlobalAveragePool"): Operator(

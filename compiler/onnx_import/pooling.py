@@ -10,8 +10,9 @@ from compiler.constraints import channels_first, no_indices, quantised_operand, 
 from compiler.ir import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4, Unary
 from compiler.onnx_import.builder import default_view
 from compiler.onnx_import.convolution import real_operand, result_target
+from compiler.onnx_import.pooled_sums import average_of_sum
 from compiler.onnx_import.quantise import table_bytes
-from compiler.onnx_import.reduction import reduce
+from compiler.onnx_import.reduction import joined, reduce
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Pending, Quant, Real, Table, Target, Value
 from compiler.onnx_import.windows import Window, read_window
@@ -102,8 +103,11 @@ def _average(step: Step, source: Real, window: Window | None) -> Pending:
 
 
 def average_pool(step: Step) -> list[Value]:
-    """AveragePool of a dequantised tensor: waits for its QuantizeLinear."""
-    value = step.value(0)
+    """AveragePool of a dequantised tensor, or of a sum of some: waits for its QuantizeLinear."""
+    value, whole = step.value(0), joined(step.value(0))
+    if whole is not None:
+        window = read_window(step, whole.shape, step.attribute("kernel_shape", []), ceil=bool(step.attribute("ceil_mode", 0)))
+        return [average_of_sum(step, whole, window, count_include_pad=bool(step.attribute("count_include_pad", 0)))]
     step.require(quantised_operand, value, found=step.describe(0))
     assert isinstance(value, Real)
     return [_average(step, value, _window(step, value))]
@@ -112,7 +116,7 @@ def average_pool(step: Step) -> list[Value]:
 def global_average_pool(step: Step) -> list[Value]:
     """GlobalAveragePool of a dequantised tensor: waits for its QuantizeLinear."""
     value = step.value(0)
-    if isinstance(value, Table):
+    if isinstance(value, Table) or joined(value) is not None:
         return reduce(step)
     step.require(quantised_operand, value, found=step.describe(0))
     assert isinstance(value, Real)

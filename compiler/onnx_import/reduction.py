@@ -70,7 +70,7 @@ class Reduced:
     kept: tuple[int | None, ...]
 
 
-def _joined(value: Value | None) -> Reduced | None:
+def joined(value: Value | None) -> Reduced | None:
     """The reduction that a float result is, as long as nothing has changed it since."""
     found = value.reduced if isinstance(value, Pending) and (value.low, value.high) == (-np.inf, np.inf) else None
     return found if isinstance(found, Reduced) and isinstance(value, Pending) and found.shape == value.shape else None
@@ -78,7 +78,7 @@ def _joined(value: Value | None) -> Reduced | None:
 
 def reduce(step: Step) -> list[Value]:
     """ReduceMean, ReduceSum and GlobalAveragePool: wait for their QuantizeLinear. Of the result of another they reduce more of its operand."""
-    value, before = step.value(0), _joined(step.value(0))
+    value, before = step.value(0), joined(step.value(0))
     if before is not None:
         return [_further(step, before)]
     if not isinstance(value, Table):
@@ -118,9 +118,9 @@ def _further(step: Step, before: Reduced) -> Pending:
     more = tuple(a for i in axes if (a := before.kept[i]) is not None)
     kept = tuple(None if i in axes else before.kept[i] for i in range(len(before.shape)) if keep or i not in axes)
     divisor = before.divisor * (prod(before.shape[i] for i in axes) if _is_mean(step) else 1)
-    joined = Reduced(before.value, tuple(sorted((*before.axes, *more))), divisor, shape, kept)
+    whole = Reduced(before.value, tuple(sorted((*before.axes, *more))), divisor, shape, kept)
     assert isinstance(step.value(0), Pending)
-    return _pending(step, joined, (*step.value(0).origin, step.label))  # type: ignore[union-attr]
+    return _pending(step, whole, (*step.value(0).origin, step.label))  # type: ignore[union-attr]
 
 
 def _pending(step: Step, whole: Reduced, origin: tuple[str, ...]) -> Pending:
@@ -189,4 +189,4 @@ def _maximum(step: Step, value: Real | Quant, shape: Shape, view: Shape4, over: 
     return replace(value, tensor=out, shape=shape)
 
 
-__all__ = ["largest", "reduce"]
+__all__ = ["Reduced", "joined", "largest", "reduce"]

@@ -103,11 +103,25 @@ def _average(call: Call, x: Dequantised, *, everything: bool) -> Sum:
     return Sum(sums, x.scale.reshape(()).astype(np.float32), divisor.astype(np.float32))
 
 
+def _average_of_sum(call: Call, x: Sum) -> Sum:
+    """AveragePool of a sum that is not rounded yet: its windows' sums, times float32(1 / elements)."""
+    shape = x.sums.shape
+    window = window_of(call.attributes, shape[3:], call.attributes["kernel_shape"], ceil=bool(call.attributes.get("ceil_mode")))
+    size = shape[3:] if len(shape) == 5 else (1, *shape[3:])
+    count = np.unique(window_sizes((size[0], size[1]), window, count_padding=bool(call.attributes.get("count_include_pad"))))
+    if count.size > 1:
+        raise call.refuse("windows of different size over a sum that no QuantizeLinear follows")
+    scale = x.scale.reshape(()) * (np.float32(1) / np.float32(count[0] * x.divisor.reshape(())))
+    return Sum(_spatial(window_sums(_images(x.sums), window), shape), np.asarray(scale, np.float32), np.ones((), np.float32))
+
+
 def average_pool(call: Call) -> Value:
     """AveragePool and GlobalAveragePool of dequantised values."""
     x = call.value(0)
-    if isinstance(x, Plain) and call.node.op_type == "GlobalAveragePool":
+    if isinstance(x, Plain | Sum) and call.node.op_type == "GlobalAveragePool":
         return reduction(call)
+    if isinstance(x, Sum) and x.scale.size == x.divisor.size == 1 and (x.low, x.high) == (-np.inf, np.inf):
+        return _average_of_sum(call, x)
     if not isinstance(x, Dequantised):
         raise call.refuse("an operand that is not dequantised")
     return _average(call, x, everything=call.node.op_type == "GlobalAveragePool")
