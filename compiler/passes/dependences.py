@@ -70,7 +70,7 @@ class History:
         return found
 
     def add(self, number: int, engine: str, accesses: Sequence[Access]) -> None:
-        """Remember an instruction's accesses, and forget what its writes cover of others'."""
+        """Remember an instruction's accesses, and forget what its writes cover."""
         for access in accesses:
             memory, write = access.memory, access.write
             for place, lo, hi in self._pieces(access):
@@ -78,16 +78,16 @@ class History:
                     for direction in (True, False):
                         rows = self._rows.get((memory, place, direction))
                         if rows:
-                            self._rows[memory, place, direction] = _uncovered(rows, lo, hi, number)
+                            self._rows[memory, place, direction] = _uncovered(rows, lo, hi)
                 self._rows.setdefault((memory, place, write), []).append((lo, hi, number, engine, access.self_ordered))
 
 
-def _uncovered(rows: list[_Row], lo: int, hi: int, number: int) -> list[_Row]:
-    """What is left of rows outside [lo, hi); those of instruction `number` itself stay whole."""
+def _uncovered(rows: list[_Row], lo: int, hi: int) -> list[_Row]:
+    """What is left of rows outside [lo, hi)."""
     kept = []
     for row in rows:
         first, end, owner, engine, ordered = row
-        if end <= lo or hi <= first or owner == number:
+        if end <= lo or hi <= first:
             kept.append(row)
             continue
         if first < lo:

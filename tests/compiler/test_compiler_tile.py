@@ -1,5 +1,7 @@
 """Tiling: pieces of every raggedness, weights in the order of the passes, choices that fit, copies as strided loops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,12 +13,12 @@ from compiler.passes.insert_transfers import insert_transfers
 from compiler.passes.instantiate_codelets import instantiate_codelets
 from compiler.passes.price_contraction import ContractionPricer
 from compiler.passes.strided import strided
-from compiler.passes.tile import tile
+from compiler.passes.tile import Memo, tile
 from compiler.passes.tile_context import Level, copy_fields
 from compiler.passes.tile_contraction import pack_weights
 from compiler.target import Target
-from compiler.tiles import stride
-from tests.compiler.random_networks import Sketch
+from compiler.tiles import Ref, stride
+from tests.compiler.random_networks import Sketch, random_network
 
 
 def planned(sketch, output, arch="tiny", spilled=()):
@@ -112,3 +114,44 @@ def test_strides_wrap_with_the_addresses():
     assert stride(1, 10**9, 4, 64) == 0
     assert stride(2, 4 * 63, 4, 64) == 63
     assert stride(2, 4 * 100, 4, 64) == 100 - 128
+
+
+def drawn(context):
+    """What a context holds, with names in place of buffers."""
+    ops = []
+    for op in context.ops:
+        fields = {name: (value.buffer.name, value.offset, value.unit_bytes) if isinstance(value, Ref) else value for name, value in op.fields.items()}
+        ops.append((op.engine, fields, [b.name for b in op.reads], [b.name for b in op.writes], op.layer, op.tile))
+    return ops, {name: (b.memory.name, b.border_bytes) for name, b in context.resident.items()}, sorted(context.external), context._missing
+
+
+@pytest.mark.parametrize("arch", ["tiny", "edge16"])
+@pytest.mark.parametrize("seed", range(2100, 2114))
+def test_steps_kept_from_another_plan_are_what_tiling_them_again_gives(seed, arch):
+    """Whatever is spilled from one plan to the next; and where nothing is, every operation is the very same."""
+    print(f"seed {seed} on {arch}")
+    ir, _ = random_network(seed)
+    rng, target, memo = np.random.default_rng(seed), Target(load_graph(arch)), Memo()
+    steps = assign_engines(instantiate_codelets(ir), target)
+    spilled: set[str] = set()
+    for _ in range(4):
+        plan = insert_transfers(ir, steps, target, spilled=frozenset(spilled))
+        shrink = {int(layer): 0.5 for layer in rng.integers(0, len(plan.steps), len(spilled))}
+        assert drawn(tile(plan, target, shrink=shrink, memo=memo)) == drawn(tile(plan, target, shrink=shrink))
+        first = tile(plan, target, shrink=shrink, memo=memo).ops
+        assert [id(op) for op in tile(plan, target, shrink=shrink, memo=memo).ops] == [id(op) for op in first]
+        spilled |= set(rng.choice(sorted(plan.resident) or [""], 1))
+
+
+def test_a_border_wished_for_by_a_step_that_is_tiled_otherwise_is_forgotten():
+    """A depthwise convolution shared by two engines wishes a border of banks in its input; on one engine it does not."""
+    s = Sketch(5)
+    x = s.conv(s.input((1, 32, 28, 28), "i8"), 32, (1, 1))
+    ir, target, memo = s.finish(s.conv(x, 32, (3, 3), pads=(1, 1, 1, 1), group=32)), Target(load_graph("edge16")), Memo()
+    shared = assign_engines(instantiate_codelets(ir), target)
+    alone = (shared[0], replace(shared[1], alternative=None))
+    found = []
+    for steps in (shared, alone, shared, shared):
+        context = tile(insert_transfers(ir, steps, target), target, memo=memo)
+        found.append([b.border_bytes for b in context.resident.values() if b.border_bytes])
+    assert found[0] and found == [found[0], [], found[0], found[0]]
