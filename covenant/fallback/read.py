@@ -23,8 +23,8 @@ __all__ = ["is_plan", "open_plan", "read_plan"]
 
 
 def is_plan(path: str) -> bool:
-    """Whether a path names a folder, as plans are."""
-    return Path(path).is_dir()
+    """Whether a path names a folder with a plan in it."""
+    return (Path(path) / PLAN).exists()
 
 
 class _Row(BaseModel):
@@ -66,8 +66,6 @@ def _summary(folder: str) -> _Summary:
     path = Path(folder) / PLAN
     try:
         return _Summary.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{folder}: a folder without {PLAN}; expected one written by covenant compile --fallback host") from None
     except (OSError, ValueError):
         raise UserError(f"{path}: not a readable plan; expected one written by covenant compile --fallback host, compile again") from None
 

@@ -62,7 +62,7 @@ def edit(change):
 
 
 @pytest.mark.parametrize("damage, message", [
-    (lambda: Path("plan/plan.json").unlink(), "plan: a folder without plan.json; expected one written by covenant compile --fallback host"),
+    (lambda: Path("plan/plan.json").unlink(), "model plan: found a directory; expected an ONNX file; check the path"),
     (lambda: Path("plan/plan.json").write_text("{"), f"plan/plan.json: {UNREADABLE}"),
     (lambda: Path("plan/plan.json").write_bytes(b"\xff\xfe"), f"plan/plan.json: {UNREADABLE}"),
     (edit(lambda plan: plan.pop("segments")), f"plan/plan.json: {UNREADABLE}"),
