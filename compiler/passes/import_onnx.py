@@ -24,6 +24,7 @@ from compiler.onnx_import import (
     convolution,
     einsum,
     elementwise,
+    grid,
     group_norm,
     integers,
     l2_norm,
@@ -212,6 +213,7 @@ class _Import:
             step.refuse(listed, f"{key[0] + '.' if key[0] else ''}{key[1]}")
         if step.unknown() and node.op_type not in _UNKNOWN_TOO:
             return [Unknown(self.shapes.get(o)) for o in node.output]
+        step.values = grid.settled(step)
         return (_PARTS.get(key) or HANDLERS[key])(step)
 
     def _folded(self, step: Step) -> list[Const]:

@@ -12,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from verif.reference.call import Call, scalar_or_axis
 from verif.reference.einsum import einsum
 from verif.reference.elementwise import a_channel, batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
+from verif.reference.grid import gridded
 from verif.reference.group_norm import group_normalization
 from verif.reference.l2_norm import L2_DOMAIN, l2_normalization
 from verif.reference.local_response import local_response
@@ -256,16 +257,16 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "DequantizeLinear"): dequantize_linear,
     ("com.microsoft", "QuantizeLinear"): quantize_linear,
     ("com.microsoft", "DequantizeLinear"): dequantize_linear,
-    ("", "Conv"): conv,
-    ("", "Gemm"): gemm,
-    ("", "MatMul"): matmul,
+    ("", "Conv"): gridded(conv),
+    ("", "Gemm"): gridded(gemm),
+    ("", "MatMul"): gridded(matmul),
     ("", "QLinearConv"): qlinear_conv,
     ("", "QLinearMatMul"): qlinear_matmul,
     ("com.microsoft", "QGemm"): qgemm,
     ("", "ConvInteger"): conv_integer,
     ("", "MatMulInteger"): matmul_integer,
     ("", "MaxPool"): max_pool,
-    ("", "AveragePool"): average_pool,
+    ("", "AveragePool"): gridded(average_pool),
     ("", "GlobalAveragePool"): average_pool,
     ("com.microsoft", "QLinearAveragePool"): qlinear_average_pool,
     ("com.microsoft", "QLinearGlobalAveragePool"): qlinear_average_pool,
@@ -275,7 +276,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "Div"): a_channel(scaled(divide(elementwise))),
     ("", "Mul"): a_channel(scaled(elementwise)),
     ("", "Mean"): mean(elementwise),
-    ("", "BatchNormalization"): batch_normalization,
+    ("", "BatchNormalization"): gridded(batch_normalization),
     **{("", name): reduction for name in ("GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum")},
     **{("", name): unchanged for name in ("Cast", "Dropout")},
     ("", "Relu"): clamp,
@@ -287,8 +288,8 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     **{("", name): selection(evaluate) for name in SELECTING},
     ("", "Resize"): resize,
     ("com.microsoft", "QLinearConcat"): qlinear_concat,
-    ("", "ConvTranspose"): conv_transpose(bias_sums),
-    ("", "Softmax"): softmax,
+    ("", "ConvTranspose"): gridded(conv_transpose(bias_sums)),
+    ("", "Softmax"): gridded(softmax),
     ("", "ArgMax"): arg_max,
     ("", "LpNormalization"): l2_normalization,
     (L2_DOMAIN, "LpNormalization"): l2_normalization,
@@ -298,7 +299,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     (RMS_DOMAIN, "Div"): root_quotient,
     **{("", name): group_normalization for name in ("GroupNormalization", "InstanceNormalization")},
     ("com.microsoft", "QLinearSoftmax"): qlinear_softmax,
-    ("", "LayerNormalization"): layer_normalization,
+    ("", "LayerNormalization"): gridded(layer_normalization),
     (PART_DOMAIN, "ReduceMean"): variance,
     (PART_DOMAIN, "Div"): centred_quotient,
     ("", "Shape"): shape_of,
