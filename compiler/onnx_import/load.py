@@ -11,7 +11,8 @@ from onnx import inliner, shape_inference
 
 from compiler.errors import ModelError
 from compiler.onnx_import.branches import settle_branches
-from compiler.onnx_import.clean import clean, opset_of
+from compiler.onnx_import.clean import clean, drop_unread, opset_of
+from compiler.onnx_import.decomposed_softmax import restore_softmax
 from compiler.onnx_import.einsum import write_einsums
 from compiler.onnx_import.hoist_transposes import hoist_transposes
 
@@ -83,9 +84,11 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model in operators that the importer knows in its place."""
-    model = write_einsums(model, _inferred)
-    hoisted = hoist_transposes(model)
-    return model if hoisted is model else _inferred(hoisted)
+    written = hoist_transposes(restore_softmax(write_einsums(model, _inferred)))
+    if written is model:
+        return model
+    drop_unread(written)
+    return _inferred(written)
 
 
 def prepare_model(

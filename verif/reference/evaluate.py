@@ -17,6 +17,7 @@ from verif.reference.raised import raised
 from verif.reference.recognise import recognised
 from verif.reference.recognise_groups import recognised_groups
 from verif.reference.recognise_rms import recognised_rms
+from verif.reference.recognise_softmax import recognised_softmax
 from verif.reference.values import Plain, Value
 
 #: Samples evaluated together: bounds the memory, large enough for BLAS.
@@ -31,7 +32,7 @@ class Reference:
 
     def __init__(self, model: onnx.ModelProto | str | Path, *, dimensions: Mapping[str, int] | None = None) -> None:
         model = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
-        flat = raised(inliner.inline_local_functions(model) if model.functions else model)
+        flat = raised(recognised_softmax(inliner.inline_local_functions(model) if model.functions else model))
         self.model = recognised_l2(recognised_groups(recognised_rms(recognised(flat), flat), flat), flat)
         self.opset = next(o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx"))
         graph = self.model.graph
