@@ -1,14 +1,19 @@
-"""Random equations of Einsum and random sizes of linear Resize: the IR's bytes equal the definition's, onnxruntime's are at most a step away."""
+"""Random equations of Einsum and random sizes of linear Resize: the IR's bytes equal the definition's, onnxruntime's are at most a step away; on the RTL too."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from acg.graph import load_graph
 from compiler.onnx_import.pipeline import read_network
+from compiler.pipeline import compile_graph
+from covenant.networks import Network
+from covenant.report import judge_network
 from tests.compiler.ir_reference import evaluate
 from tests.covenant.test_covenant_einsum import product
 from tests.covenant.test_covenant_resize import MODES, resized
+from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
 from verif.random_networks import random_inputs
 from verif.reference import Reference
@@ -42,3 +47,23 @@ def test_sizes(seed):
     sizes = (*shape[:2], *(int(d) for d in rng.integers(1, 40, 2)))
     print(shape, sizes)
     check(resized(shape, sizes=sizes, mode=MODES[seed % 4]), seed)
+
+
+@pytest.mark.rtl
+def test_on_the_rtl_of_tiny():
+    """36 phases of a Resize in four convolutions, an L2 normalisation across channels, and its products with another in an Einsum."""
+    nodes = [
+        dequantize("x", "d", "x"), node("Resize", "d - - s", "r", mode="linear"), quantize("r", "q", "x"), dequantize("q", "f", "x"),
+        node("ReduceL2", "f", "l", axes=[1]), node("Clip", "l eps", "c"), node("Div", "f c", "n"), quantize("n", "u", "n"), dequantize("u", "v", "n"),
+        dequantize("k", "w", "k"), node("Einsum", "v w", "e", equation="bchw,kc->bkhw"), quantize("e", "y", "y"),
+    ]  # fmt: skip
+    constants = {
+        **parameters(x=(0.0313, 130), n=(0.0079, 127), k=(0.013, np.int8(0)), y=(0.0217, 121)), "eps": np.float32(1e-12), "s": np.array([1, 5, 18, 12]),
+        "k": np.random.default_rng(1).integers(-128, 128, (3, 5), np.int8),
+    }  # fmt: skip
+    model = model_of(nodes, {"x": (U8, (1, 5, 3, 2))}, {"y": (U8, (1, 3, 18, 12))}, constants)
+    graph = load_graph("tiny")
+    program = compile_graph(read_network(model), graph)
+    report, found = judge_network(Network("forms", graph, program, model), [random_inputs(model, 3)], on="rtl")
+    assert report["exact"] and report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}
+    assert len(np.unique(found[0]["y"])) > 20
