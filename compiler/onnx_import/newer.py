@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper, shape_inference
 def _rms_normalization(model: onnx.ModelProto, node: onnx.NodeProto, rank: int) -> list[onnx.NodeProto]:
     """Nodes of an RMSNormalization of a tensor of this rank."""
     given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    x, gamma, y = *node.input, node.output[0]
+    x, gamma, y = str(node.input[0]), str(node.input[1]), str(node.output[0])
     axis = given.get("axis", -1)
     names = {part: f"{y}/{part}" for part in ("axes", "epsilon", "square", "mean", "shifted", "root", "quotient")}
     axes = np.arange(axis - rank if axis >= 0 else axis, 0)
