@@ -4,8 +4,9 @@ Every access is a conservative interval: an instruction touches no byte outside 
 write port of every bank from ``first_bank`` to ``last_bank`` from its start to its retire.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from acg.graph import Engine, Graph, Memory
 from acg.isa import Instruction, instruction_set
@@ -28,7 +29,7 @@ class Access:
     self_ordered: bool = False
 
 
-def _span(counts_and_strides) -> tuple[int, int]:
+def _span(counts_and_strides: Iterable[tuple[int, int]]) -> tuple[int, int]:
     """Least and greatest sum of index*stride over a loop nest."""
     low = high = 0
     for count, stride in counts_and_strides:
@@ -37,6 +38,16 @@ def _span(counts_and_strides) -> tuple[int, int]:
         else:
             low += (count - 1) * stride
     return low, high
+
+
+@cache
+def _names(prefix: str, levels: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((f"n_{level}", f"{prefix}_stride_{level}") for level in levels)
+
+
+def _loops(fields: Mapping[str, int], prefix: str, levels: tuple[int, ...]) -> tuple[int, int]:
+    """Span of the loops at these levels with the strides of one port."""
+    return _span([(fields[count], fields[stride]) for count, stride in _names(prefix, levels)])
 
 
 def _padded_span(fields: Mapping[str, int], axis: str, prefix: str, outer: int, inner: int) -> tuple[int, int] | None:
@@ -77,17 +88,13 @@ class Footprints:
     def __init__(self, graph: Graph):
         self.graph = graph
         self._formats = {name: layout.by_name for name, layout in instruction_set(graph).formats.items()}
+        self._defaults = {name: {item.name: item.bias for item in layout.values()} for name, layout in self._formats.items()}
         self._rules = {"load": self._copy, "store": self._copy, "matrix": self._matrix, "vector": self._vector}
 
     def __call__(self, instruction: Instruction) -> list[Access]:
         """Accesses of one instruction. An access outside its memory is returned as such: ``hi_byte`` is then beyond the memory's size."""
         engine = self.graph.engines[instruction.engine]
-        layout = self._formats[instruction.engine]
-        fields = dict(instruction.fields)
-        for name, item in layout.items():
-            if name not in fields:
-                fields[name] = item.bias
-        return self._rules[engine.kind](engine, fields)
+        return self._rules[engine.kind](engine, {**self._defaults[instruction.engine], **instruction.fields})
 
     def _access(self, memory: Memory, port: str, write: bool, lo: int, hi: int, self_ordered: bool = False) -> Access:
         if memory.kind == "external":
@@ -110,8 +117,8 @@ class Footprints:
         on_chip_port = "destination" if engine.kind == "load" else "source"
         links = self.graph.links_of(engine.name, on_chip_port)
         row = fields["n_3"]
-        ext = _span((fields[f"n_{level}"], fields[f"ext_stride_{level}"]) for level in range(3))
-        local = _span((fields[f"n_{level}"], fields[f"local_stride_{level}"]) for level in range(3))
+        ext = _loops(fields, "ext", (0, 1, 2))
+        local = _loops(fields, "local", (0, 1, 2))
         lo, hi = fields["ext_address"] + ext[0], fields["ext_address"] + ext[1] + row
         loads = engine.kind == "load"
         result = [self._access(self.graph.external, "source" if loads else "destination", not loads, lo, hi)]
@@ -126,11 +133,11 @@ class Footprints:
         y = _padded_span(fields, "y", "a", 1, 4)
         x = _padded_span(fields, "x", "a", 2, 5)
         if y is not None and x is not None:
-            rest = _span((fields[f"n_{level}"], fields[f"a_stride_{level}"]) for level in (0, 3))
+            rest = _loops(fields, "a", (0, 3))
             accesses.append(self._words(engine, "activation", 0, False, fields["a_base"], (rest[0] + y[0] + x[0], rest[1] + y[1] + x[1])))
         passes = fields["n_0"] * fields["n_1"] * fields["n_2"] * fields["n_3"]
         accesses.append(self._words(engine, "weight", 0, False, fields["w_base"], (0, passes * engine.rows - 1)))
-        span = _span((fields[f"n_{level}"], fields[f"c_stride_{level}"]) for level in (0, 4, 5))
+        span = _loops(fields, "c", (0, 4, 5))
         for port, write in (("accumulator", False), ("result", True)):
             accesses.append(self._words(engine, port, 0, write, fields["c_base"], span, True))
         return [access for access in accesses if access is not None]
@@ -140,19 +147,18 @@ class Footprints:
         y = _padded_span(fields, "y", "a", 2, 4)
         x = _padded_span(fields, "x", "a", 3, 5)
         if y is not None and x is not None:
-            rest = _span((fields[f"n_{level}"], fields[f"a_stride_{level}"]) for level in (0, 1))
+            rest = _loops(fields, "a", (0, 1))
             accesses.append(self._words(engine, "a", fields["a_select"], False, fields["a_base"], (rest[0] + y[0] + x[0], rest[1] + y[1] + x[1])))
         if fields["b_enable"]:
-            span = _span((fields[f"n_{level}"], fields[f"b_stride_{level}"]) for level in range(6))
+            span = _loops(fields, "b", (0, 1, 2, 3, 4, 5))
             accesses.append(self._words(engine, "b", fields["b_select"], False, fields["b_base"], span))
         if fields["p_enable"]:
-            span = _span((fields[f"n_{level}"], fields[f"p_stride_{level}"]) for level in (0, 1))
+            span = _loops(fields, "p", (0, 1))
             accesses.append(self._words(engine, "parameter", 0, False, fields["p_base"], span))
         if fields["table_enable"]:
             memory = self.graph.memories[self.graph.link_of(engine.name, "table").memory]
             first = fields["table_select"] * memory.bank_bytes
             accesses.append(self._access(memory, "table", False, first, first + memory.bank_bytes))
-        levels = range(4) if fields["reduce"] else range(6)
-        span = _span((fields[f"n_{level}"], fields[f"y_stride_{level}"]) for level in levels)
+        span = _loops(fields, "y", (0, 1, 2, 3) if fields["reduce"] else (0, 1, 2, 3, 4, 5))
         accesses.append(self._words(engine, "y", fields["y_select"], True, fields["y_base"], span))
         return [access for access in accesses if access is not None]

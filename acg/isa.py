@@ -234,6 +234,11 @@ class InstructionSet:
         self.instruction_bytes = max(1 << ((widest + 7) // 8 - 1).bit_length(), graph.external.bus_bytes)
         self.instruction_bits = 8 * self.instruction_bytes
         self._names = tuple(graph.engines)
+        #: Of each engine's fields: name, bias, mask, wraps, low, high, lsb.
+        self._rows = {
+            engine: [(f.name, f.bias, (1 << f.width) - 1, f.wraps, f.low, f.high, f.lsb) for f in layout.fields]
+            for engine, layout in self.formats.items()
+        }
 
     def encode(self, instruction: Instruction) -> bytes:
         """Encode; raise InstructionError for an unknown engine or field, or a value that its field cannot hold."""
@@ -244,15 +249,14 @@ class InstructionSet:
         unknown = [name for name in instruction.fields if name not in layout.by_name]
         if unknown:
             raise InstructionError(f"instruction for {instruction.engine}: unknown field {unknown[0]!r}; expected one of {', '.join(layout.by_name)}")
-        for item in layout.fields:
-            value = int(instruction.fields.get(item.name, item.bias))
-            if item.wraps:
-                value &= (1 << item.width) - 1
-            if not item.low <= value <= item.high:
-                raise InstructionError(
-                    f"instruction for {instruction.engine}: field {item.name} is {value}; expected {item.low} to {item.high}"
-                )
-            word |= ((value - item.bias) & ((1 << item.width) - 1)) << item.lsb
+        given = instruction.fields
+        for name, bias, mask, wraps, low, high, lsb in self._rows[instruction.engine]:
+            value = int(given.get(name, bias))
+            if wraps:
+                value &= mask
+            if not low <= value <= high:
+                raise InstructionError(f"instruction for {instruction.engine}: field {name} is {value}; expected {low} to {high}")
+            word |= ((value - bias) & mask) << lsb
         for name, count in instruction.waits.items():
             if name not in self.graph.engines:
                 raise InstructionError(f"instruction for {instruction.engine}: waits on {name!r}; expected one of {', '.join(self._names)}")
@@ -265,11 +269,13 @@ class InstructionSet:
     @staticmethod
     def halfword_xor(word: int) -> int:
         """Exclusive or of all 16-bit halfwords of an encoded instruction."""
-        total = 0
-        while word:
-            total ^= word & 0xFFFF
-            word >>= 16
-        return total
+        bits = 16
+        while bits < word.bit_length():
+            bits *= 2
+        while bits > 16:  # fold one half onto the other
+            bits //= 2
+            word = (word >> bits) ^ (word & ((1 << bits) - 1))
+        return word
 
     def check_holds(self, word: int) -> bool:
         """Whether an encoded instruction carries the right check halfword for this graph."""

@@ -63,11 +63,11 @@ def lifetimes(ops: list[TileOp], kept: Iterable[Buffer] = ()) -> list[Buffer]:
 def _apart(ops: list[TileOp]) -> dict[Buffer, dict[Buffer, None]]:
     """For each buffer of a scratchpad those that one instruction reads at the same time."""
     apart: dict[Buffer, dict[Buffer, None]] = {}
-    for op in ops:
-        for one, two in combinations(op.reads, 2):
-            if one is not two and one.memory.kind == "scratchpad" and one.memory.name == two.memory.name:
-                apart.setdefault(one, {})[two] = None
-                apart.setdefault(two, {})[one] = None
+    pairs = dict.fromkeys(pair for op in ops if len(op.reads) > 1 for pair in combinations(op.reads, 2))
+    for one, two in pairs:
+        if one is not two and one.memory.kind == "scratchpad" and one.memory.name == two.memory.name:
+            apart.setdefault(one, {})[two] = None
+            apart.setdefault(two, {})[one] = None
     return apart
 
 
