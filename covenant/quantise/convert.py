@@ -18,6 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from compiler.errors import ModelError
 from compiler.onnx_import.load import prepare_model
 from covenant.errors import UserError
+from covenant.quantise.normalisations import with_normalisations
 from verif.golden import open_session
 
 __all__ = ["METHODS", "prepared", "quantise"]
@@ -90,6 +91,7 @@ def prepared(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
         open_session(fixed)
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise _refusal(name, "run it", error) from None
+    fixed = with_normalisations(fixed)
     _sums_as_additions(fixed)
     with tempfile.TemporaryDirectory() as scratch, _silent():
         source, target = Path(scratch) / "float.onnx", Path(scratch) / "prepared.onnx"
