@@ -116,7 +116,7 @@ def average_pool(step: Step) -> list[Value]:
 def global_average_pool(step: Step) -> list[Value]:
     """GlobalAveragePool of a dequantised tensor: waits for its QuantizeLinear."""
     value = step.value(0)
-    if isinstance(value, Table) or joined(value) is not None:
+    if isinstance(value, Table | Pending):
         return reduce(step)
     step.require(quantised_operand, value, found=step.describe(0))
     assert isinstance(value, Real)

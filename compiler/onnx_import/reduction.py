@@ -17,6 +17,7 @@ from compiler.ir import RANGES, GlobalAveragePool, MaxPool, Shape4, Unary
 from compiler.ir_elementwise import Reduction
 from compiler.onnx_import.averages import average_of_function
 from compiler.onnx_import.broadcast import elements_moved, runs
+from compiler.onnx_import.formula_averages import average_of_formula
 from compiler.onnx_import.quantise import table_bytes
 from compiler.onnx_import.step import Step
 from compiler.onnx_import.values import Pending, Quant, Real, Shape, Table, Target, Value
@@ -81,6 +82,11 @@ def reduce(step: Step) -> list[Value]:
     value, before = step.value(0), joined(step.value(0))
     if before is not None:
         return [_further(step, before)]
+    if isinstance(value, Pending):
+        over = _axes(step, value.shape)
+        average = average_of_formula(step, value, over, _shape(step, value.shape, over), mean=_is_mean(step))
+        if average is not None:
+            return [average]
     if not isinstance(value, Table):
         step.require(quantised_operand, value, found=step.describe(0))
     assert isinstance(value, Real | Table)

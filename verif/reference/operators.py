@@ -12,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from verif.reference.call import Call, scalar_or_axis
 from verif.reference.einsum import einsum
 from verif.reference.elementwise import a_channel, batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
+from verif.reference.formula_averages import bounds_of
 from verif.reference.grid import gridded
 from verif.reference.group_norm import group_normalization
 from verif.reference.l2_norm import L2_DOMAIN, l2_normalization
@@ -198,7 +199,7 @@ def elementwise(call: Call) -> Value:
         if array is not None and value is not None and not value.constant:
             arrays[i] = array.reshape(array.shape[0], *[1] * (rank - array.ndim), *array.shape[1:])
     (result,) = evaluate(call.node, call.opset, arrays)
-    return Plain(result, all(v.constant for v in present), *function_of_one(call, evaluate), common_sources(call))
+    return Plain(result, all(v.constant for v in present), *function_of_one(call, evaluate), common_sources(call), bounds_of(call))
 
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) -> list[np.ndarray]:

@@ -34,6 +34,7 @@ class Plain:
 
     `codes`: for a function of one 8-bit tensor its float32 numbers for all 256 integers of that, in ascending order; `source`: those integers.
     `behind`: the integers that it is a function of, through whatever quantisations, nearest first and its own in front.
+    `bounds`: (least, greatest) number of float operations on quantised tensors.
     """
 
     array: np.ndarray
@@ -41,6 +42,7 @@ class Plain:
     codes: Callable[[], np.ndarray] | None = None
     source: np.ndarray | None = None
     behind: tuple[np.ndarray, ...] = ()
+    bounds: Callable[[], tuple[float, float]] | None = None
 
     def real(self) -> np.ndarray:
         """Return the array."""

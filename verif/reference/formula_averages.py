@@ -1,0 +1,86 @@
+"""Averages and sums over rows and columns of float operations on several tensors that nothing has quantised, by definition.
+
+The operands' bounds give those of the result s (float64, operation by operation). u = float32((high - low) / (255 * 254)), w = float32(255 u),
+z = -round_half_even(low / w):
+
+    h = saturate(round_half_even(s / w) + z) - z,    l = saturate(round_half_even((s - h w) / u) + 128) - 128         in uint8, steps in float32
+
+The int32 sum of 255 h + l is scaled by float32(u * float32(1/n)), for a sum by u.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from verif.reference.sums import wrap
+from verif.reference.values import RANGES, Dequantised, Plain, Sum, quantise
+
+Bounds = tuple[float, float]
+
+
+def _ends(value: Any) -> Bounds | None:
+    if value.constant:
+        array = value.real().astype(np.float32)
+        return float(array.min()), float(array.max())
+    if isinstance(value, Dequantised) and value.scale.size == 1 and value.array.dtype in RANGES:
+        return float(value.every()[0]), float(value.every()[-1])
+    if isinstance(value, Plain) and value.codes is not None:
+        codes = value.codes()
+        return float(codes.min()), float(codes.max())
+    return value.bounds() if isinstance(value, Plain) and value.bounds is not None else None
+
+
+def _product(a: Bounds, b: Bounds) -> Bounds:
+    ends = [x * y for x in a for y in b]
+    return min(ends), max(ends)
+
+
+_RULES: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
+    "Add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    "Sum": lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    "Sub": lambda a, b: (a[0] - b[1], a[1] - b[0]),
+    "Mul": _product,
+    "Max": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
+    "Min": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
+}
+
+
+def bounds_of(call: Any) -> Callable[[], Bounds] | None:
+    """Return what gives (least, greatest) of an element-wise operator's result; None where that is not known."""
+    op = call.node.op_type
+    if op not in (*_RULES, "Relu", "Clip") or len(call.inputs) < 1 + (op in _RULES):
+        return None
+
+    def found() -> Bounds:
+        ends = [e for v in (call.inputs if op in _RULES else call.inputs[:1]) if (e := _ends(v)) is not None]
+        if len(ends) < (len(call.inputs) if op in _RULES else 1):
+            raise call.refuse("an operand whose bounds are not known")
+        if op in _RULES:
+            return reduce(_RULES[op], ends)
+        low, high = (0.0, np.inf) if op == "Relu" else (float(call.number(i, np.array(d)).reshape(-1)[0]) for i, d in ((1, -np.inf), (2, np.inf)))
+        least, greatest = ends[0]
+        return min(max(least, low), high), min(max(greatest, low), high)
+
+    return found
+
+
+def average(x: Plain, over: tuple[int, ...], *, keep: bool, mean: bool) -> Sum:
+    """Return the sums over axes `over` of the array, with their scale."""
+    assert x.bounds is not None
+    low, high = x.bounds()
+    unit = np.float32((high - low) / (255 * 254)) if high > low else np.float32(abs(high) or 1)
+    wide = np.float32(255) * unit
+    zero = np.uint8(min(max(-int(np.rint(np.float32(low) / wide)), 0), 255))
+    s = x.array.astype(np.float32)
+    upper = quantise(s, np.asarray(wide), np.asarray(zero)).astype(np.int64) - int(zero)
+    lower = quantise(s - upper.astype(np.float32) * wide, np.asarray(unit), np.asarray(np.uint8(128))).astype(np.int64) - 128
+    count = int(np.prod([s.shape[a] for a in over]))
+    scale = unit * (np.float32(1 / count) if mean else np.float32(1))
+    return Sum(wrap((255 * upper + lower).sum(axis=over, keepdims=keep)), np.array(scale, np.float32), np.ones((), np.float32))
+
+
+__all__ = ["average", "bounds_of"]
