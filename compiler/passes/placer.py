@@ -24,6 +24,8 @@ RECENT_PLACES = 24
 #: In place of a layer: buffers that stay on chip between layers.
 LASTING = -1
 EXTERNAL_GRANULE_BYTES = 4096
+#: Price of a bank that must not be used; collisions count up to 2 * LIVING_WEIGHT for each buffer of a memory, far below.
+BARRED = 1 << 48
 
 #: Engines that read a buffer, and those that write it.
 Traffic = tuple[frozenset[str], frozenset[str]]
@@ -49,6 +51,8 @@ class Placer:
         self.external = memory.kind == "external"
         self.bank_bytes = memory.size_bytes if self.external else memory.bank_bytes
         self.granule = EXTERNAL_GRANULE_BYTES if self.external else memory.word_bytes
+        #: Whether every buffer begins and ends with a granule.
+        self._whole = all(item.buffer.size_bytes % self.granule == 0 == item.buffer.align_bytes % self.granule for item in items)
         self._kinds: dict[Traffic, int] = {}
         for item in items:
             self._kinds.setdefault(item.traffic, len(self._kinds))
@@ -117,48 +121,48 @@ class Placer:
         if align not in self._starts:
             starts = (ceil_div(self.base, align) * align, *range(0, self.memory.banks * self.bank_bytes, self.bank_bytes))
             self._starts[align] = tuple(start for start in starts if start >= self.base and start % align == 0)
-        found = {-(-end // align) * align for end in self._ends}
-        found.update(self._starts[align], [-(-end // align) * align for end in self._recent_ends])
+        found = {*self._ends, *self._recent_ends}
+        if not self._whole or align != self.granule:
+            found = {-(-end // align) * align for end in found}
+        found.update(self._starts[align])
         if buffer.border_bytes:
             borders = (bank * self.bank_bytes - buffer.border_bytes for bank in range(1, self.memory.banks))
             found.update(address for address in borders if address >= self.base and address % align == 0)
         return found
 
-    def _free_since(self, address: int, size_bytes: int) -> int:
-        granule = self.granule
-        return self._past.greatest(address // granule * granule, -(-(address + size_bytes) // granule) * granule)
-
     def _lowest(self, item: Item, forbidden: set[int]) -> int | None:
-        buffer, size = item.buffer, item.buffer.size_bytes
+        buffer, size, granule = item.buffer, item.buffer.size_bytes, self.granule
         for address in sorted(self._candidates(buffer)):
             if address + size > self.memory.size_bytes:
                 return None
             if forbidden and not forbidden.isdisjoint(range(address // self.bank_bytes, (address + size - 1) // self.bank_bytes + 1)):
                 continue
-            if self._free_since(address, size) < buffer.first:
+            if self._past.greatest(address // granule * granule, -(-(address + size) // granule) * granule) < buffer.first:
                 return address
         return None
 
     def _best(self, item: Item, forbidden: set[int]) -> int | None:
         buffer, size, border = item.buffer, item.buffer.size_bytes, item.buffer.border_bytes
-        prices, bank_bytes = self._prices[self._kinds[item.traffic]], self.bank_bytes
+        prices, bank_bytes = list(self._prices[self._kinds[item.traffic]]), self.bank_bytes
+        for bank in forbidden:
+            prices[bank] = BARRED
         highest = self.memory.size_bytes - size
         ranked = []
         for address in self._candidates(buffer):
             if address > highest:
                 continue
             first, last = address // bank_bytes, (address + size - 1) // bank_bytes
-            if forbidden and not forbidden.isdisjoint(range(first, last + 1)):
-                continue
             shared = prices[first] if first == last else sum(prices[first : last + 1])
-            ranked.append((border != 0 and (address + border) % bank_bytes != 0, shared, address))
+            if shared < BARRED:
+                ranked.append((border != 0 and (address + border) % bank_bytes != 0, shared, address))
         ranked.sort()
         best: tuple[int, int] | None = None
         rank = (False, 0)
+        granule, greatest = self.granule, self._past.greatest
         for astray, shared, address in ranked:
             if best is not None and (astray, shared) != rank:
                 break
-            freed = self._free_since(address, size)
+            freed = greatest(address // granule * granule, -(-(address + size) // granule) * granule)
             if freed < buffer.first and (best is None or freed < best[0]):
                 best, rank = (freed, address), (astray, shared)
         return None if best is None else best[1]

@@ -32,7 +32,9 @@ class Stretches:
 
     def greatest(self, lo: int, hi: int) -> int:
         """Greatest number of the bytes [lo, hi), which are at least one; NEVER where none was filled in."""
-        return max(self._numbers[bisect_right(self._starts, lo) - 1 : bisect_left(self._starts, hi)])
+        first = bisect_right(self._starts, lo) - 1
+        end = bisect_left(self._starts, hi, first)
+        return self._numbers[first] if end == first + 1 else max(self._numbers[first:end])
 
     def fill(self, lo: int, hi: int, number: int) -> None:
         """The bytes [lo, hi) have this number from now on."""
