@@ -87,7 +87,7 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
         outputs=tuple(_edge(context, item, ir.tensors[item.tensor], plan.seen[item.tensor]) for item in ir.outputs),
         layers=tuple(Layer(s.codelet.name, s.codelet.op, s.codelet.origin, s.codelet.macs) for s in plan.steps),
         provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in positions),
-        external_bytes=program_address + len(code), memory_map=_map(context),
+        external_bytes=program_address + len(code), memory_map=_map(context, buffers),
     )
     check_program(program, architecture, where=f"program {ir.name}")  # addresses, banks and waits of what is about to be handed out
     return program
@@ -206,6 +206,9 @@ def _edge(context: TileContext, item: EdgeInput | EdgeOutput, tensor: Tensor, st
     )
 
 
-def _map(context: TileContext) -> tuple[Placed, ...]:
-    tables = (context.resident, context.external)
-    return tuple(Placed(name, b.memory.name, b.address, b.size_bytes) for table in tables for name, b in table.items() if b.address >= 0)
+def _map(context: TileContext, buffers: list[Buffer]) -> tuple[Placed, ...]:
+    """Tensors wherever they lie, and what else of external memory is written: a movement's bytes on their way."""
+    named = [(name, b) for table in (context.resident, context.external) for name, b in table.items() if b.address >= 0]
+    listed = {id(b) for _, b in named}
+    named += [(b.name, b) for b in buffers if b.memory.kind == "external" and b.content is None and id(b) not in listed]
+    return tuple(Placed(name, b.memory.name, b.address, b.size_bytes) for name, b in named)

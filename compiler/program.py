@@ -90,7 +90,7 @@ class Program:
     external_bytes : int
         External memory in use, from address 0.
     memory_map : tuple[Placed, ...]
-        Resident tensors and tensors in external memory.
+        Resident tensors, and everything in external memory but constants and code.
     """
 
     name: str

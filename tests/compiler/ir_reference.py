@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from acg.footprint import Footprints
 from acg.graph import Graph as Architecture
 from acg.predictor import predict
 from compiler.host import pack_inputs, unpack_outputs
@@ -124,13 +125,41 @@ def run_on_iss(program: Program, architecture: Architecture, arrays: dict[str, n
     return unpack_outputs(program, machine.read)
 
 
+def strays(program: Program, architecture: Architecture) -> list[str]:
+    """Accesses to external memory outside what the memory map (written) or the map and the constants (read) say."""
+    external = architecture.external.name
+    mapped = [(item.address, item.address + item.size_bytes) for item in program.memory_map if item.memory == external]
+    constants = [(address, address + len(data)) for address, data in program.segments]
+    footprints = Footprints(architecture)
+    allowed = {write: _united(mapped if write else mapped + constants, architecture.external.bus_bytes) for write in (True, False)}
+    return [
+        f"instruction {number}: {'writes' if access.write else 'reads'} bytes {access.lo_byte} to {access.hi_byte}"
+        for number, instruction in enumerate(program.instructions) for access in footprints(instruction)
+        if access.memory == external and not any(lo <= access.lo_byte and access.hi_byte <= hi for lo, hi in allowed[access.write])
+    ]
+
+
+def _united(ranges: list[tuple[int, int]], granule: int) -> list[tuple[int, int]]:
+    """Stretches that ranges cover together; gaps below a bus word do not count, rows are moved in whole ones."""
+    result: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        high = -(-high // granule) * granule
+        if result and low <= result[-1][1]:
+            result[-1] = (result[-1][0], max(result[-1][1], high))
+        else:
+            result.append((low, high))
+    return result
+
+
 def check_program(graph: Graph, program: Program, architecture: Architecture, arrays: dict[str, np.ndarray]) -> int:
-    """Compare the ISS with the reference, look for hazards on the predicted timeline; returns the predicted cycles."""
+    """Compare the ISS with the reference, look for hazards on the predicted timeline and for accesses that the memory map does not know; returns the
+    predicted cycles."""
     found, expected = run_on_iss(program, architecture, arrays), evaluate(graph, arrays)
     assert set(found) == set(expected)
     for name, array in expected.items():
         assert found[name].dtype == array.dtype and found[name].shape == array.shape
         np.testing.assert_array_equal(found[name], array, err_msg=f"{graph.name}: output {name}")
+    assert strays(program, architecture) == []
     timeline = predict(architecture, program.instructions)
     hazards = find_hazards(architecture, program.instructions, timeline)
     assert not hazards, "\n".join(map(str, hazards))
