@@ -4,7 +4,8 @@
     -> Program
 
 Where a network does not fit, the three middle passes are repeated with less on chip: first without gaps, then with a tensor spilled to
-external memory, or, where nothing resident is in the way, with smaller tiles.
+external memory, or, where nothing resident is in the way, with smaller tiles. A repetition tiles only the steps whose room or tensors
+are others than before (`compiler.passes.tile.Memo`).
 """
 
 from __future__ import annotations
