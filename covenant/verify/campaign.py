@@ -22,6 +22,8 @@ __all__ = ["RANDOM", "Job", "Row", "jobs_of", "open_architecture", "rows_of", "r
 
 #: Prefix of the architecture names that stand for a seed of :mod:`verif.random_architectures`.
 RANDOM = "random:"
+#: A drawn machine may lack what a drawn network needs. Up to this many more are drawn in its place, at this distance of seeds.
+REDRAWS, REDRAW_STEP = 3, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,14 @@ def _runs(job: Job, graph: Graph, model: BuiltModel, opt: str, command: str) -> 
         verdict = verify_example(path, graph, limit=job.limit, seed=job.seed, opt=opt, progress=progress)
         replay = f"covenant run {path.parent.name}/{path.name} --arch {job.arch}"
         yield _verdict_row(job, "example", path.name, verdict, replay, verdict.samples)
-    for seed in job.networks:
-        progress = Progress(f"verify {graph.name} random network {seed}", quiet=job.quiet)
-        verdict, nodes = verify_network(graph, seed, size=size, nodes=job.nodes, limit=job.limit, opt=opt, progress=progress)
-        replay = f"{command} --no-examples --networks 1 --programs 0 --size {size} --nodes {nodes} --limit {job.limit} --seed {seed}"
-        yield _verdict_row(job, "network", f"random network {seed}", verdict, replay, verdict.samples)
+    for first in job.networks:
+        for seed in range(first, first + (REDRAWS + 1) * REDRAW_STEP, REDRAW_STEP):
+            progress = Progress(f"verify {graph.name} random network {seed}", quiet=job.quiet)
+            verdict, nodes = verify_network(graph, seed, size=size, nodes=job.nodes, limit=job.limit, opt=opt, progress=progress)
+            replay = f"{command} --no-examples --networks 1 --programs 0 --size {size} --nodes {nodes} --limit {job.limit} --seed {seed}"
+            yield _verdict_row(job, "network", f"random network {seed}", verdict, replay, verdict.samples)
+            if verdict.refused is None or not job.arch.startswith(RANDOM):
+                break
     for seed in job.programs:
         replay = f"{command} --no-examples --networks 0 --programs 1 --seed {seed}"
         try:

@@ -20,7 +20,7 @@ from covenant import hardware
 from covenant.cli import main
 from covenant.errors import UserError
 from covenant.hardware import simulator
-from covenant.verify import networks
+from covenant.verify import campaign, networks
 from covenant.verify.campaign import Row, jobs_of, open_architecture
 from covenant.verify.programs import failure_lines, judge_program, shrunk_program
 from covenant.verify.shrink import shrink
@@ -118,6 +118,23 @@ def test_a_refusal_is_no_divergence_and_a_crash_is(monkeypatch, error, refused):
     assert nodes == (3 if refused else 1), "a failure is retried with fewer operators"
 
 
+@pytest.mark.parametrize(("arch", "refusals", "seeds"), [
+    ("random:1", 0, [5]), ("random:1", 2, [5, 1_000_005, 2_000_005]), ("random:1", 9, [5, 1_000_005, 2_000_005, 3_000_005]), ("tiny", 9, [5]),
+])
+def test_another_network_is_drawn_for_one_that_a_drawn_machine_refuses(monkeypatch, arch, refusals, seeds):
+    asked = []
+
+    def verdict(graph, seed, **options):
+        asked.append(seed)
+        return networks.NetworkVerdict(0, 1, 0, None, (), refused="no engine" if len(asked) <= refusals else None), 3
+
+    monkeypatch.setattr(campaign, "verify_network", verdict)
+    job = campaign.Job(arch, False, (5,), (), 1, 1, 3, True, False)
+    rows = list(campaign._runs(job, open_architecture(arch), None, "O0", "covenant verify"))
+    assert asked == seeds and [row.name for row in rows] == [f"random network {seed}" for seed in seeds]
+    assert [row.replay.split()[-1] for row in rows] == [str(seed) for seed in seeds] and [row.exact for row in rows].count(True) == (refusals < len(seeds))
+
+
 def test_the_command_prints_replays_and_fails(monkeypatch, capsys):
     rows = [Row("random:5", "program", "random program 7", 50, 1, 900, 901, False, None, ("instruction 3: late",), "covenant verify --arch random:5 --seed 7"),
             Row("random:5", "network", "random network 7", 0, 1, 0, None, False, "memory x: too small", (), "-"),
@@ -158,9 +175,8 @@ def test_random_architecture_on_rtl(seed, first, tmp_path):
     status = main(["verify", "--arch", f"random:{seed}", "--networks", "2", "--programs", "4", "--seed", str(first), "--json", str(tmp_path / "v.json"), "--quiet"])
     report = json.loads((tmp_path / "v.json").read_text())
     assert status == 0, report
-    assert [run["kind"] for run in report["runs"]] == ["network"] * 2 + ["program"] * 4
-    compared = [run for run in report["runs"] if run.get("refused") is None]  # no engine of a drawn machine may offer what a drawn network needs
-    assert {run["kind"] for run in compared} == {"network", "program"}
+    compared = [run for run in report["runs"] if run["refused"] is None]  # what a drawn machine cannot do another network is drawn for
+    assert [run["kind"] for run in compared] == ["network"] * 2 + ["program"] * 4
     assert all(run["cycles"]["predicted"] == run["cycles"]["measured"] > 0 for run in compared)
     assert report["broken"] == 0 and report["instructions_compared"] > 200
 
