@@ -34,6 +34,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compiler.ir_rowwise import Regularised
+
 #: Exponents that an `LRN` may have: what roots and reciprocals reach.
 POWERS = (0.5, 0.75, 1.0)
 
@@ -69,7 +71,7 @@ MOST_SUMMED = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
-class GroupNormalization:
+class GroupNormalization(Regularised):
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, mean and variance those of a group of channels over all pixels of the image.
 
     gamma, beta: float32 (C,); `groups` of equal size, C of them for an InstanceNormalization. Arithmetic: see the module.
@@ -90,11 +92,6 @@ class GroupNormalization:
         for array in (self.gamma, self.beta):
             array.setflags(write=False)
 
-    @property
-    def epsilon_steps(self) -> float:
-        """epsilon in squares of the input's step, a float32 value."""
-        return float(np.float32(self.epsilon / float(self.x_scale) ** 2))
-
     def members(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
         """First and last channel of each channel's group."""
         size = channels // self.groups
@@ -103,7 +100,7 @@ class GroupNormalization:
 
 
 @dataclass(frozen=True, eq=False)
-class RMSNormalization:
+class RMSNormalization(Regularised):
     """x / sqrt(mean of x^2 + epsilon) * gamma over a pixel's channels; arithmetic: see the module. gamma: float32 (C,)."""
 
     gamma: np.ndarray
@@ -117,11 +114,6 @@ class RMSNormalization:
 
     def __post_init__(self) -> None:
         self.gamma.setflags(write=False)
-
-    @property
-    def epsilon_steps(self) -> float:
-        """epsilon in squares of the input's step, a float32 value."""
-        return float(np.float32(self.epsilon / float(self.x_scale) ** 2))
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,20 @@ class Softmax:
         return tuple(digits)
 
 
+class Regularised:
+    """A normalisation that adds `epsilon` to a mean of squares."""
+
+    epsilon: float
+    x_scale: float
+
+    @property
+    def epsilon_steps(self) -> float:
+        """epsilon in squares of the input's step, a float32 value."""
+        return float(np.float32(self.epsilon / float(self.x_scale) ** 2))
+
+
 @dataclass(frozen=True, eq=False)
-class LayerNormalization:
+class LayerNormalization(Regularised):
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta over a pixel's channels; arithmetic: see the module.
 
     gamma, beta: float32 (C,). Input and output are 8-bit and have scales.
@@ -92,11 +104,6 @@ class LayerNormalization:
     def __post_init__(self) -> None:
         for array in (self.gamma, self.beta):
             array.setflags(write=False)
-
-    @property
-    def epsilon_steps(self) -> float:
-        """epsilon in squares of the input's step, a float32 value."""
-        return float(np.float32(self.epsilon / float(self.x_scale) ** 2))
 
 
 @dataclass(frozen=True)
@@ -143,4 +150,4 @@ class CentredQuotient:
     y_high: int = 127
 
 
-__all__ = ["BASE", "LEAST_RADICAND", "PEAKS", "CentredQuotient", "LayerNormalization", "Softmax", "Variance"]
+__all__ = ["BASE", "LEAST_RADICAND", "PEAKS", "CentredQuotient", "LayerNormalization", "Regularised", "Softmax", "Variance"]
