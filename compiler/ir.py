@@ -55,6 +55,7 @@ from compiler.ir_matmul import MatMul
 from compiler.ir_move import Move
 from compiler.ir_normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
 from compiler.ir_rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir_scales import OfOne, OfTwo
 
 #: Lowest and highest value of each integer element type.
 RANGES = {"i8": (-128, 127), "u8": (0, 255), "i32": (-(2**31), 2**31 - 1)}
@@ -179,32 +180,16 @@ class AveragePool:
 
 
 @dataclass(frozen=True)
-class GlobalAveragePool:
+class GlobalAveragePool(OfOne):
     """Average over H and W, (N, C, H, W) to (N, C, 1, 1); arithmetic: `averaging_scales` with divisor H * W."""
-
-    x_scale: float
-    x_zero: int
-    y_scale: float
-    y_zero: int
-    y_low: int = -128
-    y_high: int = 127
 
 
 @dataclass(frozen=True)
-class Add:
+class Add(OfTwo):
     """y = clip(round_half_even(float32(float32(a') + float32(b')) / y_scale) + y_zero), a' = float32((a - a_zero) * a_scale), b' likewise.
 
     The division is a correctly rounded float32 division by the constant y_scale.
     """
-
-    a_scale: float
-    a_zero: int
-    b_scale: float
-    b_zero: int
-    y_scale: float
-    y_zero: int
-    y_low: int = -128
-    y_high: int = 127
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +238,10 @@ class Node:
     def op(self) -> str:
         """Name of the operator: that of the class of its attributes."""
         return type(self.attrs).__name__
+
+
+#: Values of an output that is a float function of an 8-bit tensor: one for each raw byte.
+FUNCTION_VALUES = 256
 
 
 @dataclass(frozen=True)

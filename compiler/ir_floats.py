@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compiler.ir_scales import OfTwo
+
 #: A reciprocal's integer is multiplied by 2^90: less than 2^122, and infinite where its highest digit is `_ENDLESS`, for 127 * 2^(32 + 90) > 2^128.
 HEADROOM = 90
 _ENDLESS = 127
@@ -57,17 +59,8 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Quotient:
+class Quotient(OfTwo):
     """a / b of two tensors of one shape; arithmetic: see the module."""
-
-    a_scale: float
-    a_zero: int
-    b_scale: float
-    b_zero: int
-    y_scale: float
-    y_zero: int
-    y_low: int = -128
-    y_high: int = 127
 
     def digits(self, dtype: str) -> tuple[tuple[np.ndarray, ...], int]:
         """Return (digits, e): bytes (256,) of the five digits of r * 2^e for each raw byte of b, of type `dtype`, the lowest first.

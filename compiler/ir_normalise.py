@@ -35,6 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.ir_rowwise import Regularised
+from compiler.ir_scales import OfOne, OverRoot
 
 #: Exponents that an `LRN` may have: what roots and reciprocals reach.
 POWERS = (0.5, 0.75, 1.0)
@@ -117,29 +118,13 @@ class RMSNormalization(Regularised):
 
 
 @dataclass(frozen=True)
-class MeanSquare:
+class MeanSquare(OfOne):
     """Mean of the squares of the channels, (N, C, H, W) to (N, 1, H, W); arithmetic: see the module."""
-
-    x_scale: float
-    x_zero: int
-    y_scale: float
-    y_zero: int
-    y_low: int = -128
-    y_high: int = 127
 
 
 @dataclass(frozen=True)
-class RootQuotient:
+class RootQuotient(OverRoot):
     """x / sqrt(e): x (N, C, H, W), e (N, 1, H, W); arithmetic: see the module."""
-
-    x_scale: float
-    x_zero: int
-    e_scale: float
-    e_zero: int
-    y_scale: float
-    y_zero: int
-    y_low: int = -128
-    y_high: int = 127
 
 
 __all__ = ["LRN", "MOST_SUMMED", "POWERS", "GroupNormalization", "MeanSquare", "RMSNormalization", "RootQuotient"]

@@ -40,6 +40,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compiler.ir_scales import OfOne, OverRoot
+
 #: Base of the digits of an exponential: the largest weight that an array of 9-bit signed operands takes from a byte.
 BASE = 255
 #: Greatest number of two and of three digits, the first of them up to 255 and the others below it.
@@ -47,15 +49,8 @@ PEAKS = {2: BASE * BASE + BASE - 1, 3: (BASE * BASE + BASE - 1) * BASE + BASE - 
 
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(OfOne):
     """exp(x) over the sum of exp(x) of a pixel's channels; arithmetic: see the module. Input and output are 8-bit and have scales."""
-
-    x_scale: float
-    x_zero: int
-    y_scale: float
-    y_zero: int
-    y_low: int = -128
-    y_high: int = 127
 
     def planes(self, channels: int) -> int:
         """Digits of an exponential: 2, or 3 where two could move a result of so many channels by more than half a step."""
@@ -107,15 +102,8 @@ class LayerNormalization(Regularised):
 
 
 @dataclass(frozen=True)
-class Variance:
+class Variance(OfOne):
     """Mean square of the channels' distance from their mean, (N, C, H, W) to (N, 1, H, W); arithmetic: see the module."""
-
-    x_scale: float
-    x_zero: int
-    y_scale: float
-    y_zero: int
-    y_low: int = -128
-    y_high: int = 127
 
 
 #: Most channels that an `ArgMax` compares: their numbers are two digits to the base 255, each from 1 on in a byte.
@@ -137,17 +125,8 @@ LEAST_RADICAND = 2.0**-64
 
 
 @dataclass(frozen=True)
-class CentredQuotient:
+class CentredQuotient(OverRoot):
     """(x - mean of x) / sqrt(e): x (N, C, H, W), e (N, 1, H, W); arithmetic: see the module."""
-
-    x_scale: float
-    x_zero: int
-    e_scale: float
-    e_zero: int
-    y_scale: float
-    y_zero: int
-    y_low: int = -128
-    y_high: int = 127
 
 
 __all__ = ["BASE", "LEAST_RADICAND", "PEAKS", "CentredQuotient", "LayerNormalization", "Regularised", "Softmax", "Variance"]
