@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def quantisable(value: object) -> bool:
     return isinstance(value, HostFloat | Const | RealConst | Real | Table | Pending)
 
 
-def quantised_output(value: object) -> bool:
+def quantised_output(value: object) -> TypeGuard[Quant | Real | Table]:
     """A graph output must be an integer tensor, a dequantised one or a function of one, element by element, and it must depend on an input."""
     return isinstance(value, Quant | Real | Table)
 

@@ -12,7 +12,23 @@ from collections.abc import Callable
 import numpy as np
 
 from compiler.errors import IRError
-from compiler.ir import RANGES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MatMul, MaxPool, Node, Pads, Pair, Reshape, Tensor, Unary
+from compiler.ir import (
+    FUNCTION_VALUES,
+    RANGES,
+    Add,
+    AveragePool,
+    Conv,
+    GlobalAveragePool,
+    Graph,
+    MatMul,
+    MaxPool,
+    Node,
+    Pads,
+    Pair,
+    Reshape,
+    Tensor,
+    Unary,
+)
 from compiler.ir_elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir_expression import KINDS, Digits, Expression
 from compiler.ir_floats import Quotient, Sum
@@ -364,11 +380,11 @@ def check_graph(graph: Graph) -> None:
         tensor = graph.tensors[out.tensor]
         _expect(int(np.prod(out.shape)) == tensor.elements, f"output {out.name}", f"shape {out.shape}", f"{tensor.elements} elements")
         as_integers = out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
-        quantised = (tensor.scale is not None or len(out.function) == 256) if out.dtype == "f32" else as_integers
+        quantised = (tensor.scale is not None or len(out.function) == FUNCTION_VALUES) if out.dtype == "f32" else as_integers
         _expect(quantised, f"output {out.name}", f"{out.dtype} taken from {tensor.dtype}", "the tensor's type, or f32 and a scale")
         eight_bits = out.dtype == "f32" and tensor.dtype in ("i8", "u8")
-        _expect(not out.function or (eight_bits and len(out.function) == 256), f"output {out.name}", f"a function of {len(out.function)} values",
-                "256 for an f32 output of an 8-bit tensor")
+        _expect(not out.function or (eight_bits and len(out.function) == FUNCTION_VALUES), f"output {out.name}", f"a function of {len(out.function)} values",
+                f"{FUNCTION_VALUES} for an f32 output of an 8-bit tensor")
     read = {t for n in graph.nodes for t in n.inputs} | {o.tensor for o in graph.outputs}
     for node in graph.nodes:
         _expect(any(t in read for t in node.outputs), f"node {node.name}", "a result that nothing reads", "only nodes with an effect")

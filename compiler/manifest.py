@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from compiler.ir import FUNCTION_VALUES
 from compiler.layout import ELEMENT_BYTES, Layout
 from compiler.program import EdgeTensor, Layer, Placed
 
@@ -15,8 +16,6 @@ Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Model = TypeVar("Model", bound=BaseModel)
 #: Numbers of an unfolded input: kernel, strides, dilations and pads, each (y, x).
 UNFOLD_NUMBERS = 8
-#: Values of an output that is a float function: one for each raw byte.
-FUNCTION_VALUES = 256
 
 
 class _Text(BaseModel):

@@ -50,7 +50,7 @@ from compiler.onnx_import.decomposed_l2 import restore_l2
 from compiler.onnx_import.decomposed_rms import restore_rms
 from compiler.onnx_import.load import prepare_model
 from compiler.onnx_import.step import DTYPES, Refusal, Step
-from compiler.onnx_import.values import Const, HostFloat, Quant, Real, RealConst, Shape, Table, Unknown, Value
+from compiler.onnx_import.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Value
 from compiler.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 
 Handler = Callable[[Step], list[Value]]
@@ -225,7 +225,7 @@ class _Import:
             result = self.values[value.name]
             if isinstance(result, Unknown):
                 continue
-            if not isinstance(result, Quant | Real | Table):
+            if not quantised_output(result):
                 reason = f"{explain(quantised_output)} Found {value.name}, {_KINDS[type(result).__name__]}."
                 self.entries.append(UnsupportedEntry(value.name, "graph output", reason))
                 continue
