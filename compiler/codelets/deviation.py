@@ -11,8 +11,9 @@ import numpy as np
 from compiler.codelets.base import Codelet
 from compiler.codelets.row_program import Chain, Constant, RowProgram, Total, Value
 from compiler.codelets.rowwise import Writer, part_of, row_codelet, write_root, write_variance
-from compiler.ir import Graph, Node
+from compiler.ir import Graph, Node, Tensor
 from compiler.ir_rowwise import LEAST_RADICAND, CentredQuotient, Variance
+from compiler.ir_scales import OverRoot
 
 
 def variance(node: Node, graph: Graph) -> Codelet:
@@ -27,17 +28,22 @@ def variance(node: Node, graph: Graph) -> Codelet:
     return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
 
 
+def write_radicand_root(out: Writer, e: Tensor, quantisation: OverRoot) -> str:
+    """Write 1 / sqrt of the node's second operand, at least LEAST_RADICAND; returns the float32 value, one a pixel."""
+    out.values["b"] = Value("element", e.dtype, quantisation.e_zero)
+    least = out.add(Value("one", "f32"), Constant("least", np.array([LEAST_RADICAND], np.float32)))
+    radicand = out.add(Value("pixel", "i32"), Total("e", (("b", 1),)))
+    return write_root(out, out.wide("v", radicand, least, "MAX", scale_a=quantisation.e_scale))
+
+
 def centred_quotient(node: Node, graph: Graph) -> Codelet:
     """Codelet of a CentredQuotient node."""
     attrs = node.attrs
     assert isinstance(attrs, CentredQuotient)
     x, e, y = (graph.tensors[name] for name in (*node.inputs, *node.outputs))
     out = Writer(Value("element", x.dtype, attrs.x_zero), Value("element", y.dtype))
-    out.values["b"] = Value("element", e.dtype, attrs.e_zero)
-    least = out.add(Value("one", "f32"), Constant("least", np.array([LEAST_RADICAND], np.float32)))
     a = out.add(Value("pixel", "i32"), Total("A", (("x", 1),)))
-    radicand = out.add(Value("pixel", "i32"), Total("e", (("b", 1),)))
-    r = write_root(out, out.wide("v", radicand, least, "MAX", scale_a=attrs.e_scale))
+    r = write_radicand_root(out, e, attrs)
     mean = out.wide("mean", a, scale_a=part_of(x.shape[1]))
     centred = out.wide("c", "x", mean, "ADD", scale_b=-1.0, extent="element")
     out.steps.append(

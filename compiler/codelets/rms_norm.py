@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet
+from compiler.codelets.deviation import write_radicand_root
 from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Total, Value
 from compiler.codelets.rowwise import Writer, part_of, row_codelet, squares, write_root
 from compiler.ir import Graph, Node, Tensor
 from compiler.ir_normalise import MeanSquare, RMSNormalization, RootQuotient
-from compiler.ir_rowwise import BASE, LEAST_RADICAND
+from compiler.ir_rowwise import BASE
 
 
 def _sum_of_squares(out: Writer, x: Tensor) -> str:
@@ -50,9 +51,6 @@ def root_quotient(node: Node, graph: Graph) -> Codelet:
     assert isinstance(attrs, RootQuotient)
     x, e, y = (graph.tensors[name] for name in (*node.inputs, *node.outputs))
     out = Writer(Value("element", x.dtype, attrs.x_zero), Value("element", y.dtype))
-    out.values["b"] = Value("element", e.dtype, attrs.e_zero)
-    least = out.add(Value("one", "f32"), Constant("least", np.array([LEAST_RADICAND], np.float32)))
-    radicand = out.add(Value("pixel", "i32"), Total("e", (("b", 1),)))
-    r = write_root(out, out.wide("v", radicand, least, "MAX", scale_a=attrs.e_scale))
+    r = write_radicand_root(out, e, attrs)
     out.steps.append(Chain("y", "x", r, "MUL", scale_a=attrs.x_scale, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high))
     return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
