@@ -12,9 +12,9 @@ from typing import TypeGuard
 
 import numpy as np
 
-from compiler.ir_normalise import MOST_SUMMED, POWERS
-from compiler.ir_rowwise import MOST_COMPARED
-from compiler.onnx_import.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table
+from compiler.front.state.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table
+from compiler.ir.normalise import MOST_SUMMED, POWERS
+from compiler.ir.rowwise import MOST_COMPARED
 
 Constraint = Callable[..., bool]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from compiler.errors import CompilerError
-from compiler.ir import EdgeInput, EdgeOutput, Tensor
+from compiler.graph_passes.unfold_inputs import unfolded
+from compiler.ir.graph import EdgeInput, EdgeOutput, Tensor
 from compiler.layout import Layout
-from compiler.passes.unfold_inputs import unfolded
 from compiler.program import EdgeTensor, Program
 
 

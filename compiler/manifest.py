@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from compiler.ir import FUNCTION_VALUES
+from compiler.ir.graph import FUNCTION_VALUES
 from compiler.layout import ELEMENT_BYTES, Layout
 from compiler.program import EdgeTensor, Layer, Placed
 

@@ -5,7 +5,7 @@
 
 Where a network does not fit, the three middle passes are repeated with less on chip: first without gaps, then with a tensor spilled to
 external memory, or, where nothing resident is in the way, with smaller tiles. A repetition tiles only the steps whose room or tensors
-are others than before (`compiler.passes.tile.Memo`).
+are others than before (`compiler.tiling.tile.Memo`).
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from acg.graph import Graph as Architecture
 from acg.isa import InstructionSet
 from compiler.codelets import Codelet
 from compiler.errors import CompilerError
-from compiler.ir import EdgeInput, EdgeOutput, Graph, Tensor, verify
+from compiler.graph_passes.lower_moves import lower_moves
+from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Tensor, verify
 from compiler.loader import check_program
-from compiler.passes.allocate import LASTING, Allocation, OutOfMemory
-from compiler.passes.assign_engines import assign_engines
-from compiler.passes.emit import emit
-from compiler.passes.insert_transfers import Plan, insert_transfers
-from compiler.passes.instantiate_codelets import instantiate_codelets
-from compiler.passes.lower_moves import lower_moves
-from compiler.passes.merge_tables import merge_tables
-from compiler.passes.schedule import schedule
-from compiler.passes.tile import Memo, TileError, tile
-from compiler.passes.tile_context import TileContext
-from compiler.passes.unfold_inputs import Unfold, unfold_inputs
+from compiler.mapping.assign_engines import assign_engines
+from compiler.mapping.insert_transfers import Plan, insert_transfers
+from compiler.mapping.instantiate_codelets import instantiate_codelets
+from compiler.mapping.merge_tables import merge_tables
+from compiler.ordering.emit import emit
+from compiler.ordering.schedule import schedule
+from compiler.placing.allocate import LASTING, Allocation, OutOfMemory
 from compiler.program import EdgeTensor, Layer, Placed, Program
 from compiler.target import Target
 from compiler.tiles import Buffer, ceil_div
+from compiler.tiling.tile import Memo, TileError, tile
+from compiler.tiling.tile_context import TileContext
 
 #: Instructions start at a multiple of the AXI boundary.
 PROGRAM_ALIGN_BYTES = 4096

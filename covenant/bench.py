@@ -17,8 +17,8 @@ from acg.fingerprint import fingerprint
 from acg.graph import Graph, load_graph
 from acg.predictor import predict
 from acg.regmap import RegisterMap
+from compiler.front.read_network import read_network
 from compiler.host import pack_inputs
-from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from covenant.bench_compile import LARGE, measure
 from covenant.files import read_arrays

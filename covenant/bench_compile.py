@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from acg.graph import load_graph
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 
 __all__ = ["LARGE", "compile_figures", "measure"]

@@ -11,10 +11,10 @@ import numpy as np
 from acg.footprint import Footprints
 from acg.graph import Graph as Architecture
 from acg.isa import instruction_set
-from compiler.ir import EdgeOutput, Graph
+from compiler.front.read_network import read_network
+from compiler.front.reading.load import definition
+from compiler.ir.graph import EdgeOutput, Graph
 from compiler.layout import Layout
-from compiler.onnx_import.load import definition
-from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
 from covenant.run import Execution, execute_iss, execute_rtl

@@ -9,9 +9,9 @@ from pathlib import Path
 import onnx
 
 from acg.graph import Graph, load_graph
+from compiler.front.read_network import read_network
+from compiler.front.reading.load import load_model
 from compiler.loader import load_program
-from compiler.onnx_import.load import load_model
-from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
 from covenant.errors import UserError

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from acg.fingerprint import fingerprint
-from compiler.onnx_import.load import definition
+from compiler.front.reading.load import definition
 from covenant import judge
 from covenant.locate import locate
 from covenant.networks import Network

@@ -15,22 +15,22 @@ from acg.graph import Engine, Graph, Link
 from acg.isa import InstructionSet
 from acg.register_bits import ControlBit, StatusBit
 from acg.regmap import ErrorCode, RegisterMap
+from hwgen.bus.axi import AXI4Lite, AXI4Read, AXI4Write
+from hwgen.bus.wires import FlatBus
+from hwgen.control.dispatch import Dispatch
+from hwgen.control.fetch import Fetch
+from hwgen.control.issue import Issue, wait_layout
+from hwgen.control.progress import Progress
+from hwgen.control.queue import Queue
+from hwgen.control.registers import Control, RegisterShape
+from hwgen.control.sequencer import Sequencer
+from hwgen.memory.scratchpad import PortShape, Scratchpad
+from hwgen.units.copy.load import LoadUnit
+from hwgen.units.copy.store import StoreUnit
+from hwgen.units.matrix.unit import MatrixUnit
+from hwgen.units.vector.unit import VectorDestination, VectorSource, VectorUnit
 
-from .axi import AXI4Lite, AXI4Read, AXI4Write
-from .bus import FlatBus
-from .control import Control, RegisterShape
-from .dispatch import Dispatch
-from .dma_load import LoadUnit
-from .dma_store import StoreUnit
-from .fetch import Fetch
-from .issue import Issue, wait_layout
 from .layout import body_layout
-from .matrix import MatrixUnit
-from .progress import Progress
-from .queue import Queue
-from .scratchpad import PortShape, Scratchpad
-from .sequencer import Sequencer
-from .vector import VectorDestination, VectorSource, VectorUnit
 
 __all__ = ["Accelerator"]
 

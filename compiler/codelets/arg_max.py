@@ -13,8 +13,8 @@ import numpy as np
 from compiler.codelets.base import Codelet
 from compiler.codelets.row_program import Chain, Constant, Largest, RowProgram, Total, Value
 from compiler.codelets.rowwise import Writer, row_codelet
-from compiler.ir import RANGES, Graph, Node
-from compiler.ir_rowwise import BASE, ArgMax
+from compiler.ir.graph import RANGES, Graph, Node
+from compiler.ir.rowwise import BASE, ArgMax
 
 #: A byte of 255 plus what is not above 0: 1 where that is 0.
 _EQUAL = np.eye(1, 256, 255, dtype=np.uint8)[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compiler.codelets.row_program import RowProgram
-from compiler.ir_move import Move
+from compiler.ir.move import Move
 
 
 def _nothing() -> np.ndarray:

@@ -12,8 +12,8 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel
 from compiler.codelets.contraction import ELEMENT
-from compiler.ir import Graph, Node, Shape4, Tensor
-from compiler.ir_elementwise import Binary
+from compiler.ir.elementwise import Binary
+from compiler.ir.graph import Graph, Node, Shape4, Tensor
 
 #: Operation of each kind, as capabilities name it.
 OPERATIONS = {"add": "ADD", "mul": "MUL", "min": "MIN", "max": "MAX"}

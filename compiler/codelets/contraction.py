@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.errors import CompilerError
-from compiler.ir import Conv, Graph, Node
+from compiler.ir.graph import Conv, Graph, Node
 
 ELEMENT = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "u8"}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from compiler.codelets.base import Codelet, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.codelets.contraction import conv_finish, weight_operand
-from compiler.ir import Conv, Graph, Node
+from compiler.ir.graph import Conv, Graph, Node
 
 
 def depthwise(node: Node, graph: Graph) -> Codelet | None:

@@ -11,9 +11,9 @@ import numpy as np
 from compiler.codelets.base import Codelet
 from compiler.codelets.row_program import Chain, Constant, RowProgram, Total, Value
 from compiler.codelets.rowwise import Writer, part_of, row_codelet, write_root, write_variance
-from compiler.ir import Graph, Node, Tensor
-from compiler.ir_rowwise import LEAST_RADICAND, CentredQuotient, Variance
-from compiler.ir_scales import OverRoot
+from compiler.ir.graph import Graph, Node, Tensor
+from compiler.ir.rowwise import LEAST_RADICAND, CentredQuotient, Variance
+from compiler.ir.scales import OverRoot
 
 
 def variance(node: Node, graph: Graph) -> Codelet:

@@ -9,7 +9,7 @@ Images of a batch are further rows.
 from __future__ import annotations
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
-from compiler.ir import Add, Graph, Node, Tensor, Unary
+from compiler.ir.graph import Add, Graph, Node, Tensor, Unary
 
 
 def _rows(tensor: Tensor, zero: int = 0) -> Operand:

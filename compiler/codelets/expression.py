@@ -8,8 +8,8 @@ from __future__ import annotations
 from compiler.codelets.base import Codelet
 from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Value
 from compiler.codelets.rowwise import Writer, row_codelet, row_names
-from compiler.ir import Graph, Node
-from compiler.ir_expression import Digits, Expression
+from compiler.ir.expression import Digits, Expression
+from compiler.ir.graph import Graph, Node
 
 
 def _looked_up(out: Writer, name: str, source: str, term: Digits) -> list[str]:
@@ -28,7 +28,7 @@ def _total(out: Writer, name: str, digits: list[str], unit: float) -> tuple[str,
 
 
 def expression(node: Node, graph: Graph) -> Codelet:
-    """Codelet of an Expression node; the arithmetic is that of `compiler.ir_expression`."""
+    """Codelet of an Expression node; the arithmetic is that of `compiler.ir.expression`."""
     attrs = node.attrs
     assert isinstance(attrs, Expression)
     tensors, y = [graph.tensors[name] for name in node.inputs], graph.tensors[node.outputs[0]]

@@ -21,7 +21,7 @@ from compiler.codelets.product import product
 from compiler.codelets.reduction import reduction, reduction_as_contraction
 from compiler.codelets.rms_norm import mean_square, rms_normalization, root_quotient
 from compiler.codelets.rowwise import layer_normalization, softmax
-from compiler.ir import Graph, Node
+from compiler.ir.graph import Graph, Node
 
 #: Operator to families, preferred first; a family returns None where it does not apply.
 FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {

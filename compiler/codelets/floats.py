@@ -11,15 +11,15 @@ from dataclasses import replace
 from compiler.codelets.base import Codelet
 from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Value
 from compiler.codelets.rowwise import Writer, row_codelet, row_names
-from compiler.ir import Graph, Node
-from compiler.ir_floats import HEADROOM, Quotient, Sum
+from compiler.ir.floats import HEADROOM, Quotient, Sum
+from compiler.ir.graph import Graph, Node
 
 #: A power of two whose reciprocal multiplies a quotient's reciprocals back; what is beyond it is taken from the dividend's scale.
 _LEAST_SCALE = -120
 
 
 def sum_of_several(node: Node, graph: Graph) -> Codelet:
-    """Codelet of a Sum node; the arithmetic is that of `compiler.ir_floats`."""
+    """Codelet of a Sum node; the arithmetic is that of `compiler.ir.floats`."""
     attrs = node.attrs
     assert isinstance(attrs, Sum)
     tensors, y = list(dict.fromkeys(node.inputs)), graph.tensors[node.outputs[0]]
@@ -52,7 +52,7 @@ def sum_of_several(node: Node, graph: Graph) -> Codelet:
 
 
 def quotient(node: Node, graph: Graph) -> Codelet:
-    """Codelet of a Quotient node; the arithmetic is that of `compiler.ir_floats`."""
+    """Codelet of a Quotient node; the arithmetic is that of `compiler.ir.floats`."""
     attrs = node.attrs
     assert isinstance(attrs, Quotient)
     a, b, y = (graph.tensors[name] for name in (*node.inputs, *node.outputs))

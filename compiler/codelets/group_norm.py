@@ -10,13 +10,13 @@ import numpy as np
 from compiler.codelets.base import Codelet
 from compiler.codelets.row_program import Chain, Constant, Lookup, Neighbours, PixelSum, RowProgram, Value
 from compiler.codelets.rowwise import Writer, part_of, row_codelet, squares, write_about_mean, write_root
-from compiler.ir import Graph, Node
-from compiler.ir_normalise import GroupNormalization
-from compiler.ir_rowwise import BASE
+from compiler.ir.graph import Graph, Node
+from compiler.ir.normalise import GroupNormalization
+from compiler.ir.rowwise import BASE
 
 
 def group_normalization(node: Node, graph: Graph) -> Codelet:
-    """Codelet of a GroupNormalization node; the arithmetic is that of `compiler.ir_normalise`."""
+    """Codelet of a GroupNormalization node; the arithmetic is that of `compiler.ir.normalise`."""
     attrs = node.attrs
     assert isinstance(attrs, GroupNormalization)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]

@@ -10,13 +10,13 @@ import numpy as np
 from compiler.codelets.base import Codelet
 from compiler.codelets.row_program import Chain, Constant, Lookup, Neighbours, RowProgram, Value
 from compiler.codelets.rowwise import Writer, row_codelet, squares, write_reciprocal, write_root
-from compiler.ir import Graph, Node
-from compiler.ir_normalise import LRN
-from compiler.ir_rowwise import BASE
+from compiler.ir.graph import Graph, Node
+from compiler.ir.normalise import LRN
+from compiler.ir.rowwise import BASE
 
 
 def local_response(node: Node, graph: Graph) -> Codelet:
-    """Codelet of an LRN node; the arithmetic is that of `compiler.ir_normalise`."""
+    """Codelet of an LRN node; the arithmetic is that of `compiler.ir.normalise`."""
     attrs = node.attrs
     assert isinstance(attrs, LRN)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]

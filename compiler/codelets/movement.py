@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
-from compiler.ir import Graph, Move, Node
+from compiler.ir.graph import Graph, Move, Node
 
 
 def movement(node: Node, graph: Graph) -> Codelet:

@@ -10,7 +10,7 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.codelets.contraction import weight_operand
-from compiler.ir import AveragePool, GlobalAveragePool, Graph, MaxPool, Node, averaging_scales
+from compiler.ir.graph import AveragePool, GlobalAveragePool, Graph, MaxPool, Node, averaging_scales
 
 
 def _window(node: Node, graph: Graph) -> tuple[tuple[Loop, ...], dict[str, Operand]]:

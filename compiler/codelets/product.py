@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel
-from compiler.ir import Graph, Node
-from compiler.ir_matmul import MatMul
+from compiler.ir.graph import Graph, Node
+from compiler.ir.matmul import MatMul
 
 
 def product(node: Node, graph: Graph) -> Codelet:

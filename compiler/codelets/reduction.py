@@ -13,8 +13,8 @@ import numpy as np
 from compiler.codelets.base import Codelet, Finish
 from compiler.codelets.contraction import contraction
 from compiler.codelets.pooling import average, average_as_contraction
-from compiler.ir import AveragePool, Conv, Graph, Node, averaging_scales
-from compiler.ir_elementwise import Reduction
+from compiler.ir.elementwise import Reduction
+from compiler.ir.graph import AveragePool, Conv, Graph, Node, averaging_scales
 
 
 def _finish(attrs: Reduction) -> Finish:

@@ -11,9 +11,9 @@ from compiler.codelets.base import Codelet
 from compiler.codelets.deviation import write_radicand_root
 from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Total, Value
 from compiler.codelets.rowwise import Writer, part_of, row_codelet, squares, write_root
-from compiler.ir import Graph, Node, Tensor
-from compiler.ir_normalise import MeanSquare, RMSNormalization, RootQuotient
-from compiler.ir_rowwise import BASE
+from compiler.ir.graph import Graph, Node, Tensor
+from compiler.ir.normalise import MeanSquare, RMSNormalization, RootQuotient
+from compiler.ir.rowwise import BASE
 
 
 def _sum_of_squares(out: Writer, x: Tensor) -> str:
@@ -22,7 +22,7 @@ def _sum_of_squares(out: Writer, x: Tensor) -> str:
 
 
 def rms_normalization(node: Node, graph: Graph) -> Codelet:
-    """Codelet of an RMSNormalization node; the arithmetic of this and the others is that of `compiler.ir_normalise`."""
+    """Codelet of an RMSNormalization node; the arithmetic of this and the others is that of `compiler.ir.normalise`."""
     attrs = node.attrs
     assert isinstance(attrs, RMSNormalization)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]

@@ -9,8 +9,8 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
 from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, PixelSum, RowProgram, Step, Total, Value
-from compiler.ir import RANGES, Graph, Node, Tensor
-from compiler.ir_rowwise import BASE, LayerNormalization, Softmax
+from compiler.ir.graph import RANGES, Graph, Node, Tensor
+from compiler.ir.rowwise import BASE, LayerNormalization, Softmax
 
 #: Steps of Newton's iteration: from 5.1% (reciprocal) and 3.5% (root) to less than 7e-6.
 NEWTON_STEPS = 2
@@ -71,7 +71,7 @@ def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
 
 
 def softmax(node: Node, graph: Graph) -> Codelet:
-    """Codelet of a Softmax node; the arithmetic is that of `compiler.ir_rowwise`."""
+    """Codelet of a Softmax node; the arithmetic is that of `compiler.ir.rowwise`."""
     attrs = node.attrs
     assert isinstance(attrs, Softmax)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
@@ -148,7 +148,7 @@ def part_of(n: int) -> float:
 
 
 def layer_normalization(node: Node, graph: Graph) -> Codelet:
-    """Codelet of a LayerNormalization node; the arithmetic is that of `compiler.ir_rowwise`."""
+    """Codelet of a LayerNormalization node; the arithmetic is that of `compiler.ir.rowwise`."""
     attrs = node.attrs
     assert isinstance(attrs, LayerNormalization)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]

@@ -20,8 +20,8 @@ from onnx.backend.base import Backend, BackendRep
 
 from acg.graph import Graph, load_graph
 from compiler.errors import CompilerError, UnsupportedError
-from compiler.onnx_import.clean import clean
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.front.reading.clean import clean
 from compiler.pipeline import compile_graph
 from covenant.run import execute_iss
 

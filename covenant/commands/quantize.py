@@ -7,8 +7,8 @@ from typing import Any
 import onnx
 
 from compiler.errors import UnsupportedError
-from compiler.onnx_import.load import load_model
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.front.reading.load import load_model
 from covenant.errors import EXACT
 from covenant.files import require_writable, write_bytes, write_json
 from covenant.samples import model_inputs

@@ -10,8 +10,8 @@ import onnx
 
 from acg.graph import Graph
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
-from compiler.ir import Graph as Network
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.ir.graph import Graph as Network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
 from covenant.fallback.extract import extract

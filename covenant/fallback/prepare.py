@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compiler.onnx_import.elementwise import evaluate
-from compiler.onnx_import.load import prepare_model
+from compiler.front.floats.elementwise import evaluate
+from compiler.front.reading.load import prepare_model
 from verif.golden import open_session
 
 __all__ = ["Prepared", "prepare", "reads"]

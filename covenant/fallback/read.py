@@ -10,8 +10,8 @@ import onnx
 from pydantic import BaseModel, NonNegativeInt, model_validator
 
 from acg.graph import load_graph
+from compiler.front.reading.load import load_model
 from compiler.loader import load_program
-from compiler.onnx_import.load import load_model
 from covenant.errors import UserError
 from covenant.fallback.partition import Cut
 from covenant.fallback.plan import Plan, Segment, make_plan

@@ -82,7 +82,7 @@ def _expected(graph: Graph, image: Pieces, instructions: Sequence[Instruction], 
 
 
 def _random(graph: Graph, seed: int, runs: int) -> Workload:
-    from verif.random_programs import random_program
+    from verif.random.programs import random_program
 
     program = random_program(graph, seed, instructions=INSTRUCTIONS)
     code = instruction_set(graph).encode_program(program.instructions)
@@ -95,8 +95,8 @@ def _random(graph: Graph, seed: int, runs: int) -> Workload:
 
 
 def _convolution(graph: Graph, runs: int) -> Workload:
+    from compiler.front.read_network import read_network
     from compiler.host import pack_inputs
-    from compiler.onnx_import.pipeline import read_network
     from compiler.pipeline import compile_graph
     from covenant.samples import draw, model_inputs
     from covenant.workloads import convolution

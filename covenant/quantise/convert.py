@@ -16,7 +16,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from compiler.errors import ModelError
-from compiler.onnx_import.load import prepare_model
+from compiler.front.reading.load import prepare_model
 from covenant.errors import UserError
 from covenant.quantise.normalisations import with_normalisations
 from verif.golden import open_session

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, version_converter
 
-from compiler.onnx_import.clean import drop_unread, opset_of
-from compiler.onnx_import.decomposed import PART_DOMAIN, restore_normalisations
+from compiler.front.reading.clean import drop_unread, opset_of
+from compiler.front.rewrite.decomposed import PART_DOMAIN, restore_normalisations
 
 __all__ = ["with_normalisations"]
 

@@ -16,11 +16,11 @@ from covenant.verify.illegal import verify_illegal
 from covenant.verify.networks import examples, verify_example, verify_network
 from covenant.verify.programs import RUNS, verify_program
 from verif.bench import BenchError, BuiltModel, ToolMissing
-from verif.random_architectures import random_architecture
+from verif.random.architectures import random_architecture
 
 __all__ = ["RANDOM", "Job", "Row", "jobs_of", "open_architecture", "rows_of", "run_campaign"]
 
-#: Prefix of the architecture names that stand for a seed of :mod:`verif.random_architectures`.
+#: Prefix of the architecture names that stand for a seed of :mod:`verif.random.architectures`.
 RANDOM = "random:"
 #: A drawn machine may lack what a drawn network needs. Up to this many more are drawn in its place, at this distance of seeds.
 REDRAWS, REDRAW_STEP = 3, 1_000_000

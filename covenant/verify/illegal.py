@@ -10,7 +10,7 @@ from acg.predictor import predict
 from acg.regmap import ErrorCode, RegisterMap
 from covenant.verify.programs import RUNS, ProgramVerdict, failure_lines
 from verif.bench import BenchError, BuiltModel, RunSpec, run
-from verif.random_programs import random_program
+from verif.random.programs import random_program
 
 __all__ = ["damaged_word", "verify_illegal"]
 

@@ -8,7 +8,7 @@ import acg
 from acg.graph import Graph
 from acg.predictor import predict
 from compiler.errors import CompilerError, IRError
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.files import read_arrays
 from covenant.networks import Network, compile_network
@@ -19,7 +19,7 @@ from covenant.verify.programs import failure_lines
 from verif.bench import BenchError
 from verif.coverage import collect
 from verif.hazards import find_hazards
-from verif.random_networks import random_network
+from verif.random.networks import random_network
 
 __all__ = ["NetworkVerdict", "examples", "verify_example", "verify_network"]
 

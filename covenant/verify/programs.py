@@ -16,7 +16,7 @@ from verif.bench import BenchError, BuiltModel, RunSpec, run
 from verif.coverage import collect
 from verif.hazards import find_hazards
 from verif.iss.machine import Machine
-from verif.random_programs import Draft, RandomProgram, random_program
+from verif.random.programs import Draft, RandomProgram, random_program
 from verif.timeline import compare
 
 __all__ = ["RUNS", "ProgramVerdict", "failure_lines", "judge_program", "shrunk_program", "verify_program"]

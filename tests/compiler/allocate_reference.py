@@ -1,6 +1,6 @@
 """Allocation as its rules say, without any memory of what was looked up before: each place of each buffer is judged from scratch."""
 
-from compiler.passes.placer import EXTERNAL_GRANULE_BYTES, LASTING, LIVING_WEIGHT, RECENT_PLACES, WINDOW_OPERATIONS
+from compiler.placing.placer import EXTERNAL_GRANULE_BYTES, LASTING, LIVING_WEIGHT, RECENT_PLACES, WINDOW_OPERATIONS
 
 
 def up(value, unit):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir import NUMPY_TYPES, Graph, Node
-from compiler.ir_elementwise import Binary, Reduction
+from compiler.ir.elementwise import Binary, Reduction
+from compiler.ir.graph import NUMPY_TYPES, Graph, Node
 
 F = np.float32
 

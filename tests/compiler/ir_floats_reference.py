@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir import NUMPY_TYPES, Graph, Node
-from compiler.ir_expression import Digits, Expression
-from compiler.ir_floats import Quotient, Sum
+from compiler.ir.expression import Digits, Expression
+from compiler.ir.floats import Quotient, Sum
+from compiler.ir.graph import NUMPY_TYPES, Graph, Node
 
 F = np.float32
 

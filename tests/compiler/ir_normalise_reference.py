@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir import NUMPY_TYPES, Graph, Node
-from compiler.ir_normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
+from compiler.ir.graph import NUMPY_TYPES, Graph, Node
+from compiler.ir.normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
 from tests.compiler.ir_rowwise_reference import about_mean, one_over_root, reciprocal
 
 F = np.float32

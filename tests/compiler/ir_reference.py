@@ -8,12 +8,12 @@ from acg.footprint import Footprints
 from acg.graph import Graph as Architecture
 from acg.predictor import predict
 from compiler.host import pack_inputs, unpack_outputs
-from compiler.ir import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Move, Node, Reshape, Unary, averaging_scales
-from compiler.ir_elementwise import Binary, Reduction
-from compiler.ir_expression import Expression
-from compiler.ir_floats import Quotient, Sum
-from compiler.ir_matmul import MatMul
-from compiler.ir_rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir.elementwise import Binary, Reduction
+from compiler.ir.expression import Expression
+from compiler.ir.floats import Quotient, Sum
+from compiler.ir.graph import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Move, Node, Reshape, Unary, averaging_scales
+from compiler.ir.matmul import MatMul
+from compiler.ir.rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 from compiler.program import Program
 from tests.compiler.ir_elementwise_reference import binary, reduction
 from tests.compiler.ir_floats_reference import expression, quotient, sum_of_several

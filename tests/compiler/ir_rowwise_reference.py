@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir import NUMPY_TYPES, Graph, Node
-from compiler.ir_rowwise import LEAST_RADICAND, PEAKS, CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir.graph import NUMPY_TYPES, Graph, Node
+from compiler.ir.rowwise import LEAST_RADICAND, PEAKS, CentredQuotient, LayerNormalization, Softmax, Variance
 
 F = np.float32
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir import (
+from compiler.ir.graph import (
     NUMPY_TYPES,
     RANGES,
     Add,

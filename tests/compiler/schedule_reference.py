@@ -2,7 +2,7 @@
 
 from acg.footprint import Footprints
 from acg.timing import engine_timing
-from compiler.passes.list_schedule import LOOK_AHEAD
+from compiler.ordering.list_schedule import LOOK_AHEAD
 from compiler.target import Target
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.passes.allocate import LASTING, Allocation, OutOfMemory, allocate
+from compiler.placing.allocate import LASTING, Allocation, OutOfMemory, allocate
 from compiler.tiles import Buffer, TileOp
 from tests.compiler.allocate_reference import addresses
 

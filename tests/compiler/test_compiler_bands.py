@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compiler.ir_normalise import LRN
-from compiler.passes.bands import bands
+from compiler.ir.normalise import LRN
+from compiler.tiling.rows.bands import bands
 
 
 def summed(found, values, outputs, rows, columns):

@@ -8,8 +8,8 @@ import pytest
 from onnx import helper
 
 from compiler.errors import ModelError
-from compiler.onnx_import.clean import clean
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.front.reading.clean import clean
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden

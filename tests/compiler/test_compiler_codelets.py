@@ -8,12 +8,12 @@ import pytest
 from acg.graph import ARCHITECTURES, load_graph, parse_graph
 from compiler.codelets import candidates
 from compiler.errors import CompilerError, UnsupportedError
-from compiler.ir import Reshape, Tensor
-from compiler.passes.assign_engines import assign_engines
-from compiler.passes.finish import regions
-from compiler.passes.insert_transfers import same_bytes
-from compiler.passes.instantiate_codelets import instantiate_codelets
+from compiler.ir.graph import Reshape, Tensor
+from compiler.mapping.assign_engines import assign_engines
+from compiler.mapping.insert_transfers import same_bytes
+from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.target import Target
+from compiler.tiling.finish import regions
 from tests.compiler.random_networks import Sketch
 
 
@@ -91,7 +91,7 @@ def test_elementwise_and_pools():
 
 
 def test_average_is_cut_where_its_divisor_changes():
-    from compiler.ir import AveragePool
+    from compiler.ir.graph import AveragePool
 
     s = Sketch(6)
     x = s.input((1, 3, 5, 5), "u8")

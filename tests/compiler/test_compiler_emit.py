@@ -4,7 +4,7 @@ import pytest
 
 from acg.graph import load_graph
 from acg.isa import InstructionSet
-from compiler.passes.emit import emit
+from compiler.ordering.emit import emit
 from compiler.tiles import Buffer, Ref, TileOp
 
 TINY = load_graph("tiny")

@@ -9,12 +9,12 @@ import pytest
 
 from compiler.codelets.expression import expression
 from compiler.errors import IRError
-from compiler.ir import EdgeInput, EdgeOutput, Graph, Node, Tensor, verify
-from compiler.ir_expression import Digits, Expression
-from compiler.ir_floats import Term
-from compiler.onnx_import.expressions import Operation
-from compiler.onnx_import.formula_averages import bounds
-from compiler.onnx_import.values import Const, Real, Table
+from compiler.front.floats.expressions import Operation
+from compiler.front.floats.formula_averages import bounds
+from compiler.front.state.values import Const, Real, Table
+from compiler.ir.expression import Digits, Expression
+from compiler.ir.floats import Term
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor, verify
 
 SHAPE = (1, 3, 2, 2)
 TABLE = np.arange(256, dtype=np.uint8)

@@ -10,13 +10,13 @@ import pytest
 from acg.graph import load_graph
 from compiler.codelets.floats import quotient, sum_of_several
 from compiler.errors import IRError
-from compiler.ir import EdgeInput, EdgeOutput, Graph, Node, Tensor, verify
-from compiler.ir_floats import Quotient, Sum, Term
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.ir.floats import Quotient, Sum, Term
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor, verify
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import check_program
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
-from verif.random_networks import random_inputs
+from verif.random.networks import random_inputs
 
 SHAPE = (1, 3, 2, 2)
 SUM = Sum((Term(0, 0.5, 3), Term(1, -0.25, 3), Term(constant=np.float32([1, 2, 3]))), ((0, 1), (3, 2)), 1.0, 0.75, 3, 0, 255)

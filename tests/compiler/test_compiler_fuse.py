@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compiler.ir import Graph, Unary
-from compiler.onnx_import.pipeline import FRONT_PASSES
-from compiler.passes.fold_reshapes import fold_reshapes
-from compiler.passes.fuse_clamps import fuse_clamps
-from compiler.passes.fuse_flatten import fuse_flatten
-from compiler.passes.fuse_tables import fuse_tables
-from compiler.passes.import_onnx import import_onnx
+from compiler.front.import_onnx import import_onnx
+from compiler.front.read_network import FRONT_PASSES
+from compiler.graph_passes.fold_reshapes import fold_reshapes
+from compiler.graph_passes.fuse_clamps import fuse_clamps
+from compiler.graph_passes.fuse_flatten import fuse_flatten
+from compiler.graph_passes.fuse_tables import fuse_tables
+from compiler.ir.graph import Graph, Unary
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
-from verif.random_networks import random_inputs, random_network
+from verif.random.networks import random_inputs, random_network
 
 P = parameters(x=(0.1, 3), y=(0.25, 7), v=(0.3, np.int8(-7)), w=(0.02, np.int8(0)))
 W = np.random.default_rng(0).integers(-100, 100, (5, 3, 2, 2)).astype(np.int8)

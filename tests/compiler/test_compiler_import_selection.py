@@ -8,7 +8,7 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize

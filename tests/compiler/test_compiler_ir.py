@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import compiler.errors
-import compiler.ir
-import compiler.onnx_import.builder
+import compiler.front.state.builder
+import compiler.ir.graph
 from compiler.errors import IRError
-from compiler.ir import (
+from compiler.ir.graph import (
     Add,
     AveragePool,
     Conv,
@@ -126,7 +126,7 @@ def test_tensors_cannot_be_changed():
         GRAPH.tensors["x"] = Y  # type: ignore[index]
 
 
-@pytest.mark.parametrize("module", [compiler.ir, compiler.errors, compiler.onnx_import.builder])
+@pytest.mark.parametrize("module", [compiler.ir.graph, compiler.errors, compiler.front.state.builder])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(module)
     assert (result.attempted > 0, result.failed) == (True, 0)

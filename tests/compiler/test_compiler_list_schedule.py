@@ -5,7 +5,7 @@ import pytest
 
 from acg.graph import load_graph
 from acg.isa import Instruction, InstructionSet
-from compiler.passes.schedule import add_waits, order
+from compiler.ordering.schedule import add_waits, order
 from compiler.pipeline import Options, compile_graph
 from tests.compiler import schedule_reference
 from tests.compiler.random_networks import random_network

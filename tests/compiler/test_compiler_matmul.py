@@ -5,11 +5,11 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import IRError
-from compiler.ir import EdgeInput, EdgeOutput, Graph, Node, Tensor, f32, verify
-from compiler.ir_matmul import MatMul, batches
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor, f32, verify
+from compiler.ir.matmul import MatMul, batches
 from compiler.pipeline import Options, compile_graph
 from tests.compiler.ir_reference import check_program
-from verif.random_architectures import random_architecture
+from verif.random.architectures import random_architecture
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16", "wide", "dot16")}
 

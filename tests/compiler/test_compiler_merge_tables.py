@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.ir import GlobalAveragePool, MaxPool
-from compiler.passes.instantiate_codelets import instantiate_codelets
-from compiler.passes.merge_tables import merge_tables
+from compiler.ir.graph import GlobalAveragePool, MaxPool
+from compiler.mapping.instantiate_codelets import instantiate_codelets
+from compiler.mapping.merge_tables import merge_tables
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from compiler.errors import IRError
-from compiler.ir import AveragePool, MaxPool, Move, Reshape, Unary
-from compiler.ir_move import compose, keeps_places
-from compiler.passes.fold_channels import fold_channels
-from compiler.passes.fold_moves import fold_moves
-from compiler.passes.fold_pads import fold_pads
-from compiler.passes.fuse_tables import fuse_tables
-from compiler.passes.tables_first import tables_first
+from compiler.graph_passes.fold_channels import fold_channels
+from compiler.graph_passes.fold_moves import fold_moves
+from compiler.graph_passes.fold_pads import fold_pads
+from compiler.graph_passes.fuse_tables import fuse_tables
+from compiler.graph_passes.tables_first import tables_first
+from compiler.ir.graph import AveragePool, MaxPool, Move, Reshape, Unary
+from compiler.ir.move import compose, keeps_places
 from tests.compiler.drawing import SCALE, ZERO, Drawing, exact, ops, same_function
 
 # ---- the node

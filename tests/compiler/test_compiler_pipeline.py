@@ -8,12 +8,12 @@ import pytest
 from acg.graph import ARCHITECTURES, load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import CompilerError
-from compiler.ir import Add, GlobalAveragePool, MaxPool
+from compiler.ir.graph import Add, GlobalAveragePool, MaxPool
 from compiler.loader import check_program as check_loadable
 from compiler.pipeline import Options, compile_graph
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch, random_network
-from verif.random_architectures import random_architecture
+from verif.random.architectures import random_architecture
 
 ARCHITECTURE_NAMES = ("tiny", "edge16", "dot16", "wide")
 GRAPHS = {name: load_graph(name) for name in ARCHITECTURE_NAMES}

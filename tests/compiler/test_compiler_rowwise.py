@@ -10,17 +10,17 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import UnsupportedError
-from compiler.ir import NUMPY_TYPES
-from compiler.ir_rowwise import PEAKS, LayerNormalization, Softmax
-from compiler.onnx_import.decomposed import restore_normalisations
-from compiler.onnx_import.load import prepare_model
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.front.reading.load import prepare_model
+from compiler.front.rewrite.decomposed import restore_normalisations
+from compiler.ir.graph import NUMPY_TYPES
+from compiler.ir.rowwise import PEAKS, LayerNormalization, Softmax
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.hazards import find_hazards
-from verif.random_networks import random_inputs, random_network
+from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
 from verif.reference.recognise import recognised
 

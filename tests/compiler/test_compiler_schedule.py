@@ -8,8 +8,8 @@ from acg.graph import load_graph
 from acg.isa import COUNTER_BITS, Instruction, InstructionSet
 from acg.predictor import predict
 from compiler.loader import ProgramError, check_instructions
-from compiler.passes import schedule as module
-from compiler.passes.schedule import add_waits, order, schedule
+from compiler.ordering import schedule as module
+from compiler.ordering.schedule import add_waits, order, schedule
 from compiler.pipeline import Options, compile_graph
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch, random_network

@@ -3,10 +3,10 @@
 import numpy as np
 
 from acg.graph import load_graph
-from compiler.ir import Add, Conv, EdgeInput, EdgeOutput, Graph, Move, Node, Reshape, Tensor, Unary, verify
-from compiler.ir_elementwise import Binary
-from compiler.passes.fold_reshapes import fold_reshapes
-from compiler.passes.settle_views import settle_views
+from compiler.graph_passes.fold_reshapes import fold_reshapes
+from compiler.graph_passes.settle_views import settle_views
+from compiler.ir.elementwise import Binary
+from compiler.ir.graph import Add, Conv, EdgeInput, EdgeOutput, Graph, Move, Node, Reshape, Tensor, Unary, verify
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import check_program
 

@@ -4,8 +4,8 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.passes import tile_shared
 from compiler.pipeline import Options, compile_graph
+from compiler.tiling import tile_shared
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
 

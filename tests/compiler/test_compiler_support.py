@@ -11,7 +11,7 @@ import pytest
 from compiler import constraints as constraints_module
 from compiler.codelets.families import FAMILIES
 from compiler.constraints import explain
-from compiler.passes.import_onnx import HANDLERS
+from compiler.front.import_onnx import HANDLERS
 from compiler.support import ENGINES, OPERATORS, engines, support_markdown
 
 SOURCES = Path(constraints_module.__file__).parent
@@ -40,7 +40,7 @@ def test_every_constraint_is_listed_and_used():
     constraints = public - {"explain", "listed", "quantised_output"}
     in_table = {c.__name__ for o in OPERATORS.values() for c in o.constraints}
     assert constraints == in_table
-    importer = "".join(p.read_text() for p in sorted((SOURCES / "onnx_import").glob("*.py"))) + (SOURCES / "passes/import_onnx.py").read_text()
+    importer = "".join(p.read_text() for p in sorted((SOURCES / "front").rglob("*.py")))
     unused = {c for c in constraints if not re.search(rf"(require|refuse)\(\s*{c}\b", importer)}
     assert unused == set()
 

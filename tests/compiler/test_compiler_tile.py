@@ -8,16 +8,16 @@ import pytest
 from acg.graph import load_graph
 from compiler.codelets import Operand
 from compiler.codelets.base import pixel
-from compiler.passes.assign_engines import assign_engines
-from compiler.passes.insert_transfers import insert_transfers
-from compiler.passes.instantiate_codelets import instantiate_codelets
-from compiler.passes.price_contraction import ContractionPricer
-from compiler.passes.strided import strided
-from compiler.passes.tile import Memo, tile
-from compiler.passes.tile_context import Level, copy_fields
-from compiler.passes.tile_contraction import pack_weights
+from compiler.mapping.assign_engines import assign_engines
+from compiler.mapping.insert_transfers import insert_transfers
+from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.target import Target
 from compiler.tiles import Ref, stride
+from compiler.tiling.contraction.contraction import pack_weights
+from compiler.tiling.contraction.price import ContractionPricer
+from compiler.tiling.strided import strided
+from compiler.tiling.tile import Memo, tile
+from compiler.tiling.tile_context import Level, copy_fields
 from tests.compiler.random_networks import Sketch, random_network
 
 

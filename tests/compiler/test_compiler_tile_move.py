@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from acg.graph import ARCHITECTURES, load_graph
-from compiler.ir import MaxPool
-from compiler.passes.lower_moves import lower_moves
+from compiler.graph_passes.lower_moves import lower_moves
+from compiler.ir.graph import MaxPool
 from compiler.pipeline import compile_graph
 from compiler.target import Target
 from tests.compiler.drawing import Drawing, arrays, exact, ops, same_function

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.passes.unfold_inputs import Unfold, unfold_inputs, unfolded
+from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs, unfolded
 from compiler.pipeline import Options, compile_graph
 from compiler.target import Target
 from tests.compiler.ir_reference import check_program, evaluate

@@ -13,7 +13,7 @@ from covenant.errors import UserError
 from covenant.verify.campaign import Row
 from covenant.verify.programs import judge_program
 from verif.coverage import possible
-from verif.random_programs import random_program
+from verif.random.programs import random_program
 
 
 def test_runs_add_up_in_one_file(tmp_path):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.ir import Unary
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.ir.graph import Unary
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network
@@ -16,8 +16,8 @@ from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.mobile import SHAPE, quantised_network
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
-from verif.random_elementwise import ELEMENTWISE
-from verif.random_networks import random_inputs, random_network
+from verif.random.elementwise import ELEMENTWISE
+from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
 
 ARCHITECTURES = ("tiny", "edge16", "wide")

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.ir_expression import Digits, digits_of, most_digits, one_digit
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.ir.expression import Digits, digits_of, most_digits, one_digit
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
-from verif.random_networks import random_inputs
+from verif.random.networks import random_inputs
 from verif.reference import Reference
 
 ARCHITECTURES = ("tiny", "edge16", "wide")

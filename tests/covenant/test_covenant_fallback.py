@@ -18,7 +18,7 @@ from covenant.fallback.partition import NOTHING_TO_COMPUTE
 from covenant.samples import draw, model_inputs
 from tests.support.models import F32, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
-from verif.random_networks import random_inputs, random_network
+from verif.random.networks import random_inputs, random_network
 
 I64 = TensorProto.INT64
 TINY = load_graph("tiny")

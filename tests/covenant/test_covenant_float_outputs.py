@@ -9,9 +9,9 @@ import pytest
 from onnx import TensorProto
 
 from acg.graph import load_graph
+from compiler.front.read_network import read_network
 from compiler.host import unpack_outputs
 from compiler.loader import parse_program
-from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from covenant import judge
 from covenant.cli import main

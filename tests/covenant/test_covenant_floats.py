@@ -13,7 +13,7 @@ from covenant.hardware import simulator
 from verif.bench import RunSpec, run
 from verif.iss.machine import Machine
 from verif.iss.vector import BINARY_ADD, BINARY_MULTIPLY
-from verif.random_programs import Draft, ordered
+from verif.random.programs import Draft, ordered
 from verif.timeline import compare
 
 pytestmark = pytest.mark.rtl

@@ -12,12 +12,12 @@ from acg.errors import ArchitectureError, InstructionError
 from acg.graph import ARCHITECTURES, load_graph, parse_graph
 from acg.isa import InstructionSet
 from compiler.errors import CompilerError
+from compiler.front.read_network import read_network
+from compiler.front.reading.load import load_model
 from compiler.loader import ProgramError, parse_program
-from compiler.onnx_import.load import load_model
-from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from tests.compiler.test_compiler_program import rewritten
-from verif.random_networks import random_network
+from verif.random.networks import random_network
 
 TINY = load_graph("tiny")
 #: Cases a seed; every kind has SEEDS of them.

@@ -11,7 +11,7 @@ from onnx import helper
 
 from acg.graph import load_graph
 from compiler.errors import CompilerError
-from compiler.onnx_import.load import load_model
+from compiler.front.reading.load import load_model
 from covenant.errors import UserError
 from covenant.fallback import make_plan
 from covenant.quantise import read_calibration
@@ -19,7 +19,7 @@ from covenant.quantise.convert import prepared, quantise
 from covenant.samples import ModelInput, draw, model_inputs
 from tests.covenant.test_covenant_fuzz import CASES, SEEDS, damaged_bytes, outcomes
 from tests.support.models import F32, model_of, node
-from verif.random_networks import random_network
+from verif.random.networks import random_network
 
 TINY = load_graph("tiny")
 REFUSALS = (CompilerError, UserError)

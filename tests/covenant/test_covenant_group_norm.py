@@ -7,10 +7,10 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import CompilerError, UnsupportedError
-from compiler.ir import NUMPY_TYPES
-from compiler.onnx_import.decomposed_groups import restore_groups
-from compiler.onnx_import.load import prepare_model
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.front.reading.load import prepare_model
+from compiler.front.rewrite.decomposed_groups import restore_groups
+from compiler.ir.graph import NUMPY_TYPES
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network

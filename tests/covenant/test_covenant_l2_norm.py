@@ -7,13 +7,13 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
-from verif.random_networks import random_inputs
+from verif.random.networks import random_inputs
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16")}
 NUMBERS = {**parameters(x=(0.0113, 127), y=(0.0057, 121)), "eps": np.float32(1e-12), "one": np.float32(1), "two": np.float32(2), "last": np.array([-1])}

@@ -7,8 +7,8 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import UnsupportedError
-from compiler.ir import NUMPY_TYPES
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.ir.graph import NUMPY_TYPES
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network

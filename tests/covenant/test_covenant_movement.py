@@ -4,15 +4,15 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.covenant.movement_models import CASES, TRANSPOSED, conv_transpose_model, model_of_case
 from verif.hazards import find_hazards
-from verif.random_movement import MOVEMENT
-from verif.random_networks import random_network
+from verif.random.movement import MOVEMENT
+from verif.random.networks import random_network
 
 ARCHITECTURES = ("tiny", "edge16", "wide")
 

@@ -19,7 +19,7 @@ from covenant.mutants.witnesses import Machine, programs
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_NAME = {mutant.name: mutant for mutant in catalogue.MUTANTS}
-HARMLESS = Mutant("agu.comment", "hwgen/agu.py", "# A step of a level outside (or at)", "# A step of any level outside (or at)", "bound")
+HARMLESS = Mutant("agu.comment", "hwgen/datapath/agu.py", "# A step of a level outside (or at)", "# A step of any level outside (or at)", "bound")
 
 
 def test_every_text_occurs_exactly_once_in_its_source():
@@ -29,8 +29,8 @@ def test_every_text_occurs_exactly_once_in_its_source():
 def test_the_library_covers_every_block_and_the_timing_model():
     assert len(catalogue.MUTANTS) >= 75
     assert {mutant.kind for mutant in catalogue.MUTANTS} == set(KINDS)
-    sources = {f"hwgen/{path.name}" for path in (ROOT / "hwgen").glob("*.py")} | {f"acg/timing/{path.name}" for path in (ROOT / "acg" / "timing").glob("*.py")}
-    faultless = {"hwgen/__init__.py", "hwgen/emit.py", "hwgen/ports.py", "acg/timing/dma_definition.py"}  # texts, signatures, and a definition in tests
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "hwgen").rglob("*.py") if path.name != "__init__.py"} | {f"acg/timing/{path.name}" for path in (ROOT / "acg" / "timing").glob("*.py")}
+    faultless = {"hwgen/emit.py", "hwgen/memory/ports.py", "acg/timing/dma_definition.py"}  # texts, signatures, and a definition in tests
     assert (sources | {"acg/predictor.py"}) - {mutant.file for mutant in catalogue.MUTANTS} == faultless
     assert all(path.exists() for mutant in catalogue.MUTANTS for path in map(ROOT.joinpath, unit_tests(mutant, ROOT)))
 
@@ -40,8 +40,8 @@ def test_explanations_are_few():
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"old": "no such text"}, "mutant agu.comment: found its text 0 times in hwgen/agu.py; expected exactly once, the source has moved on: write the mutant anew"),
-    ({"old": "self.load"}, "mutant agu.comment: found its text 2 times in hwgen/agu.py; expected exactly once, the source has moved on: write the mutant anew"),
+    ({"old": "no such text"}, "mutant agu.comment: found its text 0 times in hwgen/datapath/agu.py; expected exactly once, the source has moved on: write the mutant anew"),
+    ({"old": "self.load"}, "mutant agu.comment: found its text 2 times in hwgen/datapath/agu.py; expected exactly once, the source has moved on: write the mutant anew"),
     ({"file": "hwgen/gone.py"}, "mutant agu.comment: found no file hwgen/gone.py; expected one, the source has moved on: write the mutant anew"),
     ({"kind": "odd"}, f"mutant agu.comment: found kind 'odd'; expected one of {', '.join(KINDS)}"),
     ({"machine": "edge16"}, "mutant agu.comment: found machine 'edge16'; expected one of systolic, dot"),
@@ -86,9 +86,9 @@ def test_a_fault_that_nobody_notices_is_reported_and_kept(quick, tmp_path, capsy
     shown = capsys.readouterr().out
     assert "1 of 3 mutants killed, 1 equivalent (explained), 1 survived: 50.0% of those that can be killed" in shown
     table = (tmp_path / "mutants.md").read_text()
-    assert "| agu.comment | hwgen/agu.py | bound | systolic | survived | - | nobody noticed |" in table
-    assert "| agu.explained | hwgen/agu.py | bound | systolic | equivalent | - | a comment is no source |" in table
-    assert "| agu.sum | hwgen/agu.py | operator | systolic | killed | tests/hwgen/test_hwgen_agu.py | tests/hwgen/test_hwgen_agu.py::test_value_" in table
+    assert "| agu.comment | hwgen/datapath/agu.py | bound | systolic | survived | - | nobody noticed |" in table
+    assert "| agu.explained | hwgen/datapath/agu.py | bound | systolic | equivalent | - | a comment is no source |" in table
+    assert "| agu.sum | hwgen/datapath/agu.py | operator | systolic | killed | tests/hwgen/test_hwgen_agu.py | tests/hwgen/test_hwgen_agu.py::test_value_" in table
 
     with runner.Runner(ROOT, tmp_path / "mutants") as again:
         outcomes = list(again.run((HARMLESS, sign)))
@@ -130,7 +130,7 @@ def test_the_table_counts():
     outcomes = [runner.Outcome(HARMLESS, None), runner.Outcome(BY_NAME["queue.depth"], "programs", "a|b"), runner.Outcome(BY_NAME["queue.tail"], "tests/x.py")]
     assert summary(outcomes) == [("agu", 1, 0, 0, 1, ""), ("queue", 2, 2, 0, 0, "programs 1, unit tests 1"), ("all", 3, 2, 0, 1, "programs 1, unit tests 1")]
     assert not ok(outcomes) and ok(outcomes[1:])
-    assert "| queue.depth | hwgen/queue.py | bound | systolic | killed | programs | a\\|b |" in markdown(outcomes)
+    assert "| queue.depth | hwgen/control/queue.py | bound | systolic | killed | programs | a\\|b |" in markdown(outcomes)
     assert as_json(outcomes)["survived"] == 1 and "agu.comment" in text(outcomes)
 
 

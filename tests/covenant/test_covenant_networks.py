@@ -11,14 +11,14 @@ import pytest
 
 from acg.graph import architecture_names, load_graph
 from acg.predictor import predict
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.cli import main
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from verif.hazards import find_hazards
-from verif.random_networks import random_network
+from verif.random.networks import random_network
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ARCHITECTURES = architecture_names()

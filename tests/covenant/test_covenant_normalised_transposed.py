@@ -7,13 +7,13 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.onnx_import.hoist_transposes import hoist_transposes
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.front.rewrite.hoist_transposes import hoist_transposes
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
-from verif.random_networks import random_inputs
+from verif.random.networks import random_inputs
 from verif.reference import Reference
 from verif.reference.raised import raised
 

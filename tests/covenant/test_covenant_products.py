@@ -4,15 +4,15 @@ import pytest
 
 from acg.graph import architecture_names, load_graph
 from acg.predictor import predict
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from verif.hazards import find_hazards
-from verif.random_networks import random_network
-from verif.random_products import PRODUCTS
-from verif.random_rowwise import ROWWISE
+from verif.random.networks import random_network
+from verif.random.products import PRODUCTS
+from verif.random.rowwise import ROWWISE
 
 ARCHITECTURES = architecture_names()
 OPS = (*PRODUCTS, *PRODUCTS, *ROWWISE, "add", "pointwise", "unary", "matmul")

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from covenant.quantise import quantise
 from covenant.quantise.convert import prepared
 from tests.support.models import F32, model_of, node

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network
@@ -15,7 +15,7 @@ from tests.covenant.test_covenant_einsum import product
 from tests.covenant.test_covenant_resize import MODES, resized
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
-from verif.random_networks import random_inputs
+from verif.random.networks import random_inputs
 from verif.reference import Reference
 
 

@@ -5,12 +5,12 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import run_on_iss
 from verif.hazards import find_hazards
-from verif.random_networks import random_inputs, random_network
-from verif.random_normalise import NORMALISING
+from verif.random.networks import random_inputs, random_network
+from verif.random.normalise import NORMALISING
 from verif.reference import Reference
 
 

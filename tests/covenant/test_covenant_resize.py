@@ -7,12 +7,12 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
-from verif.random_networks import random_inputs
+from verif.random.networks import random_inputs
 from verif.reference import Reference
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16", "wide")}

@@ -4,7 +4,7 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.cli import main
 from covenant.networks import Network

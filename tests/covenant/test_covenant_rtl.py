@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from acg.graph import architecture_names, load_graph, parse_graph
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.bench import convolution_figures
 from covenant.cli import main
@@ -15,7 +15,7 @@ from covenant.networks import Network, compile_network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, take
 from tests.support.architectures import changed, renamed, text_of
-from verif.random_networks import random_network
+from verif.random.networks import random_network
 
 pytestmark = pytest.mark.rtl
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

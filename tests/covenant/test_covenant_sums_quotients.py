@@ -7,8 +7,8 @@ import pytest
 
 from acg.graph import load_graph, parse_graph
 from compiler.errors import UnsupportedError
-from compiler.ir_floats import HEADROOM, Quotient
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
+from compiler.ir.floats import HEADROOM, Quotient
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network
@@ -16,7 +16,7 @@ from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
-from verif.random_networks import random_inputs
+from verif.random.networks import random_inputs
 from verif.reference import Reference
 
 ARCHITECTURES = ("tiny", "edge16", "wide")

@@ -8,7 +8,7 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.files import read_arrays
 from covenant.networks import Network

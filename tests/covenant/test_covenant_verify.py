@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-import verif.random_programs
+import verif.random.programs
 from acg.fingerprint import fingerprint
 from acg.graph import load_graph
 from acg.isa import Instruction, instruction_set
@@ -25,8 +25,8 @@ from covenant.verify.campaign import Row, jobs_of, open_architecture
 from covenant.verify.programs import failure_lines, judge_program, shrunk_program
 from covenant.verify.shrink import shrink
 from verif.bench import BenchError, RunSpec, SimulationError, run
-from verif.random_architectures import random_architecture
-from verif.random_programs import random_program
+from verif.random.architectures import random_architecture
+from verif.random.programs import random_program
 from verif.timeline import compare
 
 
@@ -90,8 +90,8 @@ def test_a_diverging_program_shrinks_to_the_instructions_that_meet(monkeypatch):
     """All waits dropped: hazards on the predicted timeline, without RTL. Two instructions are enough to see one."""
     program = random_program(load_graph("tiny"), 2)
     assert judge_program(program, None).divergence == ()
-    ordered = verif.random_programs.ordered
-    monkeypatch.setattr(verif.random_programs, "ordered", lambda graph, drafts: tuple(replace(item, waits={}) for item in ordered(graph, drafts)))
+    ordered = verif.random.programs.ordered
+    monkeypatch.setattr(verif.random.programs, "ordered", lambda graph, drafts: tuple(replace(item, waits={}) for item in ordered(graph, drafts)))
     assert judge_program(program, None).divergence
     small = shrunk_program(program, None, tries=200)
     assert len(small.drafts) <= 2

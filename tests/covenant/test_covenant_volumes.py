@@ -5,7 +5,7 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.report import judge_network

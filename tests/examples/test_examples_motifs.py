@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.onnx_import.pipeline import read_network
+from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.chains import chains

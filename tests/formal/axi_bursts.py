@@ -3,8 +3,8 @@
 from amaranth.hdl import Cat, Signal, signed
 from amaranth.lib import data
 
-import hwgen.dma_bursts
-import hwgen.dma_store
+import hwgen.units.copy.bursts
+import hwgen.units.copy.store
 from tests.formal.bench import Bench
 
 ADDRESS_BITS, BUS_BYTES = 13, 4
@@ -17,7 +17,7 @@ BODY = data.StructLayout({
 })
 
 
-def splitter(module=hwgen.dma_bursts, *, outstanding_bursts: int = 2, claims_only: bool = False) -> Bench:
+def splitter(module=hwgen.units.copy.bursts, *, outstanding_bursts: int = 2, claims_only: bool = False) -> Bench:
     """The address stage: any instruction when it is ready, any memory. Bursts are split at 1 KiB here (256 beats of 4 bytes)."""
     b = Bench(claims_only=claims_only)
     m = b.m
@@ -50,7 +50,7 @@ def splitter(module=hwgen.dma_bursts, *, outstanding_bursts: int = 2, claims_onl
     return b
 
 
-def store_last(module=hwgen.dma_store, *, claims_only: bool = False) -> Bench:
+def store_last(module=hwgen.units.copy.store, *, claims_only: bool = False) -> Bench:
     """The store unit: the k-th WLAST is at the last beat of the k-th address, for any k; data channel stable until taken."""
     b = Bench(claims_only=claims_only)
     m = b.m

@@ -2,13 +2,13 @@
 
 from amaranth.hdl import Cat, Mux, Signal
 
-import hwgen.control
+import hwgen.control.registers
 from tests.formal.bench import Bench
 
 ADDRESS_BITS = 5
 
 
-def bench(module=hwgen.control, *, claims_only: bool = False) -> Bench:
+def bench(module=hwgen.control.registers, *, claims_only: bool = False) -> Bench:
     """Three registers, one of each kind of access, and addresses without any; a host that keeps to the rules offers and takes when it likes."""
     b = Bench(claims_only=claims_only)
     m = b.m

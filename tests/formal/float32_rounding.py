@@ -7,7 +7,7 @@ multiplier operator itself is trusted and the rest is proved for all values. All
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 
-import hwgen.float32
+import hwgen.datapath.float32
 from tests.formal.bench import Bench
 
 __all__ = ["FAR", "add", "constant_product", "int_to_float", "nearest", "product", "to_integer"]
@@ -34,7 +34,7 @@ def nearest(m: Module, total: Signal, weight, *, sticky=0, sign, name: str) -> S
     return Cat(magnitude, sign)
 
 
-def int_to_float(module=hwgen.float32, *, claims_only: bool = False) -> Bench:
+def int_to_float(module=hwgen.datapath.float32, *, claims_only: bool = False) -> Bench:
     """All 2^32 integers."""
     b = Bench(claims_only=claims_only)
     m, value = b.m, b.free(signed(32), "value")
@@ -45,7 +45,7 @@ def int_to_float(module=hwgen.float32, *, claims_only: bool = False) -> Bench:
     return b
 
 
-def product(module=hwgen.float32, *, claims_only: bool = False) -> Bench:
+def product(module=hwgen.datapath.float32, *, claims_only: bool = False) -> Bench:
     """All products of two mantissas with all signs, exponents and bits below them."""
     b = Bench(claims_only=claims_only)
     m, total, exponent, sign, sticky = b.m, b.free(48, "total"), b.free(signed(10), "exponent"), b.free(1, "sign"), b.free(1, "sticky")
@@ -56,7 +56,7 @@ def product(module=hwgen.float32, *, claims_only: bool = False) -> Bench:
     return b
 
 
-def constant_product(module=hwgen.float32, *, claims_only: bool = False) -> Bench:
+def constant_product(module=hwgen.datapath.float32, *, claims_only: bool = False) -> Bench:
     """The sum of the two partial products of a 52-bit constant, for all partial products that 24, 24 and 28 bits give."""
     b = Bench(claims_only=claims_only)
     m, high, low = b.m, b.free(48, "high"), b.free(52, "low")
@@ -70,7 +70,7 @@ def constant_product(module=hwgen.float32, *, claims_only: bool = False) -> Benc
     return b
 
 
-def to_integer(module=hwgen.float32, *, claims_only: bool = False) -> Bench:
+def to_integer(module=hwgen.datapath.float32, *, claims_only: bool = False) -> Bench:
     """All 2^32 patterns."""
     b = Bench(claims_only=claims_only)
     m, x = b.m, b.free(32, "x")
@@ -91,7 +91,7 @@ def to_integer(module=hwgen.float32, *, claims_only: bool = False) -> Bench:
     return b
 
 
-def add(module=hwgen.float32, *, distance: int, claims_only: bool = False) -> Bench:
+def add(module=hwgen.datapath.float32, *, distance: int, claims_only: bool = False) -> Bench:
     """All pairs of results (zeros, normal numbers, infinities) whose exponents are ``distance`` apart, or more where it is :data:`FAR`.
 
     Operands that far apart give the larger one: the other is less than a quarter of its last place, and of that of the number below it.

@@ -6,14 +6,14 @@ is combinational, so one step with any values is a proof.
 
 from amaranth.hdl import Cat, Signal, signed
 
-import hwgen.issue
+import hwgen.control.issue
 from tests.formal.bench import Bench
 
 #: Bits of the unbounded counters: the machine's retire counters are as wide.
 WIDTH = 32
 
 
-def bench(module=hwgen.issue, *, engines: int, ahead: int = (1 << 15) - 1, behind: int = 1 << 15, claims_only: bool = False) -> Bench:
+def bench(module=hwgen.control.issue, *, engines: int, ahead: int = (1 << 15) - 1, behind: int = 1 << 15, claims_only: bool = False) -> Bench:
     """Issue with any counters. A wait's count is at most ``behind`` above what has retired, and what has retired at most ``ahead`` above the count."""
     b = Bench(claims_only=claims_only)
     m = b.m

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from amaranth.hdl import Cat, Signal, signed
 
-import hwgen.agu
+import hwgen.datapath.agu
 from tests.formal.bench import Bench
 
 
-def bench(module=hwgen.agu, *, count_widths: Sequence[int], width: int, strides: Mapping[int, int], claims_only: bool = False) -> Bench:
+def bench(module=hwgen.datapath.agu, *, count_widths: Sequence[int], width: int, strides: Mapping[int, int], claims_only: bool = False) -> Bench:
     """Any counts, strides and bases, loaded and stepped at any time. ``strides``: width of the stride of each strided level."""
     b = Bench(claims_only=claims_only)
     m, levels = b.m, len(count_widths)

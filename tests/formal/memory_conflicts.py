@@ -5,11 +5,11 @@ Banks of any number of words: the specification divides, the RTL compares.
 
 from amaranth.hdl import Cat, Const
 
-import hwgen.scratchpad
+import hwgen.memory.scratchpad
 from tests.formal.bench import Bench
 
 
-def bench(module=hwgen.scratchpad, *, banks: int, depth_words: int, claims_only: bool = False) -> Bench:
+def bench(module=hwgen.memory.scratchpad, *, banks: int, depth_words: int, claims_only: bool = False) -> Bench:
     """Two readers and two writers, of a whole and of half a word of 16 bits, with any requests."""
     b = Bench(claims_only=claims_only)
     m = b.m

@@ -17,15 +17,15 @@ rides in the body), and these counts are ordered as the program is.
 from amaranth.hdl import Array, Cat, Mux, Signal
 from amaranth.lib import data
 
-import hwgen.dispatch
-import hwgen.issue
-import hwgen.progress
-import hwgen.queue
+import hwgen.control.dispatch
+import hwgen.control.issue
+import hwgen.control.progress
+import hwgen.control.queue
 from tests.formal.bench import Bench
 
 
-def bench(*, engines: int, depth: int, most_in_flight: int = 3, queue=hwgen.queue, issue=hwgen.issue, dispatch=hwgen.dispatch,
-          progress=hwgen.progress, later_waits: bool = False, claims_only: bool = False) -> Bench:
+def bench(*, engines: int, depth: int, most_in_flight: int = 3, queue=hwgen.control.queue, issue=hwgen.control.issue, dispatch=hwgen.control.dispatch,
+          progress=hwgen.control.progress, later_waits: bool = False, claims_only: bool = False) -> Bench:
     """The machine's control around abstract engines. ``most_in_flight``: instructions that an engine holds at most; ``later_waits`` drops the rule of waits."""
     b = Bench(claims_only=claims_only)
     m = b.m

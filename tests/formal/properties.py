@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 
-import hwgen.agu
-import hwgen.control
-import hwgen.dispatch
-import hwgen.dma_bursts
-import hwgen.dma_store
-import hwgen.float32
-import hwgen.issue
-import hwgen.progress
-import hwgen.queue
-import hwgen.scratchpad
+import hwgen.control.dispatch
+import hwgen.control.issue
+import hwgen.control.progress
+import hwgen.control.queue
+import hwgen.control.registers
+import hwgen.datapath.agu
+import hwgen.datapath.float32
+import hwgen.memory.scratchpad
+import hwgen.units.copy.bursts
+import hwgen.units.copy.store
 from tests.formal import axi_bursts, control_port, float32_rounding, issue_waits, loop_sums, memory_conflicts, no_deadlock, queue_order
 from tests.formal.bench import Bench, broken
 
@@ -56,7 +56,7 @@ def _fault(name: str, module: ModuleType, old: str, new: str, build: Callable[..
 
 def _queue() -> Iterator[Property]:
     faults = tuple(
-        _fault(name, hwgen.queue, old, new, queue_order.bench, depth=10, **{"depth_entries": 3}) for name, old, new in (
+        _fault(name, hwgen.control.queue, old, new, queue_order.bench, depth=10, **{"depth_entries": 3}) for name, old, new in (
             ("head stays at the last place", "self.depth - 1, 0, head + 1", "self.depth - 1, head, head + 1"),
             ("a put beside a get is not counted", "level + put - get", "level + (put & ~get) - get"),
             ("accepts when full", "level != self.depth)", "level != self.depth + 1)"),
@@ -68,8 +68,8 @@ def _queue() -> Iterator[Property]:
 
 def _issue() -> Iterator[Property]:
     faults = (
-        _fault("the distance's second highest bit decides", hwgen.issue, "distance[-1]", "distance[-2]", issue_waits.bench, depth=1, engines=2),
-        _fault("the enable bit of a wait is ignored", hwgen.issue, "self.waits[index].on & distance", "distance", issue_waits.bench, depth=1, engines=2),
+        _fault("the distance's second highest bit decides", hwgen.control.issue, "distance[-1]", "distance[-2]", issue_waits.bench, depth=1, engines=2),
+        _fault("the enable bit of a wait is ignored", hwgen.control.issue, "self.waits[index].on & distance", "distance", issue_waits.bench, depth=1, engines=2),
         Fault("an engine 2^15 ahead of the count", lambda: issue_waits.bench(engines=1, ahead=1 << 15), 1),
         Fault("a count more than 2^15 in the future", lambda: issue_waits.bench(engines=1, behind=(1 << 15) + 1), 1),
     )
@@ -80,7 +80,7 @@ def _issue() -> Iterator[Property]:
 
 def _narrow(**options) -> Bench:
     """The control with 4-bit counters, bounds scaled: their wrap is in reach of a bounded search."""
-    with broken(hwgen.issue, "COUNTER_BITS = 16", "COUNTER_BITS = 4") as issue:
+    with broken(hwgen.control.issue, "COUNTER_BITS = 16", "COUNTER_BITS = 4") as issue:
         bench = no_deadlock.bench(issue=issue, **options)
         bench.rtlil()
         return bench
@@ -99,9 +99,9 @@ def _control() -> Iterator[Property]:
 
     faults = (
         Fault("waits on instructions that come later", lambda: _narrow(**small, later_waits=True), 10),
-        fault("dispatch to a full queue is not held back", hwgen.dispatch, "good & room)", "good)", "dispatch", 12),
-        fault("a queue whose last place is never freed", hwgen.queue, "level != self.depth)", "(level != self.depth) & (tail != 1))", "queue", 10),
-        fault("a retire beside another one is not counted", hwgen.progress, "(self.retired[index], self.retire[index])",
+        fault("dispatch to a full queue is not held back", hwgen.control.dispatch, "good & room)", "good)", "dispatch", 12),
+        fault("a queue whose last place is never freed", hwgen.control.queue, "level != self.depth)", "(level != self.depth) & (tail != 1))", "queue", 10),
+        fault("a retire beside another one is not counted", hwgen.control.progress, "(self.retired[index], self.retire[index])",
               "(self.retired[index], self.retire[index] & (self.retire == 1 << index))", "progress", 12),
     )
     yield Property("control, 2 engines, queues of 2, 4-bit counters", claim, "induction", 1, lambda: _narrow(engines=2, depth=2, most_in_flight=3), faults, quick=False)
@@ -112,7 +112,7 @@ def _control() -> Iterator[Property]:
 
 def _float32() -> Iterator[Property]:
     def fault(name: str, old: str, new: str, build, **options) -> tuple[Fault, ...]:
-        return (_fault(name, hwgen.float32, old, new, build, depth=1, **options),)
+        return (_fault(name, hwgen.datapath.float32, old, new, build, depth=1, **options),)
 
     blocks = (
         ("int32 to float32", "nearest even, all 2^32 integers", float32_rounding.int_to_float,
@@ -134,7 +134,7 @@ def _float32() -> Iterator[Property]:
 
 
 def _memory() -> Iterator[Property]:
-    fault = _fault("banks beyond the first are not compared", hwgen.scratchpad, "for b in range(self.banks)]\n                clash",
+    fault = _fault("banks beyond the first are not compared", hwgen.memory.scratchpad, "for b in range(self.banks)]\n                clash",
                    "for b in range(1)]\n                clash", memory_conflicts.bench, depth=4, banks=3, depth_words=5)
     for banks, depth_words in ((3, 5), (4, 8)):
         yield Property(f"scratchpad, {banks} banks of {depth_words} words", "conflict and address error if and only if real", "induction", 1,
@@ -144,7 +144,7 @@ def _memory() -> Iterator[Property]:
 
 def _loops() -> Iterator[Property]:
     shapes = {"all levels strided": {0: 3, 1: 3, 2: 3}, "a level without stride": {0: 3, 2: 3}}
-    fault = _fault("an outer step leaves the inner sum", hwgen.agu, "if level <= outermost and not", "if level == outermost and not", loop_sums.bench, depth=8,
+    fault = _fault("an outer step leaves the inner sum", hwgen.datapath.agu, "if level <= outermost and not", "if level == outermost and not", loop_sums.bench, depth=8,
                    count_widths=(2, 2, 2), width=6, strides={0: 3, 1: 3, 2: 3})
     for name, strides in shapes.items():
         yield Property(f"loops, {name}", "value = base + sum of stride x index; row-major order", "induction", 1,
@@ -152,17 +152,17 @@ def _loops() -> Iterator[Property]:
 
 
 def _axi() -> Iterator[Property]:
-    faults = tuple(_fault(name, hwgen.dma_bursts, old, new, axi_bursts.splitter, depth=8) for name, old, new in (
+    faults = tuple(_fault(name, hwgen.units.copy.bursts, old, new, axi_bursts.splitter, depth=8) for name, old, new in (
         ("one beat too long", "final_offset[beat_bits:] - offset[beat_bits:]", "final_offset[beat_bits:] - offset[beat_bits:] + 1"),
         ("the next burst replaces one not accepted", " & (~self.offer | self.accept)", ""),
         ("one burst too many under way", "under_way != self.outstanding_bursts)", "under_way != self.outstanding_bursts + 1)"),
     ))
     yield Property("AXI address channel of load and store", "stable until accepted, aligned, in memory, within 4 KiB", "induction", 1, axi_bursts.splitter, faults)
-    fault = _fault("WLAST one beat early", hwgen.dma_store, "plan.last.eq(row_done | row.page.all())", "plan.last.eq(row_done | row.page[1:].all())",
+    fault = _fault("WLAST one beat early", hwgen.units.copy.store, "plan.last.eq(row_done | row.page.all())", "plan.last.eq(row_done | row.page[1:].all())",
                    axi_bursts.store_last, depth=14)
     yield Property("AXI data channel of store", "WLAST at the announced beat; stable until taken", "bounded", 13, axi_bursts.store_last, (fault,), quick=False)
 
-    faults = tuple(_fault(name, hwgen.control, old, new, control_port.bench, depth=8) for name, old, new in (
+    faults = tuple(_fault(name, hwgen.control.registers, old, new, control_port.bench, depth=8) for name, old, new in (
         ("a read is accepted before the last is answered", "axil.arready.eq(~axil.rvalid)", "axil.arready.eq(1)"),
         ("the write's answer waits for nobody", "with m.If(axil.bready):", "with m.If(axil.bvalid):"),
         ("strobes are ignored", "with m.If(axil.wstrb[byte]):", "with m.If(axil.wstrb.any()):"),

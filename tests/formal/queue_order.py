@@ -6,13 +6,13 @@ those before it have left. That it is any element makes the claim one about all.
 
 from amaranth.hdl import Array, Mux, Signal
 
-import hwgen.queue
+import hwgen.control.queue
 from tests.formal.bench import Bench
 
 WIDTH = 4
 
 
-def bench(module=hwgen.queue, *, depth_entries: int, claims_only: bool = False) -> Bench:
+def bench(module=hwgen.control.queue, *, depth_entries: int, claims_only: bool = False) -> Bench:
     """The queue with any traffic on both sides."""
     depth = depth_entries
     b = Bench(claims_only=claims_only)

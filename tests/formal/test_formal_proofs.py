@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-import hwgen.queue
+import hwgen.control.queue
 from tests.formal import queue_order
 from tests.formal.__main__ import main
 from tests.formal.bench import Bench, broken
@@ -44,8 +44,8 @@ def test_every_fault_still_applies():
 
 
 def test_a_fault_that_no_longer_applies_is_an_error():
-    with pytest.raises(ValueError, match=re.escape("broken variant of hwgen.queue: found 0 times 'no such text'; expected once, choose the fault anew")), \
-            broken(hwgen.queue, "no such text", ""):
+    with pytest.raises(ValueError, match=re.escape("broken variant of hwgen.control.queue: found 0 times 'no such text'; expected once, choose the fault anew")), \
+            broken(hwgen.control.queue, "no such text", ""):
         pass
 
 

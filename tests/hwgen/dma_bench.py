@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from hwgen.axi import Burst
+from hwgen.bus.axi import Burst
 from hwgen.layout import body_layout
 
 ADDRESS_BITS = 24

@@ -7,7 +7,7 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
 
-from hwgen.agu import AddressGenerator, LoopCounter
+from hwgen.datapath.agu import AddressGenerator, LoopCounter
 
 
 @pytest.mark.sim

@@ -3,7 +3,7 @@
 import pytest
 from amaranth.lib.wiring import Flow
 
-from hwgen.axi import AXI4Lite, AXI4Read, AXI4Write, Burst, Response, size_code
+from hwgen.bus.axi import AXI4Lite, AXI4Read, AXI4Write, Burst, Response, size_code
 
 
 def outline(signature):

@@ -2,8 +2,8 @@
 
 from amaranth.lib.wiring import Flow
 
-from hwgen.axi import AXI4Lite, AXI4Read, AXI4Write
-from hwgen.bus import FlatBus
+from hwgen.bus.axi import AXI4Lite, AXI4Read, AXI4Write
+from hwgen.bus.wires import FlatBus
 
 
 def _attributes(members, prefix):

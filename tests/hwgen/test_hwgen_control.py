@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.control import Control, RegisterShape
+from hwgen.control.registers import Control, RegisterShape
 
 REGISTERS = [
     RegisterShape("ID", 0, "constant", 0x43564E54),

@@ -3,7 +3,7 @@
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.dispatch import Dispatch
+from hwgen.control.dispatch import Dispatch
 
 PARITY = 0xBEEF
 

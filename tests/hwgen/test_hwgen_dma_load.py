@@ -7,8 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from acg.timing.dma import LoadTiming
-from hwgen.axi import Response
-from hwgen.dma_load import LoadUnit
+from hwgen.bus.axi import Response
+from hwgen.units.copy.load import LoadUnit
 from tests.hwgen.dma_bench import ADDRESS_BITS, LOCAL_BITS, LOCAL_BYTES, SIZE_BYTES, Source, body, copy, draw_copy, encoded, random_bytes
 from verif.iss.copy import execute_load
 

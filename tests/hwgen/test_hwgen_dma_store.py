@@ -8,8 +8,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from acg.timing.dma import StoreTiming
-from hwgen.axi import Response
-from hwgen.dma_store import StoreUnit
+from hwgen.bus.axi import Response
+from hwgen.units.copy.store import StoreUnit
 from tests.hwgen.dma_bench import ADDRESS_BITS, LOCAL_BITS, LOCAL_BYTES, SIZE_BYTES, Sink, body, copy, draw_copy, encoded, random_bytes
 from verif.iss.copy import execute_store
 

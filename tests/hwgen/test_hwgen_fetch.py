@@ -9,10 +9,10 @@ from amaranth.hdl import Cat, Elaboratable, Module, Signal
 from amaranth.sim import Simulator
 
 from acg.timing.fetch import FetchTiming
-from hwgen.axi import Burst
-from hwgen.dispatch import Dispatch
-from hwgen.fetch import Fetch
-from hwgen.queue import Queue
+from hwgen.bus.axi import Burst
+from hwgen.control.dispatch import Dispatch
+from hwgen.control.fetch import Fetch
+from hwgen.control.queue import Queue
 
 ENGINES = 2
 PARITY = 0x1234

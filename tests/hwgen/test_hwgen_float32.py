@@ -10,7 +10,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.sim import Simulator
 
 from acg import primitives
-from hwgen import float32
+from hwgen.datapath import float32
 
 pytestmark = pytest.mark.sim
 SEED = 4242

@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.issue import Issue
+from hwgen.control.issue import Issue
 
 
 @pytest.mark.sim

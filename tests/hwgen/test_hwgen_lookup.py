@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.lookup import LookupTable
+from hwgen.memory.lookup import LookupTable
 
 SEED = 5
 

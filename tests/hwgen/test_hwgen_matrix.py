@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 
 from acg.timing.matrix import MatrixTiming
 from hwgen.layout import body_layout
-from hwgen.matrix import MatrixUnit
+from hwgen.units.matrix.unit import MatrixUnit
 from verif.iss.matrix import execute_matrix
 
 ADDRESS_BITS = {"activation": 6, "weight": 7, "accumulator": 8}

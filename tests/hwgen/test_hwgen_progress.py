@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.progress import Progress
+from hwgen.control.progress import Progress
 
 
 @pytest.mark.sim

@@ -7,7 +7,7 @@ from collections import deque
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.queue import Queue
+from hwgen.control.queue import Queue
 
 
 @pytest.mark.sim

@@ -6,7 +6,7 @@ import re
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.scratchpad import PortShape, Scratchpad
+from hwgen.memory.scratchpad import PortShape, Scratchpad
 
 
 class Model:

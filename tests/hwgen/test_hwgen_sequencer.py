@@ -3,7 +3,7 @@
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.sequencer import Sequencer
+from hwgen.control.sequencer import Sequencer
 
 FINGERPRINT = 0x0123456789ABCDEF
 

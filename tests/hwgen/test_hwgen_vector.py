@@ -7,7 +7,7 @@ import pytest
 from acg import primitives
 from acg.regmap import ErrorCode
 from hwgen.layout import body_layout
-from hwgen.vector import FIELDS, VectorDestination, VectorSource, VectorUnit
+from hwgen.units.vector.unit import FIELDS, VectorDestination, VectorSource, VectorUnit
 from tests.hwgen.vector_bench import LEVELS, WIDTHS, Bench, float_patterns, pattern, plain, random_fields, unit
 from verif.iss.errors import MachineError
 

@@ -7,7 +7,7 @@ from amaranth.sim import Simulator
 from acg import primitives
 from acg.timing.vector import VectorTiming
 from hwgen.layout import body_layout
-from hwgen.vector import FIELDS, OPTIONAL_FIELDS, VectorDestination, VectorSource, VectorUnit
+from hwgen.units.vector.unit import FIELDS, OPTIONAL_FIELDS, VectorDestination, VectorSource, VectorUnit
 from verif.iss.vector import execute_vector
 
 LEVELS = range(6)

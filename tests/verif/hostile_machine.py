@@ -10,8 +10,8 @@ from acg.graph import load_graph
 from acg.isa import Instruction, instruction_set
 from acg.predictor import Timeline, predict
 from acg.regmap import RegisterMap
+from compiler.front.read_network import read_network
 from compiler.host import pack_inputs
-from compiler.onnx_import.pipeline import read_network
 from compiler.pipeline import compile_graph
 from covenant.hardware import cache_folder, rtl_text
 from covenant.samples import draw, model_inputs
@@ -20,8 +20,8 @@ from verif.bench import Description
 from verif.bench.job import STATUS_DONE
 from verif.hostile import HostileOutcome, Step, build_hostile, run_hostile
 from verif.iss.machine import Machine
-from verif.random_networks import random_network
-from verif.random_programs import WINDOW_BYTES, random_program
+from verif.random.networks import random_network
+from verif.random.programs import WINDOW_BYTES, random_program
 from verif.timeline import compare
 
 GRAPH = load_graph("tiny")

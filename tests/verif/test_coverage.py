@@ -6,7 +6,7 @@ from acg.graph import load_graph
 from acg.isa import Instruction, instruction_set
 from acg.predictor import predict
 from verif.coverage import GROUPS, collect, merge, possible
-from verif.random_programs import random_program
+from verif.random.programs import random_program
 
 GRAPH = load_graph("tiny")
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from verif.golden import Golden
-from verif.random_networks import random_inputs, random_network
+from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
 
 EXACT = ("conv", "pointwise", "depthwise", "grouped", "maxpool", "gemm", "matmul", "flatten")

@@ -2,7 +2,7 @@
 
 from acg.capability import ESTIMATES
 from acg.fingerprint import fingerprint
-from verif.random_architectures import random_architecture, random_architecture_text
+from verif.random.architectures import random_architecture, random_architecture_text
 
 SEEDS = range(400)
 

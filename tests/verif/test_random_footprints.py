@@ -6,8 +6,8 @@ import pytest
 from acg.footprint import Footprints
 from acg.graph import architecture_names, load_graph
 from verif.iss.machine import Machine
-from verif.random_architectures import random_architecture
-from verif.random_programs import random_program
+from verif.random.architectures import random_architecture
+from verif.random.programs import random_program
 
 WINDOW_BYTES = 1 << 17
 

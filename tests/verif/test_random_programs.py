@@ -14,8 +14,8 @@ from acg.isa import Instruction, instruction_set
 from acg.predictor import predict
 from verif.hazards import find_hazards
 from verif.iss.machine import Machine
-from verif.random_architectures import random_architecture
-from verif.random_programs import Draft, ordered, random_program
+from verif.random.architectures import random_architecture
+from verif.random.programs import Draft, ordered, random_program
 
 SEEDS = range(40)
 
@@ -50,8 +50,8 @@ def test_random_program_is_legal(seed):
 
 
 def test_programs_do_not_depend_on_the_process():
-    code = ("import hashlib; from acg.isa import instruction_set; from verif.random_architectures import random_architecture;"
-            "from verif.random_programs import random_program; g = random_architecture(7);"
+    code = ("import hashlib; from acg.isa import instruction_set; from verif.random.architectures import random_architecture;"
+            "from verif.random.programs import random_program; g = random_architecture(7);"
             "print(hashlib.sha256(instruction_set(g).encode_program(random_program(g, 7).instructions)).hexdigest())")
     graph = random_architecture(7)
     own = hashlib.sha256(instruction_set(graph).encode_program(random_program(graph, 7).instructions)).hexdigest()

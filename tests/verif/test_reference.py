@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from verif.random_networks import random_inputs, random_network
+from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
 from verif.reference.evaluate import CHUNK
 from verif.reference.sums import Window, products, window_maxima, window_of, window_sizes, window_sums, wrap

@@ -17,8 +17,8 @@ from onnx import numpy_helper
 
 from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
-from verif.random_elementwise import ELEMENTWISE
-from verif.random_networks import random_inputs, random_network
+from verif.random.elementwise import ELEMENTWISE
+from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
 
 #: Elements that may differ, one in so many; None: none at all.

@@ -4,7 +4,7 @@ from covenant.mutants.mutant import Mutant
 
 __all__ = ["COPIES"]
 
-_BURSTS, _LOAD, _STORE = "hwgen/dma_bursts.py", "hwgen/dma_load.py", "hwgen/dma_store.py"
+_BURSTS, _LOAD, _STORE = "hwgen/units/copy/bursts.py", "hwgen/units/copy/load.py", "hwgen/units/copy/store.py"
 
 COPIES = (
     # dma_bursts

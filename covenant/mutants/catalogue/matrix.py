@@ -4,7 +4,7 @@ from covenant.mutants.mutant import Mutant
 
 __all__ = ["MATRIX"]
 
-_UNIT, _SYSTOLIC, _DOT = "hwgen/matrix.py", "hwgen/matrix_systolic.py", "hwgen/matrix_dot.py"
+_UNIT, _SYSTOLIC, _DOT = "hwgen/units/matrix/unit.py", "hwgen/units/matrix/systolic.py", "hwgen/units/matrix/dot.py"
 
 MATRIX = (
     Mutant("matrix.shadow-free", _UNIT, "taken.eq(~pending | take_stream)", "taken.eq(1)", "wait"),

@@ -5,7 +5,8 @@ from covenant.mutants.mutant import Mutant
 __all__ = ["VECTOR"]
 
 _UNIT, _FRONT, _INT, _FLOAT, _BACK, _PIPELINE, _FLOAT32 = (
-    f"hwgen/{name}.py" for name in ("vector", "vector_front", "vector_int", "vector_float", "vector_back", "vector_pipeline", "float32"))
+    f"hwgen/{name}.py" for name in (
+        *(f"units/vector/{part}" for part in ("unit", "front", "int_stages", "float_stages", "back", "pipeline")), "datapath/float32"))
 
 VECTOR = (
     # vector_front

@@ -1,0 +1,1 @@
+"""Float results between DequantizeLinear and QuantizeLinear."""

@@ -1,0 +1,119 @@
+"""QuantizeLinear and DequantizeLinear: where values change between integers and real numbers.
+
+`Pending` results become IR nodes here: DequantizeLinear -> operator -> QuantizeLinear *is* the quantised operator.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, usable_scale
+from compiler.front.state.builder import default_view
+from compiler.front.state.step import DTYPES, Step
+from compiler.front.state.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table, Target, Unknown, Value
+from compiler.ir.graph import NUMPY_TYPES, RANGES, EdgeInput, Unary
+
+
+def quantise(values: np.ndarray | np.floating, scale: np.ndarray | float, zero: np.ndarray | int, dtype: str) -> np.ndarray:
+    """Return QuantizeLinear of float32 values, as ONNX defines it: saturate(round_half_even(float32(v / scale)) + zero)."""
+    low, high = RANGES[dtype]
+    with np.errstate(over="ignore"):
+        steps = np.rint(np.asarray(values, np.float32) / np.float32(scale)).astype(np.float64)
+    return np.clip(steps + zero, low, high).astype(NUMPY_TYPES[dtype])
+
+
+def table_bytes(values: np.ndarray, target: Target) -> np.ndarray:
+    """Return the 256 raw result bytes for 256 real values."""
+    return quantise(values, target.scale, target.zero, target.dtype).view(np.uint8).copy()
+
+
+def _along(array: np.ndarray, rank: int, axis: int) -> np.ndarray:
+    shape = [1] * rank
+    if array.size > 1:
+        shape[axis] = array.size
+    return array.reshape(shape)
+
+
+def _fold_quantize(step: Step, value: Const | RealConst, dtype: str) -> Const:
+    array = value.real() if isinstance(value, RealConst) else value.array
+    scale, zero = step.constant(1), step.constant(2)
+    assert scale is not None
+    step.require(usable_scale, scale.astype(np.float32), found=f"{scale.min()}")
+    axis = step.attribute("axis", 1)
+    scale = _along(scale.astype(np.float32), array.ndim, axis)
+    zero = np.zeros((), np.int64) if zero is None else _along(zero.astype(np.int64), array.ndim, axis)
+    return Const(quantise(array, scale, zero, dtype))
+
+
+def _output_type(step: Step) -> str:
+    zero = step.constant(2)
+    if zero is not None:
+        return DTYPES.get(zero.dtype, str(zero.dtype))
+    code = step.attribute("output_dtype", 0) or onnx.TensorProto.UINT8
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
+    return DTYPES.get(dtype, str(dtype))
+
+
+def quantize_linear(step: Step) -> list[Value]:
+    """Emit what the input is waiting for, or the requantising table, or a quantised graph input."""
+    value, builder = step.value(0), step.builder
+    step.require(not_blocked, step.attribute("block_size", 0), found=f"block_size {step.attribute('block_size', 0)}")
+    dtype = _output_type(step)
+    step.require(eight_bits, dtype, found=dtype)
+    if isinstance(value, Const | RealConst):
+        return [_fold_quantize(step, value, dtype)]
+    scale, zero, _ = step.quantisation(1, 2)
+    name = step.output
+    origin: tuple[str, ...] = (step.label,)
+    target = Target(name, dtype, scale, zero, *RANGES[dtype])
+    match value:
+        case HostFloat(source, shape):
+            tensor = builder.tensor(name, default_view(shape), dtype, scale, zero)
+            builder.inputs.append(EdgeInput(source, "f32", builder.input_shapes[source], tensor))
+        case Pending():
+            low, high = (int(quantise(np.float32(v), scale, zero, dtype)) for v in (value.low, value.high))
+            target = Target(name, dtype, scale, zero, low, high)
+            tensor = value.emit(target, (*value.origin, step.label))
+        case Real() if (value.dtype, value.scale, value.zero) == (dtype, scale, zero):
+            tensor = value.tensor
+            builder.rename(tensor, name)
+        case Real() | Table():
+            values = value.values()
+            step.require(finite_values, values, found=f"NaN in {step.name_of(0)}")
+            if isinstance(value, Table):
+                origin = (*value.origin, step.label)
+            tensor = builder.tensor(name, builder.tensors[value.tensor].shape, dtype, scale, zero)
+            builder.node(origin[0], Unary(table_bytes(values, target)), (value.tensor,), tensor, origin)
+        case Unknown(shape):
+            if shape is None:
+                return [value]
+            tensor = builder.tensor(name, default_view(shape), dtype, scale, zero)
+            return [Quant(tensor, shape, dtype)]
+        case _:
+            step.refuse(quantisable, step.describe(0))
+    return [Quant(tensor, value.shape, dtype)]
+
+
+def dequantize_linear(step: Step) -> list[Value]:
+    """Turn an integer tensor into real numbers; a constant keeps its integers, for weights and biases."""
+    value = step.value(0)
+    step.require(not_blocked, step.attribute("block_size", 0), found=f"block_size {step.attribute('block_size', 0)}")
+    if isinstance(value, Unknown):
+        return [value]
+    if isinstance(value, Const):
+        scale, zero = step.constant(1), step.constant(2)
+        assert scale is not None
+        step.require(eight_bits, "i8" if value.array.dtype in (np.int8, np.uint8, np.int32) else "other", found=str(value.array.dtype))
+        zero = np.zeros(1, np.int64) if zero is None else zero.reshape(-1)
+        axis = step.attribute("axis", 1) % max(value.array.ndim, 1)
+        return [RealConst(value.array, scale.astype(np.float32).reshape(-1), zero, axis)]
+    if not isinstance(value, Quant):
+        step.refuse(eight_bits, step.describe(0))
+    step.require(eight_bits, value.dtype, found=f"{value.dtype} of {step.name_of(0)}")
+    step.require(constant_parameters, step.value(1), found=step.describe(1))
+    scale_value = step.constant(1)
+    assert scale_value is not None
+    step.require(one_scale, scale_value, np.zeros(1), found=f"{scale_value.size} scales")
+    scale_, zero_, _ = step.quantisation(1, 2)
+    return [step.builder.dequantise(value, scale_, zero_, step.label)]

@@ -1,0 +1,90 @@
+"""Operators that only change shapes: they move no element in row-major order, so a view of the tensor is all they need."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from compiler.constraints import same_elements
+from compiler.front.operators.movement.movement import transposed
+from compiler.front.state.step import Step
+from compiler.front.state.values import Const, Pending, RealConst, Shape, Unknown, Value
+
+
+def _target_shape(step: Step, shape: Shape) -> Shape:
+    if step.op == "Flatten":
+        axis = step.attribute("axis", 1)
+        axis = axis + len(shape) if axis < 0 else axis
+        return int(np.prod(shape[:axis])), int(np.prod(shape[axis:]))
+    if step.op == "Identity":
+        return shape
+    parameter = step.constant(1)
+    axes = [] if parameter is None else [int(a) for a in parameter.reshape(-1)]
+    if step.op == "Squeeze":
+        gone = {a % len(shape) for a in axes} if axes else {i for i, d in enumerate(shape) if d == 1}
+        step.require(same_elements, int(np.prod([shape[i] for i in gone])), 1, found=f"axes {sorted(gone)} of shape {shape}")
+        return tuple(d for i, d in enumerate(shape) if i not in gone)
+    if step.op == "Unsqueeze":
+        rank = len(shape) + len(axes)
+        new = {a % rank for a in axes}
+        rest = iter(shape)
+        return tuple(1 if i in new else next(rest) for i in range(rank))
+    target = [shape[i] if d == 0 and not step.attribute("allowzero", 0) else d for i, d in enumerate(axes)]
+    if -1 in target:
+        known = int(np.prod([d for d in target if d != -1]))
+        target[target.index(-1)] = int(np.prod(shape)) // max(known, 1)
+    step.require(same_elements, int(np.prod(target)), int(np.prod(shape)), found=f"{shape} to {tuple(axes)}")
+    return tuple(target)
+
+
+def _with_shape(value: Value, shape: Shape) -> Value:
+    match value:
+        case Const():
+            return Const(value.array.reshape(shape))
+        case RealConst() if value.scale.size == 1 and value.zero.size == 1:
+            return replace(value, array=value.array.reshape(shape))
+        case RealConst():
+            return Const(value.real().reshape(shape))
+        case Pending():
+            return replace(value, shape=shape, bias=None)
+        case Unknown():
+            return value
+    return replace(value, shape=shape)
+
+
+def reshape(step: Step) -> list[Value]:
+    """Flatten, Identity, Reshape, Squeeze, Unsqueeze."""
+    value = step.value(0)
+    assert value is not None
+    if step.op == "Identity" or isinstance(value, Unknown):
+        return [value]
+    assert value.shape is not None
+    return [_with_shape(value, _target_shape(step, value.shape))]
+
+
+def transpose(step: Step) -> list[Value]:
+    """Transpose: where it moves dimensions of size 1 only no element changes its place."""
+    value = step.value(0)
+    assert value is not None
+    if isinstance(value, Unknown):
+        return [value]
+    assert value.shape is not None
+    rank = len(value.shape)
+    permutation = list(step.attribute("perm", range(rank - 1, -1, -1)))
+    if isinstance(value, Const):
+        return [Const(value.array.transpose(permutation))]
+    if isinstance(value, RealConst):
+        return [replace(value, array=value.array.transpose(permutation), axis=permutation.index(value.axis))]
+    moving = [p for p in permutation if value.shape[p] != 1]
+    if moving != sorted(moving):
+        return [transposed(step, permutation)]
+    return [_with_shape(value, tuple(value.shape[p] for p in permutation))]
+
+
+def shape_of(step: Step) -> list[Value]:
+    """Shape: a constant, as every dimension is known."""
+    value = step.value(0)
+    if value is None or value.shape is None:
+        return [Unknown()]
+    return [Const(np.array(value.shape[step.attribute("start", 0) : step.attribute("end", None)], np.int64))]

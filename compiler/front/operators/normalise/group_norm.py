@@ -1,0 +1,48 @@
+"""GroupNormalization and InstanceNormalization of a dequantised tensor: they wait for their QuantizeLinear.
+
+Exporters write GroupNormalization as an InstanceNormalization of (N, groups, ..) between two Reshapes. Where the IR tensor is still of (N, channels,
+height, width) and the groups part its channels, it is normalised as it lies, and no Reshape is left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.constraints import countable_group, equal_groups, quantised_operand, usable_epsilon
+from compiler.front.operators.normalise.normalise import channel_numbers
+from compiler.front.state.builder import default_view
+from compiler.front.state.step import Step
+from compiler.front.state.values import Pending, Real, Target, Value
+from compiler.ir.graph import Attrs, Shape4
+from compiler.ir.normalise import GroupNormalization
+
+
+def _place(step: Step, x: Real) -> Shape4:
+    """The view that is normalised: that of the IR tensor where each channel of x is some whole ones of it, else the usual one."""
+    shape, usual = step.builder.tensors[x.tensor].shape, default_view(x.shape)
+    return shape if shape[0] == usual[0] and shape[1] % usual[1] == 0 else usual
+
+
+def group_normalization(step: Step) -> list[Value]:
+    """Both operators. Scale and bias are constants, one a channel."""
+    x = step.value(0)
+    step.require(quantised_operand, x, found=step.describe(0))
+    assert isinstance(x, Real)
+    channels = x.shape[1]
+    groups = step.attribute("num_groups", channels)
+    step.require(equal_groups, groups, channels, found=f"{groups} groups of {channels} channels")
+    view = _place(step, x)
+    numbers = int(np.prod(view[1:])) // groups
+    step.require(countable_group, numbers, found=f"{numbers}")
+    gamma, beta = (np.repeat(channel_numbers(step, i, channels), view[1] // channels) for i in (1, 2))
+    epsilon = float(step.attribute("epsilon", 1e-5))
+    step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
+
+    def attrs(target: Target) -> Attrs:
+        return GroupNormalization(groups, gamma, beta, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        out = step.builder.tensor(target.name, view, target.dtype, target.scale, target.zero)
+        return step.builder.node(step.label, attrs(target), (step.builder.view(x.tensor, view),), out, origin)
+
+    return [Pending(x.shape, (step.label,), emit)]

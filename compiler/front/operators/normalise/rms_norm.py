@@ -1,0 +1,55 @@
+"""RMSNormalization of a dequantised tensor, whole or in two parts: they wait for their QuantizeLinear."""
+
+from __future__ import annotations
+
+from compiler.constraints import quantised_operand, usable_epsilon
+from compiler.front.operators.normalise.normalise import channel_numbers, pending_rows, row_view
+from compiler.front.rewrite.decomposed_rms import PART_DOMAIN
+from compiler.front.state.step import Step
+from compiler.front.state.values import Real, Target, Value
+from compiler.ir.graph import Attrs
+from compiler.ir.normalise import MeanSquare, RMSNormalization, RootQuotient
+
+
+def _operand(step: Step, index: int) -> Real:
+    value = step.value(index)
+    step.require(quantised_operand, value, found=step.describe(index))
+    assert isinstance(value, Real)
+    return value
+
+
+def rms_normalization(step: Step) -> list[Value]:
+    """RMSNormalization over all axes from `axis` on; the scale is a constant."""
+    x = _operand(step, 0)
+    axis = step.attribute("axis", -1)
+    view = row_view(x.shape, axis + len(x.shape) if axis < 0 else axis, onwards=True)
+    gamma = channel_numbers(step, 1, view[1])
+    epsilon = float(step.attribute("epsilon", 1e-5))
+    step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
+
+    def attrs(target: Target) -> Attrs:
+        return RMSNormalization(gamma, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
+
+    return [pending_rows(step, x, view, attrs)]
+
+
+def mean_square(step: Step) -> list[Value]:
+    """The mean of the squares along the last axis."""
+    x = _operand(step, 0)
+    view = row_view(x.shape, len(x.shape) - 1, onwards=True)
+    return [pending_rows(step, x, view, lambda t: MeanSquare(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=True)]
+
+
+def root_quotient(step: Step) -> list[Value]:
+    """A tensor over the root of a radicand a row."""
+    x, e = _operand(step, 0), _operand(step, 1)
+    view = row_view(x.shape, len(x.shape) - 1, onwards=True)
+
+    def attrs(target: Target) -> Attrs:
+        return RootQuotient(x.scale, x.zero, e.scale, e.zero, target.scale, target.zero, target.low, target.high)
+
+    return [pending_rows(step, x, view, attrs, more=(e,))]
+
+
+#: Handlers of the parts that `compiler.front.rewrite.decomposed_rms` has found, by domain and operator.
+PARTS = {(PART_DOMAIN, "ReduceMean"): mean_square, (PART_DOMAIN, "Div"): root_quotient}

@@ -1,0 +1,96 @@
+"""MatMul, Gemm and their QLinear and Integer forms where both operands are computed: `MatMul` in the IR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.constraints import channel_bias, constant_bias, finite_requantisation
+from compiler.front.operators.movement.movement import moved, numbered
+from compiler.front.operators.products.linear import bias_integers
+from compiler.front.state.step import Step
+from compiler.front.state.values import Bias, Const, Pending, Quant, Real, RealConst, Shape, Target
+from compiler.ir.matmul import MatMul, batches
+
+
+@dataclass(frozen=True, eq=False)
+class ComputedProduct:
+    """A product of two tensors before its result is quantised; zero points apart, as Integer operators have no scales."""
+
+    step: Step
+    a: Real | Quant
+    b: Real | Quant
+    a_zero: int
+    b_zero: int
+    alpha: float = 1.0
+    bias: np.ndarray | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """ONNX shape of the result; vectors lose the dimension that makes them matrices."""
+        leading, _, (m, _, n) = _sizes(self.a.shape, self.b.shape)
+        return (*leading, *((m,) if len(self.a.shape) > 1 else ()), *((n,) if len(self.b.shape) > 1 else ()))
+
+    @property
+    def product_scale(self) -> np.ndarray:
+        """float32 (N,): the real value of one step of the int32 sum."""
+        n = _sizes(self.a.shape, self.b.shape)[2][2]
+        scales = [np.float32(v.scale if isinstance(v, Real) else 1.0) for v in (self.a, self.b)]
+        with np.errstate(over="ignore"):
+            return np.full(n, np.float32(self.alpha) * scales[0] * scales[1], np.float32)
+
+    def with_bias(self, bias: Const | RealConst, beta: float = 1.0) -> ComputedProduct:
+        """Return the product with the constant `beta * bias` added, one value a column."""
+        scale = self.product_scale
+        self.step.require(constant_bias, bias, found=type(bias).__name__)
+        self.step.require(channel_bias, bias.shape, scale.size, 1, found=f"shape {bias.shape} for {scale.size} channels")
+        return replace(self, bias=bias_integers(self.step, bias, scale, beta))
+
+    def emit(self, target: Target, origin: tuple[str, ...]) -> str:
+        """Add the node that writes `target`; return its tensor."""
+        return self._emit(target.name, target.dtype, target, origin)
+
+    def emit_integers(self, name: str, origin: tuple[str, ...]) -> str:
+        """Add the node that writes the int32 sums."""
+        return self._emit(name, "i32", None, origin)
+
+    def _emit(self, name: str, dtype: str, target: Target | None, origin: tuple[str, ...]) -> str:
+        _, picks, (m, k, n) = _sizes(self.a.shape, self.b.shape)
+        attrs = MatMul(
+            a_scale=self.a.scale if isinstance(self.a, Real) else None, a_zero=self.a_zero,
+            b_scale=self.b.scale if isinstance(self.b, Real) else None, b_zero=self.b_zero,
+            y_scale=target.scale if target else None, y_zero=target.zero if target else 0, a_batch=picks[0], b_batch=picks[1],
+            bias=self.bias, alpha=self.alpha, y_low=target.low if target else -128, y_high=target.high if target else 127,
+        )  # fmt: skip
+        self.step.require(finite_requantisation, np.array([attrs.scale], np.float32), found=f"a scale of {attrs.scale}")
+        builder = self.step.builder
+        first = builder.view(self.a.tensor, ((max(picks[0]) + 1) * m, k, 1, 1))
+        second = builder.view(self.b.tensor, ((max(picks[1]) + 1) * k, n, 1, 1))
+        out = builder.tensor(name, (len(picks[0]) * m, n, 1, 1), dtype, attrs.y_scale, attrs.y_zero)
+        return builder.node(self.step.label, attrs, (first, second), out, origin)
+
+    def pending(self) -> Pending:
+        """Return the product as a float result that waits for its quantisation."""
+
+        def add(bias: Const | RealConst) -> Callable[[Target, tuple[str, ...]], str]:
+            return self.with_bias(bias).emit
+
+        bias = Bias(1, self.product_scale.size, add) if self.bias is None and len(self.b.shape) > 1 else None
+        scaled = None if self.alpha != 1 else lambda factor: replace(self, alpha=factor).emit
+        return Pending(self.shape, (self.step.label,), self.emit, bias=bias, scaled=scaled)
+
+
+def _sizes(a: Shape, b: Shape) -> tuple[Shape, tuple[tuple[int, ...], tuple[int, ...]], tuple[int, int, int]]:
+    """Leading dimensions, matrices of each product, (M, K, N)."""
+    rows, columns = (1, *a) if len(a) == 1 else a, (*b, 1) if len(b) == 1 else b
+    leading, first, second = batches(rows[:-2], columns[:-2])
+    return leading, (first, second), (rows[-2], rows[-1], columns[-1])
+
+
+def transposed(step: Step, value: Real, index: int) -> Real:
+    """Return the transpose of a matrix, by a movement of its elements."""
+    result = moved(step, [value], numbered([value])[0].T, name=f"{step.name_of(index)}/transposed")
+    assert isinstance(result, Real)
+    return result

@@ -1,0 +1,88 @@
+"""MatMul by constants that are no single matrix behind the activation: a batch of matrices, or a matrix in front.
+
+    x (.., G, M, K) @ w (G, K, N)      a convolution in G groups, of rows (.. M) with G K channels: movements before and after it
+    w (M, K) @ x (.., K, N)            the transpose of x' @ w', x' (.., N, K)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from compiler.constraints import batched_weights, one_weight_zero, quantised_operand
+from compiler.front.operators.movement.movement import moved, numbered
+from compiler.front.operators.products.linear import Product, weights_of
+from compiler.front.state.step import Step
+from compiler.front.state.values import Pending, Real, RealConst, Shape, Value
+
+
+def _stack(step: Step, weights: RealConst, groups: Shape) -> RealConst:
+    """Return matrices (groups.., K, N) as rows (G N, K), their scales one a row."""
+    *_, k, n = weights.array.shape
+    array = weights.array.reshape(-1, k, n).swapaxes(1, 2).reshape(-1, k)
+    shape = [1] * weights.array.ndim
+    if weights.scale.size > 1:
+        shape[weights.axis % weights.array.ndim] = weights.scale.size
+    along = weights.axis % weights.array.ndim != weights.array.ndim - 2 or weights.scale.size == 1
+    step.require(batched_weights, along, found=f"shape {weights.shape} with a scale for each of {k} rows")
+    step.require(one_weight_zero, weights.zero, found=f"zero points from {weights.zero.min()} to {weights.zero.max()}")
+    scale = np.broadcast_to(weights.scale.reshape(shape), (*groups, 1, n)).reshape(-1)
+    return RealConst(array, scale[:1] if weights.scale.size == 1 else scale, weights.zero.reshape(-1)[:1], 0)
+
+
+def _rows(step: Step, source: Real, rows: RealConst, groups: int, described: str) -> Product:
+    """The product of (.., groups K) with rows (groups N, K) in `groups` groups."""
+    array, scale, zero = weights_of(step, rows, 0, described)
+    *leading, _ = source.shape
+    out, count = array.shape[0], int(prod(leading))
+    return Product(
+        step=step, tensor=source.tensor, view=(count, groups * array.shape[1], 1, 1), x_scale=source.scale, x_zero=source.zero,
+        weight=np.ascontiguousarray(array).reshape(*array.shape, 1, 1), w_scale=scale, w_zero=zero, out_view=(count, out, 1, 1),
+        shape=(*leading, out), axis_from_end=1, group=groups,
+    )  # fmt: skip
+
+
+def _permuted(step: Step, value: Value, shape: Shape, order: list[int], name: str) -> Value:
+    """Return a value seen as `shape` with its dimensions in another order."""
+    return moved(step, [value], numbered([value])[0].reshape(shape).transpose(order), name=name)
+
+
+def batched(step: Step, source: Real, weights: RealConst) -> list[Value]:
+    """x times a batch of constant matrices."""
+    shape = weights.shape
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    groups, (m, k) = shape[:-2], source.shape[-2:]
+    leading = source.shape[: len(source.shape) - len(shape)]
+    fits = source.shape[len(leading) : -2] == groups
+    step.require(batched_weights, fits, found=f"shape {weights.shape} for an operand of shape {source.shape}")
+    dropped = len(weights.shape) - len(shape)
+    rows = _stack(step, replace(weights, array=weights.array.reshape(shape), axis=weights.axis % len(weights.shape) - dropped), groups)
+    count, g, at = prod(leading), prod(groups), len(leading)
+    grouped = _permuted(step, source, (count, g, m, k), [0, 2, 1, 3], f"{step.output}/rows")
+    assert isinstance(grouped, Real), "movement keeps the quantisation"
+    flat = replace(grouped, shape=(count, m, g * k))
+    product = _rows(step, flat, rows, g, step.describe(1)).pending()
+    n = shape[-1]
+    result = _permuted(step, product, (count, m, g, n), [0, 2, 1, 3], f"{step.output}/matrices")
+    assert at + len(groups) + 2 == len(source.shape)
+    assert isinstance(result, Pending)
+    return [replace(result, shape=(*leading, *groups, m, n))]
+
+
+def constant_first(step: Step, weights: RealConst, source: Value | None) -> list[Value]:
+    """A constant matrix times x."""
+    step.require(quantised_operand, source, found=step.describe(1))
+    assert isinstance(source, Real)
+    step.require(batched_weights, len(weights.shape) == 2, found=f"shape {weights.shape} in front")
+    rank = len(source.shape)
+    order = [*range(rank - 2), rank - 1, rank - 2] if rank > 1 else [0]
+    turned = _permuted(step, source, source.shape, order, f"{step.name_of(1)}/transposed")
+    assert isinstance(turned, Real), "movement keeps the quantisation"
+    product = _rows(step, turned, weights, 1, step.describe(0)).pending()
+    return [_permuted(step, product, product.shape, order, f"{step.output}/transposed") if rank > 1 else product]
+
+
+__all__ = ["batched", "constant_first"]

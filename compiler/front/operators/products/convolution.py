@@ -1,0 +1,140 @@
+"""Conv, QLinearConv and ConvInteger."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.constraints import (
+    constant_parameters,
+    constant_weights,
+    eight_bits,
+    integer_operand,
+    one_scale,
+    quantised_operand,
+    two_dimensions_at_most,
+)
+from compiler.front.operators.products.linear import Product, weights_of
+from compiler.front.state.builder import default_view
+from compiler.front.state.step import Step
+from compiler.front.state.values import Const, Quant, Real, RealConst, Shape, Target, Value
+from compiler.front.state.windows import read_window
+from compiler.ir.graph import RANGES
+
+
+def real_operand(step: Step, index: int, scale_index: int) -> Real:
+    """Return the activation at input `index` of a QLinear operator, its scale and zero point the two inputs from `scale_index`."""
+    value = step.value(index)
+    step.require(integer_operand, value, found=step.describe(index))
+    assert isinstance(value, Quant)
+    scale, zero, _ = step.quantisation(scale_index, scale_index + 1)
+    return step.builder.dequantise(value, scale, zero, step.label)
+
+
+def result_target(step: Step, scale_index: int, zero_index: int) -> Target:
+    """Return how a QLinear operator quantises its result."""
+    scale, zero, dtype = step.quantisation(scale_index, zero_index)
+    step.require(eight_bits, dtype, found=dtype)
+    return Target(step.output, dtype, scale, zero, *RANGES[dtype])
+
+
+def constant_operand(step: Step, index: int, scale_index: int, axis: int) -> RealConst:
+    """Return the weights at input `index` of a QLinear operator with their scales and zero points."""
+    value = step.value(index)
+    step.require(constant_weights, RealConst(value.array, *_ones(), axis) if isinstance(value, Const) else value, found=step.describe(index))
+    assert isinstance(value, Const)
+    scale, zero = step.constant(scale_index), step.constant(scale_index + 1)
+    scale = np.ones(1, np.float32) if scale is None else scale
+    zero = np.zeros(1, value.array.dtype) if zero is None else zero
+    return RealConst(value.array, scale.reshape(-1), zero.reshape(-1), axis)
+
+
+def _ones() -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(1, np.float32), np.zeros(1, np.int64)
+
+
+def _product(step: Step, source: Real | Quant, x_zero: int, weights: RealConst, described: str) -> Product:
+    array, scale, zero = weights_of(step, weights, 0, described)
+    shape: Shape = source.shape
+    step.require(two_dimensions_at_most, len(shape), found=f"an input of shape {shape}")
+    window = read_window(step, shape, array.shape[2:])
+    if array.ndim == 3:
+        array = array.reshape(*array.shape[:2], 1, array.shape[2])
+    return Product(
+        step=step,
+        tensor=source.tensor,
+        view=default_view(shape),
+        x_scale=source.scale if isinstance(source, Real) else None,
+        x_zero=x_zero,
+        weight=np.ascontiguousarray(array),
+        w_scale=scale,
+        w_zero=zero,
+        out_view=(shape[0], array.shape[0], *window.out),
+        shape=window.onnx_shape(shape[0], array.shape[0]),
+        axis_from_end=len(shape) - 1,
+        window=window,
+        group=step.attribute("group", 1),
+    )
+
+
+def conv(step: Step) -> list[Value]:
+    """Conv of dequantised tensors: waits for its QuantizeLinear."""
+    value = step.value(0)
+    step.require(quantised_operand, value, found=step.describe(0))
+    assert isinstance(value, Real)
+    step.require(constant_weights, step.value(1), found=step.describe(1))
+    weights, bias = step.value(1), step.value(2)
+    assert isinstance(weights, RealConst)
+    step.require(constant_parameters, bias, found=step.describe(2) if bias is not None else "")
+    product = _product(step, value, value.zero, weights, step.describe(1))
+    # The bias of Conv is (OC,): one value a channel, not a broadcast shape.
+    if isinstance(bias, Const | RealConst):
+        product = _conv_bias(product, step, bias)
+    return [product.pending()]
+
+
+def _conv_bias(product: Product, step: Step, bias: Const | RealConst, *, integers: bool = False) -> Product:
+    if isinstance(bias, Const):
+        flat: Const | RealConst = Const(bias.array.reshape(-1, *[1] * (product.axis_from_end - 1)))
+    else:
+        flat = RealConst(bias.array.reshape(-1, *[1] * (product.axis_from_end - 1)), bias.scale, bias.zero, 0)
+    return product.with_bias(step, flat, integers=integers)
+
+
+def qlinear_conv(step: Step) -> list[Value]:
+    """QLinearConv: x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, int32 bias."""
+    source = real_operand(step, 0, 1)
+    product = _product(step, source, source.zero, constant_operand(step, 3, 4, 0), step.describe(3))
+    bias = step.constant(8)
+    if bias is not None:
+        product = _conv_bias(product, step, Const(bias), integers=True)
+    target = result_target(step, 6, 7)
+    return [Quant(product.emit(target, (step.label,)), product.shape, target.dtype)]
+
+
+def conv_integer(step: Step) -> list[Value]:
+    """ConvInteger: x, w, x_zero, w_zero to int32 sums."""
+    source, zero = integer_source(step, 2)
+    product = _product(step, source, zero, integer_weights(step, 3, 0), step.describe(1))
+    return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32")]
+
+
+def integer_source(step: Step, zero_index: int, index: int = 0) -> tuple[Quant, int]:
+    """Return the activation at input `index` and its zero point of an Integer operator."""
+    value = step.value(index)
+    step.require(integer_operand, value, found=step.describe(index))
+    assert isinstance(value, Quant)
+    zero = step.constant(zero_index)
+    zero = np.zeros(1, np.int64) if zero is None else zero
+    step.require(one_scale, np.ones(1), zero, found=f"{zero.size} zero points")
+    return value, int(zero.flat[0])
+
+
+def integer_weights(step: Step, zero_index: int, axis: int) -> RealConst:
+    """Return the weights of an Integer operator, with scale 1."""
+    value = step.value(1)
+    if not isinstance(value, Const):
+        step.refuse(constant_weights, step.describe(1))
+    zero = step.constant(zero_index)
+    zero = np.zeros(1, np.int64) if zero is None else zero.reshape(-1)
+    return RealConst(value.array, np.ones(1, np.float32), zero, axis)
+

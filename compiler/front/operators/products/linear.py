@@ -1,0 +1,172 @@
+"""Conv, Gemm, MatMul and their QLinear and Integer forms: sums of products with constant weights, all `Conv` in the IR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.constraints import (
+    bias_fits,
+    channel_bias,
+    constant_bias,
+    constant_weights,
+    finite_requantisation,
+    one_weight_zero,
+    positive_weight_scale,
+    scales_along_outputs,
+)
+from compiler.front.state.step import Step
+from compiler.front.state.values import Bias, Const, Pending, RealConst, Shape, Target
+from compiler.front.state.windows import Window
+from compiler.ir.graph import Conv, Shape4
+
+_POINT = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A sum of products before its result is quantised.
+
+    tensor, view: the input and the (N, C, H, W) it is seen as; weight (OC, IC/group, KH, KW);
+    axis_from_end: distance of the output channels' axis from the end of the ONNX result (bias broadcasting).
+    """
+
+    step: Step
+    tensor: str
+    view: Shape4
+    x_scale: float | None
+    x_zero: int
+    weight: np.ndarray
+    w_scale: np.ndarray
+    w_zero: int
+    out_view: Shape4
+    shape: Shape
+    axis_from_end: int
+    window: Window = _POINT
+    group: int = 1
+    alpha: float = 1.0
+    bias: np.ndarray | None = None
+
+    @property
+    def product_scale(self) -> np.ndarray:
+        """float32 (OC,): the real value of one step of the int32 sum."""
+        with np.errstate(over="ignore"):
+            scale = np.float32(self.alpha) * np.float32(self.x_scale or 1.0) * self.w_scale.astype(np.float32)
+        return np.broadcast_to(scale, self.weight.shape[:1]).astype(np.float32)
+
+    def with_bias(self, step: Step, bias: Const | RealConst | None, beta: float = 1.0, *, integers: bool = False) -> Product:
+        """Return the product with `beta * bias` added; see `bias_integers`. `integers`: the bias is int32 already."""
+        if bias is None:
+            return self
+        step.require(constant_bias, bias, found=type(bias).__name__)
+        channels = self.weight.shape[0]
+        step.require(channel_bias, bias.shape, channels, self.axis_from_end, found=f"shape {bias.shape} for {channels} channels")
+        if integers and isinstance(bias, Const):
+            sums = np.broadcast_to(bias.array.reshape(-1), (channels,)).astype(np.int32)
+        else:
+            sums = bias_integers(step, bias, self.product_scale, beta)
+        return replace(self, bias=sums)
+
+    def with_affine(self, step: Step, factor: np.ndarray, addend: np.ndarray) -> Product:
+        """Return factor * product + addend, float64 a channel: factors join the scales, addends the bias, in steps of the new scales.
+
+        A channel with factor 0, or one beside which the addend would have more than 30 bits, gets weights of zero and a scale in which
+        the addend has 20 bits.
+        """
+        channels = self.weight.shape[0]
+        scale = np.broadcast_to(self.w_scale.astype(np.float32), (channels,))
+        unit = np.float32(self.alpha) * np.float32(self.x_scale or 1.0)
+        gone = _vanishing(factor, addend, (unit * (scale.astype(np.float64) * factor).astype(np.float32)).astype(np.float64))
+        plain = np.where(addend == 0, 1.0, np.abs(addend) * 2.0**-20) / np.float64(unit)
+        scaled = np.where(gone, plain, scale.astype(np.float64) * factor).astype(np.float32)
+        weight = np.where(gone.reshape(-1, *[1] * (self.weight.ndim - 1)), np.asarray(self.w_zero, self.weight.dtype), self.weight)
+        bias = np.zeros(channels, np.int64) if self.bias is None else np.where(gone, 0, self.bias.astype(np.int64))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steps = np.rint(addend / (unit * scaled).astype(np.float64)) + bias
+        step.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
+        return replace(self, weight=weight, w_scale=scaled, bias=steps.astype(np.int32))
+
+    def emit(self, target: Target, origin: tuple[str, ...]) -> str:
+        """Add the Conv node that writes `target`; return its tensor."""
+        return self._emit(target.name, target.dtype, target, origin)
+
+    def emit_integers(self, name: str, origin: tuple[str, ...]) -> str:
+        """Add the Conv node that writes the int32 sums."""
+        return self._emit(name, "i32", None, origin)
+
+    def _emit(self, name: str, dtype: str, target: Target | None, origin: tuple[str, ...]) -> str:
+        builder = self.step.builder
+        attrs = Conv(
+            weight=self.weight,
+            bias=self.bias,
+            x_scale=self.x_scale,
+            x_zero=self.x_zero,
+            w_scale=self.w_scale,
+            w_zero=self.w_zero,
+            y_scale=target.scale if target else None,
+            y_zero=target.zero if target else 0,
+            strides=self.window.strides,
+            dilations=self.window.dilations,
+            pads=self.window.pads,
+            group=self.group,
+            y_low=target.low if target else -128,
+            y_high=target.high if target else 127,
+            alpha=self.alpha,
+        )
+        scales = attrs.scale
+        self.step.require(finite_requantisation, scales, found=f"scales from {scales.min()} to {scales.max()}")
+        source = builder.view(self.tensor, self.view)
+        out = builder.tensor(name, self.out_view, dtype, attrs.y_scale, attrs.y_zero)
+        return builder.node(self.step.label, attrs, (source,), out, origin)
+
+    def pending(self) -> Pending:
+        """Return the product as a float result that waits for its quantisation."""
+
+        def add(bias: Const | RealConst) -> Callable[[Target, tuple[str, ...]], str]:
+            return self.with_bias(self.step, bias).emit
+
+        def affine(step: Step, factor: np.ndarray, addend: np.ndarray) -> Pending:
+            return replace(self.with_affine(step, factor, addend).pending(), scaled=None)
+
+        bias = Bias(self.axis_from_end, self.weight.shape[0], add if self.bias is None else None, affine)
+        scaled = None if self.alpha != 1 else lambda factor: replace(self, alpha=factor).emit
+        return Pending(self.shape, (self.step.label,), self.emit, bias=bias, scaled=scaled)
+
+
+def _vanishing(factor: np.ndarray, addend: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Channels whose product counts for nothing beside their addend."""
+    return (factor == 0) | (np.abs(addend) >= 2.0**30 * np.abs(scale)) & (addend != 0)
+
+
+def bias_integers(step: Step, bias: Const | RealConst, product_scale: np.ndarray, beta: float = 1.0) -> np.ndarray:
+    """Return the bias as int32 (OC,), in steps of the int32 sum.
+
+    A bias dequantised with the scale of the sum (to 1e-5, the usual case) is the integers that it was; any other is
+    round_half_even(beta * bias / product_scale), computed in float64.
+    """
+    channels = product_scale.size
+    scale = product_scale.astype(np.float64)
+    if isinstance(bias, RealConst) and bias.array.dtype == np.int32 and not bias.zero.any():
+        given = np.broadcast_to(bias.scale.astype(np.float64) * beta, (channels,)) if bias.scale.size in (1, channels) else np.zeros(channels)
+        if np.allclose(given, scale, rtol=1e-5, atol=0):
+            return np.broadcast_to(bias.array.reshape(-1), (channels,)).astype(np.int32)
+    real = bias.real() if isinstance(bias, RealConst) else bias.array
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = np.rint(beta * np.broadcast_to(real.reshape(-1), (channels,)).astype(np.float64) / scale)
+    step.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
+    return steps.astype(np.int32)
+
+
+def weights_of(step: Step, value: object, output_axis: int, described: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return (integers, float32 scales (OC,) or (1,), zero point) of constant weights whose output channels lie on `output_axis`."""
+    step.require(constant_weights, value, found=described)
+    assert isinstance(value, RealConst)
+    step.require(one_weight_zero, value.zero, found=f"zero points from {value.zero.min()} to {value.zero.max()}")
+    scale = value.scale.reshape(-1).astype(np.float32)
+    channels = value.array.shape[output_axis]
+    step.require(positive_weight_scale, scale, found=f"{scale.min()}")
+    found = f"{scale.size} scales along axis {value.axis}"
+    step.require(scales_along_outputs, scale.size, value.axis, channels, output_axis, found=found)
+    return value.array, scale, int(value.zero.flat[0])

@@ -1,0 +1,198 @@
+"""ReduceMean, ReduceSum, ReduceMax over any axes, and GlobalMaxPool.
+
+The axes of the tensor are cut into runs that make N, C, H, W, each wholly reduced or wholly kept: of all cuts the one that
+moves fewest elements. Sums and averages may reduce all, N only together with H or where H is 1; the largest element is found over H and W.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
+from math import prod
+
+import numpy as np
+
+from compiler.constraints import quantised_operand, reducible_axes
+from compiler.front.floats.averages import average_of_function
+from compiler.front.floats.formula_averages import average_of_formula
+from compiler.front.floats.quantise import table_bytes
+from compiler.front.state.broadcast import elements_moved, runs
+from compiler.front.state.step import Step
+from compiler.front.state.values import Pending, Quant, Real, Shape, Table, Target, Value
+from compiler.ir.elementwise import Reduction
+from compiler.ir.graph import RANGES, GlobalAveragePool, MaxPool, Shape4, Unary
+
+
+def _axes(step: Step, shape: Shape) -> tuple[int, ...]:
+    """The axes to reduce, sorted; all when none are named, unless noop_with_empty_axes."""
+    if step.op.startswith("Global"):
+        return tuple(range(2, len(shape)))
+    given = step.constant(1)
+    axes = step.attribute("axes", None) if given is None else [int(a) for a in given.reshape(-1)]
+    if not axes:
+        return () if step.attribute("noop_with_empty_axes", 0) else tuple(range(len(shape)))
+    return tuple(sorted({a % len(shape) for a in axes}))
+
+
+def _view(shape: Shape, reduced: tuple[int, ...], current: Shape4, allowed: tuple[int, ...]) -> tuple[Shape4, tuple[int, ...]] | None:
+    """Return the view and which of its axes are reduced: only `allowed` ones; None where no cut fits."""
+    best: tuple[int, Shape4, tuple[int, ...]] | None = None
+    for cuts in combinations_with_replacement(range(len(shape) + 1), 3):
+        sizes, over = [], []
+        for run, axes in enumerate(runs(len(shape), cuts)):
+            long = [a in reduced for a in axes if shape[a] > 1]
+            if any(long) and (not all(long) or run not in allowed):
+                break
+            sizes.append(prod(shape[a] for a in axes))
+            over += [run] if any(long) else []
+        else:
+            if 0 in over and 2 not in over and sizes[2] > 1:
+                continue
+            view: Shape4 = tuple(sizes)  # type: ignore[assignment]
+            cost = elements_moved(current, view, view)
+            if best is None or cost < best[0]:
+                best = (cost, view, tuple(over))
+    return None if best is None else best[1:]
+
+
+def _shape(step: Step, shape: Shape, axes: tuple[int, ...]) -> Shape:
+    keep = step.op.startswith("Global") or bool(step.attribute("keepdims", 1))
+    return tuple(1 if i in axes else d for i, d in enumerate(shape) if keep or i not in axes)
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A sum of `value` over `axes` divided by `divisor`, of ONNX shape `shape`, whose axes are `kept` ones of the value's, or were reduced (None)."""
+
+    value: Real
+    axes: tuple[int, ...]
+    divisor: int
+    shape: Shape
+    kept: tuple[int | None, ...]
+
+
+def joined(value: Value | None) -> Reduced | None:
+    """The reduction that a float result is, as long as nothing has changed it since."""
+    found = value.reduced if isinstance(value, Pending) and (value.low, value.high) == (-np.inf, np.inf) else None
+    return found if isinstance(found, Reduced) and isinstance(value, Pending) and found.shape == value.shape else None
+
+
+def reduce(step: Step) -> list[Value]:
+    """ReduceMean, ReduceSum and GlobalAveragePool: wait for their QuantizeLinear. Of the result of another they reduce more of its operand."""
+    value, before = step.value(0), joined(step.value(0))
+    if before is not None:
+        return [_further(step, before)]
+    if isinstance(value, Pending):
+        over = _axes(step, value.shape)
+        average = average_of_formula(step, value, over, _shape(step, value.shape, over), mean=_is_mean(step))
+        if average is not None:
+            return [average]
+    if not isinstance(value, Table):
+        step.require(quantised_operand, value, found=step.describe(0))
+    assert isinstance(value, Real | Table)
+    axes = _axes(step, value.shape)
+    shape = _shape(step, value.shape, axes)
+    count = prod(value.shape[a] for a in axes)
+    if count == 1:
+        return [replace(value, shape=shape)]
+    mean = _is_mean(step)
+    if isinstance(value, Table):
+        view, over = _found(step, value, axes, (2, 3))
+        return [average_of_function(step, value, view, over, shape, mean=mean)]
+    keep = len(shape) == len(value.shape)
+    kept = tuple(None if a in axes else a for a in range(len(value.shape)) if keep or a not in axes)
+    return [_pending(step, Reduced(value, axes, count if mean else 1, shape, kept), (step.label,))]
+
+
+def _is_mean(step: Step) -> bool:
+    return step.op in ("ReduceMean", "GlobalAveragePool")
+
+
+def _found(step: Step, value: Real | Table, axes: tuple[int, ...], allowed: tuple[int, ...]) -> tuple[Shape4, tuple[int, ...]]:
+    """The view and which of its axes are reduced; refuses where there is none."""
+    found = _view(value.shape, axes, step.builder.tensors[value.tensor].shape, allowed)
+    if found is None:
+        step.refuse(reducible_axes, f"axes {axes} of shape {value.shape}")
+    return found
+
+
+def _further(step: Step, before: Reduced) -> Pending:
+    """A reduction of a reduction: sums of sums are sums, and the divisors multiply."""
+    axes = _axes(step, before.shape)
+    shape = _shape(step, before.shape, axes)
+    keep = len(shape) == len(before.shape)
+    more = tuple(a for i in axes if (a := before.kept[i]) is not None)
+    kept = tuple(None if i in axes else before.kept[i] for i in range(len(before.shape)) if keep or i not in axes)
+    divisor = before.divisor * (prod(before.shape[i] for i in axes) if _is_mean(step) else 1)
+    whole = Reduced(before.value, tuple(sorted((*before.axes, *more))), divisor, shape, kept)
+    assert isinstance(step.value(0), Pending)
+    return _pending(step, whole, (*step.value(0).origin, step.label))  # type: ignore[union-attr]
+
+
+def _pending(step: Step, whole: Reduced, origin: tuple[str, ...]) -> Pending:
+    """Return the reduction as a float result that waits for its quantisation."""
+    builder, value, divisor = step.builder, whole.value, whole.divisor
+    view, over = _found(step, value, whole.axes, (0, 1, 2, 3))
+    count = prod(value.shape[a] for a in whole.axes)
+    out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        numbers = (value.scale, value.zero, target.scale, target.zero, target.low, target.high)
+        image = divisor == count and not {0, 1} & set(over) and all(i in over or view[i] == 1 for i in (2, 3))
+        attrs = GlobalAveragePool(*numbers) if image else Reduction(over, divisor, *numbers)
+        out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
+        return builder.node(step.label, attrs, (builder.view(value.tensor, view),), out, origin)
+
+    return Pending(whole.shape, origin, emit, reduced=whole)
+
+
+def largest(step: Step) -> list[Value]:
+    """ReduceMax and GlobalMaxPool: of integers, as dequantisation keeps order; of a float result once it is quantised, for the same reason."""
+    value = step.value(0)
+    if not isinstance(value, Real | Quant | Pending | Table):
+        step.refuse(quantised_operand, step.describe(0))
+    axes = tuple(a for a in _axes(step, value.shape) if value.shape[a] > 1)
+    shape = _shape(step, value.shape, _axes(step, value.shape))
+    if isinstance(value, Real | Quant):
+        return [_largest(step, value, axes, shape, step.output)]
+    builder = step.builder
+
+    def emit(target: Target, origin: tuple[str, ...]) -> str:
+        inner = replace(target, name=f"{target.name}/unreduced")
+        if isinstance(value, Pending):
+            tensor = value.emit(inner, value.origin)
+        else:
+            tensor = builder.tensor(inner.name, builder.tensors[value.tensor].shape, inner.dtype, inner.scale, inner.zero)
+            builder.node(value.origin[0], Unary(table_bytes(value.floats, inner)), (value.tensor,), tensor, value.origin)
+        return _largest(step, Quant(tensor, value.shape, target.dtype), axes, shape, target.name).tensor
+
+    low, high = (value.low, value.high) if isinstance(value, Pending) else (-np.inf, np.inf)
+    return [Pending(shape, (*value.origin, step.label), emit, low, high)]
+
+
+def _largest(step: Step, value: Real | Quant, axes: tuple[int, ...], shape: Shape, name: str) -> Real | Quant:
+    """The largest over all axes at once where a view has them, else over one after the other."""
+    found = _view(value.shape, axes, step.builder.tensors[value.tensor].shape, (2, 3))
+    for number, group in enumerate([axes] if found is not None else [(axis,) for axis in axes]):
+        found = _view(value.shape, group, step.builder.tensors[value.tensor].shape, (2, 3))
+        assert found is not None, "a single axis can always be the rows"
+        kept = tuple(1 if i in group else d for i, d in enumerate(value.shape))
+        value = _maximum(step, value, kept, *found, name if group == axes or number + 1 == len(axes) else f"{name}/{number}")
+    return replace(value, shape=shape)
+
+
+def _maximum(step: Step, value: Real | Quant, shape: Shape, view: Shape4, over: tuple[int, ...], name: str) -> Real | Quant:
+    builder = step.builder
+    source = builder.view(value.tensor, view)
+    t = builder.tensors[source]
+    kernel = (view[2] if 2 in over else 1, view[3] if 3 in over else 1)
+    out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
+    out = builder.tensor(name, out_view, t.dtype, t.scale, t.zero_point)
+    low, high = RANGES[t.dtype]
+    builder.node(step.label, MaxPool(kernel, y_low=low, y_high=high), (source,), out, (step.label,))
+    if isinstance(value, Real):
+        builder.provisional.add(out)
+    return replace(value, tensor=out, shape=shape)
+
+
+__all__ = ["Reduced", "joined", "largest", "reduce"]

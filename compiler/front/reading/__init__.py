@@ -1,0 +1,1 @@
+"""A file becomes a model of one opset, checked and cleaned."""

@@ -1,0 +1,1 @@
+"""What exporters write in other words becomes the operator that it is, ONNX to ONNX."""

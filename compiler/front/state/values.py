@@ -1,0 +1,170 @@
+"""What the importer knows of an ONNX value while it walks the graph: one class for each state a value can be in.
+
+    graph input (float)  HostFloat --QuantizeLinear--> Quant --DequantizeLinear--> Real
+    initializer          Const --DequantizeLinear--> RealConst
+    Real --Conv, Add, AveragePool--> Pending --QuantizeLinear--> Quant
+    Real --Relu, Clip, Sigmoid--> Table --QuantizeLinear--> Quant
+    anything refused -------> Unknown
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Const:
+    """A folded constant."""
+
+    array: np.ndarray
+
+    @property
+    def shape(self) -> Shape:
+        """ONNX shape."""
+        return tuple(self.array.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class RealConst:
+    """A dequantised constant: (array - zero) * scale, `scale` and `zero` scalars or one a slice along `axis`."""
+
+    array: np.ndarray
+    scale: np.ndarray
+    zero: np.ndarray
+    axis: int
+
+    @property
+    def shape(self) -> Shape:
+        """ONNX shape."""
+        return tuple(self.array.shape)
+
+    def real(self) -> np.ndarray:
+        """Return the float32 array."""
+        along = [1] * self.array.ndim
+        if self.scale.size > 1:
+            along[self.axis] = self.scale.size
+        zero = self.zero.astype(np.int64).reshape(along if self.zero.size > 1 else [1] * self.array.ndim)
+        centred = self.array.astype(np.int64) - zero
+        scale = self.scale.reshape(along if self.scale.size > 1 else [1] * self.array.ndim)
+        return centred.astype(np.float32) * scale.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class HostFloat:
+    """A float graph input, reshaped at most."""
+
+    input: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Quant:
+    """Integers of IR tensor `tensor`, seen in ONNX as `shape`."""
+
+    tensor: str
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Real:
+    """Dequantised IR tensor `tensor`."""
+
+    tensor: str
+    shape: Shape
+    dtype: str
+    scale: float
+    zero: int
+
+    def values(self) -> np.ndarray:
+        """Return the real value of each raw byte 0..255, float32 (256,)."""
+        raw = np.arange(256, dtype=np.uint8)
+        q = raw.view(np.int8) if self.dtype == "i8" else raw
+        return (q.astype(np.int32) - self.zero).astype(np.float32) * np.float32(self.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A float function of the 8-bit tensor `tensor`: its float32 value for each raw byte."""
+
+    tensor: str
+    shape: Shape
+    floats: np.ndarray
+    origin: tuple[str, ...]
+    #: The additions that it is the sum of, where it is one (`compiler.front.floats.sums`).
+    additions: Any = None
+
+    def values(self) -> np.ndarray:
+        """Return the value for each raw byte 0..255, float32 (256,)."""
+        return self.floats
+
+
+@dataclass(frozen=True)
+class Target:
+    """Quantisation of a result: name of the ONNX value, element type, scale, zero point, clamp."""
+
+    name: str
+    dtype: str
+    scale: float
+    zero: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, eq=False)
+class Bias:
+    """A result to which a constant may still be added (`add`), or a factor and an addend a channel (`affine`): the emitter, or the result,
+    with it.
+
+    axis_from_end: distance of the axis of the `channels` from the end of the ONNX shape.
+    """
+
+    axis_from_end: int
+    channels: int
+    add: Callable[[Const | RealConst], Callable[[Target, tuple[str, ...]], str]] | None
+    affine: Callable[[Any, np.ndarray, np.ndarray], Pending] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """The float result of an operator on quantised tensors, not yet quantised itself; clamped to [low, high].
+
+    `emit(target, origin)` adds the IR node and returns its tensor's name.
+    """
+
+    shape: Shape
+    origin: tuple[str, ...]
+    emit: Callable[[Target, tuple[str, ...]], str]
+    low: float = -np.inf
+    high: float = np.inf
+    bias: Bias | None = None
+    #: The additions that it is the sum of, where it is one (`compiler.front.floats.sums`).
+    additions: Any = None
+    #: The sum or average that it is, where it is one (`compiler.front.operators.reduction`).
+    reduced: Any = None
+    #: What it consists of, where it is an operation on tensors and functions of them (`compiler.front.floats.expressions`).
+    formula: Any = None
+    #: Returns the emitter of this result times a positive constant; None where no constant can join the scales.
+    scaled: Callable[[float], Callable[[Target, tuple[str, ...]], str]] | None = None
+
+    def clamped(self, low: float, high: float, origin: str) -> Pending:
+        """Return min(max(self, low), high)."""
+        new_low = min(max(self.low, low), high)
+        new_high = min(max(self.high, low), high)
+        return replace(self, low=new_low, high=new_high, origin=(*self.origin, origin), bias=None, scaled=None)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The result of a refused node: what reads it is not judged for it."""
+
+    shape: Shape | None = None
+
+
+Value = Const | RealConst | HostFloat | Quant | Real | Table | Pending | Unknown

@@ -1,0 +1,46 @@
+"""Rewriting an immutable IR graph: what every pass needs after it has decided what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor
+
+
+def rebuild(
+    graph: Graph,
+    *,
+    nodes: Sequence[Node] | None = None,
+    tensors: Mapping[str, Tensor] | None = None,
+    inputs: Sequence[EdgeInput] | None = None,
+    outputs: Sequence[EdgeOutput] | None = None,
+    instead: Mapping[str, str] | None = None,
+) -> Graph:
+    """Return `graph` with the given parts replaced, every use of a key of `instead` redirected, and what nothing needs removed."""
+    instead = instead or {}
+
+    def final(tensor: str) -> str:
+        while tensor in instead:
+            tensor = instead[tensor]
+        return tensor
+
+    edges = [replace(o, tensor=final(o.tensor)) for o in (graph.outputs if outputs is None else outputs)]
+    needed = {o.tensor for o in edges}
+    kept: list[Node] = []
+    for node in reversed(graph.nodes if nodes is None else nodes):
+        if needed & set(node.outputs):
+            redirected = replace(node, inputs=tuple(final(t) for t in node.inputs))
+            needed |= set(redirected.inputs)
+            kept.append(redirected)
+    kept.reverse()
+    table = {**graph.tensors, **(tensors or {})}
+    live = {t for n in kept for t in (*n.inputs, *n.outputs)}
+    sources = graph.inputs if inputs is None else inputs
+    return Graph(
+        graph.name,
+        tuple(e for e in sources if e.tensor in live),
+        tuple(edges),
+        tuple(kept),
+        {name: t for name, t in table.items() if name in live},
+    )

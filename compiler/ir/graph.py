@@ -1,0 +1,371 @@
+"""The compiler's intermediate representation: an immutable graph of quantised operators.
+
+Every tensor is four-dimensional, (N, C, H, W), whatever its rank in ONNX: a row-major reinterpretation of the ONNX shape.
+
+    ONNX shape        IR shape          used by
+    (N, C, H, W)      (N, C, H, W)      images
+    (N, C, L)         (N, C, 1, L)      one-dimensional convolutions and pools
+    (N, K)            (N, K, 1, 1)      Gemm
+    (.., M, K)        (..*M, K, 1, 1)   MatMul: the reduced dimension is C, all the leading ones are N
+
+Where a producer and a consumer see one ONNX tensor differently a `Reshape` stands between them. Kinds of node:
+
+    Conv                 convolution, Gemm and MatMul by a constant, with requantisation or an int32 result
+    MaxPool AveragePool GlobalAveragePool
+    MatMul               product of two tensors, matrix by matrix (compiler.ir.matmul)
+    Add                  sum of two tensors of one shape
+    Unary                any function of one 8-bit tensor, as a table of 256 bytes
+    Binary Reduction     see `compiler.ir.elementwise`
+    Sum Quotient         of three and more tensors, and of two: float32 numbers in between (compiler.ir.floats)
+    Expression           float32 operations on tensors and functions of them (compiler.ir.expression)
+    Move                 every element of the result is an element of an input or a constant (compiler.ir.move)
+    Softmax LayerNormalization Variance CentredQuotient ArgMax    over the channels of each pixel (compiler.ir.rowwise)
+    RMSNormalization MeanSquare RootQuotient    over the channels of each pixel (compiler.ir.normalise)
+    LRN GroupNormalization    over windows of the channels of each pixel, over groups of the channels of each image (compiler.ir.normalise)
+    Reshape              row-major reinterpretation of (N, C, H, W): moves data where C, H, W change places in memory
+
+A graph of one 1x1 convolution, float in, float out:
+
+    >>> import numpy as np
+    >>> x, y = Tensor("x", (1, 2, 4, 4), "u8", 0.5, 10), Tensor("y", (1, 3, 4, 4), "i8", 0.25, -3)
+    >>> conv = Conv(weight=np.ones((3, 2, 1, 1), np.int8), bias=None, x_scale=0.5, x_zero=10, w_scale=np.float32([0.1]),
+    ...             w_zero=0, y_scale=0.25, y_zero=-3)
+    >>> node = Node("c", conv, ("x",), ("y",), ("conv_0",))
+    >>> g = Graph("g", (EdgeInput("in", "f32", (1, 2, 4, 4), "x"),), (EdgeOutput("out", "f32", (1, 3, 4, 4), "y"),),
+    ...           (node,), {"x": x, "y": y})
+    >>> verify(g).producer("y").op, conv.scale[0].item()
+    ('Conv', 0.20000000298023224)
+
+Arrays are never changed after construction (they are made read-only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from compiler.errors import IRError
+from compiler.ir.elementwise import Binary, Reduction
+from compiler.ir.expression import Expression
+from compiler.ir.floats import Quotient, Sum
+from compiler.ir.matmul import MatMul
+from compiler.ir.move import Move
+from compiler.ir.normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
+from compiler.ir.rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
+from compiler.ir.scales import OfOne, OfTwo
+
+#: Lowest and highest value of each integer element type.
+RANGES = {"i8": (-128, 127), "u8": (0, 255), "i32": (-(2**31), 2**31 - 1)}
+NUMPY_TYPES = {"i8": np.int8, "u8": np.uint8, "i32": np.int32, "f32": np.float32}
+
+Shape4 = tuple[int, int, int, int]
+Pads = tuple[int, int, int, int]
+Pair = tuple[int, int]
+
+
+def f32(value: float | np.floating) -> float:
+    """Round `value` to float32 and return it as a Python float (exactly representable in both)."""
+    return float(np.float32(value))
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor between nodes: `shape` (N, C, H, W); `dtype` 'i8', 'u8' or 'i32'.
+
+    8-bit tensors that stand for real numbers have real = (q - zero_point) * scale; `scale` is None for raw integers.
+    """
+
+    name: str
+    shape: Shape4
+    dtype: str
+    scale: float | None = None
+    zero_point: int = 0
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """Convolution: y[n,o,p] = requantise(bias[o] + sum (x - x_zero) * (w - w_zero)); padding counts as x_zero.
+
+    weight (OC, IC/group, KH, KW) i8 or u8; bias int32 (OC,) or None; w_scale float32 (OC,) or (1,); w_zero one value for all.
+    requantise(acc) = clip(round_half_even(float32(float32(acc) * scale[o])) + y_zero, y_low, y_high), all steps in float32.
+    y_scale None: no requantisation, the result is the int32 sum (modulo 2^32).
+    strides, dilations (y, x); pads (top, left, bottom, right); alpha: Gemm's.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    x_scale: float | None
+    x_zero: int
+    w_scale: np.ndarray
+    w_zero: int
+    y_scale: float | None
+    y_zero: int = 0
+    strides: Pair = (1, 1)
+    dilations: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+    group: int = 1
+    y_low: int = -128
+    y_high: int = 127
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        for array in (self.weight, self.bias, self.w_scale):
+            if array is not None:
+                array.setflags(write=False)
+
+    @property
+    def out_channels(self) -> int:
+        """Number of output channels."""
+        return int(self.weight.shape[0])
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Requantisation scale a channel, float32 (OC,): float32(float32(float32(alpha * x_scale) * w_scale) / y_scale)."""
+        if self.y_scale is None or self.x_scale is None:
+            return np.ones(self.out_channels, np.float32)
+        with np.errstate(over="ignore"):  # `verify` refuses what is not finite
+            product = np.float32(self.alpha) * np.float32(self.x_scale) * self.w_scale.astype(np.float32)
+            return np.broadcast_to(product / np.float32(self.y_scale), (self.out_channels,)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Largest integer of each window; padding is ignored. Input and output are of one type."""
+
+    kernel: Pair
+    strides: Pair = (1, 1)
+    dilations: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+    y_low: int = -128
+    y_high: int = 127
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """Average of each window, see `averaging_scales` for the arithmetic and `divisors` for what each window is divided by.
+
+    ONNX's ceil_mode is in the output's shape: windows past the padding see nothing there.
+    Every window touches the input, so no divisor is 0.
+    """
+
+    kernel: Pair
+    x_scale: float
+    x_zero: int
+    y_scale: float
+    y_zero: int
+    strides: Pair = (1, 1)
+    dilations: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+    count_include_pad: bool = False
+    y_low: int = -128
+    y_high: int = 127
+
+    def divisors(self, in_size: Pair, out_size: Pair) -> np.ndarray:
+        """Number each window's sum is divided by: int (OH, OW), for an input of `in_size` (H, W)."""
+        axes = []
+        for i in range(2):
+            before, after = (self.pads[i], self.pads[i + 2]) if self.count_include_pad else (0, 0)
+            taps = np.arange(self.kernel[i]) * self.dilations[i]
+            at = np.arange(out_size[i])[:, None] * self.strides[i] - self.pads[i] + taps
+            axes.append(((at >= -before) & (at < in_size[i] + after)).sum(1))
+        return np.outer(axes[0], axes[1])
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool(OfOne):
+    """Average over H and W, (N, C, H, W) to (N, C, 1, 1); arithmetic: `averaging_scales` with divisor H * W."""
+
+
+@dataclass(frozen=True)
+class Add(OfTwo):
+    """y = clip(round_half_even(float32(float32(a') + float32(b')) / y_scale) + y_zero), a' = float32((a - a_zero) * a_scale), b' likewise.
+
+    The division is a correctly rounded float32 division by the constant y_scale.
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class Unary:
+    """y = table[x]: uint8 (256,), index and value are the raw bytes (the low 8 bits) of x and y."""
+
+    table: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.table.setflags(write=False)
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """Row-major reinterpretation of (N, C, H, W) as the output's (N, C, H, W), of the same type; int32 too."""
+
+
+Attrs = (
+    Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
+    | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN | GroupNormalization | Sum | Quotient | Expression
+    | RMSNormalization | MeanSquare | RootQuotient
+)
+
+
+def averaging_scales(x_scale: float, y_scale: float, divisor: int) -> tuple[float, float]:
+    """Return (scale_a, y_divisor) of an average over `divisor` elements, both float32 values.
+
+    With s the int32 sum of (x - x_zero): y = clip(round_half_even(float32(float32(float32(s) * scale_a) / y_divisor)) + y_zero).
+    scale_a = float32(x_scale / float32(y_scale * divisor)) and y_divisor = 1: one float32 scale, the formula of onnxruntime's
+    QLinearGlobalAveragePool, where it never differed; see verif.reference for what was measured.
+    """
+    return f32(np.float32(x_scale) / (np.float32(y_scale) * np.float32(divisor))), 1.0
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator: `inputs`, `outputs` tensor names, `origin` the ONNX nodes it was made of (provenance)."""
+
+    name: str
+    attrs: Attrs
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    origin: tuple[str, ...] = ()
+
+    @property
+    def op(self) -> str:
+        """Name of the operator: that of the class of its attributes."""
+        return type(self.attrs).__name__
+
+
+#: Values of an output that is a float function of an 8-bit tensor: one for each raw byte.
+FUNCTION_VALUES = 256
+
+
+@dataclass(frozen=True)
+class EdgeInput:
+    """ONNX graph input `name` of type `dtype` ('f32', 'i8', 'u8') and ONNX `shape`, feeding IR tensor `tensor`.
+
+    An 'f32' input is quantised on the host with the tensor's scale and zero point. One ONNX input may feed several tensors.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    tensor: str
+
+    def to_device(self, array: np.ndarray, tensor: Tensor) -> np.ndarray:
+        """Turn an array of the ONNX type and shape into integers of the tensor's type and (N, C, H, W) shape.
+
+        Raises IRError for another type or shape and for NaN, which has no quantised value.
+        """
+        where = f"input {self.name}"
+        if array.dtype != NUMPY_TYPES[self.dtype] or array.shape != self.shape:
+            raise IRError(where, found=f"{array.dtype} {array.shape}", expected=f"{np.dtype(NUMPY_TYPES[self.dtype])} {self.shape}")
+        if self.dtype == "f32":
+            if np.isnan(array).any():
+                raise IRError(where, found="a NaN", expected="numbers")
+            low, high = RANGES[tensor.dtype]
+            with np.errstate(over="ignore"):
+                steps = np.rint(array / np.float32(tensor.scale or 1.0)).astype(np.float64)
+            array = np.clip(steps + tensor.zero_point, low, high).astype(NUMPY_TYPES[tensor.dtype])
+        return array.reshape(tensor.shape)
+
+
+@dataclass(frozen=True)
+class EdgeOutput:
+    """ONNX graph output `name` of type `dtype` ('f32', 'i8', 'u8', 'i32', 'i64') and ONNX `shape`, taken from IR tensor `tensor`.
+
+    An 'f32' output is dequantised on the host: float32((q - zero_point) * scale); an 'i64' one is widened there. `function`, of an 'f32' output
+    of an 8-bit tensor: what it is instead for each raw byte 0..255, as 256 float32 bit patterns.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    tensor: str
+    function: tuple[int, ...] = ()
+
+    def from_device(self, array: np.ndarray, tensor: Tensor) -> np.ndarray:
+        """Turn integers of the tensor's type and (N, C, H, W) shape into an array of the ONNX type and shape."""
+        if self.function:
+            array = np.array(self.function, np.uint32).view(np.float32)[array.view(np.uint8)]
+        elif self.dtype == "f32":
+            array = (array.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale or 1.0)
+        if self.dtype == "i64":
+            array = array.astype(np.int64)
+        return array.reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Inputs, outputs, nodes in topological order, tensors by name."""
+
+    name: str
+    inputs: tuple[EdgeInput, ...]
+    outputs: tuple[EdgeOutput, ...]
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    def producer(self, tensor: str) -> Node | None:
+        """Return the node that writes `tensor`; None for a graph input."""
+        return next((n for n in self.nodes if tensor in n.outputs), None)
+
+    def consumers(self, tensor: str) -> tuple[Node, ...]:
+        """Return the nodes that read `tensor`, in order, each once."""
+        return tuple(n for n in self.nodes if tensor in n.inputs)
+
+    def is_output(self, tensor: str) -> bool:
+        """Return whether `tensor` leaves the graph."""
+        return any(o.tensor == tensor for o in self.outputs)
+
+    def macs(self, node: Node) -> int:
+        """Return the multiplications of a Conv or MatMul node, zero for any other."""
+        if isinstance(node.attrs, MatMul):
+            return self.tensors[node.outputs[0]].elements * self.tensors[node.inputs[0]].shape[1]
+        if not isinstance(node.attrs, Conv):
+            return 0
+        return self.tensors[node.outputs[0]].elements * int(np.prod(node.attrs.weight.shape[1:]))
+
+
+def verify(graph: Graph) -> Graph:
+    """Check every rule of the IR and return `graph`. Raises IRError naming the graph, tensor or node.
+
+    Rules: see `compiler.ir.rules`.
+    """
+    from compiler.ir.rules import check_graph
+
+    check_graph(graph)
+    return graph
+
+
+__all__ = [
+    "NUMPY_TYPES",
+    "RANGES",
+    "Add",
+    "Attrs",
+    "AveragePool",
+    "Conv",
+    "EdgeInput",
+    "EdgeOutput",
+    "GlobalAveragePool",
+    "Graph",
+    "IRError",
+    "LayerNormalization",
+    "MatMul",
+    "MaxPool",
+    "Move",
+    "Node",
+    "Reshape",
+    "Softmax",
+    "Tensor",
+    "Unary",
+    "averaging_scales",
+    "f32",
+    "verify",
+]

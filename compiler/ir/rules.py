@@ -1,0 +1,390 @@
+"""The rules an IR graph obeys between passes; `compiler.ir.graph.verify` applies them.
+
+Graph: tensor keys are their names; every tensor is fed once, by an input or an earlier node; nodes and tensors are uniquely
+named; outputs exist and come from a node; no node is without effect. Node: arity, element types, shapes and quantisation
+parameters of its operands agree with its attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from compiler.errors import IRError
+from compiler.ir.elementwise import BINARY_KINDS, Binary, Reduction
+from compiler.ir.expression import KINDS, Digits, Expression
+from compiler.ir.floats import Quotient, Sum
+from compiler.ir.graph import (
+    FUNCTION_VALUES,
+    RANGES,
+    Add,
+    AveragePool,
+    Conv,
+    GlobalAveragePool,
+    Graph,
+    MatMul,
+    MaxPool,
+    Node,
+    Pads,
+    Pair,
+    Reshape,
+    Tensor,
+    Unary,
+)
+from compiler.ir.move import Move
+from compiler.ir.normalise import LRN, MOST_SUMMED, POWERS, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
+from compiler.ir.rowwise import BASE, MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
+
+
+def _expect(condition: bool, where: str, found: object, expected: object) -> None:
+    if not condition:
+        raise IRError(where, found=str(found), expected=str(expected))
+
+
+def _check_tensor(key: str, t: Tensor) -> None:
+    where = f"tensor {key}"
+    _expect(t.name == key, where, f"name {t.name}", "the name it is listed under")
+    _expect(len(t.shape) == 4 and all(isinstance(d, int) and d > 0 for d in t.shape), where, f"shape {t.shape}", "four positive dimensions")
+    _expect(t.dtype in RANGES, where, f"type {t.dtype}", "i8, u8 or i32")
+    if t.scale is not None:
+        _expect(t.dtype != "i32", where, "an i32 with a scale", "a scale on 8-bit tensors only")
+        _expect(float(np.float32(t.scale)) == t.scale and 0 < t.scale < np.inf, where, f"scale {t.scale}", "a positive float32")
+    low, high = RANGES[t.dtype]
+    _expect(low <= t.zero_point <= high, where, f"zero point {t.zero_point}", f"a value of {t.dtype}")
+
+
+def _clamp(where: str, low: int, high: int, y: Tensor) -> None:
+    bounds = RANGES[y.dtype]
+    _expect(bounds[0] <= low <= high <= bounds[1], where, f"clamp [{low}, {high}]", f"a range within {list(bounds)}")
+
+
+def _quantisation(where: str, t: Tensor, scale: float | None, zero: int) -> None:
+    same = t.scale is None or (t.scale, t.zero_point) == (scale, zero)
+    _expect(same, where, f"scale {scale}, zero {zero}", f"those of {t.name}: {t.scale}, {t.zero_point}")
+
+
+def _window(where: str, x: Tensor, y: Tensor, kernel: Pair, strides: Pair, dilations: Pair, pads: Pads, *, exact: bool) -> None:
+    sane = min(*kernel, *strides, *dilations) >= 1 and min(pads) >= 0
+    _expect(sane, where, f"window {kernel} {strides} {dilations} {pads}", "positive sizes")
+    for i in range(2):
+        room = x.shape[2 + i] + pads[i] + pads[2 + i] - (kernel[i] - 1) * dilations[i] - 1
+        sizes = {room // strides[i] + 1} if exact else {room // strides[i] + 1, -(-room // strides[i]) + 1}
+        _expect(y.shape[2 + i] in sizes, where, f"output size {y.shape[2 + i]} on axis {2 + i}", f"one of {sorted(sizes)}")
+    _expect(y.shape[0] == x.shape[0], where, f"batch {y.shape[0]}", x.shape[0])
+
+
+def _conv(where: str, a: Conv, x: Tensor, y: Tensor) -> None:
+    oc, ic, kh, kw = a.weight.shape
+    _expect(a.weight.dtype in (np.int8, np.uint8), where, f"weights {a.weight.dtype}", "int8 or uint8")
+    _expect(a.group >= 1 and oc % a.group == 0 and x.shape[1] == ic * a.group, where, f"{x.shape[1]} channels", f"{ic} x {a.group} groups")
+    _expect(y.shape[1] == oc, where, f"{y.shape[1]} output channels", oc)
+    _window(where, x, y, (kh, kw), a.strides, a.dilations, a.pads, exact=True)
+    if a.bias is not None:
+        _expect(a.bias.dtype == np.int32 and a.bias.shape == (oc,), where, f"bias {a.bias.dtype} {a.bias.shape}", f"int32 ({oc},)")
+    scales = a.w_scale
+    _expect(scales.dtype == np.float32 and scales.shape in ((oc,), (1,)), where, f"weight scales {scales.shape}", f"({oc},) or (1,)")
+    info = np.iinfo(a.weight.dtype)
+    _expect(info.min <= a.w_zero <= info.max, where, f"weight zero point {a.w_zero}", f"a value of {a.weight.dtype}")
+    low, high = RANGES[x.dtype]
+    _expect(low <= a.x_zero <= high, where, f"input zero point {a.x_zero}", f"a value of {x.dtype}")
+    if a.y_scale is None:
+        _expect(y.dtype == "i32", where, f"result {y.dtype} without a scale", "i32")
+    else:
+        _quantisation(where, x, a.x_scale, a.x_zero)
+        _quantisation(where, y, a.y_scale, a.y_zero)
+        _clamp(where, a.y_low, a.y_high, y)
+        finite = np.isfinite(a.scale)
+        _expect(bool(finite.all()), where, f"requantisation scales {a.scale[~finite]}", "finite numbers")
+
+
+def _max_pool(where: str, a: MaxPool, x: Tensor, y: Tensor) -> None:
+    _window(where, x, y, a.kernel, a.strides, a.dilations, a.pads, exact=False)
+    _expect((x.shape[1], x.dtype) == (y.shape[1], y.dtype), where, f"{y.shape[1]} channels {y.dtype}", f"{x.shape[1]} {x.dtype}")
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _average_pool(where: str, a: AveragePool, x: Tensor, y: Tensor) -> None:
+    _window(where, x, y, a.kernel, a.strides, a.dilations, a.pads, exact=False)
+    _average(where, a, x, y)
+
+
+def _global_average_pool(where: str, a: GlobalAveragePool, x: Tensor, y: Tensor) -> None:
+    _expect(y.shape == (*x.shape[:2], 1, 1), where, f"output {y.shape}", (*x.shape[:2], 1, 1))
+    _average(where, a, x, y)
+
+
+def _average(where: str, a: AveragePool | GlobalAveragePool, x: Tensor, y: Tensor) -> None:
+    _expect(x.shape[1] == y.shape[1], where, f"{y.shape[1]} channels", x.shape[1])
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _add(where: str, a: Add, x: Tensor, x2: Tensor, y: Tensor) -> None:
+    _expect(x.shape == x2.shape == y.shape, where, f"shapes {x.shape} + {x2.shape} = {y.shape}", "three equal shapes")
+    _quantisation(where, x, a.a_scale, a.a_zero)
+    _quantisation(where, x2, a.b_scale, a.b_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _matmul(where: str, a: MatMul, x: Tensor, b: Tensor, y: Tensor) -> None:
+    products = len(a.a_batch)
+    matrices = [max(batch) + 1 for batch in (a.a_batch, a.b_batch)]
+    sane = products == len(a.b_batch) > 0 and all(set(batch) == set(range(max(batch) + 1)) for batch in (a.a_batch, a.b_batch))
+    _expect(sane, where, f"matrices {a.a_batch} and {a.b_batch}", "two lists of one length, each naming all matrices of its operand")
+    _expect(x.shape[0] % matrices[0] == 0 and x.shape[2:] == (1, 1), where, f"a {x.shape}", f"({matrices[0]} x M, K, 1, 1)")
+    m, k, n = a.sizes(x.shape, b.shape)
+    _expect(b.shape == (matrices[1] * k, n, 1, 1), where, f"b {b.shape}", (matrices[1] * k, n, 1, 1))
+    _expect(y.shape == (products * m, n, 1, 1), where, f"output {y.shape}", (products * m, n, 1, 1))
+    _expect("i32" not in (x.dtype, b.dtype), where, "an i32 input", "8-bit tensors")
+    for t, zero in ((x, a.a_zero), (b, a.b_zero)):
+        _expect(RANGES[t.dtype][0] <= zero <= RANGES[t.dtype][1], where, f"zero point {zero}", f"a value of {t.dtype}")
+    if a.bias is not None:
+        _expect(a.bias.dtype == np.int32 and a.bias.shape == (n,), where, f"bias {a.bias.dtype} {a.bias.shape}", f"int32 ({n},)")
+    if a.y_scale is None:
+        _expect(y.dtype == "i32" and a.bias is None, where, f"result {y.dtype} without a scale", "i32 and no bias")
+    else:
+        _quantisation(where, x, a.a_scale, a.a_zero)
+        _quantisation(where, b, a.b_scale, a.b_zero)
+        _quantisation(where, y, a.y_scale, a.y_zero)
+        _clamp(where, a.y_low, a.y_high, y)
+        _expect(bool(np.isfinite(a.scale)), where, f"requantisation scale {a.scale}", "a finite number")
+
+
+def _unary(where: str, a: Unary, x: Tensor, y: Tensor) -> None:
+    _expect(a.table.dtype == np.uint8 and a.table.shape == (256,), where, f"table {a.table.dtype} {a.table.shape}", "uint8 (256,)")
+    _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
+    _expect("i32" not in (x.dtype, y.dtype), where, "an i32 operand", "8-bit tensors")
+
+
+def _rowwise(where: str, a: Softmax | LayerNormalization | GroupNormalization | RMSNormalization, x: Tensor, y: Tensor) -> None:
+    _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+    if not isinstance(a, Softmax):
+        for name, array in (("gamma", a.gamma), *([] if isinstance(a, RMSNormalization) else [("beta", a.beta)])):
+            sane = array.dtype == np.float32 and array.shape == (x.shape[1],) and bool(np.isfinite(array).all())
+            _expect(sane, where, f"{name} {array.dtype} {array.shape}", f"finite float32 ({x.shape[1]},)")
+        _expect(0 <= a.epsilon_steps < np.inf, where, f"epsilon {a.epsilon}", "a finite number of at least 0")
+
+
+def _group_normalization(where: str, a: GroupNormalization, x: Tensor, y: Tensor) -> None:
+    _expect(a.groups >= 1 and x.shape[1] % a.groups == 0, where, f"{a.groups} groups of {x.shape[1]} channels", "groups of equal size")
+    numbers = x.elements // x.shape[0] // a.groups
+    _expect(numbers <= MOST_SUMMED, where, f"groups of {numbers} numbers", f"at most {MOST_SUMMED}")
+    _rowwise(where, a, x, y)
+
+
+def _variance(where: str, a: Variance | MeanSquare, x: Tensor, y: Tensor) -> None:
+    _expect(y.shape == (x.shape[0], 1, *x.shape[2:]), where, f"output {y.shape}", f"{x.shape} of one channel")
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _arg_max(where: str, a: ArgMax, x: Tensor, y: Tensor) -> None:
+    _expect(y.shape == (x.shape[0], 1, *x.shape[2:]), where, f"output {y.shape}", f"{x.shape} of one channel")
+    _expect(x.shape[1] <= MOST_COMPARED, where, f"{x.shape[1]} channels", f"at most {MOST_COMPARED}")
+    dtype = "u8" if x.shape[1] <= BASE else "i32"
+    _expect(y.dtype == dtype and y.scale is None, where, f"a result {y.dtype} with scale {y.scale}", f"{dtype} without one")
+    _expect(x.dtype != "i32", where, "an i32 input", "an 8-bit tensor")
+
+
+def _lrn(where: str, a: LRN, x: Tensor, y: Tensor) -> None:
+    _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
+    _expect(a.beta in POWERS and a.size >= 1 and a.bias > 0 and a.factor >= 0, where, f"{a}", "a size, a power, a positive bias")
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _centred_quotient(where: str, a: CentredQuotient | RootQuotient, x: Tensor, e: Tensor, y: Tensor) -> None:
+    _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
+    _expect(e.shape == (x.shape[0], 1, *x.shape[2:]), where, f"radicand {e.shape}", f"{x.shape} of one channel")
+    for t, scale, zero in ((x, a.x_scale, a.x_zero), (e, a.e_scale, a.e_zero), (y, a.y_scale, a.y_zero)):
+        _quantisation(where, t, scale, zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _reshape(where: str, a: Reshape, x: Tensor, y: Tensor) -> None:
+    _expect(x.elements == y.elements, where, f"{y.elements} elements", x.elements)
+    _expect(x.dtype == y.dtype, where, f"a change of type from {x.dtype} to {y.dtype}", "one type")
+
+
+def _move(where: str, a: Move, *operands: Tensor) -> None:
+    *inputs, y = operands
+    _expect(len({t.dtype for t in operands}) == 1, where, f"types {', '.join(t.dtype for t in operands)}", "one type")
+    _expect(a.index.size == y.elements, where, f"{a.index.size} indices", f"{y.elements}, one an element")
+    low, high = a.anything, sum(t.elements for t in inputs) - 1
+    fits = bool(a.index.min() >= low and a.index.max() <= high)
+    _expect(fits, where, f"indices from {a.index.min()} to {a.index.max()}", f"{low} to {high}")
+    lowest, highest = RANGES[y.dtype]
+    _expect(bool(((a.constants >= lowest) & (a.constants <= highest)).all()), where, f"constants {a.constants}", f"values of {y.dtype}")
+
+
+def _binary(where: str, a: Binary, *operands: Tensor) -> None:
+    *tensors, y = operands
+    shapes = [t.shape for t in tensors]
+    zeros = [a.a_zero, a.b_zero]
+    if a.constant is not None:
+        _expect(a.constant.dtype in (np.int8, np.uint8) and a.constant.ndim == 4, where, f"a constant {a.constant.dtype}", "int8 or uint8, four dimensions")
+        shapes.insert(0 if a.constant_first else 1, a.constant.shape)  # type: ignore[arg-type]
+        zeros.pop(0 if a.constant_first else 1)
+    _expect(a.kind in BINARY_KINDS, where, f"kind {a.kind}", f"one of {', '.join(BINARY_KINDS)}")
+    fits = all(max(p, q) == r and min(p, q) in (1, r) for p, q, r in zip(*shapes, y.shape, strict=True)) and shapes[0][1] == shapes[1][1]
+    _expect(fits, where, f"shapes {shapes[0]} and {shapes[1]} to {y.shape}", "shapes that broadcast over N, H, W")
+    _expect(a.a_scale.dtype == np.float32 and a.a_scale.shape in ((1,), y.shape[1:2]), where, f"scales {a.a_scale.shape}", f"({y.shape[1]},) or (1,)")
+    _expect(bool(np.isfinite(a.a_scale).all() and np.isfinite(a.b_scale)), where, f"scales {a.a_scale} and {a.b_scale}", "finite numbers")
+    for t, zero in zip(tensors, zeros, strict=True):
+        _expect(t.scale is None or t.zero_point == zero, where, f"zero {zero}", f"that of {t.name}: {t.zero_point}")
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _sum(where: str, a: Sum, *operands: Tensor) -> None:
+    *tensors, y = operands
+    _expect({t.shape for t in tensors} == {y.shape}, where, f"shapes {', '.join(str(t.shape) for t in operands)}", "one shape")
+    _expect({t.source for t in a.terms if t.constant is None} == set(range(len(tensors))), where, "an input that is no term", "terms of every input")
+    for term in a.terms:
+        if term.constant is None:
+            _quantisation(where, tensors[term.source], abs(term.scale), term.zero)
+        else:
+            sane = term.constant.dtype == np.float32 and term.constant.shape in ((1,), y.shape[1:2]) and bool(np.isfinite(term.constant).all())
+            _expect(sane, where, f"a constant {term.constant.dtype} {term.constant.shape}", f"finite float32 ({y.shape[1]},) or (1,)")
+    used = [i for pair in a.additions for i in pair]
+    made = len(a.terms) + len(a.additions) - 1
+    _expect(sorted(used) == list(range(made)), where, f"additions {a.additions}", f"each of {made} numbers added once")
+    early = all(max(pair) < len(a.terms) + k for k, pair in enumerate(a.additions))
+    _expect(early and 0 < a.factor <= 1, where, f"additions {a.additions}, factor {a.factor}", "numbers before they are added, a factor of at most 1")
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _expression(where: str, a: Expression, *operands: Tensor) -> None:
+    *tensors, y = operands
+    _expect({t.shape for t in tensors} == {y.shape}, where, f"shapes {', '.join(str(t.shape) for t in operands)}", "one shape")
+    read = {t.source for t in a.terms if isinstance(t, Digits) or t.constant is None}
+    _expect(read == set(range(len(tensors))), where, "an input that is no term", "terms of every input")
+    for term in a.terms:
+        if isinstance(term, Digits):
+            sane = bool(term.tables) and all(t.dtype == np.uint8 and t.shape == (256,) for t in term.tables)
+            places = term.unit >= 2.0**-126 and term.unit * 256.0 ** len(term.tables) <= 2.0**120
+            places = places and (len(term.tables) == 1 or float(np.frexp(term.unit)[0]) == 0.5)
+            _expect(sane and places and -255 <= term.lowest <= 0, where, f"{len(term.tables)} digits of {term.unit} from {term.lowest}",
+                    "tables of 256 bytes from -255 to 0, places from 2^-126 to 2^112")  # fmt: skip
+        elif term.constant is None:
+            _quantisation(where, tensors[term.source], term.scale, term.zero)
+        else:
+            sane = term.constant.dtype == np.float32 and term.constant.shape in ((1,), y.shape[1:2]) and bool(np.isfinite(term.constant).all())
+            _expect(sane, where, f"a constant {term.constant.dtype} {term.constant.shape}", f"finite float32 ({y.shape[1]},) or (1,)")
+    made = len(a.terms) + len(a.operations) - 1
+    early = all(kind in KINDS and max(i, j) < len(a.terms) + k for k, (kind, i, j) in enumerate(a.operations))
+    _expect(early and {i for _, *pair in a.operations for i in pair} == set(range(made)), where, f"operations {a.operations}",
+            f"known ones that use all of {made} numbers, none before it is made")  # fmt: skip
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _quotient(where: str, a: Quotient, x: Tensor, b: Tensor, y: Tensor) -> None:
+    _expect(x.shape == b.shape == y.shape, where, f"shapes {x.shape} / {b.shape} = {y.shape}", "three equal shapes")
+    for t, scale, zero in ((x, a.a_scale, a.a_zero), (b, a.b_scale, a.b_zero), (y, a.y_scale, a.y_zero)):
+        _quantisation(where, t, scale, zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+def _reduction(where: str, a: Reduction, x: Tensor, y: Tensor) -> None:
+    _expect(bool(a.axes) and set(a.axes) <= {0, 1, 2, 3}, where, f"axes {a.axes}", "some of 0, 1, 2, 3")
+    _expect(0 not in a.axes or 2 in a.axes or x.shape[2] == 1, where, f"axes {a.axes} of {x.shape}", "rows reduced with the images, or one row")
+    shape = tuple(1 if i in a.axes else d for i, d in enumerate(x.shape))
+    _expect(y.shape == shape, where, f"output {y.shape}", shape)
+    _expect(a.divisor >= 1, where, f"divisor {a.divisor}", "at least 1")
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
+_RULES: dict[type, tuple[int, Callable[..., None]]] = {
+    Conv: (1, _conv),
+    MaxPool: (1, _max_pool),
+    AveragePool: (1, _average_pool),
+    GlobalAveragePool: (1, _global_average_pool),
+    MatMul: (2, _matmul),
+    Add: (2, _add),
+    Unary: (1, _unary),
+    Binary: (2, _binary),
+    Reduction: (1, _reduction),
+    Sum: (1, _sum),
+    Quotient: (2, _quotient),
+    Expression: (1, _expression),
+    Softmax: (1, _rowwise),
+    LayerNormalization: (1, _rowwise),
+    Variance: (1, _variance),
+    ArgMax: (1, _arg_max),
+    LRN: (1, _lrn),
+    GroupNormalization: (1, _group_normalization),
+    RMSNormalization: (1, _rowwise),
+    MeanSquare: (1, _variance),
+    RootQuotient: (2, _centred_quotient),
+    CentredQuotient: (2, _centred_quotient),
+    Reshape: (1, _reshape),
+    Move: (1, _move),
+}
+
+
+def _check_node(graph: Graph, node: Node) -> None:
+    where = f"node {node.name} ({node.op})"
+    arity, rule = _RULES[type(node.attrs)]
+    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum | Expression) else arity
+    arity -= isinstance(node.attrs, Binary) and node.attrs.constant is not None
+    counts = (len(node.inputs), len(node.outputs))
+    _expect(counts == (arity, 1), where, f"{counts[0]} inputs, {counts[1]} outputs", f"{arity}, 1")
+    operands = [graph.tensors[t] for t in (*node.inputs, *node.outputs)]
+    if node.op not in ("ArgMax", "Conv", "MatMul", "Reshape"):
+        _expect(all(t.dtype != "i32" for t in operands), where, "an i32 operand", "8-bit tensors")
+    elif node.op == "Conv":
+        _expect(operands[0].dtype != "i32", where, "an i32 input", "an 8-bit tensor")
+    rule(where, node.attrs, *operands)
+
+
+def check_graph(graph: Graph) -> None:
+    """Raise IRError at the first rule that `graph` breaks."""
+    where = f"graph {graph.name}"
+    for key, tensor in graph.tensors.items():
+        _check_tensor(key, tensor)
+    fed = set()
+    for edge in graph.inputs:
+        listed = edge.tensor in graph.tensors and edge.tensor not in fed
+        _expect(listed, f"input {edge.name}", f"tensor {edge.tensor}", "a listed tensor, fed once")
+        tensor = graph.tensors[edge.tensor]
+        _expect(int(np.prod(edge.shape)) == tensor.elements, f"input {edge.name}", f"shape {edge.shape}", f"{tensor.elements} elements")
+        quantised = tensor.scale is not None if edge.dtype == "f32" else edge.dtype == tensor.dtype
+        _expect(quantised, f"input {edge.name}", f"{edge.dtype} feeding {tensor.dtype}", "the tensor's type, or f32 and a scale")
+        fed.add(edge.tensor)
+    names: set[str] = set()
+    for node in graph.nodes:
+        _expect(node.name not in names, f"node {node.name}", "a second node of this name", "unique names")
+        names.add(node.name)
+        for t in node.inputs:
+            _expect(t in fed, f"node {node.name}", f"input {t} that nothing before it feeds", "topological order")
+        for t in node.outputs:
+            _expect(t in graph.tensors and t not in fed, f"node {node.name}", f"output {t}", "a listed tensor, fed once")
+            fed.add(t)
+        _check_node(graph, node)
+    _expect(fed == set(graph.tensors), where, f"tensors {sorted(set(graph.tensors) - fed)} that nothing feeds", "none")
+    sources = {t for n in graph.nodes for t in n.outputs}
+    for out in graph.outputs:
+        _expect(out.tensor in sources, f"output {out.name}", f"tensor {out.tensor}", "the output of a node")
+        tensor = graph.tensors[out.tensor]
+        _expect(int(np.prod(out.shape)) == tensor.elements, f"output {out.name}", f"shape {out.shape}", f"{tensor.elements} elements")
+        as_integers = out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
+        quantised = (tensor.scale is not None or len(out.function) == FUNCTION_VALUES) if out.dtype == "f32" else as_integers
+        _expect(quantised, f"output {out.name}", f"{out.dtype} taken from {tensor.dtype}", "the tensor's type, or f32 and a scale")
+        eight_bits = out.dtype == "f32" and tensor.dtype in ("i8", "u8")
+        _expect(not out.function or (eight_bits and len(out.function) == FUNCTION_VALUES), f"output {out.name}", f"a function of {len(out.function)} values",
+                f"{FUNCTION_VALUES} for an f32 output of an 8-bit tensor")
+    read = {t for n in graph.nodes for t in n.inputs} | {o.tensor for o in graph.outputs}
+    for node in graph.nodes:
+        _expect(any(t in read for t in node.outputs), f"node {node.name}", "a result that nothing reads", "only nodes with an effect")

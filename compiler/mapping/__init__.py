@@ -1,0 +1,1 @@
+"""Codelets, the engines that compute them, and the paths of their operands."""

@@ -1,0 +1,152 @@
+"""Pass: decide where each tensor lives, and with it which transfers there are.
+
+    before   codelets on engines, tensors without a place
+    after    each tensor resident in an on-chip memory, or in external memory, or both; a tensor that is external and read
+             from a memory on chip gets a transfer (a `Fetch` of the whole, or boxes while its consumer is tiled)
+
+A tensor can be resident when the engine that writes it and all that read it reach one memory; otherwise the path between them leads
+through external memory. `spilled` names tensors that are to stay external although they could be resident: there was no room.
+A Reshape or Move that moves nothing in memory makes its output an alias of its input; a Reshape at the edge of the network is done by the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from acg.graph import Memory
+from compiler.codelets import Codelet
+from compiler.ir.graph import Graph, Tensor
+from compiler.ir.move import keeps_places
+from compiler.layout import Layout
+from compiler.mapping.assign_engines import Assigned
+from compiler.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Where tensors live.
+
+    `alias` leads from a tensor to the one whose bytes it shares; all other fields are keyed by such roots. `resident`: memory of a
+    tensor on chip; `external`: tensors with bytes in external memory; `fetched`: graph inputs copied whole before the first use.
+    `layouts`: layout of each root; `edge`: for tensors at the edge, the root whose bytes the host packs or unpacks; `packed`: pairs
+    of an input tensor and the tensor as which the host packs it (itself, or a Reshape of it); `seen`: for tensors at the edge, the
+    tensor as which the host unpacks those bytes.
+    """
+
+    ir: Graph
+    steps: tuple[Assigned, ...]
+    alias: dict[str, str]
+    layouts: dict[str, Layout]
+    resident: dict[str, Memory]
+    external: frozenset[str]
+    fetched: tuple[str, ...]
+    edge: dict[str, str] = field(default_factory=dict)
+    packed: tuple[tuple[str, str], ...] = ()
+    seen: dict[str, str] = field(default_factory=dict)
+
+    def root(self, tensor: str) -> str:
+        """Tensor whose bytes `tensor` shares."""
+        return plan_root(self.alias, tensor)
+
+
+def same_bytes(x: Tensor, y: Tensor) -> bool:
+    """Whether row-major reinterpretation leaves every element at its place in memory."""
+    pixels = x.shape[2] * x.shape[3] == y.shape[2] * y.shape[3]
+    return x.shape[1] == y.shape[1] and (pixels or x.shape[1] == 1)
+
+
+def same_places(codelet: Codelet, must_copy: bool) -> bool:
+    """Whether a movement leaves every element at its pixel, counted through all images, and at its channel; never where it `must_copy`."""
+    x, y = codelet.operands["x"].shape, codelet.operands["y"].shape
+    assert codelet.move is not None, f"{codelet.name} moves nothing"
+    return not must_copy and len(codelet.operands) == 2 and keeps_places(codelet.move, x, y)
+
+
+def plan_root(alias: dict[str, str], tensor: str) -> str:
+    """Tensor whose bytes `tensor` shares."""
+    while tensor in alias:
+        tensor = alias[tensor]
+    return tensor
+
+
+def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, *, spilled: frozenset[str] = frozenset()) -> Plan:
+    """Place every tensor; `spilled` tensors never reside on chip."""
+    alias: dict[str, str] = {}
+    edge: dict[str, str] = {tensor: tensor for tensor in [*(i.tensor for i in ir.inputs), *(o.tensor for o in ir.outputs)]}
+    fed = {item.tensor for item in ir.inputs}
+    leaving = {item.tensor for item in ir.outputs}
+    packed = [(item.tensor, item.tensor) for item in ir.inputs]
+    steps = []
+    reordered: set[str] = set()  # aliases whose elements, in row-major order, are not those of the tensor whose bytes they share
+    for step in assigned:
+        codelet = step.codelet
+        x, y = codelet.operands["x"].tensor, codelet.operands["y"].tensor
+        if codelet.family == "move" and same_places(codelet, y in leaving and plan_root(alias, x) in fed):
+            alias[y] = x
+            reordered.add(y)
+            continue
+        if codelet.family == "reshape":
+            if same_bytes(ir.tensors[x], ir.tensors[y]):
+                alias[y] = x
+                reordered |= {y} if x in reordered else set()
+                continue
+            if plan_root(alias, x) in fed and x not in reordered:  # the host packs the input as this view of it
+                fed.add(y)
+                edge[y] = y
+                packed.append((next(a for a, b in packed if b == plan_root(alias, x)), y))
+                continue
+            if y in leaving and not ir.consumers(y):  # the host reads the source and reinterprets it
+                edge[y] = x
+                continue
+        steps.append(step)
+    plan = Plan(ir, tuple(steps), alias, {}, {}, frozenset(), ())
+
+    def root(tensor: str) -> str:
+        return plan.root(tensor)
+
+    seen = dict(edge)
+    edge = {tensor: root(source) for tensor, source in edge.items()}
+    streamed: set[str] = set()
+    writers: dict[str, Memory | None] = {}
+    readers: dict[str, list[Memory | None]] = {}
+    for step in steps:
+        for role, operand in step.codelet.operands.items():
+            if role not in ("w", "y") and operand.tensor:
+                readers.setdefault(root(operand.tensor), []).append(step.source_or_none)
+        if "w" in step.codelet.operands and step.codelet.operands["w"].tensor:  # weights that the network computes come from external memory
+            streamed.add(root(step.codelet.operands["w"].tensor))
+            readers.setdefault(root(step.codelet.operands["w"].tensor), [])
+        writers[root(step.codelet.operands["y"].tensor)] = step.sink_or_none
+    # A view of an input that nothing reads is not packed, unless it is the only one.
+    useful = [pair for pair in packed if root(pair[1]) in readers or any(root(o.tensor) == root(pair[1]) for o in ir.outputs)]
+    packed = useful + [(x, x) for x in dict.fromkeys(item.tensor for item in ir.inputs) if all(x != source for source, _ in useful)]
+    needed = {root(stored) for _, stored in packed} | {edge[item.tensor] for item in ir.outputs}
+    edge = {tensor: source for tensor, source in edge.items() if source in needed}
+    used = set(writers) | set(readers) | set(edge.values())
+    lanes = max([v.lanes for v in target.vector] + [m.lanes for m in _activation_memories(steps)] + [1])
+    layouts = {name: Layout(ir.tensors[name].shape, ir.tensors[name].dtype, lanes) for name in sorted(used)}
+    resident: dict[str, Memory] = {}
+    fetched = []
+    roots_fed = {root(tensor) for tensor in fed}
+    for name in layouts:
+        wanted = list(readers.get(name, []))
+        if name in spilled or not wanted:
+            continue
+        home = next((m for m in wanted if m is not None), writers.get(name))
+        writer = home if name in roots_fed else writers.get(name)
+        if home is None or writer is None or writer.name != home.name or any(m is not None and m.name != home.name for m in wanted):
+            continue
+        if any(m is None for m in wanted) and name in roots_fed:
+            continue
+        if layouts[name].size_bytes > home.size_bytes:
+            continue
+        resident[name] = home
+        if name in roots_fed:
+            fetched.append(name)
+    at_edge = set(edge.values())
+    external = frozenset(name for name in layouts if name not in resident or name in at_edge or name in streamed)
+    return Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed), seen)
+
+
+def _activation_memories(steps: list[Assigned]) -> list[Memory]:
+    return [m for step in steps for m in (step.source_or_none, step.sink_or_none) if m is not None]

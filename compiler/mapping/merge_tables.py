@@ -1,0 +1,47 @@
+"""Pass: a table goes into the chain of the codelet before it, behind its saturation.
+
+    before   codelet c0: .. y = REQUANTIZE(acc)          y read by c1 alone
+             codelet c1: z = TABLE(y)
+    after    codelet c0: .. y = REQUANTIZE(acc); z = TABLE(y)
+
+The table is applied to the very byte that would have been stored, so nothing but time changes: the tensor in between is never written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compiler.codelets import Codelet, Operation
+from compiler.ir.graph import Graph, Node, Unary
+
+#: Families whose results leave through the whole chain of a vector unit.
+_FAMILIES = ("contraction", "depthwise", "elementwise", "product", "window")
+
+
+def _mergeable(codelet: Codelet) -> bool:
+    return codelet.family in _FAMILIES and codelet.finish.kind in ("float", "int") and codelet.finish.table is None
+
+
+def _merged(codelet: Codelet, node: Node, graph: Graph) -> Codelet:
+    assert isinstance(node.attrs, Unary)
+    z = graph.tensors[node.outputs[0]]
+    y = replace(codelet.operands["y"], tensor=z.name, dtype=z.dtype)
+    return replace(
+        codelet, operands={**codelet.operands, "y": y}, operations=(*codelet.operations, Operation("TABLE", "z", ("y",))),
+        finish=replace(codelet.finish, table=node.attrs.table), origin=(*codelet.origin, *node.origin),
+    )
+
+
+def merge_tables(choices: tuple[tuple[Codelet, ...], ...], graph: Graph) -> tuple[tuple[Codelet, ...], ...]:
+    """The codelets of each node of `graph`, without those of tables that went into the codelets of the nodes before them."""
+    result: dict[str, tuple[Codelet, ...]] = {}
+    for node, codelets in zip(graph.nodes, choices, strict=True):
+        source = node.inputs[0] if node.inputs else ""
+        before = result.get(source, ())
+        alone = len(graph.consumers(source)) == 1 and not graph.is_output(source)
+        if isinstance(node.attrs, Unary) and before and alone and all(map(_mergeable, before)):
+            del result[source]
+            result[node.outputs[0]] = tuple(_merged(codelet, node, graph) for codelet in before)
+        else:
+            result[node.outputs[0]] = codelets
+    return tuple(result.values())

@@ -1,0 +1,1 @@
+"""Instructions, their order and their waits."""

@@ -1,0 +1,116 @@
+"""List scheduling: whenever an engine is free it takes, of its instructions whose predecessors are done, the one that can start first."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+
+from acg.footprint import Access
+from acg.graph import Graph
+from acg.isa import Instruction
+from acg.timing import engine_timing
+from compiler.ordering.dependences import Needs
+
+#: Of the instructions an engine could take next, this many are looked at.
+LOOK_AHEAD = 32
+
+
+class _Ports:
+    """Until when engines hold the read and write ports of banks: of each port, by engine, a cycle that only grows."""
+
+    def __init__(self, graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]]) -> None:
+        external = graph.external.name
+        self._held: dict[tuple[str, bool, int], dict[str, int]] = {}
+        #: For each instruction the ports it uses.
+        self._of: list[tuple[dict[str, int], ...]] = []
+        for _, accesses in zip(instructions, footprints, strict=True):
+            keys = {(a.memory, a.write, bank) for a in accesses if a.memory != external for bank in range(a.first_bank, a.last_bank + 1)}
+            self._of.append(tuple(self._held.setdefault(key, {}) for key in sorted(keys)))
+
+    def free(self, number: int, engine: str, at_least: int) -> int:
+        """Earliest cycle from `at_least` on at which no other engine holds a port of an instruction."""
+        cycle = at_least
+        for holders in self._of[number]:
+            for name, until in holders.items():
+                if until > cycle and name != engine:
+                    cycle = until
+        return cycle
+
+    def take(self, number: int, engine: str, until: int) -> None:
+        """Hold the ports of an instruction until a cycle."""
+        for holders in self._of[number]:
+            holders[engine] = until
+
+
+class _Queue:
+    """Instructions of one engine whose predecessors are scheduled, and of them the one to take next."""
+
+    def __init__(self, engine: str, timing, ports: _Ports, earliest: list[int]) -> None:
+        self.engine, self.timing, self.ports, self.earliest = engine, timing, ports, earliest
+        self._pool: list[int] = []
+        self._best: tuple[int, int] | None = None
+
+    def add(self, number: int) -> None:
+        """An instruction's predecessors are scheduled."""
+        insort(self._pool, number)
+        self._best = None
+
+    def remove(self, number: int) -> None:
+        """An instruction is scheduled."""
+        self._pool.remove(number)
+        self._best = None
+
+    def best(self) -> tuple[int, int] | None:
+        """(start, number) of the instruction that can start first, the first of those in the order of tiling; None where none is ready.
+
+        Ports are only ever held longer, so that an answer stands for as long as its own start does and the pool is the same.
+        """
+        free = self.timing.ready_cycle
+        if self._best is not None and self._start(self._best[1], free) == self._best[0]:
+            return self._best
+        best: tuple[int, int] | None = None
+        for number in self._pool[:LOOK_AHEAD]:
+            start = self._start(number, free)
+            if best is None or start < best[0]:
+                best = (start, number)
+            if start <= free:
+                break
+        self._best = best
+        return best
+
+    def _start(self, number: int, free: int) -> int:
+        return self.ports.free(number, self.engine, max(free, self.earliest[number]))
+
+
+def list_schedule(graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]], needs: Sequence[Needs]) -> list[int]:
+    """Order of the program as positions in `instructions`, by the cycles at which they would start."""
+    followers: list[list[int]] = [[] for _ in instructions]
+    for number, need in enumerate(needs):
+        for earlier in need:
+            followers[earlier].append(number)
+    waiting = [len(need) for need in needs]
+    earliest = [0] * len(instructions)
+    ports = _Ports(graph, instructions, footprints)
+    queues = {name: _Queue(name, engine_timing(graph, name), ports, earliest) for name in graph.engines}
+    for number, instruction in enumerate(instructions):
+        if waiting[number] == 0:
+            queues[instruction.engine].add(number)
+    program: list[tuple[int, int]] = []
+    for _ in instructions:
+        best = min((found for queue in queues.values() if (found := queue.best()) is not None), default=None)
+        assert best is not None, "a dependence points forward"
+        start, number = best
+        instruction = instructions[number]
+        queue = queues[instruction.engine]
+        queue.remove(number)
+        retire = queue.timing.start(start, instruction.fields)
+        ports.take(number, instruction.engine, retire + 1)
+        program.append(best)
+        for follower in followers[number]:
+            after = retire + 1 if needs[follower][number] else start + 1
+            if after > earliest[follower]:
+                earliest[follower] = after
+            waiting[follower] -= 1
+            if waiting[follower] == 0:
+                queues[instructions[follower].engine].add(follower)
+    return [number for _, number in sorted(program)]

@@ -1,1 +1,0 @@
-"""The compiler's passes, one a file."""

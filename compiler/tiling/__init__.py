@@ -1,0 +1,1 @@
+"""Codelets cut into instructions without places."""

@@ -1,0 +1,261 @@
+"""Tile a contraction: weights, parameters and input in, matrix tiles, requantisation, results out.
+
+    before   codelet: for n, oc, oy, ox: reduce ic, ky, kx: acc = MATMUL(..); y = REQUANTIZE(acc)
+    after    for each tile: [load weights] [load parameters] [load input box] matrix+ vector [store]
+
+The choice of the tile is `choose_contraction`'s; this file only turns it into operations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.codelets import Operand
+from compiler.mapping.assign_engines import Assigned
+from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
+from compiler.tiling.contraction.price import Choice, Shape
+from compiler.tiling.finish import Region, finish_fields, regions
+from compiler.tiling.tile_context import TileContext
+from compiler.tiling.window import Window, coordinates
+
+Spot = tuple[int, int, int, int, int, int]
+Chunk = tuple[int, int, int, int, int, int]
+
+
+class ContractionTiler:
+    """Emits the operations of one contraction under a given choice of tile."""
+
+    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice) -> None:
+        self.context, self.step, self.shape, self.choice = context, step, shape, choice
+        self.codelet = step.codelet
+        self.x, self.w, self.y = (self.codelet.operands[role] for role in ("x", "w", "y"))
+        self.window = Window.of(self.codelet)
+        self.matrix = step.matrix
+        self.rows, self.columns = step.matrix.rows, step.matrix.columns
+        self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
+        self.stored = context.plan.root(self.y.tensor) in context.plan.external
+        self._weights: dict[tuple, Buffer] = {}
+        self._boxes: dict[tuple, View] = {}
+        self._parameters: dict[tuple, Buffer] = {}
+        self._outputs: dict[Spot, View] = {}
+
+    def spots(self, strips: list[tuple[int, int]] | None = None) -> list[Spot]:
+        """Tiles of positions (n0, n1, y0, y1, x0, x1) of these strips of rows: one image each, or for one-row outputs several images."""
+        s, c = self.shape, self.choice
+        images = spans(s.images, c.rows) if s.batched else spans(s.images, 1)
+        rows = [(lo + a, lo + b) for lo, hi in strips or [(0, s.out_rows)] for a, b in spans(hi - lo, 1 if s.batched else c.rows)]
+        return [(*n, *y, *x) for n in images for y in rows for x in spans(s.out_columns, c.columns)]
+
+    def run(self, strips: list[tuple[int, int]] | None = None) -> None:
+        """Emit everything, or these strips of rows, in the order chosen."""
+        blocks = spans(self.shape.blocks, self.choice.blocks)
+        spots = self.spots(strips)
+        if self.choice.channels_outer:
+            for block in blocks:
+                for spot in spots:
+                    self.body(spot, block)
+                    if not self.choice.keep_weights:
+                        self._weights.clear()
+                self._weights.clear()
+        else:
+            for spot in spots:
+                for block in blocks:
+                    self.body(spot, block)
+                    if not self.choice.keep_weights:
+                        self._weights.clear()
+                self._boxes.clear()
+
+    def body(self, spot: Spot, block: tuple[int, int]) -> None:
+        """One tile of outputs: reduce all of it, then finish and store."""
+        n0, n1, y0, y1, x0, x1 = spot
+        columns = x1 - x0
+        count_a = n1 - n0 if self.shape.batched else y1 - y0
+        positions = count_a * columns
+        pitch = ceil_div((block[1] - block[0]) * self.columns, self.shape.granule) * self.shape.granule
+        accumulator = self.matrix.accumulator
+        label = f"n{n0} y{y0} x{x0} c{block[0] * self.columns}"
+        acc = self.context.buffer(f"{self.codelet.name}.acc", accumulator, positions * pitch * 4, accumulator.bank_bytes)
+        for group in self.shape.groups(block):
+            for number, chunk in enumerate(self.chunks(group)):
+                self.matrix_op(spot, group, chunk, acc, pitch, (group[0] - block[0]) * self.columns, number > 0, label)
+        if self.step.vector_or_none is None:
+            self.store_accumulators(spot, block, acc, pitch, label)
+        else:
+            self.finish(spot, block, acc, pitch, label)
+
+    def chunks(self, group: tuple[int, int]) -> list[Chunk]:
+        """Pieces (ky0, ky1, kx0, kx1, ib0, ib1) of the reduction of these output blocks."""
+        ib0, ib1 = self.shape.input_blocks(group)
+        c = self.choice
+        kernel = self.window.kernel
+        return [
+            (*ky, *kx, ib0 + lo, ib0 + hi)
+            for ky in spans(kernel[0], c.kernel_rows) for kx in spans(kernel[1], c.kernel_columns) for lo, hi in spans(ib1 - ib0, c.input_blocks)
+        ]
+
+    def matrix_op(
+        self, spot: Spot, group: tuple[int, int], chunk: Chunk, acc: Buffer, pitch: int, channel: int, accumulate: bool, label: str
+    ) -> None:
+        """One matrix instruction: output blocks `group`, reduction `chunk`, positions `spot`."""
+        n0, n1, y0, y1, x0, x1 = spot
+        ky0, ky1, kx0, kx1, ib0, ib1 = chunk
+        view = self.input_view(spot, chunk, label)
+        weights = self.weights(group, chunk, label)
+        batched = self.shape.batched
+        oy, ox = (n1 - n0 if batched else y1 - y0), x1 - x0
+        first_y, first_x = self.window.origin(0, y0, ky0), self.window.origin(1, x0, kx0)
+        activation, accumulator = self.matrix.activation, self.matrix.accumulator
+        words = activation.size_bytes // self.rows
+        row_step = view.image_bytes if batched else self.window.step[0] * view.row_bytes
+        acc_words = accumulator.size_bytes // (4 * self.columns)
+        counts = {"ky": ky1 - ky0, "kx": kx1 - kx0, "oy": 1 if batched else oy, "ox": ox}
+        fields: dict[str, int | Ref] = {
+            "n_0": group[1] - group[0], "n_1": ky1 - ky0, "n_2": kx1 - kx0, "n_3": ib1 - ib0, "n_4": oy, "n_5": ox,
+            "a_base": Ref(view.buffer, view.at(n0, first_y, first_x, ib0 * self.rows), self.rows),
+            "a_stride_1": stride(ky1 - ky0, self.window.dilation[0] * view.row_bytes, self.rows, words),
+            "a_stride_2": stride(kx1 - kx0, self.window.dilation[1] * view.pixel_bytes, self.rows, words),
+            "a_stride_3": stride(ib1 - ib0, self.rows, self.rows, words),
+            "a_stride_4": stride(oy, row_step, self.rows, words),
+            "a_stride_5": stride(ox, self.window.step[1] * view.pixel_bytes, self.rows, words),
+            "a_signed": int(self.x.dtype == "i8"), "a_zero": self.x.zero,
+            **coordinates(self.window, view, first_y, first_x, counts, (1, 2, 4, 5)),
+            "w_base": Ref(weights, 0, self.columns), "w_signed": int(self.w.dtype == "i8"), "w_zero": self.w.zero,
+            "c_base": Ref(acc, channel * 4, 4 * self.columns),
+            "c_stride_0": stride(group[1] - group[0], 4 * self.columns, 4 * self.columns, acc_words),
+            "c_stride_4": stride(oy, ox * pitch * 4, 4 * self.columns, acc_words),
+            "c_stride_5": stride(ox, pitch * 4, 4 * self.columns, acc_words),
+            "accumulate": int(accumulate),
+        }
+        self.context.emit(self.matrix.engine.name, fields, [view.buffer, weights], [acc], label)
+
+    def weights(self, group: tuple[int, int], chunk: Chunk, label: str) -> Buffer:
+        """Buffer of the weights of these blocks, loaded unless it still stands there."""
+        key = (group, chunk)
+        if key not in self._weights:
+            content = pack_weights(self.w, group, chunk, self.rows, self.columns, self.codelet.group)
+            self._weights[key] = self.context.load_constant(f"{self.codelet.name}.w", content, self.matrix.weight, label)
+        return self._weights[key]
+
+    def input_view(self, spot: Spot, chunk: Chunk, label: str) -> View:
+        """View of the input that a tile needs: the resident tensor, or a box loaded for it."""
+        n0, n1, y0, y1, x0, x1 = spot
+        if self.resident_x:
+            self.context.require(self.x, (n0, n1, *self.window.reach(0, y0, y1)), label)
+            return self.context.whole(self.x)
+        channels = (0, self.x.shape[1])
+        kernel = (0, self.window.kernel[0], 0, self.window.kernel[1])
+        if not self.choice.whole_input:
+            kernel = chunk[:4]
+            granule = self.context.plan.layouts[self.context.plan.root(self.x.tensor)].lanes
+            channels = (chunk[4] * self.rows // granule * granule, min(self.x.shape[1], chunk[5] * self.rows))
+        box = (n0, n1, *self.window.reach(0, y0, y1, *kernel[:2]), *self.window.reach(1, x0, x1, *kernel[2:]), *channels)
+        if box not in self._boxes:
+            self._boxes = {} if self.choice.channels_outer or not self.choice.whole_input else self._boxes
+            view = self.context.view_box(self.x, box, self.matrix.activation, f"{self.codelet.name}.x")
+            self.context.load_box(self.x, box, view, label)
+            self._boxes[box] = view
+        return self._boxes[box]
+
+    def parameters(self, lo: int, hi: int, label: str) -> tuple[Buffer, int]:
+        """Buffer of the parameters of channels [lo, hi), and the number of its first vector block."""
+        vector, finish = self.step.vector, self.codelet.finish
+        if self.shape.parameter_words * 2 <= vector.parameter.size_words:  # all fit, twice
+            lo, hi = 0, self.shape.out_channels
+        if (lo, hi) not in self._parameters:
+            content = self.context.parameters(finish.bias[lo:hi], finish.scale[lo:hi], vector.lanes)
+            self._parameters = {(lo, hi): self.context.load_constant(f"{self.codelet.name}.p", content, vector.parameter, label)}
+        return self._parameters[lo, hi], lo // vector.lanes
+
+    def finish(self, spot: Spot, block: tuple[int, int], acc: Buffer, pitch: int, label: str) -> None:
+        """Requantise a tile into the output, and store it where the output is external."""
+        vector, finish = self.step.vector, self.codelet.finish
+        n0, n1, y0, y1, x0, x1 = spot
+        channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.shape.out_channels)
+        whole = self.choice.whole_output
+        box = (n0, n1, y0, y1, x0, x1, *((0, self.shape.out_channels) if whole else (channel, channel_end)))
+        view = self.output_view(spot, box)
+        piece = channel_end - channel if not self.codelet.per_channel else self.shape.parameter_channels(vector, channel_end - channel)
+        for region in regions(finish, (y0, y1, x0, x1)):
+            for lo in range(channel, channel_end, piece):
+                self.finish_op(spot, region, (lo, min(lo + piece, channel_end)), (acc, lo - channel, pitch), view, label)
+        if self.stored and (not whole or block[1] == self.shape.blocks):
+            self.context.store_box(self.y, box, view, label)
+
+    def finish_op(
+        self, spot: Spot, region: Region, channels: tuple[int, int], source: tuple[Buffer, int, int], view: View, label: str
+    ) -> None:
+        """One vector instruction: `source` is (accumulators, first lane, lanes a position)."""
+        vector, finish = self.step.vector, self.codelet.finish
+        n0, n1, y0, _, x0, x1 = spot
+        ry0, ry1, rx0, rx1 = region.box
+        acc, first, pitch = source
+        lanes, channel_blocks = vector.lanes, ceil_div(channels[1] - channels[0], vector.lanes)
+        a_select = next(i for i, m in enumerate(vector.a) if m.name == self.matrix.accumulator.name)
+        y_select = next(i for i, m in enumerate(vector.y) if m.name == view.buffer.memory.name)
+        acc_words, y_words = self.matrix.accumulator.size_bytes // (4 * lanes), view.buffer.memory.size_bytes // lanes
+        batched = self.shape.batched
+        oy, ox = (n1 - n0 if batched else ry1 - ry0), rx1 - rx0
+        fields: dict[str, int | Ref] = {
+            "n_1": channel_blocks, "n_2": oy, "n_3": ox, "a_select": a_select,
+            "a_base": Ref(acc, (((ry0 - y0) * (x1 - x0) + rx0 - x0) * pitch + first) * 4, 4 * lanes),
+            "a_stride_1": stride(channel_blocks, 4 * lanes, 4 * lanes, acc_words),
+            "a_stride_2": stride(oy, (x1 - x0) * pitch * 4, 4 * lanes, acc_words),
+            "a_stride_3": stride(ox, pitch * 4, 4 * lanes, acc_words),
+            "y_bound": 1, "x_bound": 1, "y_select": y_select,
+            "y_base": Ref(view.buffer, view.at(n0, ry0, rx0, channels[0]), lanes),
+            "y_stride_1": stride(channel_blocks, lanes, lanes, y_words),
+            "y_stride_2": stride(oy, view.image_bytes if batched else view.row_bytes, lanes, y_words),
+            "y_stride_3": stride(ox, view.pixel_bytes, lanes, y_words),
+            **finish_fields(finish, self.y.dtype, region),
+        }
+        reads = [acc]
+        if self.codelet.per_channel:
+            place, base = self.parameters(*channels, label)
+            word = vector.parameter.word_bytes
+            fields |= {"p_enable": 1, "p_base": Ref(place, (channels[0] // lanes - base) * word, word), "p_stride_1": int(channel_blocks > 1)}
+            reads.append(place)
+        if finish.table is not None:
+            table = self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), vector.table, label)
+            fields |= {"table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}
+            reads.append(table)
+        self.context.emit(vector.engine.name, fields, reads, [view.buffer], label)
+
+    def output_view(self, spot: Spot, box: tuple) -> View:
+        """View of the output: the resident tensor, or a box that is stored when it is complete."""
+        if self.resident_y:
+            return self.context.whole(self.y)
+        if not self.choice.whole_output:
+            return self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
+        if spot not in self._outputs:
+            self._outputs = {spot: self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")}
+        return self._outputs[spot]
+
+    def store_accumulators(self, spot: Spot, block: tuple[int, int], acc: Buffer, pitch: int, label: str) -> None:
+        """Store int32 sums as they are."""
+        n0, _n1, y0, y1, x0, x1 = spot
+        channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.shape.out_channels)
+        row = (x1 - x0) * pitch * 4
+        view = View(acc, 0, row if self.shape.batched else (y1 - y0) * row, row, pitch * 4, 4, y1 - y0, x1 - x0, n0, y0, x0, channel)
+        self.context.store_box(self.y, (*spot, channel, channel_end), view, label)
+
+
+def pack_weights(w: Operand, group: tuple[int, int], chunk: Chunk, rows: int, columns: int, groups: int) -> bytes:
+    """Weights in the order of the passes: output blocks, ky, kx, input blocks; each a `rows` x `columns` block, one row a word.
+
+    Lanes beyond the channels or outside the group of a grouped convolution hold the zero point, which contributes nothing.
+    """
+    oc, icg, _, _ = w.constant.shape
+    ocg = oc // groups
+    ky0, ky1, kx0, kx1, ib0, ib1 = chunk
+    lo, hi = group[0] * columns, min(group[1] * columns, oc)
+    block = np.full(((group[1] - group[0]) * columns, (ib1 - ib0) * rows, ky1 - ky0, kx1 - kx0), w.zero, w.constant.dtype)
+    first = ib0 * rows
+    for o in range(lo, hi) if groups > 1 else ():
+        c0 = o // ocg * icg
+        a, b = max(c0, first), min(c0 + icg, ib1 * rows)
+        if a < b:
+            block[o - lo, a - first : b - first] = w.constant[o, a - c0 : b - c0, ky0:ky1, kx0:kx1]
+    if groups == 1:
+        block[: hi - lo, : min(icg, ib1 * rows) - first] = w.constant[lo:hi, first : ib1 * rows, ky0:ky1, kx0:kx1]
+    block = block.reshape(group[1] - group[0], columns, ib1 - ib0, rows, ky1 - ky0, kx1 - kx0)
+    return np.ascontiguousarray(block.transpose(0, 4, 5, 2, 3, 1)).tobytes()

@@ -1,0 +1,256 @@
+"""Search the tile of a contraction: every choice that fits is priced, the cheapest is taken.
+
+Price in cycles, with P positions, W weight rows, B external bytes a cycle:
+
+    matrix = sum over instructions of passes * max(P, W)        vector = positions * ceil(channels / lanes)
+    load, store = bytes / B, weights and boxes as often as the order of the loops moves them
+    price = max(matrix, vector, load, store) + first weights and box + last tile's vector and store + 6 an instruction,
+            and 4% where the order of the loops completes the first rows last,
+            and the matrix cycles that follow the last row of the input, as far as they could overlap with the vector unit making it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from compiler.codelets import Codelet
+from compiler.errors import CompilerError
+from compiler.mapping.assign_engines import Assigned
+from compiler.target import VectorUnit
+from compiler.tiles import ceil_div
+from compiler.tiling.tile_context import TileContext
+from compiler.tiling.window import Window
+
+#: Cycles an instruction costs beyond its work: fetch and dispatch.
+INSTRUCTION_CYCLES = 6
+#: Part of the time until a result is complete that is charged for keeping its readers waiting.
+LATENESS = 0.04
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A tile: output `rows` (images when batched) x `columns` x `blocks` of output channels; the reduction in pieces of
+    `kernel_rows` x `kernel_columns` x `input_blocks`; order of the loops; what is kept on chip."""
+
+    rows: int
+    columns: int
+    blocks: int
+    kernel_rows: int
+    kernel_columns: int
+    input_blocks: int
+    channels_outer: bool
+    keep_weights: bool
+    whole_input: bool
+    whole_output: bool
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a contraction on a machine. `batched`: outputs of one row, so that images take the place of rows."""
+
+    images: int
+    out_rows: int
+    out_columns: int
+    out_channels: int
+    in_channels: int
+    kernel: tuple[int, int]
+    groups_count: int
+    rows: int
+    lanes_out: int
+    granule: int
+    parameter_words: int
+
+    @classmethod
+    def of(cls, step: Assigned) -> Shape:
+        """Sizes from a codelet and its engines."""
+        codelet: Codelet = step.codelet
+        n, oc, oh, ow = codelet.operands["y"].shape
+        lanes = step.vector.lanes if step.vector_or_none else step.matrix.columns
+        return cls(
+            n, oh, ow, oc, codelet.operands["x"].shape[1], Window.of(codelet).kernel, codelet.group, step.matrix.rows, step.matrix.columns,
+            max(lanes, step.matrix.columns), ceil_div(oc, lanes),
+        )
+
+    @property
+    def batched(self) -> bool:
+        """Whether images are the outer positions."""
+        return self.out_rows == 1 and self.images > 1
+
+    @property
+    def outer(self) -> int:
+        """Extent of the outer positions."""
+        return self.images if self.batched else self.out_rows
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of output channels."""
+        return ceil_div(self.out_channels, self.lanes_out)
+
+    def input_blocks(self, group: tuple[int, int]) -> tuple[int, int]:
+        """Range of input blocks that these output blocks reduce."""
+        if self.groups_count == 1:
+            return 0, ceil_div(self.in_channels, self.rows)
+        per_out, per_in = self.out_channels // self.groups_count, self.in_channels // self.groups_count
+        first = group[0] * self.lanes_out // per_out
+        last = (min(group[1] * self.lanes_out, self.out_channels) - 1) // per_out
+        return first * per_in // self.rows, ceil_div((last + 1) * per_in, self.rows)
+
+    def groups(self, block: tuple[int, int]) -> list[tuple[int, int]]:
+        """Output blocks an instruction each: all at once, or one by one where each reduces other inputs."""
+        return [block] if self.groups_count == 1 else [(b, b + 1) for b in range(*block)]
+
+
+    @staticmethod
+    def parameter_channels(vector: VectorUnit, channels: int) -> int:
+        """Channels whose parameters an instruction can have: those of a tile, or what half the parameter memory holds."""
+        return min(ceil_div(channels, vector.lanes), max(1, vector.parameter.size_words // 2)) * vector.lanes
+
+
+def _cuts(total: int, most: int) -> list[int]:
+    """Sizes of pieces of a loop, largest first: total, half, third ..., at most `most` of them."""
+    sizes: list[int] = []
+    for parts in range(1, total + 1):
+        size = ceil_div(total, parts)
+        if not sizes or size != sizes[-1]:
+            sizes.append(size)
+        if len(sizes) == most:
+            break
+    if sizes[-1] > 1:
+        sizes += [size for size in (sizes[-1] // 2, sizes[-1] // 8, 1) if size and size != sizes[-1]]
+    return sizes
+
+
+def _reductions(shape: Shape, deepest: int) -> Iterator[tuple[int, int, int]]:
+    kh, kw = shape.kernel
+    for blocks in _cuts(deepest, 6):
+        yield kh, kw, blocks
+    for rows in _cuts(kh, 6)[1:]:
+        yield rows, kw, 1
+    for columns in _cuts(kw, 6)[1:]:
+        yield 1, columns, 1
+
+
+class ContractionPricer:
+    """Fits and prices choices for one contraction."""
+
+    def __init__(self, context: TileContext, step: Assigned) -> None:
+        self.context, self.step = context, step
+        self.shape = Shape.of(step)
+        self.window = Window.of(step.codelet)
+        self.x, self.y = step.codelet.operands["x"], step.codelet.operands["y"]
+        self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
+        self.y_stored = context.plan.root(self.y.tensor) in context.plan.external
+        self.x_lanes, self.y_lanes = (context.plan.layouts[context.plan.root(o.tensor)].lanes for o in (self.x, self.y))
+        self.making = context.making_cycles(self.x)
+        self.raw = step.vector_or_none is None
+        self.bus = context.target.external.bus_bytes
+        self.deepest = max(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks)))
+        self.passes = sum(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks))) * (
+            self.shape.kernel[0] * self.shape.kernel[1]
+        )
+
+    def _box(self, choice: Choice) -> int:
+        s, w = self.shape, self.window
+        rows = 1 if s.batched else choice.rows
+        kernel = w.kernel if choice.whole_input else (choice.kernel_rows, choice.kernel_columns)
+        high = min(w.size[0], (rows - 1) * w.step[0] + (kernel[0] - 1) * w.dilation[0] + 1)
+        wide = min(w.size[1], (choice.columns - 1) * w.step[1] + (kernel[1] - 1) * w.dilation[1] + 1)
+        images = choice.rows if s.batched else 1
+        lanes = self.x_lanes
+        channels = s.in_channels if choice.whole_input else choice.input_blocks * s.rows + lanes
+        channels = min(s.in_channels, channels)
+        return images * high * wide * ceil_div(channels, lanes) * lanes
+
+    def _out_box(self, choice: Choice) -> int:
+        channels = self.shape.out_channels if choice.whole_output else choice.blocks * self.shape.lanes_out
+        lanes = self.y_lanes
+        return choice.rows * choice.columns * ceil_div(channels, lanes) * lanes
+
+    def fits(self, choice: Choice, copies: int) -> bool:
+        """Whether the buffers of a choice fit, `copies` of those that move at the same time."""
+        matrix = self.step.matrix
+        memories = {matrix.activation.name: 0}
+        if not self.resident_x:
+            memories[matrix.activation.name] += copies * self._box(choice)
+        if not self.resident_y and not self.raw:
+            memories[self.step.sink.name] = memories.get(self.step.sink.name, 0) + copies * self._out_box(choice)
+        budget = self.context.budget_bytes
+        if any(size > budget[name] for name, size in memories.items()):
+            return False
+        block = self.shape.rows * self.shape.lanes_out
+        weights = choice.kernel_rows * choice.kernel_columns * choice.input_blocks * (choice.blocks if self.shape.groups_count == 1 else 1) * block
+        if copies * weights > matrix.weight.size_bytes:
+            return False
+        kept = self.passes * block
+        if choice.channels_outer:
+            kept = copies * ceil_div(kept * choice.blocks, self.shape.blocks)
+        if choice.keep_weights and kept > matrix.weight.size_bytes * (4 if choice.channels_outer else 3) // 4:
+            return False
+        pitch = ceil_div(choice.blocks * self.shape.lanes_out, self.shape.granule) * self.shape.granule
+        banks = matrix.accumulator.banks
+        room = matrix.accumulator.bank_bytes * max(1, banks // copies)
+        return choice.rows * choice.columns * pitch * 4 <= room
+
+    def price(self, choice: Choice) -> float:
+        """Cycles, see the file's head."""
+        s = self.shape
+        tiles_outer, tiles_x = ceil_div(s.outer, choice.rows), ceil_div(s.out_columns, choice.columns)
+        images = 1 if s.batched else s.images
+        spots = tiles_outer * tiles_x * images
+        block_tiles = ceil_div(s.blocks, choice.blocks)
+        whole = s.images * s.out_rows * s.out_columns
+        positions = whole / spots
+        matrix = self.passes * spots * max(positions, s.rows, 8)
+        lanes = self.step.vector.lanes if self.step.vector_or_none else s.lanes_out
+        vector = whole * ceil_div(s.out_channels, lanes) if self.step.vector_or_none else 0
+        weight_bytes = self.passes * s.rows * s.lanes_out
+        once = choice.keep_weights or spots == 1
+        load = weight_bytes * (1 if once else spots) / self.bus
+        box = 0 if self.resident_x else self._box(choice) / self.bus
+        reduction = 1 if choice.whole_input else ceil_div(s.kernel[0], choice.kernel_rows) * ceil_div(s.kernel[1], choice.kernel_columns) * ceil_div(
+            self.deepest, choice.input_blocks)
+        again = block_tiles if (choice.channels_outer and spots > 1) or not choice.whole_input else 1
+        load += box * spots * again * reduction
+        y_bytes = whole * ceil_div(s.out_channels, s.granule) * s.granule * (4 if self.raw else 1)
+        stored = self.y_stored
+        store = y_bytes / self.bus if stored else 0.0
+        if stored and not choice.whole_output and block_tiles > 1:  # rows of a few bytes: a burst each
+            store = max(store, whole * block_tiles * 2.0)
+        instructions = spots * block_tiles * (2 + ceil_div(self.deepest, choice.input_blocks))
+        first = weight_bytes / self.bus / (block_tiles * ceil_div(self.deepest, choice.input_blocks)) + box
+        last = positions * min(choice.blocks * s.lanes_out, s.out_channels) / lanes + store / spots / (1 if choice.whole_output else block_tiles)
+        busiest = max(matrix, vector, load, store)
+        # Whoever reads the result can start when its first rows are complete: late, if the channels are the outer loop.
+        late = LATENESS * busiest * (1 - 1 / block_tiles) if choice.channels_outer and spots > 1 else 0.0
+        # And this codelet works off what the one before delivers: after its last row, all tiles that need it are still to be done.
+        behind = matrix * (1 - 1 / block_tiles) + matrix / spots / block_tiles if choice.channels_outer else matrix / spots
+        return busiest + first + last + late + min(behind, self.making) + INSTRUCTION_CYCLES * instructions
+
+    def choices(self, reduction: tuple[int, int, int], wide: int) -> Iterator[Choice]:
+        """All choices worth a price with this piece of the reduction and this many columns."""
+        s = self.shape
+        unit = max(1, s.granule // s.lanes_out)
+        blocks = sorted({min(ceil_div(size, unit) * unit, s.blocks) for size in _cuts(s.blocks, 6)} | {min(unit, s.blocks)}, reverse=True)
+        whole_inputs = (True,) if self.resident_x or reduction == (*s.kernel, self.deepest) else (True, False)
+        orders = (False, True) if len(blocks) > 1 else (False,)
+        for high, block, outer, keep, whole_in in product(_cuts(s.outer, 12), blocks, orders, (True, False), whole_inputs):
+            for whole_out in (True, False) if not (self.resident_y or outer) else (False,):
+                yield Choice(high, wide, block, *reduction, outer, keep, whole_in, whole_out)
+
+    def best(self) -> Choice:
+        """Cheapest choice that fits: with double buffers, the whole reduction and whole rows if any such does.
+
+        Raises CompilerError when none fits at all.
+        """
+        for copies in (2, 1):
+            for reduction in _reductions(self.shape, self.deepest):
+                for wide in _cuts(self.shape.out_columns, 6):
+                    fitting = [choice for choice in self.choices(reduction, wide) if self.fits(choice, copies)]
+                    if fitting:
+                        return min(fitting, key=self.price)
+        raise CompilerError(
+            f"node {self.step.codelet.name}", found="no tile that fits the on-chip memories",
+            expected="room for one block of weights, one pixel of input and one of output", do="use an architecture with larger memories",
+        )

@@ -1,0 +1,1 @@
+"""Tiles of element-wise operators and pools."""

@@ -1,0 +1,1 @@
+"""Tiles of micro-programs over rows and images."""

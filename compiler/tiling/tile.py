@@ -1,0 +1,113 @@
+"""Pass: codelets with engines and places -> operations of one instruction each, on buffers.
+
+    before   codelet c0 on a matrix and a vector engine, x resident, y external
+    after    load .., matrix .., vector .., store ..        one TileOp an instruction, addresses still open
+
+The size of each tile is a search, priced by the closed forms of `price_contraction` and `tile_lanes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compiler.errors import CompilerError
+from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.insert_transfers import Plan
+from compiler.target import Target
+from compiler.tiling.contraction.contraction import ContractionTiler
+from compiler.tiling.contraction.price import Choice, ContractionPricer
+from compiler.tiling.contraction.product import ProductPricer, ProductTiler
+from compiler.tiling.lanes.lanes import LaneTiler
+from compiler.tiling.moves.move import move
+from compiler.tiling.rows.imagewise import ImagewiseTiler
+from compiler.tiling.rows.rowwise import RowwiseTiler
+from compiler.tiling.tile_context import Done, TileContext
+from compiler.tiling.tile_shared import share
+
+
+class TileError(CompilerError):
+    """A codelet has no tile that fits beside the resident tensors; `layer` is its number."""
+
+    def __init__(self, layer: int, cause: CompilerError) -> None:
+        self.layer = layer
+        super().__init__(cause.where, found=cause.found, expected=cause.expected, do=cause.do)
+
+
+#: Part of a memory that tiles may fill; the rest is lost to whole banks and fragments.
+USABLE = 0.9
+
+
+@dataclass(eq=False)
+class Memo:
+    """What one call of `tile` leaves to the next, on another plan of the same network.
+
+    `choices` by everything that a choice depends on; `done`: for each step, under which state it was tiled, and what that made;
+    `context`: the last one.
+    """
+
+    choices: dict[tuple, Choice] = field(default_factory=dict)
+    done: dict[int, tuple[Assigned, tuple, Done]] = field(default_factory=dict)
+    context: TileContext | None = None
+
+
+def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, memo: Memo | None = None) -> TileContext:
+    """Tile every codelet. `shrink`: part of the usual room that a layer's tiles may take, for layers that did not fit before.
+
+    `memo` is kept from one call to the next. The steps of both plans are the same objects as long as their engines are the same: only
+    those whose room or tensors are others are tiled again. The contexts of earlier calls are of no use any more.
+    """
+    memo = Memo() if memo is None else memo
+    context = memo.context = TileContext(target, plan, memo.context)
+    last_use: dict[str, int] = {}
+    first_use: dict[str, int] = {}
+    for number, step in enumerate(plan.steps):
+        for role, operand in step.codelet.operands.items():
+            if operand.tensor:
+                root = plan.root(operand.tensor)
+                last_use[root] = number
+                if role != "y" or root not in plan.fetched:
+                    first_use.setdefault(root, number)
+    for number, step in enumerate(plan.steps):
+        context.budget_bytes = _room(plan, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
+        tensors = [operand.tensor for operand in step.codelet.operands.values() if operand.tensor]
+        state = context.state(tensors)
+        before = memo.done.get(number)
+        if before is not None and before[0] is step and before[1] == state:
+            context.repeat(before[2])
+            continue
+        first = len(context.ops)
+        context.begin(number, step.codelet)
+        try:
+            _tile_step(context, step, memo.choices)
+        except CompilerError as error:
+            raise TileError(number, error) from None
+        context.require_rest(step.codelet)
+        memo.done[number] = step, state, context.done(first, tensors)
+    return context
+
+
+def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice]) -> None:
+    if step.codelet.move is not None:
+        move(context, step, memo)
+    elif step.codelet.program is not None:
+        (ImagewiseTiler if step.codelet.program.of_images else RowwiseTiler)(context, step).run()
+    elif step.codelet.family in ("contraction", "product"):
+        of_tensors = step.codelet.family == "product"
+        pricer = (ProductPricer if of_tensors else ContractionPricer)(context, step)
+        stored = pricer.y_stored
+        key = (step.codelet.name, step.codelet.family, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()))
+        if key not in memo:
+            memo[key] = pricer.best()
+        (ProductTiler if of_tensors else ContractionTiler)(context, step, pricer.shape, memo[key]).run()
+    elif not share(context, step):
+        tiler = LaneTiler(context, step)
+        tiler.run(tiler.best())
+
+
+def _room(plan: Plan, target: Target, number: int, first: dict[str, int], last: dict[str, int], shrink: float) -> dict[str, int]:
+    """Bytes of each memory that no tensor resident at this step takes."""
+    room = {name: memory.size_bytes for name, memory in target.graph.memories.items()}
+    for name, memory in plan.resident.items():
+        if first.get(name, number + 1) <= number <= last.get(name, -1):
+            room[memory.name] -= plan.layouts[name].size_bytes
+    return {name: int(max(size, 0) * USABLE * shrink) for name, size in room.items()}

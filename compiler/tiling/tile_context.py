@@ -1,0 +1,270 @@
+"""What tiling one codelet needs: buffers for tensors and constants, transfers of boxes, and the list of operations made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from acg.graph import Memory
+from compiler.codelets import Codelet, Operand
+from compiler.codelets.base import pixel
+from compiler.mapping.insert_transfers import Plan
+from compiler.target import Target
+from compiler.tiles import Buffer, Ref, TileOp, View, ceil_div, spans
+
+#: A fetch of a whole input is cut into this many pieces, none below so many bytes: its first rows are used while the others come.
+FETCH_PIECES = 8
+FETCH_BYTES = 1024
+
+Box = tuple[int, int, int, int, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One loop of a copy: iterations and strides in bytes on both sides."""
+
+    count: int
+    outside: int
+    inside: int
+
+
+def copy_fields(row_bytes: int, levels: list[Level]) -> dict[str, int]:
+    """Count and stride fields of a copy of rows under at most 3 loops, outermost first; contiguous loops are merged into the row."""
+    levels = [level for level in levels if level.count > 1]
+    while levels and levels[-1].outside == levels[-1].inside == row_bytes and row_bytes * levels[-1].count < 1 << 20:
+        row_bytes *= levels.pop().count
+    if len(levels) > 3:
+        raise AssertionError(f"copy of {len(levels)} loops, at most 3 fit an instruction")
+    levels = [Level(1, 0, 0)] * (3 - len(levels)) + levels
+    fields = {"n_3": row_bytes}
+    for number, level in enumerate(levels):
+        fields |= {f"n_{number}": level.count, f"ext_stride_{number}": level.outside, f"local_stride_{number}": level.inside}
+    return fields
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What tiling one step did: its operations, the rows of inputs that were `missing` afterwards, and offsets wished at a border of banks."""
+
+    ops: list[TileOp]
+    missing: dict[str, tuple[tuple[int, int], ...]]
+    borders: tuple[tuple[Buffer, int], ...]
+
+
+def _shared(buffer: Buffer, other: Buffer | None) -> Buffer:
+    """`other` where it is the same buffer as a new one, with what its users wished of it forgotten."""
+    if other is None or (other.memory.name, other.size_bytes, other.pinned) != (buffer.memory.name, buffer.size_bytes, buffer.pinned):
+        return buffer
+    other.border_bytes = 0
+    return other
+
+
+class TileContext:
+    """Collects the operations of a network, codelet by codelet."""
+
+    def __init__(self, target: Target, plan: Plan, before: TileContext | None = None) -> None:
+        """`before`: the context of another plan of the same network, whose buffers of tensors and constants this one shares where they are alike."""
+        self.target = target
+        self.plan = plan
+        self.ops: list[TileOp] = []
+        self.layer = -1
+        self.codelet: Codelet | None = None
+        self.resident: dict[str, Buffer] = {}
+        self.external: dict[str, Buffer] = {}
+        self.budget_bytes: dict[str, int] = {}
+        self._borders: list[tuple[Buffer, int]] = []
+        self._constants: dict[tuple[str, bytes], Buffer] = {} if before is None else before._constants
+        self._tables: dict[tuple[int, str, bytes], Buffer] = {}
+        for name, memory in plan.resident.items():
+            buffer = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes, lasting=True)
+            self.resident[name] = buffer if before is None else _shared(buffer, before.resident.get(name))
+        for name in sorted(plan.external):
+            layout = plan.layouts[name]
+            pinned = name in plan.edge.values()
+            buffer = Buffer(name, target.external, layout.size_bytes, max(64, target.external.bus_bytes), pinned=pinned)
+            self.external[name] = buffer if before is None else _shared(buffer, before.external.get(name))
+        #: Rows of inputs that are to be fetched onto the chip and are not yet, first ones first.
+        self._missing: dict[str, list[tuple[int, int]]] = {}
+        for name in plan.fetched:
+            n, _, h, _ = plan.layouts[name].shape
+            rows = max(ceil_div(n * h, FETCH_PIECES), ceil_div(FETCH_BYTES, plan.layouts[name].row_bytes))
+            self._missing[name] = spans(n * h, rows)
+
+    def state(self, tensors: Iterable[str]) -> tuple:
+        """What tiling a step on these tensors goes by, besides the step: the room there is, buffers, rows not fetched yet."""
+        return tuple(sorted(self.budget_bytes.items())), *(
+            (root, self.resident.get(root), self.external.get(root), tuple(self._missing.get(root, ()))) for root in map(self.plan.root, tensors)
+        )
+
+    def repeat(self, done: Done) -> None:
+        """Take over what a step did in another context that was in the same `state`."""
+        self.ops += done.ops
+        for root, rows in done.missing.items():
+            self._missing[root] = list(rows)
+        for buffer, border in done.borders:
+            buffer.border_bytes = border
+
+    def done(self, since: int, tensors: Iterable[str]) -> Done:
+        """What a step on these tensors did, its operations being those `since` this number."""
+        roots = (self.plan.root(tensor) for tensor in tensors)
+        return Done(self.ops[since:], {root: tuple(self._missing[root]) for root in roots if root in self._missing}, tuple(self._borders))
+
+    def wish_border(self, operand: Operand, border_bytes: int) -> None:
+        """This offset of a resident tensor would best lie at the border of two banks."""
+        buffer = self.resident[self.plan.root(operand.tensor)]
+        buffer.border_bytes = border_bytes
+        self._borders.append((buffer, border_bytes))
+
+    def require(self, operand: Operand, rows: tuple[int, int, int, int], tile: str) -> None:
+        """Fetch what is missing of a resident input up to the last row of images and rows (n0, n1, y0, y1) as the operand counts them."""
+        _, n1, _, y1 = rows
+        self._fetch(self.plan.root(operand.tensor), (n1 - 1) * operand.shape[2] + y1, operand.shape[3], tile)
+
+    def require_rest(self, codelet: Codelet) -> None:
+        """Fetch what is missing of the inputs that a codelet has used."""
+        for operand in codelet.operands.values():
+            root = self.plan.root(operand.tensor)
+            if root in self._missing:
+                self._fetch(root, self.plan.layouts[root].image_bytes * self.plan.layouts[root].shape[0], 1, "rest")
+
+    def _fetch(self, root: str, rows: int, width: int, tile: str) -> None:
+        missing = self._missing.get(root)
+        if not missing:
+            return
+        layout = self.plan.layouts[root]
+        n, c, h, w = layout.shape
+        operand = Operand(layout.dtype, (1, c, n * h, w), pixel("c"), tensor=root)
+        while missing and missing[0][0] * w < rows * width:
+            y0, y1 = missing.pop(0)
+            self.load_box(operand, (0, 1, y0, y1, 0, w, 0, c), self.whole(operand), tile)
+
+    def begin(self, layer: int, codelet: Codelet | None) -> None:
+        """Operations made from now on belong to this layer."""
+        self.layer, self.codelet = layer, codelet
+        self._borders = []
+
+    def emit(self, engine: str, fields: dict[str, int | Ref], reads: list[Buffer], writes: list[Buffer], tile: str) -> None:
+        """Add an operation."""
+        self.ops.append(TileOp(engine, fields, tuple(reads), tuple(writes), self.layer, tile))
+
+    def buffer(self, name: str, memory: Memory, size_bytes: int, align_bytes: int | None = None) -> Buffer:
+        """Return a new buffer, whole words of its memory."""
+        words = -(-size_bytes // memory.word_bytes)
+        return Buffer(name, memory, words * memory.word_bytes, align_bytes or memory.word_bytes)
+
+    def constant(self, name: str, content: bytes) -> Buffer:
+        """External buffer that holds these bytes when the program starts; equal bytes of one name share it."""
+        key = (name, content)
+        if key not in self._constants:
+            external = self.target.external
+            self._constants[key] = Buffer(name, external, len(content), external.bus_bytes, content=content, pinned=True)
+        return self._constants[key]
+
+    def load_constant(self, name: str, content: bytes, memory: Memory, tile: str, align_bytes: int | None = None) -> Buffer:
+        """Copy constant bytes into a new on-chip buffer."""
+        path = self.target.load_path(memory, constant=True)
+        source = self.constant(name, content)
+        place = self.buffer(name, memory, len(content), align_bytes)
+        fields: dict[str, int | Ref] = {"select": path.select, "ext_address": Ref(source), "local_address": Ref(place), **copy_fields(len(content), [])}
+        self.emit(path.engine.name, fields, [source], [place], tile)
+        return place
+
+    def table(self, name: str, content: bytes, memory: Memory, tile: str) -> Buffer:
+        """Buffer of a table, a bank of the table memory: one for all parts of a codelet, whichever engine computes them."""
+        key = (self.layer, memory.name, content)
+        if key not in self._tables:
+            self._tables = {key: self.load_constant(name, content, memory, tile, memory.bank_bytes)}
+        return self._tables[key]
+
+    def strides(self, operand: Operand) -> tuple[int, int, int, int]:
+        """Bytes (image, row, pixel, element) of an operand's tensor as the codelet's shape sees it."""
+        layout = self.plan.layouts[self.plan.root(operand.tensor)]
+        row = operand.shape[3] * layout.pixel_bytes
+        return operand.shape[2] * row, row, layout.pixel_bytes, layout.element_bytes
+
+    def making_cycles(self, operand: Operand) -> int:
+        """Cycles for which a lane-by-lane codelet is busy making an operand, while matrix units wait for it; 0 for other operands."""
+        root = self.plan.root(operand.tensor)
+        for step in self.plan.steps:
+            codelet = step.codelet
+            if self.plan.root(codelet.operands["y"].tensor) == root and step.matrix_or_none is None and step.vector_or_none is not None:
+                n, c, h, w = codelet.operands["y"].shape
+                taps = [loop.extent for loop in codelet.loops if loop.reduction]
+                return n * h * w * ceil_div(c, step.vector.lanes) * prod(taps)
+        return 0
+
+    def is_resident(self, operand: Operand) -> bool:
+        """Whether the operand's tensor lives on chip."""
+        return self.plan.root(operand.tensor) in self.resident
+
+    def whole(self, operand: Operand, *, outside: bool = False) -> View:
+        """View of the whole tensor, on chip or in external memory."""
+        table = self.external if outside else self.resident
+        buffer = table[self.plan.root(operand.tensor)]
+        return View(buffer, 0, *self.strides(operand), operand.shape[2], operand.shape[3])
+
+    def _box_strides(self, operand: Operand, box: Box) -> tuple[tuple[int, int, int], int]:
+        n0, n1, y0, y1, x0, x1, c0, c1 = box
+        pixel, element = self.strides(operand)[2:]
+        if c0 > 0 or c1 < operand.shape[1]:
+            granule = self.plan.layouts[self.plan.root(operand.tensor)].lanes
+            pixel = -(-(c1 - c0) // granule) * granule * element
+        row = (x1 - x0) * pixel
+        image = (y1 - y0) * row
+        return (image, row, pixel), (n1 - n0) * image
+
+    def view_box(self, operand: Operand, box: Box, memory: Memory, name: str) -> View:
+        """New buffer for a box (n0, n1, y0, y1, x0, x1, c0, c1) of a tensor, and the view of it."""
+        n0, _, y0, y1, x0, x1, c0, _ = box
+        strides, size = self._box_strides(operand, box)
+        element = self.strides(operand)[3]
+        place = self.buffer(name, memory, max(size, 1))
+        return View(place, 0, *strides, element, y1 - y0, x1 - x0, n0, y0, x0, c0)
+
+    def _levels(self, operand: Operand, outside: View, inside: View, box: Box) -> tuple[int, list[Level]]:
+        n0, n1, y0, y1, x0, x1, c0, c1 = box
+        whole_pixels = (c0, c1) == (0, operand.shape[1]) and outside.pixel_bytes == inside.pixel_bytes
+        row = inside.pixel_bytes if whole_pixels else (c1 - c0) * inside.element_bytes
+        return row, [
+            Level(n1 - n0, outside.image_bytes, inside.image_bytes),
+            Level(y1 - y0, outside.row_bytes, inside.row_bytes),
+            Level(x1 - x0, outside.pixel_bytes, inside.pixel_bytes),
+        ]
+
+    def load_box(self, operand: Operand, box: Box, view: View, tile: str) -> None:
+        """Copy a box of an external tensor into `view`."""
+        self._move(operand, box, view, tile, inward=True)
+
+    def store_box(self, operand: Operand, box: Box, view: View, tile: str) -> None:
+        """Copy a box from `view` into its external tensor."""
+        self._move(operand, box, view, tile, inward=False)
+
+    def _move(self, operand: Operand, box: Box, view: View, tile: str, *, inward: bool) -> None:
+        outside = self.whole(operand, outside=True)
+        n0, n1, y0, y1, x0, x1, c0, c1 = box
+        if n1 <= n0 or y1 <= y0 or x1 <= x0 or c1 <= c0:
+            return
+        memory = view.buffer.memory
+        path = self.target.load_path(memory) if inward else self.target.store_path(memory)
+        row, levels = self._levels(operand, outside, view, box)
+        fields: dict[str, int | Ref] = {
+            "select": path.select,
+            "ext_address": Ref(outside.buffer, outside.at(n0, y0, x0, c0)),
+            "local_address": Ref(view.buffer, view.at(n0, y0, x0, c0)),
+            **copy_fields(row, levels),
+        }
+        reads, writes = ([outside.buffer], [view.buffer]) if inward else ([view.buffer], [outside.buffer])
+        self.emit(path.engine.name, fields, reads, writes, tile)
+
+    def parameters(self, bias: np.ndarray, scale: np.ndarray, lanes: int) -> bytes:
+        """Bytes of the parameter words of these channels: `lanes` int32 biases, then as many float32 scales, zero beyond the last."""
+        blocks = -(-len(bias) // lanes)
+        words = np.zeros((blocks, 2, lanes), np.int32)
+        for row, values in enumerate((bias.astype(np.int32), scale.astype(np.float32).view(np.int32))):
+            padded = np.zeros(blocks * lanes, np.int32)
+            padded[: len(values)] = values
+            words[:, row] = padded.reshape(blocks, lanes)
+        return words.astype("<i4").tobytes()

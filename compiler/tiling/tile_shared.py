@@ -1,0 +1,118 @@
+"""Tile one operator on two engines at once: rows of a depthwise convolution shared between the vector and the matrix unit.
+
+    before   depthwise codelet on a vector unit, the same operator as a contraction on a matrix unit
+    after    rows 0..7 on the vector unit, rows 8..13 on the matrix unit, and on the vector unit for their requantisation
+
+Both read the input, and a bank has one read port. An input on chip is asked to lie across the border of two banks
+(`Buffer.border_bytes`), so that each unit reads one; where it does not the result is the same, later. Strips of an external input are
+loaded into places of their own, and alternate.
+
+The cut is where both end together. In cycles, with P positions a row and B blocks of lanes: the vector unit takes P * B * taps a row of
+its own and P * B a row of the other's, the matrix unit passes * max(P, rows of the array).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import zip_longest
+
+from compiler.errors import CompilerError
+from compiler.mapping.assign_engines import Assigned
+from compiler.tiles import ceil_div, spans
+from compiler.tiling.contraction.contraction import ContractionTiler
+from compiler.tiling.contraction.price import ContractionPricer
+from compiler.tiling.lanes.lanes import LaneTiler
+from compiler.tiling.tile_context import TileContext
+
+#: Strips that each unit's part is cut into at most.
+STRIPS = 4
+#: Cycles a matrix instruction costs beyond its work. Each block of channels is one, with inputs of its own.
+MATRIX_INSTRUCTION_CYCLES = 80
+#: Sharing must save at least this part of the time, or it is not worth its weights.
+WORTH = 0.15
+
+
+def share(context: TileContext, step: Assigned) -> bool:
+    """Emit a step on both its engines; False, and nothing emitted, where that does not pay or is not possible."""
+    n, _, oh, _ = step.codelet.operands["y"].shape
+    if step.alternative is None or n > 1 or oh < 2:
+        return False
+    lanes, pricer = LaneTiler(context, step), ContractionPricer(context, step.alternative)
+    try:
+        return _border(context, lanes, pricer) if context.is_resident(lanes.x) else _strips(context, lanes, pricer)
+    except CompilerError:  # no tiles fit beside each other
+        return False
+
+
+def _border(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -> bool:
+    """Share an input on chip: upper rows to one unit, lower rows to the other."""
+    _, c, oh, ow = lanes.y.shape
+    row = ow * ceil_div(c, lanes.lanes)
+    weights = pricer.passes * pricer.shape.rows * pricer.shape.lanes_out / context.target.external.bus_bytes
+
+    def cycles(cut: int) -> float:
+        strip = ceil_div(oh - cut, STRIPS)
+        streamed = (oh - cut) * pricer.passes * max(ow, pricer.shape.rows / strip)
+        streamed += MATRIX_INSTRUCTION_CYCLES * pricer.shape.blocks * ceil_div(oh - cut, strip)
+        return max(cut * row * lanes.taps + (oh - cut) * row, streamed + row, weights)
+
+    cut = min(range(1, oh), key=cycles)
+    if cycles(cut) > (1 - WORTH) * oh * row * lanes.taps:
+        return False
+    contraction = _contraction(context, pricer, ceil_div(oh - cut, STRIPS))
+    lane_choice = lanes.best()
+    if contraction is None:
+        return False
+    context.wish_border(lanes.x, context.whole(lanes.x).at(0, lanes.window.reach(0, cut, oh)[0], 0, 0))
+    own = spans(cut, ceil_div(cut, STRIPS))
+    given = [(cut + lo, cut + hi) for lo, hi in spans(oh - cut, ceil_div(oh - cut, STRIPS))]
+    for helped, kept in zip_longest(given, own):
+        if helped is not None:
+            contraction.run([helped])
+        if kept is not None:
+            lanes.run(lane_choice, [kept])
+    return True
+
+
+def _strips(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -> bool:
+    """Share an external input: each strip is loaded into a place of its own, and goes to the unit that ends it first."""
+    _, c, oh, ow = lanes.y.shape
+    row = ow * ceil_div(c, lanes.lanes)
+    layout = context.plan.layouts[context.plan.root(lanes.x.tensor)]
+    if layout.size_bytes / context.target.external.bus_bytes > (1 - WORTH) * oh * row * lanes.taps:
+        return False
+    budget = context.budget_bytes
+    context.budget_bytes = {name: size // 2 for name, size in budget.items()}
+    try:
+        lane_choice = lanes.best()
+        high = min(lane_choice.rows, ceil_div(oh, 2 * STRIPS))
+        contraction = _contraction(context, pricer, high)
+    finally:
+        context.budget_bytes = budget
+    if contraction is None or lane_choice.channels < c:
+        return False
+    vector_time = matrix_time = 0.0
+    plan = []
+    for lo, hi in spans(oh, high):
+        alone = vector_time + (hi - lo) * row * lanes.taps
+        streamed = matrix_time + pricer.passes * max((hi - lo) * ow, pricer.shape.rows) + MATRIX_INSTRUCTION_CYCLES * pricer.shape.blocks
+        helped = max(streamed, vector_time + (hi - lo) * row)
+        plan.append(((lo, hi), helped < alone))
+        vector_time, matrix_time = (vector_time + (hi - lo) * row, streamed) if helped < alone else (alone, matrix_time)
+    if max(vector_time, matrix_time) > (1 - WORTH) * oh * row * lanes.taps:
+        return False
+    for strip, matrix in plan:
+        if matrix:
+            contraction.run([strip])
+        else:
+            lanes.run(lane_choice, [strip])
+    return True
+
+
+def _contraction(context: TileContext, pricer: ContractionPricer, rows: int) -> ContractionTiler | None:
+    """Tiler for strips of so many rows, whose weights stay; None where they cannot."""
+    pricer.shape = replace(pricer.shape, out_rows=rows)
+    choice = replace(pricer.best(), channels_outer=False, keep_weights=True)
+    if not pricer.fits(choice, 1):
+        return None
+    return ContractionTiler(context, pricer.step, pricer.shape, choice)

@@ -1,0 +1,1 @@
+"""Registers, fetch, dispatch, queues, issue and retire counters."""

@@ -1,0 +1,1 @@
+"""Blocks that units are made of: address generators, float32 arithmetic."""

@@ -1,0 +1,199 @@
+"""Address stage of the load and store units: walks an instruction's rows and splits each into AXI bursts."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hwgen.bus.axi import BOUNDARY_BYTES, MAX_BEATS
+from hwgen.datapath.agu import AddressGenerator, LoopCounter
+
+__all__ = ["BODY_FIELDS", "BurstSplitter", "check_unit", "lanes_from", "lanes_to", "rotate_bytes"]
+
+#: Fields of a load's or store's body.
+BODY_FIELDS = ("select", "n_0", "n_1", "n_2", "n_3", "ext_address", "ext_stride_0", "ext_stride_1", "ext_stride_2",
+               "local_address", "local_stride_0", "local_stride_1", "local_stride_2")
+
+LEVELS = 3
+
+
+def check_unit(where: str, *, bus_bits: int, chunk_bytes: int, address_bits: int, size_bytes: int, outstanding_bursts: int,
+               port_addr_bits: tuple[int, ...], body: data.Layout) -> None:
+    """Check the parameters that both units share. Raises TypeError or ValueError that names parameter, value and expectation."""
+    for name, value in (("bus_bits", bus_bits), ("chunk_bytes", chunk_bytes), ("address_bits", address_bits), ("size_bytes", size_bytes),
+                        ("outstanding_bursts", outstanding_bursts), *(("port address bits", bits) for bits in port_addr_bits)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{where}: {name} must be an integer, not {value!r}")
+        if value < 1:
+            raise ValueError(f"{where}: {name} must be at least 1, not {value}")
+    if not port_addr_bits:
+        raise ValueError(f"{where}: at least one on-chip port is needed, not none")
+    if chunk_bytes & (chunk_bytes - 1) or chunk_bytes * 8 > bus_bits:
+        raise ValueError(f"{where}: chunk_bytes must be a power of two up to {bus_bits // 8} (the bus), not {chunk_bytes}")
+    if size_bytes > 1 << address_bits or size_bytes * 8 % bus_bits:
+        raise ValueError(f"{where}: size_bytes must be a multiple of {bus_bits // 8} (the bus) up to 2^{address_bits}, not {size_bytes}")
+    missing = [name for name in BODY_FIELDS if name not in dict(body)]
+    if missing:
+        raise ValueError(f"{where}: body has no field {missing[0]}; expected {', '.join(BODY_FIELDS)}")
+
+
+def lanes_from(index, lanes: int):
+    """One bit a lane: the lane's number is at least ``index``, which is less than ``lanes``."""
+    return Cat(*(index <= lane for lane in range(lanes - 1)), Const(1))
+
+
+def lanes_to(index, lanes: int):
+    """One bit a lane: the lane's number is at most ``index``."""
+    return Cat(Const(1), *(index >= lane for lane in range(1, lanes)))
+
+
+def rotate_bytes(m: Module, value, places: Signal, name: str):
+    """``value`` rotated towards bit 0: byte i of the result is byte (i + places) mod the number of bytes, 2^len(places)."""
+    for bit in range(len(places)):
+        cut = 8 << bit
+        turned = Signal(len(value), name=f"{name}_{bit}")
+        m.d.comb += turned.eq(Mux(places[bit], Cat(value[cut:], value[:cut]), value))
+        value = turned
+    return value
+
+
+class BurstSplitter(wiring.Component):
+    """Rows of an instruction as bursts, at most one a cycle.
+
+    Bursts are INCR of full beats from an aligned address; a row is split at each multiple of min(4096, 256 beats) bytes. A burst is
+    *pushed* when fewer than ``outstanding_bursts`` are under way and the address register is free; the register offers it from the
+    next cycle on. With the first burst of a row, the row itself is handed over.
+
+    Parameters
+    ----------
+    bus_bytes : int
+        Bytes of a beat; a power of two.
+    address_bits, size_bytes : int
+        Width of an external address, and size of the external memory.
+    outstanding_bursts : int
+        Most bursts pushed and not yet ``done``.
+    body : data.Layout
+        Body of the instruction with the fields :data:`BODY_FIELDS`, counts minus one.
+
+    Members
+    -------
+    start, instr, ready
+        Start pulse with its instruction, only when ``ready``; the first push is in the next cycle at the earliest, ``ready`` again one
+        cycle after the last push.
+    stop : In(1)
+        No more pushes. A burst already offered stays until accepted.
+    done : In(1)
+        Pulse: the oldest burst under way is complete.
+    quiet : Out(1)
+        No burst is under way.
+    offer, accept, address, length
+        The address channel: valid, ready, byte address, beats minus one.
+    push, push_last, push_address
+        Pulse at each push; whether it is the instruction's last burst; its address.
+    row, row_last, row_ext, row_local, row_size, row_select
+        Pulse at the first push of each row; whether the row is the instruction's last; its first byte's external address and on-chip
+        address (two's complement, two bits wider than the field); bytes minus one; selected memory.
+    outside : Out(1)
+        The present row is not within the memory; ``row_ext`` (low bits) is its address. Held, and nothing pushed, until ``stop``.
+    """
+
+    def __init__(self, *, bus_bytes: int, address_bits: int, size_bytes: int, outstanding_bursts: int, body: data.Layout):
+        self.bus_bytes = bus_bytes
+        self.address_bits = address_bits
+        self.size_bytes = size_bytes
+        self.outstanding_bursts = outstanding_bursts
+        self.body = body
+        self.split_bytes = min(BOUNDARY_BYTES, MAX_BEATS * bus_bytes)
+        widths = {name: Shape.cast(body[name].shape).width for name in BODY_FIELDS}
+        self.widths = widths
+        super().__init__({
+            "start": In(1), "instr": In(body), "ready": Out(1), "stop": In(1), "done": In(1), "quiet": Out(1),
+            "offer": Out(1), "accept": In(1), "address": Out(address_bits), "length": Out(8),
+            "push": Out(1), "push_last": Out(1), "push_address": Out(address_bits),
+            "row": Out(1), "row_last": Out(1), "row_ext": Out(address_bits), "row_local": Out(widths["local_address"] + 2),
+            "row_size": Out(widths["n_3"]), "row_select": Out(widths["select"]),
+            "outside": Out(1),
+        })
+
+    def _generator(self, m: Module, loops: LoopCounter, instr: data.View, side: str) -> AddressGenerator:
+        """Row addresses of one side, wide enough to be exact: a partial sum is an address in range, plus one signed stride."""
+        strides = {level: self.widths[f"{side}_stride_{level}"] for level in range(LEVELS)}
+        width = max(self.widths[f"{side}_address"] + 1, *strides.values()) + 1
+        m.submodules[f"{side}_rows"] = generator = AddressGenerator(width=width, levels=LEVELS, stride_widths=strides)
+        m.d.comb += [
+            generator.load.eq(self.start),
+            generator.base.eq(self.instr[f"{side}_address"]),
+            generator.advance.eq(loops.advance),
+            *(getattr(generator, f"stride_{level}").eq(instr[f"{side}_stride_{level}"]) for level in range(LEVELS)),
+        ]
+        return generator
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        beat_bits, split_bits = exact_log2(self.bus_bytes), exact_log2(self.split_bytes)
+        instr = Signal(self.body, reset_less=True)
+        busy = Signal()
+        m.d.comb += self.ready.eq(~busy)
+
+        m.submodules.loops = loops = LoopCounter(count_widths=[self.widths[f"n_{level}"] for level in range(LEVELS)])
+        m.d.comb += [loops.load.eq(self.start), *(getattr(loops, f"n_{level}").eq(instr[f"n_{level}"]) for level in range(LEVELS))]
+        ext = self._generator(m, loops, instr, "ext").value
+        local = self._generator(m, loops, instr, "local").value
+
+        # A burst: from `offset` within its page (of split_bytes), `rest` + 1 bytes of the row still to come.
+        inside_row = Signal()
+        next_page = Signal(self.address_bits - split_bits if self.address_bits > split_bits else 1, reset_less=True)
+        next_rest = Signal(self.widths["n_3"], reset_less=True)
+        offset, rest, page = Signal(split_bits), Signal.like(next_rest), Signal.like(next_page)
+        m.d.comb += [
+            offset.eq(Mux(inside_row, 0, ext[:split_bits])),
+            rest.eq(Mux(inside_row, next_rest, instr.n_3)),
+            page.eq(Mux(inside_row, next_page, ext[split_bits:])),
+        ]
+        last_byte = Signal(max(split_bits, len(rest)) + 1)
+        crosses = Signal()
+        final_offset = Signal(split_bits)
+        m.d.comb += [
+            last_byte.eq(offset + rest),
+            crosses.eq(last_byte[split_bits:].any()),
+            final_offset.eq(Mux(crosses, self.split_bytes - 1, last_byte)),
+        ]
+
+        width = max(len(ext), len(rest) + 2) + 1
+        row_end = Signal(width)
+        m.d.comb += [
+            row_end.eq(ext.as_signed() + instr.n_3),
+            self.outside.eq(busy & ~self.stop & ~inside_row & (ext[-1] | (row_end >= self.size_bytes))),
+        ]
+
+        under_way = Signal(range(self.outstanding_bursts + 1))
+        m.d.comb += [
+            self.quiet.eq(under_way == 0),
+            self.push.eq(busy & ~self.stop & ~self.outside & (under_way != self.outstanding_bursts) & (~self.offer | self.accept)),
+            self.push_last.eq(loops.last[0] & ~crosses),
+            self.push_address.eq(Cat(Const(0, beat_bits), offset[beat_bits:], page)),
+            self.row.eq(self.push & ~inside_row),
+            self.row_last.eq(loops.last[0]),
+            self.row_ext.eq(ext),
+            self.row_local.eq(local.as_signed()),
+            self.row_size.eq(instr.n_3),
+            self.row_select.eq(instr.select),
+            loops.step.eq(self.push & ~crosses),
+        ]
+        m.d.sync += under_way.eq(under_way + self.push - self.done)
+        with m.If(self.accept):
+            m.d.sync += self.offer.eq(0)
+        with m.If(self.push):
+            m.d.sync += [
+                self.offer.eq(1),
+                self.address.eq(self.push_address),
+                self.length.eq(final_offset[beat_bits:] - offset[beat_bits:]),
+                inside_row.eq(crosses),
+                next_page.eq(page + 1),
+                next_rest.eq(last_byte - self.split_bytes),
+            ]
+            with m.If(self.push_last):
+                m.d.sync += busy.eq(0)
+        with m.If(self.start):
+            m.d.sync += [instr.eq(self.instr), busy.eq(1)]
+        return m

@@ -1,0 +1,97 @@
+"""Integer part of the vector unit: operands, product, reduction, bias."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+
+from acg.primitives import PRODUCT_OPERAND_BITS
+from acg.timing.vector import depth_cycles
+from hwgen.units.vector.front import drive_port, lane_integer, operand_shape, source_words
+from hwgen.units.vector.pipeline import Pipeline
+
+__all__ = ["build_integer"]
+
+#: The pattern of -2^31, which an ignored element contributes to a maximum.
+_INT32_MIN = Const(1 << 31, 32)
+
+
+def build_integer(m: Module, pipeline: Pipeline, unit: wiring.Component, *, data_stage: int, halt: Value) -> tuple[list[dict], list]:
+    """Build the stages from operands on the memory ports (``data_stage``) to the sum with the bias.
+
+    Returns
+    -------
+    list of dict and list of (Value, Value)
+        For each lane the int32 ``v``, the float32 pattern ``scale`` and the operand ``b`` as of the bias stage; pairs (parameter
+        access beyond its port, address).
+    """
+    lanes = unit.lanes
+    stage = data_stage
+    a_words = source_words(pipeline, unit.a_ports, unit.a_sources, "a_select", at=stage, enable="inside")
+    b_words = source_words(pipeline, unit.b_ports, unit.b_sources, "b_select", at=stage, enable="b_enable")
+    inside = pipeline.carried("inside", stage)
+
+    def operand(lane: int) -> dict[str, Value]:
+        values = {}
+        for prefix, words, sources, present in (("a", a_words, unit.a_sources, inside),
+                                                ("b", b_words, unit.b_sources, pipeline.of("b_enable", stage))):
+            shape = operand_shape(sources)
+            value = Signal(shape, name=f"{prefix}_value_{lane}")
+            if words:
+                integer = lane_integer(words, sources, lane, select=pipeline.of(f"{prefix}_select", stage),
+                                       is_signed=pipeline.of(f"{prefix}_signed", stage), zero=pipeline.of(f"{prefix}_zero", stage))
+                m.d.comb += value.eq(Mux(present, integer, 0))
+            values[prefix] = value
+        return values
+
+    operands = pipeline.lanes(stage + 1, [operand(lane) for lane in range(lanes)])
+    stage += 1
+
+    ignored = pipeline.of("reduce", stage)[1] & ~pipeline.carried("inside", stage)
+    multiply = pipeline.of("int_op", stage)
+
+    def combine(lane: int) -> dict[str, Value]:
+        a, b = operands[lane]["a"], operands[lane]["b"]
+        value = Signal(32, name=f"combined_{lane}")
+        product = a[:PRODUCT_OPERAND_BITS].as_signed() * b[:PRODUCT_OPERAND_BITS].as_signed()
+        m.d.comb += value.eq(Mux(multiply, product, a))
+        return {"product": Mux(ignored, _INT32_MIN, value)}
+
+    products = pipeline.lanes(stage + 1, [combine(lane) for lane in range(lanes)])
+    b = pipeline.lanes(stage + 1, [{"b": values["b"]} for values in operands])
+    stage += 1
+
+    assert stage + 1 == pipeline.results_from
+    restart = pipeline.carried("restart", stage)
+    maximum = pipeline.of("reduce", stage)[1]
+    # The accumulators are the stage's registers: they move with every iteration, results leave with the last ones.
+    totals = [Signal(32, name=f"total_{lane}", reset_less=True) for lane in range(lanes)]
+    following = []
+    for lane, total in enumerate(totals):
+        value = products[lane]["product"]
+        reduced = Mux(maximum, Mux(total.as_signed() > value.as_signed(), total, value), (total + value)[:32])
+        following.append(Mux(restart, value, reduced))
+    with m.If(pipeline.valid(stage)):
+        m.d.sync += [total.eq(value) for total, value in zip(totals, following, strict=True)]
+    emit = pipeline.carried("emit", stage)
+    b = pipeline.lanes(stage + 1, b, when=emit)
+    stage += 1
+
+    p_enable = pipeline.of("p_enable", stage)
+    words = unit.p.data
+
+    def biased(lane: int) -> dict[str, Value]:
+        bias = Mux(p_enable, words.word_select(lane, 32), 0)
+        return {"v": (totals[lane] + bias)[:32], "b": b[lane]["b"]}
+
+    def scales(lane: int) -> dict[str, Value]:
+        return {"scale": Mux(p_enable, words.word_select(lanes + lane, 32), pipeline.of("scale_a", stage))}
+
+    result = pipeline.lanes(stage + 1, [biased(lane) for lane in range(lanes)])
+    scale = pipeline.lanes(stage + 1, [scales(lane) for lane in range(lanes)], when=pipeline.of("numeric", stage))
+    assert stage + 1 == data_stage + depth_cycles("bias")
+
+    # Parameters are read so that they arrive with the total, for results only.
+    reading = stage - unit.p_read_latency_cycles
+    address = pipeline.carried("p_address", reading)
+    enable = pipeline.valid(reading) & pipeline.carried("emit", reading) & pipeline.of("p_enable", reading) & ~halt
+    beyond = drive_port(m, unit.p, enable=enable, address=address)
+    return [result[lane] | scale[lane] for lane in range(lanes)], [(beyond, address)]

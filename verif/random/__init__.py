@@ -1,0 +1,1 @@
+"""Random machines, programs and networks, by seed."""

@@ -1,0 +1,178 @@
+"""Random legal programs below the compiler: any order of any instructions, with the waits that their footprints ask for.
+
+A program fills the on-chip memories, runs random instructions, and stores what they wrote, so that the functional simulator and the RTL
+can be compared byte by byte. Waits are derived from :mod:`acg.footprint`, independently of the compiler's scheduler.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from acg.footprint import Access, Footprints
+from acg.graph import Graph
+from acg.isa import Instruction, instruction_set
+from verif.random.instructions import MATRIX_WALK, InstructionDraw
+
+__all__ = ["Draft", "RandomProgram", "ordered", "random_program"]
+
+#: External bytes that random copies read and write; the lower half starts with any bytes, the upper half with parameters.
+WINDOW_BYTES = 1 << 16
+#: Most bytes of on-chip memory that a program stores at its end.
+MOST_OBSERVED_BYTES = 1 << 15
+#: Most bytes of a memory that a program fills at its beginning.
+_MOST_FILLED_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An instruction before its waits are known. ``extra``: superfluous waits as (engine, how many of its latest instructions are not awaited)."""
+
+    instruction: Instruction
+    extra: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class RandomProgram:
+    """A program and what it runs on.
+
+    Attributes
+    ----------
+    graph : Graph
+    drafts : tuple of Draft
+        In program order, without the final stores.
+    image : tuple of (byte address, bytes)
+        Initial external memory.
+    """
+
+    graph: Graph
+    seed: int
+    drafts: tuple[Draft, ...]
+    image: tuple[tuple[int, bytes], ...]
+
+    @property
+    def stores(self) -> tuple[Draft, ...]:
+        """Stores of what the drafts wrote on chip, behind the window in external memory."""
+        return tuple(Draft(item) for item in _observations(self.graph, [draft.instruction for draft in self.drafts]))
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """The whole program with its waits."""
+        return ordered(self.graph, (*self.drafts, *self.stores))
+
+    @property
+    def observed_bytes(self) -> int:
+        """External bytes, from 0, that are compared after the run."""
+        return WINDOW_BYTES + MOST_OBSERVED_BYTES
+
+    @property
+    def program_address(self) -> int:
+        """Byte address of the first instruction: behind what is observed, or so that the last one ends with the external memory."""
+        size = instruction_set(self.graph).instruction_bytes
+        if self.seed % 2:
+            return self.graph.external.size_bytes - size * (len(self.drafts) + len(self.stores))
+        return self.observed_bytes + size * (1 + self.seed % 5)
+
+    def without(self, kept: Sequence[Draft]) -> "RandomProgram":
+        """The same with these drafts only."""
+        return replace(self, drafts=tuple(kept))
+
+
+def _must_wait(earlier: Access, later: Access, same_engine: bool, same_walk: bool, external: str) -> bool:
+    if earlier.memory != later.memory:
+        return False
+    overlaps = earlier.lo_byte < later.hi_byte and later.lo_byte < earlier.hi_byte
+    if same_engine:
+        # An engine works in order; only a read may overtake an earlier instruction's write.
+        return earlier.write and not later.write and overlaps and not (same_walk and earlier.self_ordered and later.self_ordered)
+    if overlaps and (earlier.write or later.write):
+        return True
+    ports_meet = earlier.first_bank <= later.last_bank and later.first_bank <= earlier.last_bank
+    return earlier.memory != external and earlier.write == later.write and ports_meet
+
+
+def ordered(graph: Graph, drafts: Sequence[Draft]) -> tuple[Instruction, ...]:
+    """Instructions with waits for every earlier one that they meet, plus the superfluous ones."""
+    footprints = Footprints(graph)
+    accesses = [footprints(draft.instruction) for draft in drafts]
+    retired = dict.fromkeys(graph.engines, 0)
+    place: list[int] = []
+    result = []
+    for number, draft in enumerate(drafts):
+        instruction = draft.instruction
+        waits: dict[str, int] = {}
+        for other in range(number):
+            earlier = drafts[other].instruction
+            if place[other] <= waits.get(earlier.engine, 0):
+                continue
+            same = earlier.engine == instruction.engine
+            walk = same and all(earlier.fields.get(name) == instruction.fields.get(name) for name in MATRIX_WALK)
+            if any(_must_wait(one, two, same, walk, graph.external.name) for one in accesses[other] for two in accesses[number]):
+                waits[earlier.engine] = place[other]
+        for engine, spared in draft.extra:
+            waits[engine] = max(waits.get(engine, 0), retired[engine] - spared, 0)
+        retired[instruction.engine] += 1
+        place.append(retired[instruction.engine])
+        result.append(replace(instruction, waits=waits))
+    return tuple(result)
+
+
+def _parameters(rng: np.random.Generator, lanes: int) -> bytes:
+    """Words of ``lanes`` int32 biases and as many float32 scales of moderate magnitude, half the window in all."""
+    words = WINDOW_BYTES // 2 // (8 * lanes)
+    magnitude = (1 << rng.integers(1, 31, (words, lanes), np.int64)).astype(np.int64)
+    bias = rng.integers(-magnitude, magnitude).astype(np.int32)
+    scale = (2.0 ** rng.uniform(-14, 2, (words, lanes))).astype(np.float32).view(np.int32)
+    return np.concatenate([bias, scale], axis=1).tobytes()
+
+
+def _fills(graph: Graph, rng: np.random.Generator) -> list[Instruction]:
+    """A load into the beginning of every memory that a load engine reaches, parameters from where they are."""
+    fills = []
+    for engine in graph.engines_of("load"):
+        for select, link in enumerate(graph.links_of(engine.name, "destination")):
+            memory = graph.memories[link.memory]
+            size = min(memory.size_bytes, _MOST_FILLED_BYTES)
+            parameters = any(graph.link_of(vector.name, "parameter").memory == memory.name for vector in graph.engines_of("vector"))
+            source = WINDOW_BYTES // 2 if parameters else int(rng.integers(0, WINDOW_BYTES // 2 - size + 1))
+            fills.append(Instruction(engine.name, {"select": select, "n_3": size, "ext_address": source}))
+    return [fills[position] for position in rng.permutation(len(fills))]
+
+
+def _observations(graph: Graph, instructions: Sequence[Instruction]) -> list[Instruction]:
+    footprints = Footprints(graph)
+    written: dict[str, list[tuple[int, int]]] = {name: [] for name in graph.memories}
+    for instruction in instructions:
+        for access in footprints(instruction):
+            if access.write:
+                written[access.memory].append((access.lo_byte, access.hi_byte))
+    links = {link.memory: (engine.name, select)
+             for engine in graph.engines_of("store") for select, link in enumerate(graph.links_of(engine.name, "source"))}
+    stores, target = [], WINDOW_BYTES
+    for name, (engine, select) in links.items():
+        end = 0
+        for low, high in sorted(written[name]):
+            low = max(low, end)
+            size = min(high - low, WINDOW_BYTES + MOST_OBSERVED_BYTES - target)
+            if size <= 0:
+                continue
+            stores.append(Instruction(engine, {"select": select, "n_3": size, "local_address": low, "ext_address": target}))
+            target += size
+            end = low + size
+    return stores
+
+
+def random_program(graph: Graph, seed: int, *, instructions: int = 40) -> RandomProgram:
+    """A random program of ``instructions`` random instructions between its fills and stores; equal arguments give equal programs."""
+    rng = np.random.default_rng([seed, 0x9406])
+    draw = InstructionDraw(graph, rng, window_bytes=WINDOW_BYTES, reach=int(rng.choice([24, 24, 24, 5, 1])))
+    names = list(graph.engines)
+    lanes = next(engine.lanes for engine in graph.engines_of("vector"))
+    image = ((0, rng.integers(0, 256, WINDOW_BYTES // 2, np.uint8).tobytes()), (WINDOW_BYTES // 2, _parameters(rng, lanes)))
+    drafts = [Draft(item) for item in _fills(graph, rng)]
+    favourite, share = names[int(rng.integers(len(names)))], rng.choice([0.0, 0.0, 0.5, 0.8])  # floods one queue, starves the others
+    for _ in range(instructions):
+        name = favourite if rng.random() < share else names[int(rng.integers(len(names)))]
+        extra = tuple((names[int(rng.integers(len(names)))], int(rng.integers(0, 12))) for _ in range(int(rng.integers(0, 3)) if rng.random() < 0.3 else 0))
+        drafts.append(Draft(draw(name), extra))
+    return RandomProgram(graph, seed, tuple(drafts), image)
