@@ -1,7 +1,8 @@
 """The golden witness: onnxruntime, run deterministically and with its integer kernels.
 
 `session.qdqisint8allowed` = 1 keeps int8 activations on the integer kernels on x86, where the default session computes float
-convolutions instead; one thread keeps the order of float sums.
+convolutions instead; `session.x64quantprecision` = 1 keeps the products of unsigned activations and signed weights from saturating in 16 bits
+on processors without VNNI; one thread keeps the order of float sums.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
     """Return a session with the settings above. Raises onnxruntime's own errors."""
     options = ort.SessionOptions()
     options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 3
