@@ -18,7 +18,8 @@ from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.graph_passes.lower_moves import lower_moves
 from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Tensor, verify
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Tensor
+from compiler.ir.rules import verify
 from compiler.loader import check_program
 from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.insert_transfers import Plan, insert_transfers

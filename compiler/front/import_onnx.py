@@ -31,7 +31,8 @@ from compiler.front.rewrite.decomposed_rms import restore_rms
 from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.step import DTYPES, Refusal, Step
 from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Value
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, verify
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph
+from compiler.ir.rules import verify
 from compiler.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 
 Handler = Callable[[Step], list[Value]]

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Conv, Graph, Move, Node, Tensor, verify
+from compiler.ir.graph import Conv, Graph, Move, Node, Tensor
+from compiler.ir.rules import verify
 
 
 def _same_each_image(move: Move, x: Tensor, y: Tensor) -> np.ndarray | None:

@@ -17,8 +17,9 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Graph, Move, Node, Reshape, Shape4, Tensor, verify
+from compiler.ir.graph import Graph, Move, Node, Reshape, Shape4, Tensor
 from compiler.ir.move import Source, compose, neighbours
+from compiler.ir.rules import verify
 
 #: A movement is put into each of those that read it where together they read no element more often than this.
 MOST_USES = 1.25

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import RANGES, AveragePool, Conv, Graph, MaxPool, Move, Node, Pads, verify
+from compiler.ir.graph import RANGES, AveragePool, Conv, Graph, MaxPool, Move, Node, Pads
+from compiler.ir.rules import verify
 
 
 def _frame(node: Node, graph: Graph) -> tuple[Pads, int] | None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Graph, Reshape, verify
+from compiler.ir.graph import Graph, Reshape
+from compiler.ir.rules import verify
 
 
 def _chains(graph: Graph) -> Graph:

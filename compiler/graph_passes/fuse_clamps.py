@@ -14,7 +14,8 @@ from compiler.ir.edit import rebuild
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.floats import Quotient, Sum
-from compiler.ir.graph import Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Unary, verify
+from compiler.ir.graph import Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Unary
+from compiler.ir.rules import verify
 
 
 def _clamp(graph: Graph, producer: Node, node: Node) -> tuple[int, int] | None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Conv, Graph, Node, Reshape, Tensor, verify
+from compiler.ir.graph import Conv, Graph, Node, Reshape, Tensor
+from compiler.ir.rules import verify
 
 
 def _is_point(attrs: Conv) -> bool:

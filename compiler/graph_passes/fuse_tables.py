@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Graph, Node, Unary, verify
+from compiler.ir.graph import Graph, Node, Unary
+from compiler.ir.rules import verify
 
 
 def _composed(graph: Graph) -> Graph:

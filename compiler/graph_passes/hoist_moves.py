@@ -12,9 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Graph, Node, verify
+from compiler.ir.graph import Graph, Node
 from compiler.ir.matmul import MatMul
 from compiler.ir.move import Move
+from compiler.ir.rules import verify
 
 #: Part of the elements that follow their neighbour: movements above it are of rows, and soon done.
 LONG_ROWS = 0.5

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import RANGES, Conv, Graph, Move, Node, Tensor, verify
+from compiler.ir.graph import RANGES, Conv, Graph, Move, Node, Tensor
+from compiler.ir.rules import verify
 from compiler.target import Target
 from compiler.tiles import ceil_div
 

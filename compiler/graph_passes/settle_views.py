@@ -16,7 +16,8 @@ from dataclasses import replace
 from compiler.ir.edit import rebuild
 from compiler.ir.elementwise import Binary
 from compiler.ir.floats import Quotient, Sum
-from compiler.ir.graph import Add, Attrs, Graph, Move, Node, Reshape, Shape4, Unary, verify
+from compiler.ir.graph import Add, Attrs, Graph, Move, Node, Reshape, Shape4, Unary
+from compiler.ir.rules import verify
 
 
 def _elementwise(graph: Graph, node: Node) -> bool:

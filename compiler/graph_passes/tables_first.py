@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import NUMPY_TYPES, Graph, Move, Node, Unary, verify
+from compiler.ir.graph import NUMPY_TYPES, Graph, Move, Node, Unary
+from compiler.ir.rules import verify
 
 
 def _candidate(graph: Graph, node: Node) -> Node | None:

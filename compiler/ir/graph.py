@@ -333,17 +333,6 @@ class Graph:
         return self.tensors[node.outputs[0]].elements * int(np.prod(node.attrs.weight.shape[1:]))
 
 
-def verify(graph: Graph) -> Graph:
-    """Check every rule of the IR and return `graph`. Raises IRError naming the graph, tensor or node.
-
-    Rules: see `compiler.ir.rules`.
-    """
-    from compiler.ir.rules import check_graph
-
-    check_graph(graph)
-    return graph
-
-
 __all__ = [
     "NUMPY_TYPES",
     "RANGES",
@@ -355,7 +344,6 @@ __all__ = [
     "EdgeOutput",
     "GlobalAveragePool",
     "Graph",
-    "IRError",
     "LayerNormalization",
     "MatMul",
     "MaxPool",
@@ -367,5 +355,4 @@ __all__ = [
     "Unary",
     "averaging_scales",
     "f32",
-    "verify",
 ]

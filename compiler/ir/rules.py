@@ -1,4 +1,4 @@
-"""The rules an IR graph obeys between passes; `compiler.ir.graph.verify` applies them.
+"""The rules an IR graph obeys between passes; `verify` applies them.
 
 Graph: tensor keys are their names; every tensor is fed once, by an input or an earlier node; nodes and tensors are uniquely
 named; outputs exist and come from a node; no node is without effect. Node: arity, element types, shapes and quantisation
@@ -349,8 +349,8 @@ def _check_node(graph: Graph, node: Node) -> None:
     rule(where, node.attrs, *operands)
 
 
-def check_graph(graph: Graph) -> None:
-    """Raise IRError at the first rule that `graph` breaks."""
+def verify(graph: Graph) -> Graph:
+    """Return `graph`; raise IRError, naming the graph, tensor or node, at the first rule that it breaks."""
     where = f"graph {graph.name}"
     for key, tensor in graph.tensors.items():
         _check_tensor(key, tensor)
@@ -388,3 +388,4 @@ def check_graph(graph: Graph) -> None:
     read = {t for n in graph.nodes for t in n.inputs} | {o.tensor for o in graph.outputs}
     for node in graph.nodes:
         _expect(any(t in read for t in node.outputs), f"node {node.name}", "a result that nothing reads", "only nodes with an effect")
+    return graph

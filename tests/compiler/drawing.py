@@ -3,7 +3,8 @@
 import numpy as np
 
 from acg.graph import load_graph
-from compiler.ir.graph import NUMPY_TYPES, RANGES, Conv, EdgeInput, EdgeOutput, Graph, Move, Node, Tensor, verify
+from compiler.ir.graph import NUMPY_TYPES, RANGES, Conv, EdgeInput, EdgeOutput, Graph, Move, Node, Tensor
+from compiler.ir.rules import verify
 from compiler.pipeline import Options, compile_graph
 from tests.compiler.ir_reference import check_program, evaluate
 

@@ -8,7 +8,8 @@ import pytest
 from acg.graph import load_graph
 from compiler.errors import IRError
 from compiler.ir.elementwise import Binary, Reduction
-from compiler.ir.graph import RANGES, Graph, Tensor, verify
+from compiler.ir.graph import RANGES, Graph, Tensor
+from compiler.ir.rules import verify
 from compiler.pipeline import Options, compile_graph
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch

@@ -14,7 +14,8 @@ from compiler.front.floats.formula_averages import bounds
 from compiler.front.state.values import Const, Real, Table
 from compiler.ir.expression import Digits, Expression
 from compiler.ir.floats import Term
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor, verify
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor
+from compiler.ir.rules import verify
 
 SHAPE = (1, 3, 2, 2)
 TABLE = np.arange(256, dtype=np.uint8)

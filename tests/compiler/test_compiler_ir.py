@@ -25,8 +25,8 @@ from compiler.ir.graph import (
     Tensor,
     Unary,
     averaging_scales,
-    verify,
 )
+from compiler.ir.rules import verify
 
 X = Tensor("x", (1, 2, 4, 4), "u8", 0.5, 10)
 Y = Tensor("y", (1, 3, 4, 4), "i8", 0.25, -3)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from compiler.errors import IRError
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor, verify
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor
 from compiler.ir.normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
 from compiler.ir.rowwise import ArgMax
+from compiler.ir.rules import verify
 
 X, E = Tensor("x", (1, 6, 4, 4), "u8", 0.5, 3), Tensor("e", (1, 1, 4, 4), "u8", 0.5, 3)
 Y = Tensor("y", (1, 6, 4, 4), "i8", 0.25, -3)

@@ -5,8 +5,9 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import IRError
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor, f32, verify
+from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor, f32
 from compiler.ir.matmul import MatMul, batches
+from compiler.ir.rules import verify
 from compiler.pipeline import Options, compile_graph
 from tests.compiler.ir_reference import check_program
 from verif.random.architectures import random_architecture

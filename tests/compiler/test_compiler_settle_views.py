@@ -6,7 +6,8 @@ from acg.graph import load_graph
 from compiler.graph_passes.fold_reshapes import fold_reshapes
 from compiler.graph_passes.settle_views import settle_views
 from compiler.ir.elementwise import Binary
-from compiler.ir.graph import Add, Conv, EdgeInput, EdgeOutput, Graph, Move, Node, Reshape, Tensor, Unary, verify
+from compiler.ir.graph import Add, Conv, EdgeInput, EdgeOutput, Graph, Move, Node, Reshape, Tensor, Unary
+from compiler.ir.rules import verify
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import check_program
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from compiler.constraints import bias_fits, finite_requantisation, finite_values
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Shape, Table, Target
+from compiler.front.state.values import Pending, Quantisation, Shape, Table
 from compiler.ir.graph import Conv, Move, Shape4, Unary
 
 BASE = 255
@@ -51,7 +51,7 @@ def average_of_function(step: Step, value: Table, view: Shape4, over: tuple[int,
     out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
     numbers = np.arange(2 * prod(view)).reshape(2, *view)
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         source = builder.view(value.tensor, view)
         digits = []
         for name, digit in (("high", level // BASE), ("low", level % BASE)):

@@ -38,7 +38,7 @@ from compiler.front.operators.products.convolution import constant_operand, real
 from compiler.front.state.broadcast import Seen, common_view, views
 from compiler.front.state.builder import Builder
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Pending, Quant, Real, RealConst, Shape, Table, Target, Value
+from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape, Table, Value
 from compiler.ir.elementwise import Binary
 from compiler.ir.graph import RANGES, Conv, Shape4, Unary
 
@@ -80,7 +80,7 @@ def pair(step: Step, kind: str, a: Leaf, b: Leaf) -> Pending:
     return _quantised_constant(step, kind, a, b) if _is_quantised(b.value) else _float_constant(step, kind, a, b)
 
 
-def _emit(step: Step, seen: Seen, attrs: Binary, operands: list[Real], target: Target, origin: tuple[str, ...]) -> str:
+def _emit(step: Step, seen: Seen, attrs: Binary, operands: list[Real], target: Quantisation, origin: tuple[str, ...]) -> str:
     """Add the node; `operands` are its tensors, `seen` how they and the result are seen, in this order."""
     builder = step.builder
     names = tuple(_tensor(builder, value, seen.operands[i], seen.out[1], origin) for i, value in enumerate(operands))
@@ -90,7 +90,7 @@ def _emit(step: Step, seen: Seen, attrs: Binary, operands: list[Real], target: T
 
 
 def _pending(step: Step, shape: Shape, seen: Seen, attrs: Binary, operands: list[Real]) -> Pending:
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         return _emit(step, seen, attrs, operands, target, origin)
 
     return Pending(shape, (step.label,), emit)
@@ -157,7 +157,7 @@ def _several(step: Step, kind: str, terms: list[Leaf]) -> Pending:
     shape = _shape(step, [t.value.shape for t in terms])
     label = step.label
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         low, high = RANGES[target.dtype]
         result, inner = first, replace(target, low=low, high=high)
         for number, term in enumerate(terms[2:]):
@@ -294,7 +294,7 @@ def prelu(step: Step) -> list[Value]:
     kind = "max" if slope.max() <= 1 else "min"
     product = pair(step, "mul", Leaf(x), Leaf(Const(slope.astype(np.float32))))
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         low, high = RANGES[target.dtype]
         scaled = product.emit(replace(target, name=f"{target.name}/scaled", low=low, high=high), origin)
         partial = Real(scaled, x.shape, target.dtype, target.scale, target.zero)

@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from compiler.constraints import finite_values, one_source
 from compiler.front.floats.tables import one_root, reachable, scalar_of
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Pending, Real, RealConst, Table, Target, Value
+from compiler.front.state.values import Const, Pending, Quantisation, Real, RealConst, Table, Value
 from compiler.ir.graph import Add
 
 
@@ -34,7 +34,7 @@ def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) 
 def add_node(step: Step, a: Real, b: Real) -> Pending:
     builder = step.builder
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         view = builder.tensors[b.tensor].shape
         tensors = (builder.view(a.tensor, view), b.tensor)
         attrs = Add(a.scale, a.zero, b.scale, b.zero, target.scale, target.zero, target.low, target.high)

@@ -23,7 +23,7 @@ from compiler.front.floats.quantise import table_bytes
 from compiler.front.floats.sums import Addition, Leaf, Tree, broadcast_view, expanded
 from compiler.front.floats.tables import reachable
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Pending, Real, RealConst, Shape, Table, Target, Value
+from compiler.front.state.values import Const, Pending, Quantisation, Real, RealConst, Shape, Table, Value
 from compiler.ir.expression import Digits, Expression, apply, digits_of, most_digits, one_digit
 from compiler.ir.floats import Term
 
@@ -92,7 +92,7 @@ def _numbered(formula: Formula, numbers: dict[int, int], done: list[tuple[str, i
     return count + len(done) - 1
 
 
-def _evaluated(operations: list[tuple[str, int, int]], operands: list[np.ndarray], target: Target) -> np.ndarray:
+def _evaluated(operations: list[tuple[str, int, int]], operands: list[np.ndarray], target: Quantisation) -> np.ndarray:
     values = list(operands)
     with np.errstate(over="ignore"):
         for kind, i, j in operations:
@@ -106,7 +106,7 @@ def _exact(functions: list[np.ndarray | None]) -> list[int]:
 
 
 def _digits(functions: list[np.ndarray | None], alive: list[np.ndarray | None], operations: list[tuple[str, int, int]], operands: list[np.ndarray],
-            axes: int, target: Target) -> list[int]:  # fmt: skip
+            axes: int, target: Quantisation) -> list[int]:  # fmt: skip
     """Return digits a function (`functions`: None for what is none): the fewest that change no byte of the result of up to two tensors, else all."""
     exact = _exact(functions)
     if axes > 2:
@@ -153,7 +153,7 @@ def expression(step: Step, formula: Operation) -> Pending:
     def along(numbers: np.ndarray, value: Real | Table) -> np.ndarray:
         return numbers.reshape([-1 if axis == sources[_key(value)] else 1 for axis in range(len(sources))])
 
-    def counts(target: Target) -> list[int]:
+    def counts(target: Quantisation) -> list[int]:
         varying = any(a is not None and a.size > 1 and bool((a != a[0]).any()) for a in flat)
         if len(sources) > 2 or varying:
             return _exact(functions)
@@ -167,7 +167,7 @@ def expression(step: Step, formula: Operation) -> Pending:
         alive = [along(reachable(builder, v.tensor), v) if isinstance(v, Real | Table) else None for v in operands]
         return _digits(functions, alive, operations, tried, len(sources), target)
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         terms: list[Term | Digits] = []
         for value, floats, array, count in zip(operands, functions, flat, counts(target), strict=True):
             if floats is not None and isinstance(value, Table):

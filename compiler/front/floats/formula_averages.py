@@ -19,7 +19,7 @@ import numpy as np
 from compiler.constraints import bias_fits, finite_requantisation, usable_scale
 from compiler.front.floats.expressions import Formula, Operation, expression, formula_of
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Pending, Real, RealConst, Shape, Table, Target
+from compiler.front.state.values import Const, Pending, Quantisation, Real, RealConst, Shape, Table
 from compiler.ir.graph import Conv, Move
 
 BASE = 255
@@ -65,12 +65,12 @@ def average_of_formula(step: Step, value: Pending, axes: tuple[int, ...], shape:
     weight[:, :, rows:] = 1
     numbers = np.arange(2 * n * channels * count).reshape(2, n, channels, rows, columns)
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         builder = step.builder
-        first = Target(f"{target.name}/high", "u8", float(wide), min(max(zero, 0), 255), 0, 255)
+        first = Quantisation(f"{target.name}/high", "u8", float(wide), min(max(zero, 0), 255), 0, 255)
         upper = expression(step, formula).emit(first, origin)
         rest = Operation("SUB", formula, Real(upper, value.shape, "u8", first.scale, first.zero))
-        lower = expression(step, rest).emit(Target(f"{target.name}/low", "u8", float(unit), 128, 0, 255), origin)
+        lower = expression(step, rest).emit(Quantisation(f"{target.name}/low", "u8", float(unit), 128, 0, 255), origin)
         digits = tuple(builder.view(name, value.shape) for name in (upper, lower))  # type: ignore[arg-type]
         stacked = builder.tensor(f"{target.name}/digits", (n, channels, 2 * rows, columns), "u8")
         builder.node(f"digits of {target.name}", Move(np.concatenate(list(numbers), axis=2)), digits, stacked, origin)

@@ -11,7 +11,7 @@ import onnx
 from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, usable_scale
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import DTYPES, Step
-from compiler.front.state.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table, Target, Unknown, Value
+from compiler.front.state.values import Const, HostFloat, Pending, Quant, Quantisation, Real, RealConst, Table, Unknown, Value
 from compiler.ir.graph import NUMPY_TYPES, RANGES, EdgeInput, Unary
 
 
@@ -23,7 +23,7 @@ def quantise(values: np.ndarray | np.floating, scale: np.ndarray | float, zero: 
     return np.clip(steps + zero, low, high).astype(NUMPY_TYPES[dtype])
 
 
-def table_bytes(values: np.ndarray, target: Target) -> np.ndarray:
+def table_bytes(values: np.ndarray, target: Quantisation) -> np.ndarray:
     """Return the 256 raw result bytes for 256 real values."""
     return quantise(values, target.scale, target.zero, target.dtype).view(np.uint8).copy()
 
@@ -66,14 +66,14 @@ def quantize_linear(step: Step) -> list[Value]:
     scale, zero, _ = step.quantisation(1, 2)
     name = step.output
     origin: tuple[str, ...] = (step.label,)
-    target = Target(name, dtype, scale, zero, *RANGES[dtype])
+    target = Quantisation(name, dtype, scale, zero, *RANGES[dtype])
     match value:
         case HostFloat(source, shape):
             tensor = builder.tensor(name, default_view(shape), dtype, scale, zero)
             builder.inputs.append(EdgeInput(source, "f32", builder.input_shapes[source], tensor))
         case Pending():
             low, high = (int(quantise(np.float32(v), scale, zero, dtype)) for v in (value.low, value.high))
-            target = Target(name, dtype, scale, zero, low, high)
+            target = Quantisation(name, dtype, scale, zero, low, high)
             tensor = value.emit(target, (*value.origin, step.label))
         case Real() if (value.dtype, value.scale, value.zero) == (dtype, scale, zero):
             tensor = value.tensor

@@ -9,7 +9,7 @@ from compiler.front.floats.sums import expanded
 from compiler.front.floats.tables import one_root
 from compiler.front.state.broadcast import common_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Real, Table, Target
+from compiler.front.state.values import Pending, Quantisation, Real, Table
 from compiler.ir.floats import Quotient
 
 
@@ -32,7 +32,7 @@ def divide(step: Step, a: Real, b: Real) -> Pending | Table:
     if seen is None:
         step.refuse(broadcast_shapes, f"shapes {a.shape} and {b.shape}")
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         names = tuple(expanded(builder, v.tensor, seen.operands[i], seen.out, origin) for i, v in enumerate((a, b)))
         attrs = Quotient(a.scale, a.zero, b.scale, b.zero, target.scale, target.zero, target.low, target.high)
         out = builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero)

@@ -18,7 +18,7 @@ from compiler.constraints import addend_a_channel, broadcast_shapes, finite_cons
 from compiler.front.state.broadcast import Seen, views
 from compiler.front.state.builder import Builder
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Pending, Real, RealConst, Shape, Table, Target
+from compiler.front.state.values import Const, Pending, Quantisation, Real, RealConst, Shape, Table
 from compiler.ir.floats import Sum, Term
 from compiler.ir.graph import Move, Shape4
 
@@ -127,7 +127,7 @@ def sum_pending(step: Step, shape: Shape, tree: Tree, factor: float) -> Pending:
     additions: list[tuple[int, int]] = []
     _additions(tree, 0, additions, len(operands))
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         builder = step.builder
         names = tuple(expanded(builder, name, seen.operands[i], seen.out, origin) for i, name in enumerate(name for name, _ in distinct))
         out = builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero)

@@ -13,7 +13,7 @@ from compiler.front.operators.products.convolution import real_operand, result_t
 from compiler.front.operators.reduction import joined, reduce
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Quant, Real, Table, Target, Value
+from compiler.front.state.values import Pending, Quant, Quantisation, Real, Table, Value
 from compiler.front.state.windows import Window, read_window
 from compiler.ir.graph import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4, Unary
 
@@ -34,7 +34,7 @@ def _pool_of_unquantised(step: Step, value: Pending | Table, window: Window) -> 
     builder = step.builder
     batch, channels = value.shape[:2]
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         inner = replace(target, name=f"{target.name}/unpooled")
         if isinstance(value, Pending):
             tensor = value.emit(inner, value.origin)
@@ -85,7 +85,7 @@ def _average(step: Step, source: Real, window: Window | None) -> Pending:
         _touching(step, source, window, count_include_pad=include)
     out_view: Shape4 = (batch, channels, *(window.out if window else (1, 1)))
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         numbers = (source.scale, source.zero, target.scale, target.zero)
         attrs: AveragePool | GlobalAveragePool
         if window is None:

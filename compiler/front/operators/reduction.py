@@ -18,7 +18,7 @@ from compiler.front.floats.formula_averages import average_of_formula
 from compiler.front.floats.quantise import table_bytes
 from compiler.front.state.broadcast import elements_moved, runs
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Quant, Real, Shape, Table, Target, Value
+from compiler.front.state.values import Pending, Quant, Quantisation, Real, Shape, Table, Value
 from compiler.ir.elementwise import Reduction
 from compiler.ir.graph import RANGES, GlobalAveragePool, MaxPool, Shape4, Unary
 
@@ -136,7 +136,7 @@ def _pending(step: Step, whole: Reduced, origin: tuple[str, ...]) -> Pending:
     count = prod(value.shape[a] for a in whole.axes)
     out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         numbers = (value.scale, value.zero, target.scale, target.zero, target.low, target.high)
         image = divisor == count and not {0, 1} & set(over) and all(i in over or view[i] == 1 for i in (2, 3))
         attrs = GlobalAveragePool(*numbers) if image else Reduction(over, divisor, *numbers)
@@ -157,7 +157,7 @@ def largest(step: Step) -> list[Value]:
         return [_largest(step, value, axes, shape, step.output)]
     builder = step.builder
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         inner = replace(target, name=f"{target.name}/unreduced")
         if isinstance(value, Pending):
             tensor = value.emit(inner, value.origin)

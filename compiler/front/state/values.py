@@ -106,7 +106,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Target:
+class Quantisation:
     """Quantisation of a result: name of the ONNX value, element type, scale, zero point, clamp."""
 
     name: str
@@ -127,7 +127,7 @@ class Bias:
 
     axis_from_end: int
     channels: int
-    add: Callable[[Const | RealConst], Callable[[Target, tuple[str, ...]], str]] | None
+    add: Callable[[Const | RealConst], Callable[[Quantisation, tuple[str, ...]], str]] | None
     affine: Callable[[Any, np.ndarray, np.ndarray], Pending] | None = None
 
 
@@ -140,7 +140,7 @@ class Pending:
 
     shape: Shape
     origin: tuple[str, ...]
-    emit: Callable[[Target, tuple[str, ...]], str]
+    emit: Callable[[Quantisation, tuple[str, ...]], str]
     low: float = -np.inf
     high: float = np.inf
     bias: Bias | None = None
@@ -151,7 +151,7 @@ class Pending:
     #: What it consists of, where it is an operation on tensors and functions of them (`compiler.front.floats.expressions`).
     formula: Any = None
     #: Returns the emitter of this result times a positive constant; None where no constant can join the scales.
-    scaled: Callable[[float], Callable[[Target, tuple[str, ...]], str]] | None = None
+    scaled: Callable[[float], Callable[[Quantisation, tuple[str, ...]], str]] | None = None
 
     def clamped(self, low: float, high: float, origin: str) -> Pending:
         """Return min(max(self, low), high)."""

@@ -17,7 +17,7 @@ from compiler.front.floats.quantise import quantise, table_bytes
 from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target
 from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table, Target, Value
+from compiler.front.state.values import Const, HostFloat, Pending, Quant, Quantisation, Real, RealConst, Table, Value
 from compiler.ir.graph import NUMPY_TYPES, RANGES, EdgeInput, Move, Unary
 
 #: A value to move, and the element numbers it has in the index: an array of its ONNX shape.
@@ -64,7 +64,7 @@ def moved(step: Step, values: Sequence[Value], index: np.ndarray, *, name: str =
             step.builder.provisional.add(tensor)
             return Real(tensor, index.shape, first.dtype, first.scale, first.zero)
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         parts = [quantised_as(step.builder, v, replace(target, name=f"{target.name}/{i}"), step.label) for i, v in enumerate(tensors)]
         raw = np.clip(quantise(real, target.scale, target.zero, target.dtype), target.low, target.high)
         return _emit(step, target.name, parts, index, raw, target.dtype, target.scale, target.zero, origin)
@@ -95,7 +95,7 @@ def _emit(
     return step.builder.node(step.label, Move(index, raw), tuple(tensors), out, origin)
 
 
-def quantised_as(builder: Builder, value: Value, target: Target, label: str) -> str:
+def quantised_as(builder: Builder, value: Value, target: Quantisation, label: str) -> str:
     """Return `value` quantised as `target`, made once for all that ask for it with these parameters."""
     key = (id(value), target.dtype, target.scale, target.zero, target.low, target.high)
     if key not in builder.quantised:
@@ -103,7 +103,7 @@ def quantised_as(builder: Builder, value: Value, target: Target, label: str) -> 
     return builder.quantised[key][0]
 
 
-def _quantise(builder: Builder, value: Value, target: Target, label: str) -> str:
+def _quantise(builder: Builder, value: Value, target: Quantisation, label: str) -> str:
     wanted = (target.dtype, target.scale, target.zero)
     everything = (target.low, target.high) == RANGES[target.dtype]
     match value:

@@ -19,7 +19,7 @@ from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.transposed_convolution import Phase
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Real, Shape, Target
+from compiler.front.state.values import Pending, Quantisation, Real, Shape
 from compiler.front.state.windows import Window
 from compiler.ir.graph import Move
 
@@ -150,13 +150,13 @@ def interpolated(step: Step, value: Real, axes: list[Axis], shape: Shape) -> Pen
     view = (n, channels, axes[0].out, axes[1].out)
     whole = axes[0].d * axes[1].d
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         index, base = np.zeros(view, np.int64), 0
         names: list[str] = []
         for y in parts[0]:
             for x in parts[1]:
                 product = _product(step, value, axes, y, x, whole)
-                names.append(product.emit(Target(f"{target.name}/phases{len(names)}", *_quantisation(target)), origin))
+                names.append(product.emit(Quantisation(f"{target.name}/phases{len(names)}", *_quantisation(target)), origin))
                 numbers = base + np.arange(np.prod(product.out_view)).reshape(n, channels, len(y.first), len(x.first), y.count, x.count)
                 for i, top in enumerate(y.first):
                     for j, left in enumerate(x.first):
@@ -169,7 +169,7 @@ def interpolated(step: Step, value: Real, axes: list[Axis], shape: Shape) -> Pen
     return Pending(shape, (step.label,), emit)
 
 
-def _quantisation(target: Target) -> tuple[str, float, int, int, int]:
+def _quantisation(target: Quantisation) -> tuple[str, float, int, int, int]:
     return target.dtype, target.scale, target.zero, target.low, target.high
 
 

@@ -12,7 +12,7 @@ from compiler.constraints import countable_group, equal_groups, quantised_operan
 from compiler.front.operators.normalise.normalise import channel_numbers
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Real, Target, Value
+from compiler.front.state.values import Pending, Quantisation, Real, Value
 from compiler.ir.graph import Attrs, Shape4
 from compiler.ir.normalise import GroupNormalization
 
@@ -38,10 +38,10 @@ def group_normalization(step: Step) -> list[Value]:
     epsilon = float(step.attribute("epsilon", 1e-5))
     step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
 
-    def attrs(target: Target) -> Attrs:
+    def attrs(target: Quantisation) -> Attrs:
         return GroupNormalization(groups, gamma, beta, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         out = step.builder.tensor(target.name, view, target.dtype, target.scale, target.zero)
         return step.builder.node(step.label, attrs(target), (step.builder.view(x.tensor, view),), out, origin)
 

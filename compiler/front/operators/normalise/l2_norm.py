@@ -12,7 +12,7 @@ from compiler.constraints import countable_row, least_norm, quadratic_norm, quan
 from compiler.front.operators.normalise.normalise import pending_rows, row_view
 from compiler.front.rewrite.decomposed_l2 import DOMAIN
 from compiler.front.state.step import Step
-from compiler.front.state.values import Real, Target, Value
+from compiler.front.state.values import Quantisation, Real, Value
 from compiler.ir.graph import Attrs
 from compiler.ir.normalise import RMSNormalization
 
@@ -34,7 +34,7 @@ def l2_normalization(step: Step) -> list[Value]:
     gamma = np.full(view[1], np.float32(1) / np.sqrt(np.float32(view[1])), np.float32)
     epsilon = EPSILON_STEPS * x.scale**2
 
-    def attrs(target: Target) -> Attrs:
+    def attrs(target: Quantisation) -> Attrs:
         return RMSNormalization(gamma, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
 
     return [pending_rows(step, x, view, attrs)]

@@ -24,7 +24,7 @@ from compiler.front.operators.products.convolution import real_operand, result_t
 from compiler.front.rewrite.decomposed import PART_DOMAIN
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Pending, Quant, Real, RealConst, Shape, Target, Value
+from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape, Value
 from compiler.ir.graph import Attrs, Shape4
 from compiler.ir.rowwise import BASE, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
@@ -37,7 +37,9 @@ def row_view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
     return int(np.prod(shape[:axis])), int(np.prod(shape[axis:end])), int(np.prod(shape[end:])), 1
 
 
-def pending_rows(step: Step, x: Real, view: Shape4, attrs: Callable[[Target], Attrs], *, one_channel: bool = False, more: tuple[Real, ...] = ()) -> Pending:
+def pending_rows(
+    step: Step, x: Real, view: Shape4, attrs: Callable[[Quantisation], Attrs], *, one_channel: bool = False, more: tuple[Real, ...] = (),
+) -> Pending:
     """Return the result that waits for its quantisation, computed on `view` of x and one channel of the pixels of `more`.
 
     `one_channel`: the result has one channel, and in ONNX a last dimension of 1.
@@ -45,7 +47,7 @@ def pending_rows(step: Step, x: Real, view: Shape4, attrs: Callable[[Target], At
     builder = step.builder
     step.require(countable_row, view[1], found=f"{view[1]}")
 
-    def emit(target: Target, origin: tuple[str, ...]) -> str:
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         flat = (view[0], 1, *view[2:])
         out = builder.tensor(target.name, flat if one_channel else view, target.dtype, target.scale, target.zero)
         inputs = (builder.view(x.tensor, view), *(builder.view(value.tensor, flat) for value in more))
@@ -118,7 +120,7 @@ def layer_normalization(step: Step) -> list[Value]:
     epsilon = float(step.attribute("epsilon", 1e-5))
     step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
 
-    def attrs(target: Target) -> Attrs:
+    def attrs(target: Quantisation) -> Attrs:
         return LayerNormalization(gamma, beta, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
 
     return [pending_rows(step, x, view, attrs)]
@@ -149,7 +151,7 @@ def centred_quotient(step: Step) -> list[Value]:
         step.refuse(broadcast_shapes, f"a radicand of shape {e.shape} for rows of shape {x.shape}")
     view = row_view(x.shape, len(x.shape) - 1, onwards=True)
 
-    def attrs(target: Target) -> Attrs:
+    def attrs(target: Quantisation) -> Attrs:
         return CentredQuotient(x.scale, x.zero, e.scale, e.zero, target.scale, target.zero, target.low, target.high)
 
     return [pending_rows(step, x, view, attrs, more=(e,))]

@@ -6,7 +6,7 @@ from compiler.constraints import quantised_operand, usable_epsilon
 from compiler.front.operators.normalise.normalise import channel_numbers, pending_rows, row_view
 from compiler.front.rewrite.decomposed_rms import PART_DOMAIN
 from compiler.front.state.step import Step
-from compiler.front.state.values import Real, Target, Value
+from compiler.front.state.values import Quantisation, Real, Value
 from compiler.ir.graph import Attrs
 from compiler.ir.normalise import MeanSquare, RMSNormalization, RootQuotient
 
@@ -27,7 +27,7 @@ def rms_normalization(step: Step) -> list[Value]:
     epsilon = float(step.attribute("epsilon", 1e-5))
     step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
 
-    def attrs(target: Target) -> Attrs:
+    def attrs(target: Quantisation) -> Attrs:
         return RMSNormalization(gamma, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
 
     return [pending_rows(step, x, view, attrs)]
@@ -45,7 +45,7 @@ def root_quotient(step: Step) -> list[Value]:
     x, e = _operand(step, 0), _operand(step, 1)
     view = row_view(x.shape, len(x.shape) - 1, onwards=True)
 
-    def attrs(target: Target) -> Attrs:
+    def attrs(target: Quantisation) -> Attrs:
         return RootQuotient(x.scale, x.zero, e.scale, e.zero, target.scale, target.zero, target.low, target.high)
 
     return [pending_rows(step, x, view, attrs, more=(e,))]

@@ -11,7 +11,7 @@ from compiler.constraints import channel_bias, constant_bias, finite_requantisat
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.linear import bias_integers
 from compiler.front.state.step import Step
-from compiler.front.state.values import Bias, Const, Pending, Quant, Real, RealConst, Shape, Target
+from compiler.front.state.values import Bias, Const, Pending, Quant, Quantisation, Real, RealConst, Shape
 from compiler.ir.matmul import MatMul, batches
 
 
@@ -48,7 +48,7 @@ class ComputedProduct:
         self.step.require(channel_bias, bias.shape, scale.size, 1, found=f"shape {bias.shape} for {scale.size} channels")
         return replace(self, bias=bias_integers(self.step, bias, scale, beta))
 
-    def emit(self, target: Target, origin: tuple[str, ...]) -> str:
+    def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the node that writes `target`; return its tensor."""
         return self._emit(target.name, target.dtype, target, origin)
 
@@ -56,7 +56,7 @@ class ComputedProduct:
         """Add the node that writes the int32 sums."""
         return self._emit(name, "i32", None, origin)
 
-    def _emit(self, name: str, dtype: str, target: Target | None, origin: tuple[str, ...]) -> str:
+    def _emit(self, name: str, dtype: str, target: Quantisation | None, origin: tuple[str, ...]) -> str:
         _, picks, (m, k, n) = _sizes(self.a.shape, self.b.shape)
         attrs = MatMul(
             a_scale=self.a.scale if isinstance(self.a, Real) else None, a_zero=self.a_zero,
@@ -74,7 +74,7 @@ class ComputedProduct:
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""
 
-        def add(bias: Const | RealConst) -> Callable[[Target, tuple[str, ...]], str]:
+        def add(bias: Const | RealConst) -> Callable[[Quantisation, tuple[str, ...]], str]:
             return self.with_bias(bias).emit
 
         bias = Bias(1, self.product_scale.size, add) if self.bias is None and len(self.b.shape) > 1 else None

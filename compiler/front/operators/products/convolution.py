@@ -16,7 +16,7 @@ from compiler.constraints import (
 from compiler.front.operators.products.linear import Product, weights_of
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Quant, Real, RealConst, Shape, Target, Value
+from compiler.front.state.values import Const, Quant, Quantisation, Real, RealConst, Shape, Value
 from compiler.front.state.windows import read_window
 from compiler.ir.graph import RANGES
 
@@ -30,11 +30,11 @@ def real_operand(step: Step, index: int, scale_index: int) -> Real:
     return step.builder.dequantise(value, scale, zero, step.label)
 
 
-def result_target(step: Step, scale_index: int, zero_index: int) -> Target:
+def result_target(step: Step, scale_index: int, zero_index: int) -> Quantisation:
     """Return how a QLinear operator quantises its result."""
     scale, zero, dtype = step.quantisation(scale_index, zero_index)
     step.require(eight_bits, dtype, found=dtype)
-    return Target(step.output, dtype, scale, zero, *RANGES[dtype])
+    return Quantisation(step.output, dtype, scale, zero, *RANGES[dtype])
 
 
 def constant_operand(step: Step, index: int, scale_index: int, axis: int) -> RealConst:

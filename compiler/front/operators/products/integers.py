@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.front.operators.movement.movement import quantised_as
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Quant, Target, Value
+from compiler.front.state.values import Const, Quant, Quantisation, Value
 from compiler.ir.graph import RANGES
 
 Handler = Callable[[Step], list[Value]]
@@ -24,7 +24,7 @@ def in_order(handler: Handler) -> Handler:
             return handler(step)
         dtype = kinds.pop()
         values = [_real(step, value) for value in step.values]
-        target = Target(step.output, dtype, 1.0, 0, *RANGES[dtype])
+        target = Quantisation(step.output, dtype, 1.0, 0, *RANGES[dtype])
         results = handler(Step(step.node, step.label, step.opset, values, step.builder))
         return [Quant(quantised_as(step.builder, value, target, step.label), value.shape or (), dtype) for value in results]
 

@@ -18,7 +18,7 @@ from compiler.constraints import (
     scales_along_outputs,
 )
 from compiler.front.state.step import Step
-from compiler.front.state.values import Bias, Const, Pending, RealConst, Shape, Target
+from compiler.front.state.values import Bias, Const, Pending, Quantisation, RealConst, Shape
 from compiler.front.state.windows import Window
 from compiler.ir.graph import Conv, Shape4
 
@@ -88,7 +88,7 @@ class Product:
         step.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
         return replace(self, weight=weight, w_scale=scaled, bias=steps.astype(np.int32))
 
-    def emit(self, target: Target, origin: tuple[str, ...]) -> str:
+    def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the Conv node that writes `target`; return its tensor."""
         return self._emit(target.name, target.dtype, target, origin)
 
@@ -96,7 +96,7 @@ class Product:
         """Add the Conv node that writes the int32 sums."""
         return self._emit(name, "i32", None, origin)
 
-    def _emit(self, name: str, dtype: str, target: Target | None, origin: tuple[str, ...]) -> str:
+    def _emit(self, name: str, dtype: str, target: Quantisation | None, origin: tuple[str, ...]) -> str:
         builder = self.step.builder
         attrs = Conv(
             weight=self.weight,
@@ -124,7 +124,7 @@ class Product:
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""
 
-        def add(bias: Const | RealConst) -> Callable[[Target, tuple[str, ...]], str]:
+        def add(bias: Const | RealConst) -> Callable[[Quantisation, tuple[str, ...]], str]:
             return self.with_bias(self.step, bias).emit
 
         def affine(step: Step, factor: np.ndarray, addend: np.ndarray) -> Pending:

@@ -17,7 +17,7 @@ from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.linear import Product, weights_of
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Bias, Const, Pending, Real, RealConst, Shape, Target, Value
+from compiler.front.state.values import Bias, Const, Pending, Quantisation, Real, RealConst, Shape, Value
 from compiler.front.state.windows import Window
 from compiler.ir.graph import Move
 
@@ -101,7 +101,7 @@ class Interleaved:
         """Return the same with a bias added."""
         return replace(self, products=tuple(p.with_bias(step, bias) for p in self.products))
 
-    def emit(self, target: Target, origin: tuple[str, ...]) -> str:
+    def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the nodes that write `target`; return its tensor."""
         if len(self.products) == 1 and self.products[0].out_view == self.view:
             return self.products[0].emit(target, origin)
@@ -120,7 +120,7 @@ class Interleaved:
         """Return the result as floats that wait for their quantisation."""
         first = self.products[0]
 
-        def add(bias: Const | RealConst) -> Callable[[Target, tuple[str, ...]], str]:
+        def add(bias: Const | RealConst) -> Callable[[Quantisation, tuple[str, ...]], str]:
             return self.with_bias(first.step, bias).emit
 
         bias = Bias(first.axis_from_end, self.view[1], add) if first.bias is None else None
