@@ -33,7 +33,7 @@ A graph of one 1x1 convolution, float in, float out:
     >>> node = Node("c", conv, ("x",), ("y",), ("conv_0",))
     >>> g = Graph("g", (EdgeInput("in", "f32", (1, 2, 4, 4), "x"),), (EdgeOutput("out", "f32", (1, 3, 4, 4), "y"),),
     ...           (node,), {"x": x, "y": y})
-    >>> verify(g).producer("y").op, conv.scale[0].item()
+    >>> g.producer("y").op, conv.scale[0].item()
     ('Conv', 0.20000000298023224)
 
 Arrays are never changed after construction (they are made read-only).
