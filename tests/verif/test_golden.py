@@ -17,9 +17,9 @@ from verif.reference import Reference
 EXACT = ("conv", "pointwise", "depthwise", "grouped", "maxpool", "gemm", "matmul", "flatten")
 
 
-def differences(seed, samples=4, **options):
+def differences(seed, samples=4, weight_bits=7, **options):
     """Steps by which the outputs of a random network differ, all outputs in one array."""
-    model = random_network(seed, mixed_types=False, weight_bits=7, activations=("relu",), **options)
+    model = random_network(seed, mixed_types=False, weight_bits=weight_bits, activations=("relu",), **options)
     inputs = random_inputs(model, seed, samples=samples)
     ours, theirs = Reference(model).run(inputs), Golden(model).run(inputs)
     assert set(ours) == set(theirs) == {o.name for o in model.graph.output}
@@ -37,6 +37,14 @@ def differences(seed, samples=4, **options):
 def test_products_and_max_pools_are_equal(first):
     for seed in range(first, first + 10):
         found = differences(seed, ops=EXACT)
+        assert (found.size > 0, int((found != 0).sum())) == (True, 0), f"seed {seed}"
+
+
+@pytest.mark.parametrize("first", range(0, 40, 10))
+def test_weights_of_eight_bits_do_not_saturate(first):
+    """Without `session.x64quantprecision` they do, on a processor without VNNI."""
+    for seed in range(first, first + 10):
+        found = differences(seed, ops=EXACT, form="qdq", weight_bits=8)
         assert (found.size > 0, int((found != 0).sum())) == (True, 0), f"seed {seed}"
 
 
