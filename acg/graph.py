@@ -113,6 +113,8 @@ class Graph:
     Attributes
     ----------
     name, summary : str
+    description : str
+        The YAML text that it was read from, comments included.
     control : Control
     memories : dict[str, Memory]
     engines : dict[str, Engine]
@@ -121,9 +123,11 @@ class Graph:
         Bipartite: node attribute ``node`` holds the Memory or Engine, edge attribute ``links`` the Links.
     """
 
-    def __init__(self, *, name: str, summary: str, control: Control, memories: dict[str, Memory], engines: dict[str, Engine], links: tuple[Link, ...]):
+    def __init__(self, *, name: str, summary: str, description: str, control: Control, memories: dict[str, Memory], engines: dict[str, Engine],
+                 links: tuple[Link, ...]):
         self.name = name
         self.summary = summary
+        self.description = description
         self.control = control
         self.memories = memories
         self.engines = engines
@@ -240,7 +244,7 @@ def parse_graph(text: str, *, name: str = "architecture") -> Graph:
         port_bytes = chunk if engine.kind in ("load", "store") and memory.kind != "external" else lanes * memory.element.bits // 8
         links.append(Link(engine.name, memory.name, link.port, reads, lanes, port_bytes))
     graph = Graph(
-        name=model.name, summary=model.summary,
+        name=model.name, summary=model.summary, description=text,
         control=Control(model.control.discipline, model.control.queue_depth, model.control.fetch.memory, model.control.fetch.outstanding_bursts),
         memories=memories, engines=engines, links=tuple(links),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from acg.errors import InstructionError
 from acg.fingerprint import fingerprint
 from acg.footprint import Access, Footprints
-from acg.graph import Graph
+from acg.graph import Graph, parse_graph
 from acg.isa import COUNTER_BITS, Instruction, InstructionSet
 from compiler.errors import CompilerError
 from compiler.manifest import Manifest, Provenance, edge_fault, parse, read_json
@@ -33,20 +33,43 @@ class ProgramError(CompilerError):
 def load_program(path: str | Path, graph: Graph) -> Program:
     """Read and check a program file for `graph`. Raises ProgramError."""
     path = Path(path)
+    return parse_program(_bytes(path), graph, where=f"program {path.name}")
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ProgramError(f"program {path.name}", found=error.strerror or "an unreadable file", expected="a program file", do="check the path") from None
-    return parse_program(data, graph, where=f"program {path.name}")
+
+
+def carried_architecture(path: str | Path) -> Graph:
+    """Return the architecture that a program file was compiled for, as the file describes it.
+
+    Raises ProgramError, or ArchitectureError for a description that is none.
+    """
+    where = f"program {Path(path).name}"
+    return parse_graph(_description(_members(_bytes(Path(path)), ("architecture.yaml",), where), where), name=f"{where}, architecture.yaml")
+
+
+def _members(data: bytes, names: Sequence[str], where: str) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {name: archive.read(name) for name in names}
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
+        raise ProgramError(where, found=f"a damaged or truncated archive ({error})", expected="a program file", do=AGAIN) from None
+
+
+def _description(files: dict[str, bytes], where: str) -> str:
+    try:
+        return files["architecture.yaml"].decode()
+    except UnicodeDecodeError:
+        raise ProgramError(f"{where}, architecture.yaml", found="bytes that are not UTF-8", expected="an architecture description", do=AGAIN) from None
 
 
 def parse_program(data: bytes, graph: Graph, *, where: str = "program") -> Program:
     """Read and check the bytes of a program file. Raises ProgramError."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            files = {name: archive.read(name) for name in ("manifest.json", *PAYLOADS)}
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
-        raise ProgramError(where, found=f"a damaged or truncated archive ({error})", expected="a program file", do=AGAIN) from None
+    files = _members(data, ("manifest.json", *PAYLOADS), where)
     try:
         fields = read_json(files["manifest.json"])
         version = fields["format"]
@@ -95,6 +118,7 @@ def _program(manifest: Manifest, files: dict[str, bytes], graph: Graph, where: s
         raise ProgramError(f"{where}, provenance", found=str(error), expected="layers and instructions", do=AGAIN) from None
     return Program(
         name=manifest.name, architecture=manifest.architecture, fingerprint=int(manifest.fingerprint, 16),
+        description=_description(files, where),
         instructions=tuple(instructions), code=files["instructions.bin"], program_address=manifest.program_address, segments=tuple(segments),
         inputs=manifest.inputs, outputs=manifest.outputs, layers=provenance.layers, provenance=provenance.instructions,
         external_bytes=manifest.external_bytes, memory_map=manifest.memory_map,

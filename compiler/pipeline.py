@@ -80,8 +80,9 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
         )
     plan = context.plan
     program = Program(
-        name=ir.name, architecture=architecture.name, fingerprint=instruction_set.fingerprint, instructions=tuple(instructions), code=code,
-        program_address=program_address, segments=tuple((b.address, b.content) for b in buffers if b.content is not None),
+        name=ir.name, architecture=architecture.name, fingerprint=instruction_set.fingerprint, description=architecture.description,
+        instructions=tuple(instructions), code=code, program_address=program_address,
+        segments=tuple((b.address, b.content) for b in buffers if b.content is not None),
         inputs=tuple(
             _input(context, item, stored, given, windows)
             for item in ir.inputs for tensor, stored in plan.packed if tensor == item.tensor and stored in plan.layouts

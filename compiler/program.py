@@ -2,6 +2,7 @@
 
 The file is a zip archive with fixed timestamps (same program, same bytes; no pickle):
 
+    architecture.yaml   the description of the machine that it was compiled for
     manifest.json       format, architecture, fingerprint, tensors, memory map, counts, program address, SHA-256 of each payload
     instructions.bin    encoded instructions
     constants.bin       constant segments, one after another (their addresses stand in the manifest)
@@ -20,8 +21,8 @@ from pathlib import Path
 
 from acg.isa import Instruction
 
-FORMAT = 1
-PAYLOADS = ("instructions.bin", "constants.bin", "provenance.json")
+FORMAT = 2
+PAYLOADS = ("architecture.yaml", "instructions.bin", "constants.bin", "provenance.json")
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
@@ -77,6 +78,8 @@ class Program:
     ----------
     architecture, fingerprint : str, int
         The graph it was compiled for.
+    description : str
+        The YAML text of that graph.
     instructions : tuple[Instruction, ...]
         In program order, with their waits.
     code : bytes
@@ -96,6 +99,7 @@ class Program:
     name: str
     architecture: str
     fingerprint: int
+    description: str
     instructions: tuple[Instruction, ...]
     code: bytes
     program_address: int
@@ -124,6 +128,7 @@ class Program:
     def to_bytes(self) -> bytes:
         """The file's bytes."""
         payloads = {
+            "architecture.yaml": self.description.encode(),
             "instructions.bin": self.code,
             "constants.bin": b"".join(data for _, data in self.segments),
             "provenance.json": _json({"layers": [asdict(layer) for layer in self.layers], "instructions": list(self.provenance)}),

@@ -1,7 +1,5 @@
 """Networks and programs as a command meets them: an ONNX file, or a program file made earlier."""
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ import onnx
 from acg.graph import Graph, load_graph
 from compiler.front.read_network import read_network
 from compiler.front.reading.load import load_model
-from compiler.loader import load_program
+from compiler.loader import carried_architecture, load_program
 from compiler.pipeline import compile_graph
 from compiler.program import Program
 from covenant.errors import UserError
@@ -51,31 +49,12 @@ def is_program(path: str) -> bool:
         return False
 
 
-def _fingerprint_of(path: str) -> str:
-    """Fingerprint in a program file's manifest; the loader checks the file itself later."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return str(json.loads(archive.read("manifest.json"))["fingerprint"])
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError):
-        raise UserError(f"{path}: not a readable program file; expected one written by covenant compile") from None
-
-
 def load_program_file(path: str, arch: str | None) -> tuple[Graph, Program]:
-    """Load a program file for the named architecture, or for the one of archs/ whose fingerprint it carries."""
-    from acg.fingerprint import fingerprint
-    from acg.graph import architecture_names
-
+    """Load a program file for the architecture that it carries; one that is named must have the same fingerprint."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; expected a program file, written by covenant compile")
-    if arch is not None:
-        graph = load_graph(arch)
-        return graph, load_program(path, graph)
-    wanted = _fingerprint_of(path)
-    for name in architecture_names():
-        graph = load_graph(name)
-        if f"{fingerprint(graph):016x}" == wanted:
-            return graph, load_program(path, graph)
-    raise UserError(f"{path}: made for fingerprint {wanted}, which no architecture of archs/ has; name the architecture with --arch")
+    graph = carried_architecture(path) if arch is None else load_graph(arch)
+    return graph, load_program(path, graph)
 
 
 def open_network(path: str, arch: str | None, *, shapes: Shapes | None = None) -> Network:

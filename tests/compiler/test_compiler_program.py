@@ -128,8 +128,8 @@ def test_a_program_for_another_graph_is_refused(program):
 
 
 def test_another_format_is_refused(program):
-    assert message(rewritten(program, lambda m, p: m.update(format=2))) == (
-        "program, manifest: found format 2; expected format 1; compile the network again"
+    assert message(rewritten(program, lambda m, p: m.update(format=1))) == (
+        "program, manifest: found format 1; expected format 2; compile the network again"
     )
 
 
@@ -240,9 +240,9 @@ def test_provenance_names_nodes_and_tiles(program):
 
 
 @pytest.mark.parametrize(("change", "expected"), [
-    (lambda m, p: m.pop("inputs"), "program, manifest: found inputs: Field required; expected the fields of format 1; compile the network again"),
+    (lambda m, p: m.pop("inputs"), "program, manifest: found inputs: Field required; expected the fields of format 2; compile the network again"),
     (lambda m, p: m["inputs"][0].update(lanes="4"),
-     "program, manifest: found inputs.0.lanes: Input should be a valid integer; expected the fields of format 1; compile the network again"),
+     "program, manifest: found inputs.0.lanes: Input should be a valid integer; expected the fields of format 2; compile the network again"),
     (lambda m, p: m["outputs"][0].update(size_bytes=1),
      "program, tensor out0: found 1 bytes for shape (1, 8, 6, 6); expected types, shapes and sizes that fit each other; compile the network again"),
     (lambda m, p: m["outputs"][0].update(function=[0] * 256, dtype="i8"),

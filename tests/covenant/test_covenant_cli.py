@@ -312,21 +312,42 @@ def test_a_program_for_another_architecture(refused, program, command):
 def test_a_truncated_program(refused, program, command):
     data = program.to_bytes()
     Path("p.covenant").write_bytes(data[: len(data) // 2])
-    assert refused(*command, "p.covenant") == "p.covenant: not a readable program file; expected one written by covenant compile"
-    assert refused(*command, "p.covenant", "--arch", "tiny") == (
-        "program p.covenant: found a damaged or truncated archive (File is not a zip file); expected a program file; compile the network again"
-    )
+    damaged = "program p.covenant: found a damaged or truncated archive (File is not a zip file); expected a program file; compile the network again"
+    assert refused(*command, "p.covenant") == refused(*command, "p.covenant", "--arch", "tiny") == damaged
 
 
 def test_a_program_that_is_not_there(refused):
     assert refused("disasm", "p.covenant") == "p.covenant: no such file; expected a program file, written by covenant compile"
 
 
-def test_a_program_of_an_unknown_architecture(refused, program):
+def test_a_program_whose_architecture_is_not_the_one_of_its_fingerprint(refused, program):
     Path("p.covenant").write_bytes(replace(program, fingerprint=1).to_bytes())
     assert refused("predict", "p.covenant") == (
-        f"p.covenant: made for fingerprint {1:016x}, which no architecture of archs/ has; name the architecture with --arch"
+        f"program p.covenant: found fingerprint {1:016x} of architecture tiny; expected {fingerprint(TINY):016x} of tiny; compile it for this architecture"
     )
+
+
+@pytest.mark.parametrize(("description", "found"), [
+    ("", "program p.covenant, architecture.yaml:1: the file is empty; expected an architecture description"),
+    ("name: x\nname: y\n", "program p.covenant, architecture.yaml:2: key 'name'"),
+])
+def test_a_program_whose_architecture_is_none(refused, program, description, found):
+    Path("p.covenant").write_bytes(replace(program, description=description).to_bytes())
+    assert refused("predict", "p.covenant").startswith(found)
+
+
+@pytest.mark.parametrize("command", [("disasm",), ("predict",), ("run", "--on", "iss")])
+def test_a_program_carries_its_architecture(command, tmp_path, monkeypatch, capsys):
+    """One that stands in no folder of ours, and nowhere any more when the program is used."""
+    monkeypatch.chdir(tmp_path)
+    mine = TINY.description.replace("name: tiny", "name: mine").replace("queue_depth: ", "queue_depth: 1")
+    assert mine != TINY.description
+    Path("mine.yaml").write_text(mine)
+    assert main(["compile", str(DIGITS), "--arch", "mine.yaml", "-o", "p.covenant"]) == 0
+    Path("mine.yaml").unlink()
+    assert main([*command, "p.covenant"]) == 0
+    if command != ("disasm",):
+        assert "mine" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("member", ["manifest.json", "instructions.bin", "constants.bin", "provenance.json"])
