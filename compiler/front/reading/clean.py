@@ -1,5 +1,6 @@
 """Clean-up of an ONNX graph on onnx's own tools, before the importer looks at an operator.
 
+    settle              what a checker refuses and onnxruntime loads is put right (compiler.front.reading.formalities)
     convert_opset       an opset outside what is read becomes the nearest that is (compiler.front.reading.newer, onnx.version_converter)
     name_nodes          a node without a name is called by its position, so that messages name the same node whatever is removed after
     drop_training       Dropout that does not train becomes Identity
@@ -17,8 +18,13 @@ import onnx
 from onnx import numpy_helper, version_converter
 
 from compiler.errors import ModelError
+from compiler.front.reading.formalities import settle
 from compiler.front.reading.newer import spell_out
+from compiler.front.reading.subgraphs import reads
 from compiler.support import FIRST_OPSET, LAST_OPSET
+
+#: Operators that a message names before it says that there are more.
+MOST_NAMED = 5
 
 
 def opset_of(model: onnx.ModelProto, where: str) -> int:
@@ -28,6 +34,17 @@ def opset_of(model: onnx.ModelProto, where: str) -> int:
         found = f"opset {', '.join(map(str, versions)) or 'none'}"
         raise ModelError(where, found=found, expected=f"one opset from {FIRST_OPSET} to {LAST_OPSET}", do="export it again")
     return versions[0]
+
+
+def require_standard(model: onnx.ModelProto, where: str) -> None:
+    """Refuse a model all of whose operators are another standard's, as those of ai.onnx.ml. Raises ModelError."""
+    known = {"", "ai.onnx", "com.microsoft"} | {function.domain for function in model.functions}
+    if not model.graph.node or any(node.domain in known for node in model.graph.node):
+        return
+    foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node})
+    listed = ", ".join(foreign[:MOST_NAMED]) + (", ..." if len(foreign) > MOST_NAMED else "")
+    found = f"no node of the standard domain, but {listed}"
+    raise ModelError(where, found=found, expected="a network of ONNX's own operators", do="run it on onnxruntime, or export the network in it by itself")
 
 
 def convert_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
@@ -84,15 +101,6 @@ def drop_training(model: onnx.ModelProto) -> None:
         del node.input[1:], node.output[1:], node.attribute[:]
 
 
-def _reads(node: onnx.NodeProto) -> set[str]:
-    """Values a node may read: its inputs, and every name that a subgraph of it mentions."""
-    names = set(node.input)
-    for attribute in node.attribute:
-        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            names |= {value.name for value in graph.output} | {name for child in graph.node for name in _reads(child)}
-    return names
-
-
 def drop_unread(model: onnx.ModelProto) -> None:
     """Remove the nodes that no graph output depends on, in place."""
     wanted = {output.name for output in model.graph.output}
@@ -100,7 +108,7 @@ def drop_unread(model: onnx.ModelProto) -> None:
     for node in reversed(model.graph.node):
         if wanted & set(node.output):
             kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
-            wanted |= _reads(node)
+            wanted |= reads(node)
     if len(kept) < len(model.graph.node):
         del model.graph.node[:]
         model.graph.node.extend(reversed(kept))
@@ -111,6 +119,8 @@ def clean(model: onnx.ModelProto, *, name: str = "model") -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     name_nodes(copy)
+    settle(copy)
+    require_standard(copy, f"model {name}")
     copy = convert_opset(copy, f"model {name}")
     name_nodes(copy)
     drop_training(copy)

@@ -12,6 +12,7 @@ from onnx import inliner, shape_inference
 from compiler.errors import ModelError
 from compiler.front.reading.clean import clean, drop_unread, opset_of
 from compiler.front.rewrite.branches import settle_branches
+from compiler.front.rewrite.computed_bias import split_computed_bias
 from compiler.front.rewrite.decomposed_softmax import restore_softmax
 from compiler.front.rewrite.einsum import write_einsums
 from compiler.front.rewrite.hoist_transposes import hoist_transposes
@@ -73,18 +74,28 @@ def _fix_dimensions(model: onnx.ModelProto, dimensions: Mapping[str, int], where
 
 
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with shapes inferred.
+    """Return the model with shapes inferred. What the file declares of values and outputs that inference contradicts does not count.
 
     onnx counts windows of a ceil_mode pool that begin in the padding at the end, against the text of the standard, and then finds
     correct declared shapes wrong: with such pools a conflict of shapes is no error. The importer computes its own shapes.
     """
     strict = not any(a.name == "ceil_mode" and a.i for node in model.graph.node for a in node.attribute)
-    return shape_inference.infer_shapes(model, check_type=True, strict_mode=strict, data_prop=True)
+    try:
+        return shape_inference.infer_shapes(model, check_type=True, strict_mode=strict, data_prop=True)
+    except shape_inference.InferenceError as error:
+        bare = onnx.ModelProto.FromString(model.SerializeToString())
+        for value in (*bare.graph.value_info, *bare.graph.output):
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.ClearField("shape")
+        try:
+            return shape_inference.infer_shapes(bare, check_type=True, strict_mode=strict, data_prop=True)
+        except shape_inference.InferenceError:
+            raise error from None
 
 
 def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model in operators that the importer knows in its place."""
-    written = hoist_transposes(restore_softmax(write_einsums(model, _inferred)))
+    written = hoist_transposes(restore_softmax(write_einsums(split_computed_bias(model), _inferred)))
     if written is model:
         return model
     drop_unread(written)
