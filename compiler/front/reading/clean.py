@@ -1,7 +1,7 @@
 """Clean-up of an ONNX graph on onnx's own tools, before the importer looks at an operator.
 
     settle              what a checker refuses and onnxruntime loads is put right (compiler.front.reading.formalities)
-    convert_opset       an opset outside what is read becomes the nearest that is (compiler.front.reading.newer, onnx.version_converter)
+    convert_opset       an opset outside what is read becomes the nearest that is (compiler.front.reading.newer, older, onnx.version_converter)
     name_nodes          a node without a name is called by its position, so that messages name the same node whatever is removed after
     drop_training       Dropout that does not train becomes Identity
     drop_unread         nodes that no output depends on go
@@ -20,6 +20,7 @@ from onnx import numpy_helper, version_converter
 from compiler.errors import ModelError
 from compiler.front.reading.formalities import settle
 from compiler.front.reading.newer import spell_out
+from compiler.front.reading.older import carry_over
 from compiler.front.reading.subgraphs import reads
 from compiler.support import FIRST_OPSET, LAST_OPSET
 
@@ -58,6 +59,7 @@ def convert_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         return model
     if opset > LAST_OPSET:
         spell_out(model)
+    carry_over(model, opset)
     try:
         return version_converter.convert_version(model, wanted)
     except (version_converter.ConvertError, RuntimeError, ValueError) as error:
