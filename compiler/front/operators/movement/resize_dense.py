@@ -98,10 +98,9 @@ def groups(axis: Axis) -> list[Group]:
     starts = sorted({at for at, _ in places})
     together = -(-len(starts) // MOST_GROUPS)
     found = []
-    for low in starts[::together]:
-        members = [(first, at - low, weight) for first, (at, weight) in enumerate(places) if low <= at < low + together]
-        if not members:
-            continue
+    for some in (starts[i : i + together] for i in range(0, len(starts), together)):
+        low = some[0]
+        members = [(first, at - low, weight) for first, (at, weight) in enumerate(places) if low <= at <= some[-1]]
         weights = np.zeros((len(members), max(offset + 1 + (weight > 0) for _, offset, weight in members)), np.int64)
         for row, (_, offset, weight) in enumerate(members):
             weights[row, offset] = axis.d - weight
@@ -109,6 +108,7 @@ def groups(axis: Axis) -> list[Group]:
                 weights[row, offset + 1] = weight
         count = max(-(-(axis.out - first) // axis.period) for first, _, _ in members)
         found.append(Group(tuple(first for first, _, _ in members), weights, low, count))
+    assert sorted(first for g in found for first in g.first) == list(range(len(places))), f"{axis}: each phase in one group"
     return found
 
 
