@@ -87,9 +87,9 @@ def one_weight_zero(zero: np.ndarray) -> bool:
     return zero.size > 0 and bool(np.all(zero == zero.flat[0]))
 
 
-def scales_along_outputs(count: int, axis: int, channels: int, output_axis: int) -> bool:
+def scales_along_outputs(shape: Sequence[int]) -> bool:
     """Weight scales must be one for the tensor or one an output channel."""
-    return count == 1 or (count == channels and axis == output_axis)
+    return all(size == 1 for size in shape[1:])
 
 
 def positive_weight_scale(scale: np.ndarray) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 #: What `run --json` reports beside the mismatches against this library.
@@ -23,13 +24,56 @@ def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
     """Return a session with the settings above. Raises onnxruntime's own errors.
 
     The second setting makes signed weights unsigned, for which onnxruntime has no kernel where activations are signed: such a network runs
-    without it.
+    without it. And it fails where two products share weights or a zero point: they get copies of their own.
     """
-    data = model.SerializeToString()
-    try:
-        return ort.InferenceSession(data, _options(precise=True), providers=["CPUExecutionProvider"])
-    except NoKernel:
-        return ort.InferenceSession(data, _options(precise=False), providers=["CPUExecutionProvider"])
+    for apart in (False, True):
+        data = (unshared(model) if apart else model).SerializeToString()
+        try:
+            return ort.InferenceSession(data, _options(precise=True), providers=["CPUExecutionProvider"])
+        except NoKernel:
+            break
+        except Fail as error:
+            if "Attempt to replace the existing tensor" not in str(error):
+                raise
+    return ort.InferenceSession(model.SerializeToString(), _options(precise=False), providers=["CPUExecutionProvider"])
+
+
+def unshared(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with a copy of each dequantised constant, and of each initializer, for every node that reads it."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    constants = {item.name: item for item in graph.initializer}
+    makers = {n.output[0]: n for n in model.graph.node if n.op_type == "DequantizeLinear" and all(i in constants for i in n.input if i)}
+    seen = {name for node in graph.node for name in node.output}
+    nodes: list[onnx.NodeProto] = []
+
+    def own(name: str) -> str:
+        """The value under a name that nothing else reads."""
+        new = f"{name}/own{len(seen)}" if name in seen else name
+        seen.add(new)
+        if new != name and name in constants:
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(constants[name])
+            tensor.name = new
+        return new
+
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            if name in makers:
+                maker = onnx.NodeProto()
+                maker.CopyFrom(makers[name])
+                maker.input[:] = [own(i) if i else i for i in maker.input]
+                maker.output[0] = node.input[position] = own(name)
+                maker.name = f"{maker.name}/{maker.output[0]}"
+                nodes.append(maker)
+            elif name in constants:
+                node.input[position] = own(name)
+        nodes.append(node)
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+    return copy
 
 
 def _options(*, precise: bool) -> ort.SessionOptions:
@@ -38,7 +82,7 @@ def _options(*, precise: bool) -> ort.SessionOptions:
     options.add_session_config_entry("session.x64quantprecision", str(int(precise)))
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    options.log_severity_level = 3
+    options.log_severity_level = 4 if precise else 3  # the first attempts may fail
     return options
 
 

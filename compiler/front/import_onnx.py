@@ -9,7 +9,7 @@ the way. A refused node is recorded and the walk goes on, so that every unsuppor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -20,6 +20,7 @@ from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.front.floats import batch_normalization, binary, elementwise, grid, quantise
 from compiler.front.operators import pooling, qlinear_functions, reduction
 from compiler.front.operators.movement import movement, resize, selection, shapes
+from compiler.front.operators.movement.constants import moved_constants
 from compiler.front.operators.normalise import group_norm, l2_norm, local_response, normalise, rms_norm
 from compiler.front.operators.products import convolution, integers, matrix_product, transposed_convolution, volumes
 from compiler.front.reading.load import prepare_model
@@ -198,7 +199,10 @@ class _Import:
         step.values = grid.settled(step)
         return (_PARTS.get(key) or HANDLERS[key])(step)
 
-    def _folded(self, step: Step) -> list[Const]:
+    def _folded(self, step: Step) -> Sequence[Const | RealConst]:
+        moved = moved_constants(step, elementwise.evaluate)
+        if moved is not None:
+            return moved
         arrays = [step.constant(i) for i in range(len(step.values))]
         return [Const(a) for a in elementwise.evaluate(step.node, self.opset, arrays)]
 

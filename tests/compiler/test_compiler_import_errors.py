@@ -303,8 +303,9 @@ CASES = {
     ),
     "weights along the input channels": (
         [dequantize("x", "d", "x"), dequantize("w", "e", "w", axis=0), node("MatMul", "d e", "g"), quantize("g", "y", "y")],
-        {"x": (U8, (2, 6))}, {"y": (U8, (2, 5))}, {**P, "w": np.ones((6, 5), np.int8), "sw": np.ones(6, np.float32), "zw": np.zeros(6, np.int8)},
-        ("n_g", "MatMul", "Weight scales must be one for the tensor or one an output channel. Found 6 scales along axis 0."),
+        {"x": (U8, (2, 6))}, {"y": (U8, (2, 5))}, {**P, "w": np.ones((6, 5), np.int8), "sw": np.arange(1, 7, dtype=np.float32), "zw": np.zeros(6, np.int8)},
+        ("n_g", "MatMul", "Weight scales must be one for the tensor or one an output channel. Found scales of shape (1, 6) for weights of shape (5, 6), "
+         "output channels first."),
     ),
     "three spatial dimensions": (
         [dequantize("x", "d", "x"), node("MaxPool", "d", "p", kernel_shape=[1, 1, 2]), quantize("p", "y", "y")],

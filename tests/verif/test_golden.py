@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
+from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
 from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
@@ -117,3 +118,17 @@ def test_a_wrong_definition_is_noticed():
 def weight_step(weight):
     """One step for every weight, of the weights' type."""
     return np.ones((), numpy_helper.to_array(weight).dtype)
+
+
+@pytest.mark.parametrize("second", ["w_", "v_", "i_"])
+def test_weights_that_products_share(second):
+    """onnxruntime's exact kernels of processors without VNNI fail where two products share weights or a zero point: each has its own."""
+    rng = np.random.default_rng(2)
+    constants = {**parameters(x=(0.02, 128), w=(0.01, np.int8(0)), y=(0.05, 120)), "w": rng.integers(-128, 128, (8, 8), np.int8)}
+    nodes = [
+        dequantize("x", "xd", "x"), dequantize("w", "w_", "w"), dequantize("w", "v_", "w"), node("Identity", "w_", "i_"), node("MatMul", "xd w_", "p"),
+        quantize("p", "q", "y"), dequantize("q", "r", "y"), node("MatMul", f"r {second}", "g"), quantize("g", "y", "y"),
+    ]
+    model = model_of(nodes, {"x": (U8, (5, 8))}, {"y": (U8, (5, 8))}, constants)
+    inputs = random_inputs(model, 1)
+    np.testing.assert_array_equal(Golden(model).run(inputs)["y"], Reference(model).run(inputs)["y"])

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from verif.reference.sums import wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
+from verif.reference.weights import product, with_bias
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +89,9 @@ def movement(evaluate: Callable[..., list[np.ndarray]]) -> Callable[[Any], list[
         node = call.node
         present = [v for v in call.inputs if v is not None]
         if all(v.constant for v in present):
+            moving = present if node.op_type == "Concat" else present[:1]
+            if node.op_type != "Pad" and all(isinstance(v, Dequantised) for v in moving):
+                return _constants(call, moving, evaluate)
             outputs = evaluate(node, call.opset, [None if v is None else v.real() for v in call.inputs])
             return [Plain(a, True) for a in outputs]
         data = range(len(call.inputs)) if node.op_type == "Concat" else [0]
@@ -113,6 +116,16 @@ def movement(evaluate: Callable[..., list[np.ndarray]]) -> Callable[[Any], list[
         return [settled(Moved(tuple(parts), index)) for index in evaluate(node, call.opset, arrays)]
 
     return operator
+
+
+def _constants(call: Any, data: Sequence[Dequantised], evaluate: Callable[..., list[np.ndarray]]) -> list[Value]:
+    """Return the results of a movement of dequantised constants, `data`: integers, scales and zero points move alike."""
+    others = [None if v is None else v.real() for v in call.inputs[len(data) :]]
+    moved = [
+        evaluate(call.node, call.opset, [*(np.broadcast_to(getattr(v, name), v.array.shape) for v in data), *others])
+        for name in ("array", "scale", "zero")
+    ]
+    return [Dequantised(array, scale, zero, True) for array, scale, zero in zip(*moved, strict=True)]
 
 
 def _cut(numbers: np.ndarray, pads: np.ndarray, axes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -191,43 +204,35 @@ def qlinear_concat(call: Any) -> Value:
     return Plain(Moved(tuple(parts), index).quantised(call.number(0), call.number(1)))
 
 
-def conv_transpose(bias_sums: Callable[[Value, np.ndarray, float], np.ndarray]) -> Callable[[Any], Value]:
-    """Return ConvTranspose of dequantised operands; `bias_sums` turns a bias into steps of the sums."""
-
-    def operator(call: Any) -> Value:
-        return _transposed_convolution(call, bias_sums)
-
-    return operator
-
-
-def _transposed_convolution(call: Any, bias_sums: Callable[[Value, np.ndarray, float], np.ndarray]) -> Value:
+def conv_transpose(call: Any) -> Value:
     """Each input element adds its multiple of the kernel to the output."""
     x, w, bias = call.value(0), call.value(1), call.optional(2)
     if not isinstance(x, Dequantised) or not isinstance(w, Dequantised) or x.constant or not w.constant:
         raise call.refuse("operands other than a dequantised activation and dequantised constant weights")
-    image, kernel = x.centred().astype(np.int64), w.centred().astype(np.int64)
+    image = x.centred().astype(np.int64)
     samples, batch, channels, *size = image.shape
     spatial, a = len(size), call.attributes
-    group, taps = a.get("group", 1), kernel.shape[2:]
+    group, filters, *taps = a.get("group", 1), *w.array.shape[1:]
     strides, dilations = list(a.get("strides", [1] * spatial)), list(a.get("dilations", [1] * spatial))
     whole = [(size[i] - 1) * strides[i] + (taps[i] - 1) * dilations[i] + 1 for i in range(spatial)]
     extra = list(a.get("output_padding", [0] * spatial))
     begins, ends = _pads(a, size, strides, whole, extra)
-    filters = kernel.shape[1]
-    sums = np.zeros((samples * batch, group, filters, *[w + max(e, 0) for w, e in zip(whole, extra, strict=True)]), np.int64)
-    rows = image.reshape(samples * batch, group, channels // group, *size)
-    grouped = kernel.reshape(group, channels // group, filters, *taps)
-    for at in np.ndindex(*taps):
-        place = tuple(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(at, dilations, size, strides, strict=True))
-        sums[(slice(None),) * 3 + place] += np.einsum("bgc...,gcf->bgf...", rows, grouped[(slice(None),) * 3 + at])
     cut = tuple(slice(b, full + e - after) for b, after, full, e in zip(begins, ends, whole, extra, strict=True))
-    sums = sums[(slice(None),) * 3 + cut]
-    sums = sums.reshape(samples, batch, group * filters, *sums.shape[3:])
-    scale = (x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32)
-    scale = np.tile(scale, group) if scale.size == filters else np.broadcast_to(scale, (group * filters,))
-    if bias is not None:
-        sums = sums + bias_sums(bias, scale, 1.0).reshape(-1, *[1] * spatial)
-    return Sum(wrap(sums), scale.reshape(-1, *[1] * spatial), np.ones((), np.float32), axis_from_end=spatial + 1 if bias is None else 0)
+    rows = image.reshape(samples * batch, group, channels // group, *size)
+
+    def outputs_first(array: np.ndarray) -> np.ndarray:
+        return array.reshape(group, channels // group, filters, *taps).swapaxes(1, 2).reshape(group * filters, channels // group, *taps)
+
+    def sums_of(kernel: np.ndarray) -> np.ndarray:
+        grouped = kernel.reshape(group, filters, channels // group, *taps).astype(np.int64)
+        sums = np.zeros((samples * batch, group, filters, *[w + max(e, 0) for w, e in zip(whole, extra, strict=True)]), np.int64)
+        for at in np.ndindex(*taps):
+            place = tuple(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(at, dilations, size, strides, strict=True))
+            sums[(slice(None),) * 3 + place] += np.einsum("bgc...,gfc->bgf...", rows, grouped[(slice(None),) * 3 + at])
+        sums = sums[(slice(None),) * 3 + cut]
+        return sums.reshape(samples, batch, group * filters, *sums.shape[3:])
+
+    return with_bias(call, product(x, w, sums_of, outputs_first=outputs_first, trailing=spatial), bias, trailing=spatial)
 
 
 def _pads(a: dict[str, Any], size: Sequence[int], strides: Sequence[int], whole: Sequence[int], extra: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -20,7 +20,6 @@ from verif.reference.local_response import local_response
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
 from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
 from verif.reference.products import (
-    bias_sums,
     conv,
     conv_integer,
     gemm,
@@ -38,8 +37,9 @@ from verif.reference.resize import resize_linear
 from verif.reference.rms_norm import mean_square, rms_normalization, root_quotient
 from verif.reference.scaled import scaled
 from verif.reference.selection import SELECTING, selection
-from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums, wrap
+from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
+from verif.reference.weights import with_bias
 
 
 def _parameters(call: Call, value: Value) -> tuple[np.ndarray, np.ndarray]:
@@ -144,10 +144,7 @@ def add(call: Call) -> Value:
     if isinstance(a, Sum):
         if not a.axis_from_end or not b.constant:
             raise call.refuse("a sum that no QuantizeLinear follows")
-        channels = a.sums.shape[-a.axis_from_end]
-        scale = np.broadcast_to(a.scale.reshape(-1), (channels,))
-        column = bias_sums(b, scale, 1.0).reshape(-1, *[1] * (a.axis_from_end - 1))
-        return Sum(wrap(a.sums + column), a.scale, a.divisor)
+        return with_bias(call, replace(a, factors=None), b, trailing=a.axis_from_end - 1)
     return elementwise(call)
 
 
@@ -289,7 +286,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     **{("", name): selection(evaluate) for name in SELECTING},
     ("", "Resize"): resize,
     ("com.microsoft", "QLinearConcat"): qlinear_concat,
-    ("", "ConvTranspose"): gridded(conv_transpose(bias_sums)),
+    ("", "ConvTranspose"): gridded(conv_transpose),
     ("", "Softmax"): gridded(softmax),
     ("", "ArgMax"): arg_max,
     ("", "LpNormalization"): l2_normalization,

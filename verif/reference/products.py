@@ -8,66 +8,45 @@ from verif.reference.call import Call, scalar_or_axis
 from verif.reference.matrices import constant_matrices, tensor_product
 from verif.reference.sums import products, volume_products, window_of, wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
+from verif.reference.weights import product, with_bias
 
 
-def bias_sums(bias: Value, scale: np.ndarray, beta: float) -> np.ndarray:
-    """Return a bias in steps of the sums, int64 (OC,): the integers when it was dequantised with the scale of the sums."""
-    if isinstance(bias, Dequantised) and bias.array.dtype == np.int32:
-        own = np.broadcast_to(bias.scale.reshape(-1).astype(np.float64) * beta, scale.shape)
-        if np.all(np.abs(own - scale) <= 1e-5 * scale) and not np.any(bias.zero):
-            return np.broadcast_to(bias.array.reshape(-1), scale.shape).astype(np.int64)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a scale that underflowed to zero makes every sum of the channel zero
-        steps = np.nan_to_num(np.rint(beta * bias.real().reshape(-1).astype(np.float64) / scale.astype(np.float64)))
-    return np.clip(np.broadcast_to(steps, scale.shape), -(2**31), 2**31 - 1).astype(np.int64)
-
-
-def _convolve(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) -> Sum:
+def _convolve(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) -> Sum | Plain:
     """Return the sums of a convolution, front axis included."""
     image = x.centred()
-    if image.ndim == 6:
-        return _convolve_volume(call, x, w, bias)
     shape = image.shape
-    rows = image.reshape(shape[0] * shape[1], shape[2], *([1] * (4 - len(shape[1:]))), *shape[3:])
-    kernel = w.centred()
-    window = window_of(call.attributes, shape[3:], kernel.shape[2:])
-    taps = kernel.reshape(*kernel.shape[:2], *([1] * (4 - kernel.ndim)), *kernel.shape[2:])
-    sums = products(rows, taps, window, call.attributes.get("group", 1))
-    scale = (x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32)
-    scale = np.broadcast_to(scale, (kernel.shape[0],))
-    if bias is not None:
-        sums = sums + bias_sums(bias, scale, 1.0)[:, None, None]
-    out = window.out if len(shape) == 5 else window.out[1:]
     rank = len(shape) - 1
-    array = wrap(sums).reshape(shape[0], shape[1], kernel.shape[0], *out)
-    factors = x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
-    return Sum(array, scale.reshape(-1, *[1] * (rank - 2)), np.ones((), np.float32), axis_from_end=rank - 1 if bias is None else 0, factors=factors)
+    if image.ndim == 6:
+        rows = image.reshape(-1, *shape[2:])
+
+        def sums_of(kernel: np.ndarray) -> np.ndarray:
+            sums = volume_products(rows, kernel, call.attributes)
+            return sums.reshape(*shape[:2], *sums.shape[1:])
+    else:
+        rows = image.reshape(shape[0] * shape[1], shape[2], *([1] * (4 - len(shape[1:]))), *shape[3:])
+        window = window_of(call.attributes, shape[3:], w.array.shape[2:])
+        out = window.out if len(shape) == 5 else window.out[1:]
+
+        def sums_of(kernel: np.ndarray) -> np.ndarray:
+            taps = kernel.reshape(*kernel.shape[:2], *([1] * (4 - kernel.ndim)), *kernel.shape[2:])
+            sums = products(rows, taps, window, call.attributes.get("group", 1))
+            return sums.reshape(shape[0], shape[1], kernel.shape[0], *out)
+
+    return with_bias(call, product(x, w, sums_of, outputs_first=lambda array: array, trailing=rank - 2), bias, trailing=rank - 2)
 
 
-def _convolve_volume(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) -> Sum:
-    """Return the sums of a convolution of volumes (N, C, D, H, W), front axis included."""
-    image, kernel = x.centred(), w.centred()
-    sums = volume_products(image.reshape(-1, *image.shape[2:]), kernel, call.attributes)
-    scale = np.broadcast_to((x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32), (kernel.shape[0],))
-    if bias is not None:
-        sums = sums + bias_sums(bias, scale, 1.0)[:, None, None, None]
-    array = wrap(sums).reshape(*image.shape[:2], *sums.shape[1:])
-    factors = x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
-    return Sum(array, scale.reshape(-1, 1, 1, 1), np.ones((), np.float32), axis_from_end=4 if bias is None else 0, factors=factors)
-
-
-def _matrix(x: Dequantised, w: Dequantised, bias: Value | None, *, trans_b: bool, alpha: float = 1.0, beta: float = 1.0) -> Sum:
+def _matrix(
+    call: Call, x: Dequantised, w: Dequantised, bias: Value | None = None, *, trans_b: bool = False, alpha: float = 1.0, beta: float = 1.0
+) -> Sum | Plain:
     """Return the sums of x (.., K) times w (K, OC), or (OC, K) when `trans_b`."""
-    kernel = w.centred() if trans_b else w.centred().T
-    rows = x.centred().reshape(-1, kernel.shape[1], 1, 1)
-    window = window_of({}, (1, 1), (1, 1))
-    sums = products(rows, kernel[:, :, None, None], window, 1)[:, :, 0, 0]
-    scale = (np.float32(alpha) * x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32)
-    scale = np.broadcast_to(scale, (kernel.shape[0],))
-    if bias is not None:
-        sums = sums + bias_sums(bias, scale, beta)
-    array = wrap(sums).reshape(*x.array.shape[:-1], kernel.shape[0])
-    factors = np.float32(alpha) * x.scale.reshape(()).astype(np.float32), w.scale.reshape(-1)
-    return Sum(array, scale, np.ones((), np.float32), axis_from_end=1 if bias is None else 0, factors=factors)
+
+    def sums_of(kernel: np.ndarray) -> np.ndarray:
+        rows = x.centred().reshape(-1, kernel.shape[1], 1, 1)
+        sums = products(rows, kernel[:, :, None, None], window_of({}, (1, 1), (1, 1)), 1)
+        return sums.reshape(*x.array.shape[:-1], kernel.shape[0])
+
+    result = product(x, w, sums_of, outputs_first=lambda array: array if trans_b else array.T, trailing=0, alpha=alpha)
+    return with_bias(call, result, bias, beta)
 
 
 def _operands(call: Call, *, computed: bool = False) -> tuple[Dequantised, Dequantised]:
@@ -76,11 +55,6 @@ def _operands(call: Call, *, computed: bool = False) -> tuple[Dequantised, Dequa
     if not isinstance(x, Dequantised) or not isinstance(w, Dequantised) or x.constant or not (w.constant or computed):
         raise call.refuse("operands other than a dequantised activation and dequantised constant weights")
     return x, w
-
-
-def _with_bias(result: Sum, bias: Value | None, beta: float = 1.0) -> Sum:
-    """Add a float bias, one value a column, in steps of the sums."""
-    return result if bias is None else Sum(wrap(result.sums + bias_sums(bias, result.scale, beta)), result.scale, result.divisor)
 
 
 def conv(call: Call) -> Value:
@@ -94,8 +68,8 @@ def gemm(call: Call) -> Value:
     x, w = _operands(call, computed=True)
     if not w.constant:
         sums = tensor_product(x, w, trans_a=bool(a.get("transA")), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0))
-        return _with_bias(sums, call.optional(2), a.get("beta", 1.0))
-    return _matrix(x, w, call.optional(2), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=a.get("beta", 1.0))
+        return with_bias(call, sums, call.optional(2), a.get("beta", 1.0))
+    return _matrix(call, x, w, call.optional(2), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=a.get("beta", 1.0))
 
 
 def matmul(call: Call) -> Value:
@@ -104,7 +78,7 @@ def matmul(call: Call) -> Value:
     if all(isinstance(v, Dequantised) for v in (front, back)) and (front.constant or (back.constant and back.array.ndim > 2)):
         return constant_matrices(call, front, back)  # type: ignore[arg-type]
     x, w = _operands(call, computed=True)
-    return _matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w)
+    return _matrix(call, x, w) if w.constant else tensor_product(x, w)
 
 
 def given(call: Call, index: int, *, axis: int | None = None) -> Dequantised:
@@ -128,9 +102,11 @@ def _integer_bias(call: Call, index: int) -> Value | None:
     return None if value is None else Plain(value.array, True)
 
 
-def _with_integers(result: Sum, bias: Value | None) -> Sum:
+def _with_integers(call: Call, result: Sum | Plain, bias: Value | None) -> Sum | Plain:
     if bias is None:
         return result
+    if isinstance(result, Plain):
+        raise call.refuse("an int32 bias of weights with scales in blocks")
     column = bias.array.reshape(-1, *[1] * (result.axis_from_end - 1)).astype(np.int64)
     return Sum(wrap(result.sums + column), result.scale, result.divisor)
 
@@ -138,21 +114,21 @@ def _with_integers(result: Sum, bias: Value | None) -> Sum:
 def qlinear_conv(call: Call) -> Value:
     """QLinearConv."""
     sums = _convolve(call, given(call, 0), given(call, 3, axis=0), None)
-    return quantised_result(call, _with_integers(sums, _integer_bias(call, 8)), 6)
+    return quantised_result(call, _with_integers(call, sums, _integer_bias(call, 8)), 6)
 
 
 def qlinear_matmul(call: Call) -> Value:
     """QLinearMatMul."""
     x, w = given(call, 0), given(call, 3, axis=1)
-    return quantised_result(call, _matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w), 6)
+    return quantised_result(call, _matrix(call, x, w) if w.constant else tensor_product(x, w), 6)
 
 
 def qgemm(call: Call) -> Value:
     """com.microsoft QGemm; without a result scale the result is float."""
     trans_b = bool(call.attributes.get("transB"))
     weights = given(call, 3, axis=0 if trans_b else 1)
-    sums = _matrix(given(call, 0), weights, None, trans_b=trans_b, alpha=call.attributes.get("alpha", 1.0))
-    sums = _with_integers(sums, _integer_bias(call, 6))
+    sums = _matrix(call, given(call, 0), weights, trans_b=trans_b, alpha=call.attributes.get("alpha", 1.0))
+    sums = _with_integers(call, sums, _integer_bias(call, 6))
     return sums if call.optional(7) is None else quantised_result(call, sums, 7)
 
 
@@ -165,10 +141,14 @@ def _integer_operands(call: Call, axis: int) -> tuple[Dequantised, Dequantised]:
 
 def conv_integer(call: Call) -> Value:
     """ConvInteger: the int32 sums."""
-    return Plain(_convolve(call, *_integer_operands(call, 0), None).sums)
+    result = _convolve(call, *_integer_operands(call, 0), None)
+    assert isinstance(result, Sum), "all scales are 1"
+    return Plain(result.sums)
 
 
 def matmul_integer(call: Call) -> Value:
     """MatMulInteger: the int32 sums."""
     x, w = _integer_operands(call, 1)
-    return Plain((_matrix(x, w, None, trans_b=False) if w.constant else tensor_product(x, w)).sums)
+    result = _matrix(call, x, w) if w.constant else tensor_product(x, w)
+    assert isinstance(result, Sum), "all scales are 1"
+    return Plain(result.sums)

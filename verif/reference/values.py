@@ -81,9 +81,12 @@ class Dequantised:
         return self.centred().astype(np.float32) * self.scale.astype(np.float32)
 
     def reshaped(self, shape: tuple[int, ...]) -> Dequantised | Plain:
-        """Return the value with another shape; a scale a channel does not survive that."""
+        """Return the value with another shape; a scale a channel of an activation does not survive that."""
         if self.scale.size > 1 or self.zero.size > 1:
-            return Plain(self.real().reshape(shape), self.constant)
+            if not self.constant:
+                return Plain(self.real().reshape(shape))
+            array, scale, zero = (np.broadcast_to(a, self.array.shape).reshape(shape) for a in (self.array, self.scale, self.zero))
+            return Dequantised(array, scale, zero, True)
         return Dequantised(self.array.reshape(shape), self.scale.reshape(()), self.zero.reshape(()), self.constant, sources_of(self))
 
     def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import onnx
 from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, usable_scale
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import DTYPES, Step
-from compiler.front.state.values import Const, HostFloat, Pending, Quant, Quantisation, Real, RealConst, Table, Unknown, Value
+from compiler.front.state.values import Const, HostFloat, Pending, Quant, Quantisation, Real, RealConst, Table, Unknown, Value, along
 from compiler.ir.graph import NUMPY_TYPES, RANGES, EdgeInput, Unary
 
 
@@ -28,21 +28,14 @@ def table_bytes(values: np.ndarray, target: Quantisation) -> np.ndarray:
     return quantise(values, target.scale, target.zero, target.dtype).view(np.uint8).copy()
 
 
-def _along(array: np.ndarray, rank: int, axis: int) -> np.ndarray:
-    shape = [1] * rank
-    if array.size > 1:
-        shape[axis] = array.size
-    return array.reshape(shape)
-
-
 def _fold_quantize(step: Step, value: Const | RealConst, dtype: str) -> Const:
     array = value.real() if isinstance(value, RealConst) else value.array
     scale, zero = step.constant(1), step.constant(2)
     assert scale is not None
     step.require(usable_scale, scale.astype(np.float32), found=f"{scale.min()}")
     axis = step.attribute("axis", 1)
-    scale = _along(scale.astype(np.float32), array.ndim, axis)
-    zero = np.zeros((), np.int64) if zero is None else _along(zero.astype(np.int64), array.ndim, axis)
+    scale = along(scale.astype(np.float32), array.ndim, axis)
+    zero = np.zeros((), np.int64) if zero is None else along(zero.astype(np.int64), array.ndim, axis)
     return Const(quantise(array, scale, zero, dtype))
 
 
@@ -105,9 +98,9 @@ def dequantize_linear(step: Step) -> list[Value]:
         scale, zero = step.constant(1), step.constant(2)
         assert scale is not None
         step.require(eight_bits, "i8" if value.array.dtype in (np.int8, np.uint8, np.int32) else "other", found=str(value.array.dtype))
-        zero = np.zeros(1, np.int64) if zero is None else zero.reshape(-1)
-        axis = step.attribute("axis", 1) % max(value.array.ndim, 1)
-        return [RealConst(value.array, scale.astype(np.float32).reshape(-1), zero, axis)]
+        rank, axis = value.array.ndim, step.attribute("axis", 1)
+        zero = np.zeros(1, np.int64) if zero is None else zero
+        return [RealConst(value.array, along(scale.astype(np.float32), rank, axis), along(zero, rank, axis))]
     if not isinstance(value, Quant):
         step.refuse(eight_bits, step.describe(0))
     step.require(eight_bits, value.dtype, found=f"{value.dtype} of {step.name_of(0)}")

@@ -30,14 +30,30 @@ class Const:
         return tuple(self.array.shape)
 
 
+def along(numbers: np.ndarray, rank: int, axis: int) -> np.ndarray:
+    """Return one number, or one a slice along `axis`, as an array that broadcasts against arrays of this rank."""
+    shape = [1] * rank
+    if numbers.size > 1:
+        shape[axis] = numbers.size
+    return numbers.reshape(shape)
+
+
+def _plainest(numbers: np.ndarray) -> np.ndarray:
+    """Return the smallest array that broadcasts to `numbers`."""
+    for axis, size in enumerate(numbers.shape):
+        first = np.take(numbers, [0], axis) if size else numbers
+        if size > 1 and np.array_equal(numbers, np.broadcast_to(first, numbers.shape)):
+            numbers = first
+    return numbers
+
+
 @dataclass(frozen=True, eq=False)
 class RealConst:
-    """A dequantised constant: (array - zero) * scale, `scale` and `zero` scalars or one a slice along `axis`."""
+    """A dequantised constant: (array - zero) * scale; `scale` and `zero` broadcast against the array and have its rank."""
 
     array: np.ndarray
     scale: np.ndarray
     zero: np.ndarray
-    axis: int
 
     @property
     def shape(self) -> Shape:
@@ -46,13 +62,16 @@ class RealConst:
 
     def real(self) -> np.ndarray:
         """Return the float32 array."""
-        along = [1] * self.array.ndim
-        if self.scale.size > 1:
-            along[self.axis] = self.scale.size
-        zero = self.zero.astype(np.int64).reshape(along if self.zero.size > 1 else [1] * self.array.ndim)
-        centred = self.array.astype(np.int64) - zero
-        scale = self.scale.reshape(along if self.scale.size > 1 else [1] * self.array.ndim)
-        return centred.astype(np.float32) * scale.astype(np.float32)
+        return (self.array.astype(np.int64) - self.zero.astype(np.int64)).astype(np.float32) * self.scale.astype(np.float32)
+
+    def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> RealConst:
+        """Return the constant after a movement of its elements; `move` does it to an array of the constant's shape."""
+        array = move(self.array)
+        parameters = [
+            numbers.reshape([1] * array.ndim) if numbers.size == 1 else _plainest(move(np.broadcast_to(numbers, self.array.shape)))
+            for numbers in (self.scale, self.zero)
+        ]
+        return RealConst(array, *parameters)
 
 
 @dataclass(frozen=True)

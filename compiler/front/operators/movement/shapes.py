@@ -42,10 +42,8 @@ def _with_shape(value: Value, shape: Shape) -> Value:
     match value:
         case Const():
             return Const(value.array.reshape(shape))
-        case RealConst() if value.scale.size == 1 and value.zero.size == 1:
-            return replace(value, array=value.array.reshape(shape))
         case RealConst():
-            return Const(value.real().reshape(shape))
+            return value.moved(lambda array: array.reshape(shape))
         case Pending():
             return replace(value, shape=shape, bias=None)
         case Unknown():
@@ -75,7 +73,7 @@ def transpose(step: Step) -> list[Value]:
     if isinstance(value, Const):
         return [Const(value.array.transpose(permutation))]
     if isinstance(value, RealConst):
-        return [replace(value, array=value.array.transpose(permutation), axis=permutation.index(value.axis))]
+        return [value.moved(lambda array: array.transpose(permutation))]
     moving = [p for p in permutation if value.shape[p] != 1]
     if moving != sorted(moving):
         return [transposed(step, permutation)]

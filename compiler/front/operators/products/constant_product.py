@@ -11,35 +11,31 @@ from math import prod
 
 import numpy as np
 
-from compiler.constraints import batched_weights, one_weight_zero, quantised_operand
+from compiler.constraints import batched_weights, quantised_operand
 from compiler.front.operators.movement.movement import moved, numbered
-from compiler.front.operators.products.linear import Product, weights_of
+from compiler.front.operators.products.linear import Product
+from compiler.front.operators.products.weights import weights_of
 from compiler.front.state.step import Step
 from compiler.front.state.values import Pending, Real, RealConst, Shape, Value
 
 
-def _stack(step: Step, weights: RealConst, groups: Shape) -> RealConst:
-    """Return matrices (groups.., K, N) as rows (G N, K), their scales one a row."""
-    *_, k, n = weights.array.shape
-    array = weights.array.reshape(-1, k, n).swapaxes(1, 2).reshape(-1, k)
-    shape = [1] * weights.array.ndim
-    if weights.scale.size > 1:
-        shape[weights.axis % weights.array.ndim] = weights.scale.size
-    along = weights.axis % weights.array.ndim != weights.array.ndim - 2 or weights.scale.size == 1
+def _stack(step: Step, weights: RealConst) -> RealConst:
+    """Return matrices (groups.., K, N) as rows (G N, K)."""
+    k, n = weights.shape[-2:]
+    along = weights.scale.shape[-2] == 1
     step.require(batched_weights, along, found=f"shape {weights.shape} with a scale for each of {k} rows")
-    step.require(one_weight_zero, weights.zero, found=f"zero points from {weights.zero.min()} to {weights.zero.max()}")
-    scale = np.broadcast_to(weights.scale.reshape(shape), (*groups, 1, n)).reshape(-1)
-    return RealConst(array, scale[:1] if weights.scale.size == 1 else scale, weights.zero.reshape(-1)[:1], 0)
+    return weights.moved(lambda array: array.reshape(-1, k, n).swapaxes(1, 2).reshape(-1, k))
 
 
 def _rows(step: Step, source: Real, rows: RealConst, groups: int, described: str) -> Product:
     """The product of (.., groups K) with rows (groups N, K) in `groups` groups."""
-    array, scale, zero = weights_of(step, rows, 0, described)
+    weights = weights_of(step, rows, described)
     *leading, _ = source.shape
+    array = weights.array
     out, count = array.shape[0], int(prod(leading))
     return Product(
         step=step, tensor=source.tensor, view=(count, groups * array.shape[1], 1, 1), x_scale=source.scale, x_zero=source.zero,
-        weight=np.ascontiguousarray(array).reshape(*array.shape, 1, 1), w_scale=scale, w_zero=zero, out_view=(count, out, 1, 1),
+        weight=np.ascontiguousarray(array).reshape(*array.shape, 1, 1), w_scale=weights.scale, w_zero=weights.zero, out_view=(count, out, 1, 1),
         shape=(*leading, out), axis_from_end=1, group=groups,
     )  # fmt: skip
 
@@ -58,8 +54,7 @@ def batched(step: Step, source: Real, weights: RealConst) -> list[Value]:
     leading = source.shape[: len(source.shape) - len(shape)]
     fits = source.shape[len(leading) : -2] == groups
     step.require(batched_weights, fits, found=f"shape {weights.shape} for an operand of shape {source.shape}")
-    dropped = len(weights.shape) - len(shape)
-    rows = _stack(step, replace(weights, array=weights.array.reshape(shape), axis=weights.axis % len(weights.shape) - dropped), groups)
+    rows = _stack(step, weights.moved(lambda array: array.reshape(shape)))
     count, g, at = prod(leading), prod(groups), len(leading)
     grouped = _permuted(step, source, (count, g, m, k), [0, 2, 1, 3], f"{step.output}/rows")
     assert isinstance(grouped, Real), "movement keeps the quantisation"

@@ -13,10 +13,11 @@ from compiler.constraints import (
     quantised_operand,
     two_dimensions_at_most,
 )
-from compiler.front.operators.products.linear import Product, weights_of
+from compiler.front.operators.products.linear import Product
+from compiler.front.operators.products.weights import weights_of
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Quant, Quantisation, Real, RealConst, Shape, Value
+from compiler.front.state.values import Const, Quant, Quantisation, Real, RealConst, Shape, Value, along
 from compiler.front.state.windows import read_window
 from compiler.ir.graph import RANGES
 
@@ -40,20 +41,22 @@ def result_target(step: Step, scale_index: int, zero_index: int) -> Quantisation
 def constant_operand(step: Step, index: int, scale_index: int, axis: int) -> RealConst:
     """Return the weights at input `index` of a QLinear operator with their scales and zero points."""
     value = step.value(index)
-    step.require(constant_weights, RealConst(value.array, *_ones(), axis) if isinstance(value, Const) else value, found=step.describe(index))
-    assert isinstance(value, Const)
+    if not isinstance(value, Const):
+        step.refuse(constant_weights, step.describe(index))
     scale, zero = step.constant(scale_index), step.constant(scale_index + 1)
+    return _constant(value.array, scale, zero, axis)
+
+
+def _constant(array: np.ndarray, scale: np.ndarray | None, zero: np.ndarray | None, axis: int) -> RealConst:
+    """Integers with scales (1 where there are none) and zero points, one or one a slice along `axis`."""
     scale = np.ones(1, np.float32) if scale is None else scale
-    zero = np.zeros(1, value.array.dtype) if zero is None else zero
-    return RealConst(value.array, scale.reshape(-1), zero.reshape(-1), axis)
-
-
-def _ones() -> tuple[np.ndarray, np.ndarray]:
-    return np.ones(1, np.float32), np.zeros(1, np.int64)
+    zero = np.zeros(1, array.dtype) if zero is None else zero
+    return RealConst(array, along(scale, array.ndim, axis), along(zero, array.ndim, axis))
 
 
 def _product(step: Step, source: Real | Quant, x_zero: int, weights: RealConst, described: str) -> Product:
-    array, scale, zero = weights_of(step, weights, 0, described)
+    kernel = weights_of(step, weights, described)
+    array = kernel.array
     shape: Shape = source.shape
     step.require(two_dimensions_at_most, len(shape), found=f"an input of shape {shape}")
     window = read_window(step, shape, array.shape[2:])
@@ -66,8 +69,8 @@ def _product(step: Step, source: Real | Quant, x_zero: int, weights: RealConst, 
         x_scale=source.scale if isinstance(source, Real) else None,
         x_zero=x_zero,
         weight=np.ascontiguousarray(array),
-        w_scale=scale,
-        w_zero=zero,
+        w_scale=kernel.scale,
+        w_zero=kernel.zero,
         out_view=(shape[0], array.shape[0], *window.out),
         shape=window.onnx_shape(shape[0], array.shape[0]),
         axis_from_end=len(shape) - 1,
@@ -93,11 +96,13 @@ def conv(step: Step) -> list[Value]:
 
 
 def _conv_bias(product: Product, step: Step, bias: Const | RealConst, *, integers: bool = False) -> Product:
-    if isinstance(bias, Const):
-        flat: Const | RealConst = Const(bias.array.reshape(-1, *[1] * (product.axis_from_end - 1)))
-    else:
-        flat = RealConst(bias.array.reshape(-1, *[1] * (product.axis_from_end - 1)), bias.scale, bias.zero, 0)
-    return product.with_bias(step, flat, integers=integers)
+    return product.with_bias(step, column(bias, product.axis_from_end - 1), integers=integers)
+
+
+def column(bias: Const | RealConst, spatial: int) -> Const | RealConst:
+    """Return the bias (OC,) of a convolution as it broadcasts against its result of so many spatial dimensions."""
+    shape = (-1, *[1] * spatial)
+    return Const(bias.array.reshape(shape)) if isinstance(bias, Const) else bias.moved(lambda array: array.reshape(shape))
 
 
 def qlinear_conv(step: Step) -> list[Value]:
@@ -134,7 +139,5 @@ def integer_weights(step: Step, zero_index: int, axis: int) -> RealConst:
     value = step.value(1)
     if not isinstance(value, Const):
         step.refuse(constant_weights, step.describe(1))
-    zero = step.constant(zero_index)
-    zero = np.zeros(1, np.int64) if zero is None else zero.reshape(-1)
-    return RealConst(value.array, np.ones(1, np.float32), zero, axis)
+    return _constant(value.array, None, step.constant(zero_index), axis)
 

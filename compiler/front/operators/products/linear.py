@@ -11,11 +11,7 @@ from compiler.constraints import (
     bias_fits,
     channel_bias,
     constant_bias,
-    constant_weights,
     finite_requantisation,
-    one_weight_zero,
-    positive_weight_scale,
-    scales_along_outputs,
 )
 from compiler.front.state.step import Step
 from compiler.front.state.values import Bias, Const, Pending, Quantisation, RealConst, Shape
@@ -149,7 +145,7 @@ def bias_integers(step: Step, bias: Const | RealConst, product_scale: np.ndarray
     channels = product_scale.size
     scale = product_scale.astype(np.float64)
     if isinstance(bias, RealConst) and bias.array.dtype == np.int32 and not bias.zero.any():
-        given = np.broadcast_to(bias.scale.astype(np.float64) * beta, (channels,)) if bias.scale.size in (1, channels) else np.zeros(channels)
+        given = np.broadcast_to((np.broadcast_to(bias.scale, bias.shape).astype(np.float64) * beta).reshape(-1), (channels,))
         if np.allclose(given, scale, rtol=1e-5, atol=0):
             return np.broadcast_to(bias.array.reshape(-1), (channels,)).astype(np.int32)
     real = bias.real() if isinstance(bias, RealConst) else bias.array
@@ -157,16 +153,3 @@ def bias_integers(step: Step, bias: Const | RealConst, product_scale: np.ndarray
         steps = np.rint(beta * np.broadcast_to(real.reshape(-1), (channels,)).astype(np.float64) / scale)
     step.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
     return steps.astype(np.int32)
-
-
-def weights_of(step: Step, value: object, output_axis: int, described: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return (integers, float32 scales (OC,) or (1,), zero point) of constant weights whose output channels lie on `output_axis`."""
-    step.require(constant_weights, value, found=described)
-    assert isinstance(value, RealConst)
-    step.require(one_weight_zero, value.zero, found=f"zero points from {value.zero.min()} to {value.zero.max()}")
-    scale = value.scale.reshape(-1).astype(np.float32)
-    channels = value.array.shape[output_axis]
-    step.require(positive_weight_scale, scale, found=f"{scale.min()}")
-    found = f"{scale.size} scales along axis {value.axis}"
-    step.require(scales_along_outputs, scale.size, value.axis, channels, output_axis, found=found)
-    return value.array, scale, int(value.zero.flat[0])

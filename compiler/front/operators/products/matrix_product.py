@@ -14,7 +14,8 @@ from compiler.front.operators.products.convolution import (
     real_operand,
     result_target,
 )
-from compiler.front.operators.products.linear import Product, weights_of
+from compiler.front.operators.products.linear import Product
+from compiler.front.operators.products.weights import weights_of
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Quant, Real, RealConst, Value
 
@@ -23,22 +24,20 @@ def _product(
     step: Step, source: Real | Quant, x_zero: int, weights: RealConst, described: str, *, trans_b: bool = False, alpha: float = 1.0
 ) -> Product:
     step.require(matrix_weights, weights.array.ndim, found=f"shape {weights.shape}")
-    array, scale, zero = weights_of(step, weights, 0 if trans_b else 1, described)
-    if not trans_b:
-        array = array.T
-    channels, depth = array.shape
+    rows = weights_of(step, weights if trans_b else weights.moved(np.transpose), described)
+    channels, depth = rows.array.shape
     *leading, _ = source.shape
-    rows = int(np.prod(leading))
+    count = int(np.prod(leading))
     return Product(
         step=step,
         tensor=source.tensor,
-        view=(rows, depth, 1, 1),
+        view=(count, depth, 1, 1),
         x_scale=source.scale if isinstance(source, Real) else None,
         x_zero=x_zero,
-        weight=np.ascontiguousarray(array).reshape(channels, depth, 1, 1),
-        w_scale=scale,
-        w_zero=zero,
-        out_view=(rows, channels, 1, 1),
+        weight=np.ascontiguousarray(rows.array).reshape(channels, depth, 1, 1),
+        w_scale=rows.scale,
+        w_zero=rows.zero,
+        out_view=(count, channels, 1, 1),
         shape=(*leading, channels),
         axis_from_end=1,
         alpha=alpha,

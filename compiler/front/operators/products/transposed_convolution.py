@@ -14,7 +14,9 @@ import numpy as np
 
 from compiler.constraints import constant_parameters, constant_weights, output_not_empty, quantised_operand, two_dimensions_at_most
 from compiler.front.operators.movement.movement import moved, numbered
-from compiler.front.operators.products.linear import Product, weights_of
+from compiler.front.operators.products.convolution import column
+from compiler.front.operators.products.linear import Product
+from compiler.front.operators.products.weights import Weights, weights_of
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
 from compiler.front.state.values import Bias, Const, Pending, Quantisation, Real, RealConst, Shape, Value
@@ -155,16 +157,18 @@ def conv_transpose(step: Step) -> list[Value]:
     step.require(constant_weights, weights, found=step.describe(1))
     step.require(constant_parameters, bias, found=step.describe(2) if bias is not None else "")
     assert isinstance(value, Real) and isinstance(weights, RealConst)
-    array, scale, zero = weights_of(step, weights, 1, step.describe(1))
     step.require(two_dimensions_at_most, len(value.shape), found=f"an input of shape {value.shape}")
     group = step.attribute("group", 1)
-    axes = _axes(step, value.shape[2:], array.shape[2:])
-    array = array.reshape(*array.shape[:2], *[a.taps for a in axes])
-    channels, filters = array.shape[:2]
-    # (C, M/group, KH, KW) -> (M, C/group, KH, KW): each group's own matrix is transposed
-    grouped = array.reshape(group, channels // group, filters, *array.shape[2:]).swapaxes(1, 2)
-    weight = grouped.reshape(group * filters, channels // group, *array.shape[2:])
-    scale = np.tile(scale, group) if scale.size > 1 else scale
+    axes = _axes(step, value.shape[2:], weights.shape[2:])
+    channels, filters = weights.shape[:2]
+    taps = [a.taps for a in axes]
+
+    def outputs_first(array: np.ndarray) -> np.ndarray:
+        """(C, M/group, KH, KW) -> (M, C/group, KH, KW): each group's own matrix is transposed."""
+        grouped = array.reshape(group, channels // group, filters, *taps).swapaxes(1, 2)
+        return grouped.reshape(group * filters, channels // group, *taps)
+
+    kernel = weights_of(step, weights.moved(outputs_first), step.describe(1))
     if any(a.stride > 1 and a.dilation > 1 for a in axes):
         value, axes = _spread(step, value, axes)
     if any(a.dilation > 1 for a in axes):
@@ -175,12 +179,10 @@ def conv_transpose(step: Step) -> list[Value]:
     out = (value.shape[0], group * filters, axes[0].out, axes[1].out)
     shape = (*out[:2], *[a.out for a in axes[-(len(value.shape) - 2) :]])
     places = tuple((y, x) for y in splits[0] for x in splits[1])
-    made = [_product(step, value, weight, scale, zero, group, axes, y, x) for y, x in places]
+    made = [_product(step, value, kernel, group, axes, y, x) for y, x in places]
     whole = Interleaved(tuple(made), places, (axes[0].stride, axes[1].stride), out, shape)
     if isinstance(bias, Const | RealConst):
-        column = [-1, *[1] * (len(shape) - 2)]
-        flat = replace(bias, array=bias.array.reshape(column))
-        whole = whole.with_bias(step, replace(flat, axis=0) if isinstance(flat, RealConst) else flat)
+        whole = whole.with_bias(step, column(bias, len(shape) - 2))
     return [whole.pending()]
 
 
@@ -206,12 +208,11 @@ def _cut(step: Step, value: Real, axes: list[Axis]) -> tuple[Real, list[Axis]]:
     return kept, new
 
 
-def _product(
-    step: Step, value: Real, weight: np.ndarray, scale: np.ndarray, zero: int, group: int, axes: list[Axis], y: Phase, x: Phase
-) -> Product:
+def _product(step: Step, value: Real, kernel: Weights, group: int, axes: list[Axis], y: Phase, x: Phase) -> Product:
     """The convolution of one phase."""
-    padded = np.concatenate([weight, np.full_like(weight[:, :, :1], zero)], axis=2)
-    padded = np.concatenate([padded, np.full_like(padded[..., :1], zero)], axis=3)
+    weight = kernel.array
+    padded = np.concatenate([weight, np.full_like(weight[:, :, :1], kernel.zero)], axis=2)
+    padded = np.concatenate([padded, np.full_like(padded[..., :1], kernel.zero)], axis=3)
     taps = padded[:, :, list(y.taps)][..., list(x.taps)]
     rank = len(value.shape)
     pads = (y.pads[0], x.pads[0], y.pads[1], x.pads[1])
@@ -219,6 +220,6 @@ def _product(
     view = default_view(value.shape)
     out = (value.shape[0], weight.shape[0], y.out, x.out)
     return Product(
-        step=step, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero, weight=np.ascontiguousarray(taps), w_scale=scale,
-        w_zero=zero, out_view=out, shape=window.onnx_shape(*out[:2]), axis_from_end=rank - 1, window=window, group=group,
+        step=step, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero, weight=np.ascontiguousarray(taps), w_scale=kernel.scale,
+        w_zero=kernel.zero, out_view=out, shape=window.onnx_shape(*out[:2]), axis_from_end=rank - 1, window=window, group=group,
     )  # fmt: skip

@@ -69,8 +69,9 @@ def _planes(step: Step, weights: int) -> tuple[Step, int] | None:
         planes.attributes["pads"] = [*pads[1:SPATIAL], *pads[SPATIAL + 1 :]]
     planes.values = list(step.values)
     planes.values[0] = moved(step, [source, zero], seen.reshape(n * depth, channels * taps, height, width), name=f"{step.output}/slices")
-    flat = kernel.array.reshape(kernel.shape[0], -1, *kernel.shape[3:])
-    planes.values[weights] = RealConst(flat, kernel.scale, kernel.zero, kernel.axis) if isinstance(kernel, RealConst) else Const(flat)
+    shape = (kernel.shape[0], -1, *kernel.shape[3:])
+    flat = kernel.moved(lambda array: array.reshape(shape)) if isinstance(kernel, RealConst) else Const(kernel.array.reshape(shape))
+    planes.values[weights] = flat
     return planes, depth
 
 
