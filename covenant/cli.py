@@ -1,9 +1,11 @@
-"""The command line. Exit status: 0 all exact, 1 a promise broken, 2 bad input; 130 interrupted, 141 the reader of the output went away."""
+"""The command line. Exit status: 0 all exact, 1 a promise broken, 2 bad input; 130 interrupted (128 + N by signal N), 141 the reader of the output
+went away."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from acg.errors import ArchitectureError, InstructionError
 from covenant import commands
@@ -14,6 +16,7 @@ __all__ = ["main"]
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="covenant", description="One architecture graph: the accelerator's RTL, its compiler, and the proof that they agree.")
+    parser.add_argument("--version", action="version", version=f"covenant {version('covenant')}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, summary: str, function) -> argparse.ArgumentParser:
@@ -187,6 +190,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("covenant: interrupted", file=sys.stderr)
         return 130
 
-
-if __name__ == "__main__":
-    sys.exit(main())

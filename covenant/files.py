@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from covenant.errors import UserError
+from verif.leftovers import beside, unfinished
 
 __all__ = ["read_arrays", "require_writable", "write_arrays", "write_bytes", "write_json", "write_text"]
 
@@ -41,17 +42,9 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with unfinished(beside(target)) as part:
+            part.write_bytes(data)
+            os.replace(part, target)
     except OSError as error:
         raise _unwritable(path, error.strerror) from None
     except ValueError as error:  # a NUL in the path

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -38,8 +39,11 @@ def _sources_digest() -> str:
     return digest.hexdigest()
 
 
-def rtl_text(graph: Graph) -> str:
-    """Verilog of a graph. Generating a large array takes seconds, so the text is kept, keyed by graph, generator and tools."""
+def rtl_text(graph: Graph, *, on_build: Callable[[], None] | None = None) -> str:
+    """Verilog of a graph. Generating a large array takes seconds, so the text is kept, keyed by graph, generator and tools.
+
+    ``on_build`` is called before it is generated, not when it is found.
+    """
     from hwgen.emit import verilog
 
     names = [graph.name, *graph.memories, *graph.engines]
@@ -47,13 +51,23 @@ def rtl_text(graph: Graph) -> str:
     path = cache_folder() / "rtl" / f"{key}.v"
     if path.exists():
         return path.read_text()
+    if on_build is not None:
+        on_build()
     text = verilog(graph)
     write_text(path, text)
     return text
 
 
-def simulator(graph: Graph, *, opt: str = "O2") -> BuiltModel:
-    """Simulator of a graph's RTL; it counts lines where a folder is named for that (`verif.rtl_coverage`). Raises BenchError."""
+def simulator(graph: Graph, *, opt: str = "O2", note: Callable[[str], None] | None = None) -> BuiltModel:
+    """Simulator of a graph's RTL; it counts lines where a folder is named for that (`verif.rtl_coverage`). Raises BenchError.
+
+    ``note`` is told of a step that takes its time, before it begins.
+    """
     from hwgen.emit import TOP_NAME
 
-    return build([rtl_text(graph)], Description.from_graph(graph, top=TOP_NAME), cache_folder(), opt=opt, coverage=FOLDER_VARIABLE in os.environ)
+    def told(what: str) -> Callable[[], None] | None:
+        return None if note is None else lambda: note(f"{graph.name}: {what} (kept for the next time)")
+
+    text = rtl_text(graph, on_build=told("generating RTL"))
+    return build([text], Description.from_graph(graph, top=TOP_NAME), cache_folder(), opt=opt, coverage=FOLDER_VARIABLE in os.environ,
+                 on_build=told("building its simulator"))

@@ -93,9 +93,7 @@ def _unpack(program: Program, regions: list[tuple[int, int]], data: list[bytes])
 def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, progress: Progress | None = None, opt: str = "O2") -> Execution:
     """Run all samples on the Verilator simulation of the RTL. Raises BenchError."""
     predicted = predict(graph, program.instructions)
-    if progress is not None:
-        progress.note(f"{graph.name}: generating RTL and building its simulator (kept for the next time)")
-    model = simulator(graph, opt=opt)
+    model = simulator(graph, opt=opt, note=None if progress is None else progress.note)
     if progress is not None:
         progress.restart()
     total = predicted.total_cycles * len(samples)

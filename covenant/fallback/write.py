@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from covenant.errors import UserError
 from covenant.fallback.execute import segment_row
 from covenant.fallback.plan import Plan
 from covenant.run import ideal_cycles
+from verif.leftovers import beside, unfinished
 
 __all__ = ["NETWORK", "PLAN", "require_new_folder", "segment_rows", "write_plan"]
 
@@ -50,8 +49,8 @@ def write_plan(plan: Plan, folder: str) -> dict[str, Any]:
     summary: dict[str, Any] = {"arch": plan.graph.name, "model": plan.name, "segments": rows, "placement": plan.placement()}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-        try:
+        with unfinished(beside(target)) as scratch:
+            scratch.mkdir()
             for segment, row in zip(plan.segments, rows, strict=True):
                 row["model"] = f"segment{segment.number}.onnx"
                 (scratch / row["model"]).write_bytes(segment.model.SerializeToString(deterministic=True))
@@ -60,13 +59,7 @@ def write_plan(plan: Plan, folder: str) -> dict[str, Any]:
                     (scratch / row["program"]).write_bytes(segment.program.to_bytes())
             (scratch / NETWORK).write_bytes(plan.model.SerializeToString(deterministic=True))
             (scratch / PLAN).write_text(json.dumps(summary, indent=2) + "\n")
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(scratch, 0o777 & ~mask)
             os.replace(scratch, target)
-        except BaseException:
-            shutil.rmtree(scratch, ignore_errors=True)
-            raise
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); expected a new folder for the segments") from None
     return summary

@@ -3,7 +3,11 @@
 import os
 import re
 import shutil
+import stat
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,12 +79,25 @@ def test_unknown_optimisation_is_refused(tmp_path):
         build([TEXT], machine.MACHINE, tmp_path, opt="fast")
 
 
-def test_cache_folder_with_a_space_is_refused(tmp_path):
-    folder = tmp_path / "my cache"
+def test_temporary_folder_with_a_space_is_refused(tmp_path, monkeypatch):
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     with pytest.raises(BuildError) as caught:
-        build([TEXT], machine.MACHINE, folder, opt="O0")
-    assert str(caught.value) == (f"cache folder: found {str(folder / 'models')!r}, which has white space; "
-                                 "expected a path that make can handle, without any; choose another folder")
+        build([TEXT], machine.MACHINE, tmp_path / "cache", opt="O0")
+    name = re.escape(str(folder / "covenant-build-")) + r"\w+"
+    assert re.fullmatch(f"temporary folder: found '{name}', which has white space; expected a path that make can handle, without any; "
+                        "set TMPDIR to another folder", str(caught.value))
+    assert list(folder.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_any_work(tmp_path):
+    folder = tmp_path / "file"
+    folder.touch()
+    with pytest.raises(BuildError) as caught:
+        build([TEXT], machine.MACHINE, folder / "cache", opt="O0", on_build=lambda: pytest.fail("it was said to be built"))
+    assert str(caught.value) == (f"cache of simulators: found '{folder}/cache', which cannot be written to (Not a directory); "
+                                 "expected a folder that can, or the finished simulator in it; set COVENANT_CACHE to another folder")
 
 
 @pytest.fixture
@@ -96,14 +113,15 @@ def test_broken_verilog_is_a_build_error_and_leaves_nothing(cache):
     with pytest.raises(BuildError, match=r"(?s)^Verilator: found exit status 1:.*%Error: design\.v.*nonsense.*"
                                          r"; expected a build without errors; correct the Verilog or the tool named above$"):
         build([TEXT.replace("assign irq =", "nonsense irq =")], machine.MACHINE, cache, opt="O0")
-    assert list((cache / "models").iterdir()) == []
+    assert list(cache.glob("models/*")) == []
 
 
 @pytest.mark.rtl
 def test_cache_hits_on_equal_content_only(cache):
-    first = build([machine.DUT], machine.MACHINE, cache, opt="O0")
-    assert not first.cached
-    again = build([TEXT], machine.MACHINE.as_dict(), cache, opt="O0")
+    said = []
+    first = build([machine.DUT], machine.MACHINE, cache, opt="O0", on_build=lambda: said.append("building"))
+    assert not first.cached and said == ["building"]
+    again = build([TEXT], machine.MACHINE.as_dict(), cache, opt="O0", on_build=lambda: pytest.fail("nothing is built"))
     assert again.cached and (again.path, again.key) == (first.path, first.key)
     assert again.seconds < first.seconds
     # One number in the Verilog, read latency, optimisation: another key each.
@@ -113,6 +131,24 @@ def test_cache_hits_on_equal_content_only(cache):
                   registers=machine.REGISTERS, timeout_cycles=1000)
     assert outcome.results[0].outputs == [machine.expected_output(b"12345678")]
     assert sorted(path.name for path in (cache / "models").iterdir()) == sorted([first.key, changed.key])
+
+
+@pytest.mark.rtl
+def test_paths_with_white_space_work_and_others_may_use_what_is_built(cache, tmp_path, monkeypatch):
+    """Of the cache, and of Verilator and Python, as in a project that lies below "my projects"."""
+    cache = cache.rename(tmp_path / "my cache")
+    found = toolchain.find_toolchain()
+    (tmp_path / "my tools").symlink_to(found.root)
+    spaced = replace(found, root=tmp_path / "my tools", verilator=(str(tmp_path / "my tools" / "bin" / "verilator_bin"),))
+    monkeypatch.setattr(sys.modules[build.__module__], "find_toolchain", lambda: spaced)
+    (tmp_path / "my python").symlink_to(os.path.realpath(sys.executable))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "my python"))
+    built = build([TEXT], machine.MACHINE, cache, opt="O0")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(built.path.stat().st_mode) == 0o777 & ~mask
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o666 for path in built.path.iterdir()} == {0o666 & ~mask}
+    assert built.simulate.exists() and built.bare.exists()
 
 
 @pytest.mark.rtl

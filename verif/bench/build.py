@@ -6,6 +6,7 @@ Cache layout, below the given folder (several builds may share it, also at the s
     objects/<key>.o                C++ objects shared by all models: Verilator's runtime, the main programs
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cocotb
 from cocotb_tools import config as cocotb_config
+
+from verif.leftovers import beside, unfinished
 
 from .errors import BuildError
 from .toolchain import Toolchain, find_toolchain
@@ -94,17 +97,21 @@ def _object(source: Path, header_text: str, include: Sequence[Path], *, objects:
     target = objects / f"{source.stem}-{key}.o"
     if not target.exists():
         objects.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix=".o", dir=objects)
-        os.close(handle)
-        try:
+        with unfinished(beside(target)) as part:
             root = toolchain.root / "include"
             includes = [f"-I{folder}" for folder in (*include, root, root / "vltstd", _HERE)]
-            _run([toolchain.compiler, "-O2", "-w", *_CXXFLAGS, *_DEFINES, *includes, "-c", str(source), "-o", name],
+            _run([toolchain.compiler, "-O2", "-w", *_CXXFLAGS, *_DEFINES, *includes, "-c", str(source), "-o", str(part)],
                  folder=objects, toolchain=toolchain, step=f"C++ compiler on {source.name}")
-            os.replace(name, target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+            os.replace(part, target)
     return target
+
+
+def _plain(link: Path, path: Path) -> Path:
+    """`path`, or where that has white space, which make takes for the end of a name, `link` made to it."""
+    if len(str(path).split()) == 1:
+        return path
+    link.symlink_to(path)
+    return link
 
 
 def _link(target: str, objects: Iterable[Path], libraries: Sequence[str], *, folder: Path, toolchain: Toolchain) -> None:
@@ -115,16 +122,13 @@ def _link(target: str, objects: Iterable[Path], libraries: Sequence[str], *, fol
 def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str], programs: Mapping[str, Path],
              runtime_names: Sequence[str]) -> None:
     """Verilate, compile and link in the folder `work`, whose Verilog is written; leaves the programs."""
-    if len(str(work).split()) != 1:
-        raise BuildError("cache folder", found=f"{str(work.parent)!r}, which has white space",
-                         expected="a path that make can handle, without any", action="choose another folder")
     _run([*toolchain.verilator, *arguments], folder=work, toolchain=toolchain, step="Verilator")
     generated = work / "generated"
     wrapper = generated / "Vtb.cpp"
     wrapper.write_text(wrapper.read_text().replace(_COLLECTOR, ""))
     # The wheel leaves CFG_CXXFLAGS_PCH_I blank and names tools of the machine it was built on.
     settings = [f"OPT_FAST=-{opt}", f"OPT_SLOW=-{min(opt, 'O1')}", "CFG_CXXFLAGS_PCH_I=-include", f"CXX={toolchain.compiler}", "AR=ar",
-                f"PYTHON3={sys.executable}", f"VERILATOR_ROOT={toolchain.root}"]
+                f"PYTHON3={_plain(work / 'python', Path(sys.executable).resolve())}", f"VERILATOR_ROOT={_plain(work / 'verilator', toolchain.root)}"]
     if opt in _QUICK:
         settings.append("VM_PARALLEL_BUILDS=0")
     _run(["make", "-C", "generated", "-f", "Vtb.mk", f"-j{min(2, os.cpu_count() or 1)}", "Vtb__ALL.a", *settings],
@@ -138,13 +142,34 @@ def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, argum
         _link(program, [main, generated / "Vtb__ALL.a", *runtime], libraries[program], folder=work, toolchain=toolchain)
 
 
+@contextlib.contextmanager
+def _work() -> Iterator[Path]:
+    """A temporary folder that make can handle: not in the cache, whose path may have white space."""
+    with tempfile.TemporaryDirectory(prefix="covenant-build-") as name:
+        if len(name.split()) != 1:
+            raise BuildError("temporary folder", found=f"{name!r}, which has white space", expected="a path that make can handle, without any",
+                             action="set TMPDIR to another folder")
+        yield Path(name)
+
+
+def _require_writable(cache: Path) -> None:
+    """Before minutes of work. Raises BuildError."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        raise BuildError("cache of simulators", found=f"{str(cache)!r}, which cannot be written to ({error.strerror})",
+                         expected="a folder that can, or the finished simulator in it", action="set COVENANT_CACHE to another folder") from None
+
+
 def _texts(verilog: Sequence[str | Path]) -> list[str]:
     """Verilog texts; a `Path` is read, a string is taken as the text itself."""
     return [source.read_text() if isinstance(source, Path) else source for source in verilog]
 
 
 def build(verilog: Sequence[str | Path], description: Description | Mapping[str, object], cache_dir: str | Path, *, opt: str = "O2",
-          assertions: bool = False, coverage: bool = False) -> BuiltModel:
+          assertions: bool = False, coverage: bool = False, on_build: Callable[[], None] | None = None) -> BuiltModel:
     """Build the simulator of a machine, or find it in the cache.
 
     Parameters
@@ -161,6 +186,8 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
         Compile the design's assertions in.
     coverage : bool
         Count how often each line of the Verilog is reached (`verif.rtl_coverage`); only ``simulate`` is linked.
+    on_build : callable
+        Called before anything is built; not called when the simulator is found in the cache.
 
     Raises
     ------
@@ -173,11 +200,12 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
         description = Description.from_dict(description)
     design = "\n".join(_texts(verilog))
     sources = {"design.v": design, "tb.v": generate(design, description), "tb.vlt": visibility()}
-    return build_sources(sources, cache_dir, opt=opt, assertions=assertions, coverage=coverage)
+    return build_sources(sources, cache_dir, opt=opt, assertions=assertions, coverage=coverage, on_build=on_build)
 
 
 def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str = "O2", assertions: bool = False,
-                  programs: Sequence[str] = tuple(_PROGRAMS), mains: Mapping[str, Path] | None = None, coverage: bool = False) -> BuiltModel:
+                  programs: Sequence[str] = tuple(_PROGRAMS), mains: Mapping[str, Path] | None = None, coverage: bool = False,
+                  on_build: Callable[[], None] | None = None) -> BuiltModel:
     """`build` for a test bench written by hand.
 
     Parameters
@@ -211,19 +239,22 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
     target = cache / "models" / key
     cached = target.exists()
     if not cached:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
-        try:
+        _require_writable(cache)
+        if on_build is not None:
+            on_build()
+        with _work() as work:
             for name, text in sources.items():
                 (work / name).write_text(text)
             _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments, programs=files,
                      runtime_names=(*_RUNTIME, "verilated_cov") if coverage else _RUNTIME)
-            shutil.rmtree(work / "generated")
-            try:
-                os.rename(work, target)
-            except OSError:     # another process was faster with the same content: its entry is as good
-                if not target.exists():
-                    raise
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished(beside(target)) as entry:
+                entry.mkdir()
+                for name in (*sources, *files):
+                    shutil.copy(work / name, entry / name)
+                try:
+                    os.rename(entry, target)
+                except OSError:     # another process was faster with the same content: its entry is as good
+                    if not target.exists():
+                        raise
     return BuiltModel(path=target, cached=cached, seconds=time.perf_counter() - begin, key=key)

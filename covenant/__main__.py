@@ -1,0 +1,20 @@
+"""The program ``covenant``, also ``python -m covenant``: signals and temporary files are looked after before anything else is imported
+(onnxruntime writes one when it is)."""
+
+import sys
+
+from covenant.interrupt import guarded
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the process's command line and return its exit status."""
+    with guarded():
+        from covenant.cli import main as run
+
+        return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
