@@ -141,7 +141,7 @@ def test_a_program_file_on_the_functional_simulator_is_held_against_nothing(told
 
 def test_a_reader_that_goes_away_is_no_fault(program):
     Path("p.covenant").write_bytes(program.to_bytes())
-    command = [sys.executable, "-m", "covenant.cli", "disasm", "p.covenant"]
+    command = [sys.executable, "-m", "covenant", "disasm", "p.covenant"]
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         process.stdout.close()

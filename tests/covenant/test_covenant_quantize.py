@@ -119,7 +119,7 @@ def test_the_same_bytes_every_time(folder):
         for name in ("m.onnx", "x.npz"):
             (other / name).write_bytes(Path(name).read_bytes())
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": str(number)}
-        subprocess.run([sys.executable, "-m", "covenant.cli", *BASE, "--json", os.devnull, "--limit", "4"], cwd=other, env=environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "covenant", *BASE, "--json", os.devnull, "--limit", "4"], cwd=other, env=environment, check=True, stdout=subprocess.DEVNULL)
         found.add((other / "q.onnx").read_bytes())
     assert len(found) == 1
 
