@@ -37,16 +37,15 @@ def tensor_product(a: Dequantised, b: Dequantised, *, trans_a: bool = False, tra
 
 
 def constant_matrices(call: Any, a: Dequantised, b: Dequantised) -> Sum:
-    """Return the sums of a product by constant matrices, in front or behind, however many."""
+    """Return the sums of a product by a constant vector or constant matrices, in front or behind, however many."""
     if a.constant == b.constant:
         raise call.refuse("two constants")
     x, w = (b, a) if a.constant else (a, b)
     if w.scale.size > 1 and w.scale.shape[-2 if w is b else -1] > 1:
         raise call.refuse("a scale for each of the rows")
     one, two = (v.centred().astype(np.float64) for v in (a, b))  # every partial sum is below 2^53
-    if w.array.ndim < 2:
-        raise call.refuse("a constant vector")
-    if x.array.ndim == 2:  # a vector for each sample, behind a matrix
+    if x.array.ndim == 2:  # a vector for each sample, beside a matrix or vector
+        two, one = (two, one) if a.constant else (one, two)
         return Sum(wrap((two @ one.T).astype(np.int64)), (x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32), np.ones((), np.float32))
     sums = np.matmul(one, two).astype(np.int64)
     factors = x.scale.reshape(()).astype(np.float32), np.broadcast_to(w.scale.astype(np.float32), sums.shape)

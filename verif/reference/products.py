@@ -75,7 +75,7 @@ def gemm(call: Call) -> Value:
 def matmul(call: Call) -> Value:
     """MatMul of dequantised operands."""
     front, back = call.value(0), call.value(1)
-    if all(isinstance(v, Dequantised) for v in (front, back)) and (front.constant or (back.constant and back.array.ndim > 2)):
+    if all(isinstance(v, Dequantised) for v in (front, back)) and (front.constant or (back.constant and back.array.ndim != 2)):
         return constant_matrices(call, front, back)  # type: ignore[arg-type]
     x, w = _operands(call, computed=True)
     return _matrix(call, x, w) if w.constant else tensor_product(x, w)

@@ -80,4 +80,12 @@ def constant_first(step: Step, weights: RealConst, source: Value | None) -> list
     return [_permuted(step, product, product.shape, order, f"{step.output}/transposed") if rank > 1 else product]
 
 
-__all__ = ["batched", "constant_first"]
+def constant_vector_first(step: Step, weights: RealConst, source: Value | None) -> list[Value]:
+    """A constant vector times x: a row, whose dimension the result has not."""
+    (product,) = constant_first(step, weights.moved(lambda array: array.reshape(1, -1)), source)
+    assert isinstance(product, Pending)
+    at = len(product.shape) - 2 if len(product.shape) > 1 else 0
+    return [replace(product, shape=(*product.shape[:at], *product.shape[at + 1 :]), bias=None)]
+
+
+__all__ = ["batched", "constant_first", "constant_vector_first"]

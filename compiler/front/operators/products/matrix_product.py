@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from compiler.constraints import constant_weights, matrix_weights, positive_alpha, quantised_operand, untransposed
 from compiler.front.operators.products.computed_product import ComputedProduct, transposed
-from compiler.front.operators.products.constant_product import batched, constant_first
+from compiler.front.operators.products.constant_product import batched, constant_first, constant_vector_first
 from compiler.front.operators.products.convolution import (
     constant_operand,
     integer_source,
@@ -93,8 +95,12 @@ def matmul(step: Step) -> list[Value]:
     if isinstance(first, Real) and isinstance(second, Real):
         return [ComputedProduct(step, first, second, first.zero, second.zero).pending()]
     if isinstance(first, RealConst):
-        return constant_first(step, first, second)
+        return constant_vector_first(step, first, second) if len(first.shape) == 1 else constant_first(step, first, second)
     source, weights = _real_source(step)
+    if len(weights.shape) == 1:  # a column
+        column = weights.moved(lambda array: array.reshape(-1, 1))
+        product = _product(step, source, source.zero, column, step.describe(1)).pending()
+        return [replace(product, shape=product.shape[:-1], bias=None)]
     if len(weights.shape) != 2:
         return batched(step, source, weights)
     return [_product(step, source, source.zero, weights, step.describe(1)).pending()]
