@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from verif.reference.values import Plain, Value
+from verif.reference.values import Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +32,13 @@ class Call:
         return self.inputs[index] if index < len(self.inputs) else None
 
     def number(self, index: int, default: np.ndarray | None = None) -> np.ndarray:
-        """Return a constant parameter; `default` where it is left out."""
+        """Return a constant parameter, dequantised or not; `default` where it is left out."""
         value = self.optional(index)
         if value is None and default is not None:
             return default
-        if not isinstance(value, Plain) or not value.constant:
+        if value is None or not value.constant:
             raise self.refuse(f"input {index} that is no constant")
-        return value.array
+        return value.real()
 
     def refuse(self, found: str) -> ValueError:
         """Return the error for an operand that the definition of quantised networks does not cover."""

@@ -22,6 +22,8 @@ from verif.reference.values import Plain, Value
 
 #: Samples evaluated together: bounds the memory, large enough for BLAS.
 CHUNK = 64
+#: Operators of constants too: a dequantised constant stays one. Of any other whose inputs are all constant the result is a number like others.
+KEEPING = frozenset({"DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze"})
 
 
 class Reference:

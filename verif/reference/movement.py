@@ -99,6 +99,8 @@ def movement(evaluate: Callable[..., list[np.ndarray]]) -> Callable[[Any], list[
         arrays: list[np.ndarray | None] = [None if v is None or i in data else call.number(i) for i, v in enumerate(call.inputs)]
         for i, numbers in zip(data, numbers_of(parts), strict=True):
             arrays[i] = numbers
+        if node.op_type == "Pad" and np.asarray(arrays[0]).ndim == 0:  # nothing to pad a number along, which onnx.reference does not know
+            return [settled(Moved(tuple(parts), np.asarray(arrays[0])))]
         if node.op_type == "Pad":
             arrays[:2] = _cut(np.asarray(arrays[0]), np.asarray(arrays[1]), arrays[3] if len(arrays) > 3 else None)
         if node.op_type == "Pad" and call.attributes.get("mode", b"constant") == b"constant":
@@ -148,17 +150,17 @@ def resize_nearest(call: Any) -> Value:
         raise call.refuse(f"mode {a['mode'].decode()}")
     (numbers,) = numbers_of([x])
     axes = [axis % numbers.ndim for axis in a.get("axes", range(numbers.ndim))]
-    scales, sizes = call.optional(2), call.optional(3)
+    scales, sizes = (call.number(i, np.zeros(0)) for i in (2, 3))
     lengths = [numbers.shape[axis] for axis in axes]
-    if sizes is not None and sizes.array.size:
-        wanted = [int(s) for s in sizes.array]
+    if sizes.size:
+        wanted = [int(s) for s in sizes]
         factors = [np.float32(w) / np.float32(n) for w, n in zip(wanted, lengths, strict=True)]
         policy = a.get("keep_aspect_ratio_policy", b"stretch")
         if policy != b"stretch":
             factors = [(min if policy == b"not_larger" else max)(factors)] * len(axes)
             wanted = [int(np.floor(f * np.float32(n) + np.float32(0.5))) for f, n in zip(factors, lengths, strict=True)]
-    elif scales is not None:
-        factors = [np.float32(f) for f in scales.array]
+    elif scales.size:
+        factors = [np.float32(f) for f in scales]
         wanted = [int(np.floor(np.float32(n) * f)) for f, n in zip(factors, lengths, strict=True)]
     else:
         raise call.refuse("neither scales nor sizes")

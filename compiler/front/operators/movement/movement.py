@@ -227,14 +227,14 @@ def pad(step: Step) -> list[Value]:
     for i, axis in enumerate(axes):
         amounts[axis] = (pads[i], pads[i + len(axes)])
     cut = tuple(slice(max(0, -a), size - max(0, -b)) for (a, b), size in zip(amounts, numbers.shape, strict=True))
-    grown = [(max(0, a), max(0, b)) for a, b in amounts]
+    grown = np.array([(max(0, a), max(0, b)) for a, b in amounts], np.int64).reshape(-1, 2)
     numbers = numbers[cut]
     step.require(elements_left, numbers.size, found=f"pads {pads} of shape {value.shape}")
     mode = step.attribute("mode", b"constant").decode()
     if mode == "constant":
         fill = step.constant(2)
         fill = _zero(value) if fill is None else fill.reshape(1)
-        return [moved(step, [value, Const(fill)], np.pad(numbers, grown, constant_values=-1))]
+        return [moved(step, [value, Const(fill)], np.pad(numbers, grown, constant_values=-1) if numbers.ndim else numbers)]
     step.require(known_mode, mode, ("constant", "edge", "reflect", "wrap"), found=f"mode {mode}")
     if mode == "reflect":
         fits = all(max(a, b) < size for (a, b), size in zip(grown, numbers.shape, strict=True))
