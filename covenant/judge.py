@@ -70,6 +70,6 @@ def exact(report: Mapping[str, Mapping[str, int]]) -> bool:
 
 
 def accuracy(outputs: Sequence[Arrays], name: str, labels: np.ndarray) -> float:
-    """Share of samples whose largest logit is the label; several rows a sample count each. ``labels`` has one entry a row."""
-    rows = np.concatenate([sample[name].reshape(-1, sample[name].shape[-1]) for sample in outputs])
+    """Share of samples whose largest logit is the label; several rows a sample count each. ``labels`` has one entry a row, a scalar is a row."""
+    rows = np.concatenate([sample[name].reshape(-1, *sample[name].shape[-1:] or (1,)) for sample in outputs])
     return float(np.mean(np.argmax(rows, axis=1) == labels[: len(rows)]))

@@ -32,16 +32,6 @@ def _golden(model: onnx.ModelProto, samples: Sequence[Sample]) -> tuple[list[Sam
         return None, str(error).strip().splitlines()[0]
 
 
-def reference_outputs(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[Sample]:
-    """Outputs of each sample by definition, evaluated together where the inputs have a leading dimension to join."""
-    reference = Reference(definition(model))
-    if len(samples) == 1 or any(array.ndim == 0 for array in samples[0].values()):
-        return [reference.run(sample) for sample in samples]
-    joined = reference.run({name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]})
-    parts = {name: np.split(array, len(samples)) for name, array in joined.items()}
-    return [{name: parts[name][index] for name in parts} for index in range(len(samples))]
-
-
 def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.ndarray | None = None, on: str = "rtl",
                   progress: Progress | None = None, opt: str = "O2") -> tuple[dict[str, Any], list[Sample]]:
     """Run and judge; returns the report and the outputs of each sample. ``opt``: C++ optimisation of a simulator yet to be built.
@@ -56,7 +46,7 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
     if network.model is None and on == "rtl":
         reference_name, expected = "functional simulator", execute_iss(graph, program, samples).outputs
     elif network.model is not None:
-        reference_name, expected = "ONNX definition (numpy)", reference_outputs(network.model, samples)
+        reference_name, expected = "ONNX definition (numpy)", Reference(definition(network.model)).run_each(samples)
         golden, refusal = _golden(network.model, samples)
     steps = {item.name: item.scale if item.dtype == "f32" and not item.function else None for item in program.outputs}
     bytes_exact: bool | None = None

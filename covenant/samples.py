@@ -76,12 +76,13 @@ def draw(inputs: list[ModelInput], *, seed: int, count: int) -> list[dict[str, n
         for value in inputs:
             if value.dtype.kind in "iu":
                 limits = np.iinfo(value.dtype.name)  # type: ignore[arg-type]
-                sample[value.name] = rng.integers(limits.min, limits.max, value.shape, value.dtype, endpoint=True)
+                drawn = rng.integers(limits.min, limits.max, value.shape, value.dtype, endpoint=True)
             elif value.scale is not None:
                 steps = rng.integers(value.low, value.high, value.shape, endpoint=True) - value.zero_point
-                sample[value.name] = (steps * np.float32(value.scale)).astype(value.dtype)
+                drawn = steps * np.float32(value.scale)
             else:
-                sample[value.name] = rng.standard_normal(value.shape).astype(value.dtype)
+                drawn = rng.standard_normal(value.shape)
+            sample[value.name] = np.asarray(drawn, value.dtype)  # an array also of rank 0, where numpy draws a number
         samples.append(sample)
     return samples
 
@@ -103,9 +104,11 @@ def take(arrays: Mapping[str, np.ndarray], inputs: list[ModelInput], *, limit: i
         if array.shape == value.shape:
             counts[value.name] = 1
             continue
-        if not value.shape or array.ndim != len(value.shape) or array.shape[1:] != value.shape[1:] or array.shape[0] % value.shape[0] or not array.shape[0]:
-            raise UserError(f"{where}: array {value.name!r} has shape {array.shape}; expected {value.shape}, or a multiple of its leading dimension")
-        counts[value.name] = array.shape[0] // value.shape[0]
+        batch = value.shape[0] if value.shape else 1
+        if array.ndim != max(len(value.shape), 1) or array.shape[1:] != value.shape[1:] or array.shape[0] % batch or not array.shape[0]:
+            several = "or a multiple of its leading dimension" if value.shape else "or (N,), one number a sample"
+            raise UserError(f"{where}: array {value.name!r} has shape {array.shape}; expected {value.shape}, {several}")
+        counts[value.name] = array.shape[0] // batch
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
         raise UserError(f"{where}: arrays hold different numbers of samples ({listed}); expected one number")
@@ -117,6 +120,7 @@ def take(arrays: Mapping[str, np.ndarray], inputs: list[ModelInput], *, limit: i
         sample = {}
         for value in inputs:
             array, batch = arrays[value.name], value.shape[0] if value.shape else 1
-            sample[value.name] = array if array.shape == value.shape else array[index * batch : (index + 1) * batch]
+            part = array if array.shape == value.shape else array[index * batch : (index + 1) * batch]
+            sample[value.name] = part.reshape(value.shape)
         samples.append(sample)
     return samples

@@ -107,11 +107,16 @@ class Golden:
         self._shapes = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the outputs by name. A leading dimension that is a multiple of the model's is several samples, run one by one."""
+        """Return the outputs by name. A leading dimension that is a multiple of the model's is several samples, run one by one.
+
+        Scalars of several samples are one array of them.
+        """
         counts = {a.shape[0] // self._shapes[n][0] if self._shapes.get(n) else 1 for n, a in inputs.items() if n in self._shapes}
         if len(counts) != 1:
             raise ValueError(f"inputs: found {sorted(counts)} samples; expected as many in each; cut the arrays")
         count = counts.pop()
         split = {n: np.split(inputs[n], count) if self._shapes[n] else [inputs[n]] for n in self._shapes}
         runs = [self._session.run(list(self.outputs), {n: parts[i] for n, parts in split.items()}) for i in range(count)]
+        if count == 1:
+            return dict(zip(self.outputs, runs[0], strict=True))
         return {n: np.concatenate([np.atleast_1d(r[i]) for r in runs]) for i, n in enumerate(self.outputs)}

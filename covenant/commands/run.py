@@ -18,7 +18,8 @@ __all__ = ["run"]
 def _samples(network: Network | Plan, options):
     """Samples and labels (None when the file has none)."""
     inputs = model_inputs(network.model) if network.model is not None else program_inputs(network.program)
-    per_sample = math.prod(network.program.outputs[0].shape[:-1]) if isinstance(network, Network) else 1
+    shape = network.program.outputs[0].shape if isinstance(network, Network) else None
+    per_sample = 1 if shape is None else math.prod(shape[:-1])
     if options.input is None:
         return draw(inputs, seed=options.seed, count=options.limit or 1), None
     arrays = read_arrays(options.input)
@@ -28,6 +29,8 @@ def _samples(network: Network | Plan, options):
         rows = len(samples) * per_sample
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) < rows:
             raise UserError(f"{options.input}: array 'y' is {labels.dtype}{labels.shape}; expected integer labels, one for each of {rows} rows")
+        if shape is not None and (not shape or shape[-1] < 2):
+            raise UserError(f"{options.input}: labels under 'y' for an output of shape {shape}; expected two classes or more, call the array otherwise")
     return samples, labels
 
 

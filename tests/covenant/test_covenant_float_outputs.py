@@ -15,9 +15,9 @@ from compiler.loader import parse_program
 from compiler.pipeline import compile_graph
 from covenant import judge
 from covenant.cli import main
-from covenant.report import reference_outputs
 from covenant.run import execute_iss
 from tests.support.models import F32, dequantize, model_of, node, parameters, quantize
+from verif.reference import Reference
 
 P = parameters(x=(0.1, 3))
 TINY = load_graph("tiny")
@@ -58,7 +58,7 @@ def test_every_level_gives_the_function_to_the_last_bit(name):
     model = NETWORKS[name]
     program = compile_graph(read_network(model, name=name), TINY)
     samples = every_byte(model.graph.input[0].type.tensor_type.elem_type)
-    expected = reference_outputs(model, samples)
+    expected = Reference(model).run_each(samples)
     for got, wanted in zip(execute_iss(TINY, program, samples).outputs, expected, strict=True):
         assert got["y"].dtype == np.float32 and got["y"].shape == wanted["y"].shape
         np.testing.assert_array_equal(got["y"].view(np.uint32), wanted["y"].view(np.uint32))
@@ -71,7 +71,7 @@ def test_a_wrong_value_of_the_table_is_seen():
     (item,) = program.outputs
     wrong = replace(program, outputs=(replace(item, function=(*item.function[:7], item.function[7] ^ 1, *item.function[8:])),))
     samples = every_byte(F32)
-    report = judge.compare(execute_iss(TINY, wrong, samples).outputs, reference_outputs(model, samples), {"y": None})
+    report = judge.compare(execute_iss(TINY, wrong, samples).outputs, Reference(model).run_each(samples), {"y": None})
     occurs = sum(int(np.count_nonzero(np.rint(s["x"] / np.float32(0.1)) == 4)) for s in samples)
     assert report["y"] == {"elements": 300, "mismatches": occurs, "max_abs_diff_steps": 1} and occurs >= 1
 

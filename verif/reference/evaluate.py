@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Reference:
                 raise ValueError(f"input {name}: found no array; expected {dtype} {shape}; give one under this name")
             array = inputs[name]
             front = array.shape[0] if array.ndim else 1
-            count = front // shape[0] if shape else 1
+            count = front // shape[0] if shape else front
             if array.dtype != dtype or array.shape[1:] != shape[1:] or (shape and count * shape[0] != front) or count < 1:
                 raise ValueError(
                     f"input {name}: found {array.dtype} {array.shape}; expected {dtype} {shape} or a multiple of its first dimension;"
@@ -68,14 +68,27 @@ class Reference:
         return found.pop()
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the outputs by name, in ONNX type; the leading dimension is that of the model times the samples."""
+        """Return the outputs by name, in ONNX type; the leading dimension is that of the model times the samples, of a scalar the samples alone."""
         return self._joined(inputs, self.outputs)
+
+    def run_each(self, samples: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """Return the outputs of each sample by name, in ONNX type and shape; they are evaluated together."""
+        count = len(samples)
+        joined = {n: np.stack([sample[n] for sample in samples]).reshape(count * shape[0] if shape else count, *shape[1:])
+                  for n, (shape, _) in self.inputs.items()}  # fmt: skip
+        stacked = self._stacked(joined, self.outputs)
+        return [{n: array[index, ...] for n, array in stacked.items()} for index in range(count)]
 
     def run_all(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return every quantised tensor and every output by its ONNX name (8-bit integers, int32 sums of Integer operators)."""
         return self._joined(inputs, None)
 
     def _joined(self, inputs: Mapping[str, np.ndarray], names: tuple[str, ...] | None) -> dict[str, np.ndarray]:
+        stacked = self._stacked(inputs, names)
+        return {n: a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]) if a.ndim > 1 else a.reshape(() if a.size == 1 else a.shape) for n, a in stacked.items()}
+
+    def _stacked(self, inputs: Mapping[str, np.ndarray], names: tuple[str, ...] | None) -> dict[str, np.ndarray]:
+        """Arrays by name with an axis of samples in front of the ONNX shape."""
         count = self.samples(inputs)
         parts: list[dict[str, np.ndarray]] = []
         for start in range(0, count, CHUNK):
@@ -94,7 +107,7 @@ class Reference:
                 if names is None and not value.constant and value.array.dtype.kind in "iu" and _is_tensor(node, value):
                     chosen[name] = value.array
         chosen.update({n: self._output(values[n]) for n in names or self.outputs})
-        return {n: a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]) if a.ndim > 1 else a for n, a in chosen.items()}
+        return chosen
 
     @staticmethod
     def _output(value: Value) -> np.ndarray:
@@ -114,12 +127,12 @@ def evaluate_node(node: onnx.NodeProto, opset: int, values: Mapping[str, Value])
     attributes: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     call = Call(node, opset, inputs, attributes)
     domain = "" if node.domain == "ai.onnx" else node.domain
+    if not domain and node.op_type not in KEEPING and all(v is None or v.constant for v in inputs):
+        return [Plain(a, True) for a in evaluate(node, opset, [None if v is None else v.real() for v in inputs])]
     operator = OPERATORS.get((domain, node.op_type))
     if operator is not None:
         found = operator(call)
         return found if isinstance(found, list) else [found]
     if domain:
         raise call.refuse(f"domain {domain}")
-    if all(v is None or v.constant for v in inputs):
-        return [Plain(a, True) for a in evaluate(node, opset, [None if v is None else v.real() for v in inputs])]
     return [elementwise(call)]
