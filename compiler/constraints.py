@@ -82,11 +82,6 @@ def constant_weights(value: object) -> bool:
     return isinstance(value, RealConst) and value.array.dtype in (np.int8, np.uint8)
 
 
-def one_weight_zero(zero: np.ndarray) -> bool:
-    """All output channels must have the same weight zero point."""
-    return zero.size > 0 and bool(np.all(zero == zero.flat[0]))
-
-
 def scales_along_outputs(shape: Sequence[int]) -> bool:
     """Weight scales must be one for the tensor or one an output channel."""
     return all(size == 1 for size in shape[1:])
@@ -162,14 +157,9 @@ def row_major(order: int) -> bool:
     return order == 0
 
 
-def untransposed(trans_a: int) -> bool:
-    """The activation operand must not be transposed (transA = 0)."""
-    return trans_a == 0
-
-
-def positive_alpha(alpha: float) -> bool:
-    """Gemm's alpha must be positive."""
-    return alpha > 0
+def usable_alpha(alpha: float) -> bool:
+    """Gemm's alpha must be a finite number other than 0."""
+    return alpha != 0 and bool(np.isfinite(alpha))
 
 
 def batched_weights(fits: bool) -> bool:

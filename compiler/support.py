@@ -45,11 +45,9 @@ from compiler.constraints import (
     one_scale,
     one_source,
     one_value_a_channel,
-    one_weight_zero,
     output_not_empty,
     overwrites,
     padding_not_negative,
-    positive_alpha,
     positive_weight_scale,
     product_of_two,
     quadratic_norm,
@@ -64,8 +62,8 @@ from compiler.constraints import (
     small_weights,
     three_dimensions_at_most,
     two_dimensions_at_most,
-    untransposed,
     usable_addend,
+    usable_alpha,
     usable_denominator,
     usable_epsilon,
     usable_factors,
@@ -90,7 +88,7 @@ class Operator:
 _WINDOW = (two_dimensions_at_most, padding_not_negative, output_not_empty)
 _VOLUME = (three_dimensions_at_most, padding_not_negative, output_not_empty)
 _WEIGHTS = (
-    constant_weights, one_weight_zero, scales_along_outputs, positive_weight_scale, constant_bias, channel_bias,
+    constant_weights, scales_along_outputs, positive_weight_scale, constant_bias, channel_bias,
     bias_fits, finite_requantisation,
 )  # fmt: skip
 _QLINEAR = (integer_operand, constant_parameters, one_scale, usable_scale, eight_bits)
@@ -120,13 +118,13 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ),
     ("", "DequantizeLinear"): Operator("edge, weights", (constant_parameters, one_scale, usable_scale, eight_bits, not_blocked)),
     ("", "Conv"): Operator("Conv", (quantised_operand, *_VOLUME, *_WEIGHTS)),
-    ("", "Gemm"): Operator("Conv, MatMul", (quantised_operand, untransposed, positive_alpha, *_WEIGHTS)),
+    ("", "Gemm"): Operator("Conv, MatMul", (quantised_operand, usable_alpha, *_WEIGHTS)),
     ("", "MatMul"): Operator("Conv, MatMul, Move", (quantised_operand, batched_weights, *_WEIGHTS)),
     ("", "QLinearConv"): Operator("Conv", (*_QLINEAR, *_VOLUME, *_WEIGHTS)),
     ("", "QLinearMatMul"): Operator("Conv, MatMul", (*_QLINEAR, matrix_weights, *_WEIGHTS)),
     ("", "ConvInteger"): Operator("Conv (int32)", (integer_operand, constant_parameters, one_scale, *_WINDOW, *_WEIGHTS)),
     ("", "MatMulInteger"): Operator("Conv, MatMul (int32)", (integer_operand, constant_parameters, one_scale, matrix_weights, *_WEIGHTS)),
-    ("com.microsoft", "QGemm"): Operator("Conv", (*_QLINEAR, untransposed, positive_alpha, *_WEIGHTS)),
+    ("com.microsoft", "QGemm"): Operator("Conv", (*_QLINEAR, usable_alpha, *_WEIGHTS)),
     ("", "MaxPool"): Operator("MaxPool", (quantised_operand, *_WINDOW, no_indices, row_major, windows_touch_input)),
     ("", "AveragePool"): Operator("AveragePool, Conv", (quantised_operand, *_WINDOW, windows_touch_input, equal_windows)),
     ("", "GlobalAveragePool"): Operator("GlobalAveragePool", (quantised_operand, two_dimensions_at_most)),

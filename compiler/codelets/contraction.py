@@ -11,7 +11,7 @@ from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operat
 from compiler.errors import CompilerError
 from compiler.ir.graph import Conv, Graph, Node
 
-ELEMENT = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "u8"}
+ELEMENT = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "u8", np.dtype(np.int16): "i9"}
 
 
 def conv_finish(attrs: Conv, name: str) -> Finish:

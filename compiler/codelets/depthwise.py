@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from compiler.codelets.base import Codelet, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.codelets.contraction import conv_finish, weight_operand
 from compiler.ir.graph import Conv, Graph, Node
 
 
 def depthwise(node: Node, graph: Graph) -> Codelet | None:
-    """Codelet of a Conv node whose groups are single channels; None for any other, and for int32 results."""
+    """Codelet of a Conv node whose groups are single channels; None for any other, for int32 results and for weights of more than 8 bits."""
     attrs = node.attrs
     assert isinstance(attrs, Conv)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     oc, ic, kh, kw = attrs.weight.shape
-    if ic != 1 or oc != attrs.group or attrs.group == 1 or attrs.y_scale is None:
+    if ic != 1 or oc != attrs.group or attrs.group == 1 or attrs.y_scale is None or attrs.weight.dtype == np.int16:
         return None
     n, _, oh, ow = y.shape
     loops = (Loop("n", n), Loop("c", oc), Loop("oy", oh), Loop("ox", ow), Loop("ky", kh, True), Loop("kx", kw, True))

@@ -61,6 +61,9 @@ from compiler.ir.scales import OfOne, OfTwo
 RANGES = {"i8": (-128, 127), "u8": (0, 255), "i32": (-(2**31), 2**31 - 1)}
 NUMPY_TYPES = {"i8": np.int8, "u8": np.uint8, "i32": np.int32, "f32": np.float32}
 
+#: Largest weight beside its zero point, in magnitude.
+MOST_WEIGHT = 255
+
 Shape4 = tuple[int, int, int, int]
 Pads = tuple[int, int, int, int]
 Pair = tuple[int, int]
@@ -94,7 +97,8 @@ class Tensor:
 class Conv:
     """Convolution: y[n,o,p] = requantise(bias[o] + sum (x - x_zero) * (w - w_zero)); padding counts as x_zero.
 
-    weight (OC, IC/group, KH, KW) i8 or u8; bias int32 (OC,) or None; w_scale float32 (OC,) or (1,); w_zero one value for all.
+    weight (OC, IC/group, KH, KW) i8 or u8, or int16 from -255 to 255 (bytes less zero points of their own, w_zero 0); bias int32 (OC,) or None;
+    w_scale float32 (OC,) or (1,); w_zero one value for all.
     requantise(acc) = clip(round_half_even(float32(float32(acc) * scale[o])) + y_zero, y_low, y_high), all steps in float32.
     y_scale None: no requantisation, the result is the int32 sum (modulo 2^32).
     strides, dilations (y, x); pads (top, left, bottom, right); alpha: Gemm's.
@@ -334,6 +338,7 @@ class Graph:
 
 
 __all__ = [
+    "MOST_WEIGHT",
     "NUMPY_TYPES",
     "RANGES",
     "Add",

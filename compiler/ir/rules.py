@@ -17,6 +17,7 @@ from compiler.ir.expression import KINDS, Digits, Expression
 from compiler.ir.floats import Quotient, Sum
 from compiler.ir.graph import (
     FUNCTION_VALUES,
+    MOST_WEIGHT,
     RANGES,
     Add,
     AveragePool,
@@ -76,7 +77,10 @@ def _window(where: str, x: Tensor, y: Tensor, kernel: Pair, strides: Pair, dilat
 
 def _conv(where: str, a: Conv, x: Tensor, y: Tensor) -> None:
     oc, ic, kh, kw = a.weight.shape
-    _expect(a.weight.dtype in (np.int8, np.uint8), where, f"weights {a.weight.dtype}", "int8 or uint8")
+    _expect(a.weight.dtype in (np.int8, np.uint8, np.int16), where, f"weights {a.weight.dtype}", "int8, uint8 or int16")
+    if a.weight.dtype == np.int16:
+        largest = int(np.abs(a.weight.astype(np.int32)).max())
+        _expect(largest <= MOST_WEIGHT and a.w_zero == 0, where, f"int16 weights up to {largest}, zero point {a.w_zero}", f"up to {MOST_WEIGHT}, zero point 0")
     _expect(a.group >= 1 and oc % a.group == 0 and x.shape[1] == ic * a.group, where, f"{x.shape[1]} channels", f"{ic} x {a.group} groups")
     _expect(y.shape[1] == oc, where, f"{y.shape[1]} output channels", oc)
     _window(where, x, y, (kh, kw), a.strides, a.dilations, a.pads, exact=True)

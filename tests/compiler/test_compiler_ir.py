@@ -93,8 +93,10 @@ BROKEN = {
     "size": (with_node(CONV, y=replace(Y, shape=(1, 3, 4, 5))), "node c (Conv): found output size 5 on axis 3; expected one of [4]"),
     "batch": (with_node(CONV, y=replace(Y, shape=(2, 3, 4, 4))), "node c (Conv): found batch 2; expected 1"),
     "bias": (with_node(replace(CONV, bias=np.zeros(2, np.int32))), "node c (Conv): found bias int32 (2,); expected int32 (3,)"),
-    "weights": (with_node(replace(CONV, weight=np.ones((3, 2, 1, 1)))), "node c (Conv): found weights float64; expected int8 or uint8"),
+    "weights": (with_node(replace(CONV, weight=np.ones((3, 2, 1, 1)))), "node c (Conv): found weights float64; expected int8, uint8 or int16"),
     "weight scales": (with_node(replace(CONV, w_scale=np.ones(2, np.float32))), "node c (Conv): found weight scales (2,); expected (3,) or (1,)"),
+    "wide weights": (with_node(replace(CONV, weight=np.full((3, 2, 1, 1), -256, np.int16))), "node c (Conv): found int16 weights up to 256, zero point 0; "
+                     "expected up to 255, zero point 0"),
     "weight zero": (with_node(replace(CONV, w_zero=128)), "node c (Conv): found weight zero point 128; expected a value of int8"),
     "quantisation": (with_node(replace(CONV, y_scale=0.5)), "node c (Conv): found scale 0.5, zero -3; expected those of y: 0.25, -3"),
     "clamp": (with_node(replace(CONV, y_low=-129)), "node c (Conv): found clamp [-129, 127]; expected a range within [-128, 127]"),

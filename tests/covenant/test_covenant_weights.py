@@ -5,30 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from acg.graph import load_graph
-from compiler.front.read_network import read_network
-from compiler.pipeline import compile_graph
-from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
-from verif.golden import Golden
-from verif.random.networks import random_inputs
-from verif.reference import Reference
+from tests.support.products import check
 
-TINY = load_graph("tiny")
 SCALES = np.random.default_rng(5).uniform(0.004, 0.02, 6).astype(np.float32)
-
-
-def check(model, *, iss=True, most=1):
-    """Compare compiler, definition and onnxruntime; return the result."""
-    inputs = random_inputs(model, 5)
-    graph = read_network(model, name="m")
-    expected = Reference(model).run(inputs)["y"]
-    np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
-    if iss:
-        assert check_program(graph, compile_graph(graph, TINY), TINY, inputs) > 0
-    assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= most
-    assert len(np.unique(expected)) > 4
-    return expected
 
 
 def matrix(movement, *, scale=SCALES, **attributes):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from verif.reference.call import Call, scalar_or_axis
@@ -62,6 +64,11 @@ def conv(call: Call) -> Value:
     return _convolve(call, *_operands(call), call.optional(2))
 
 
+def _transposed(x: Dequantised) -> Dequantised:
+    """The transpose of each sample."""
+    return replace(x, array=x.array.swapaxes(-1, -2), behind=())
+
+
 def gemm(call: Call) -> Value:
     """Gemm of dequantised operands."""
     a = call.attributes
@@ -69,6 +76,7 @@ def gemm(call: Call) -> Value:
     if not w.constant:
         sums = tensor_product(x, w, trans_a=bool(a.get("transA")), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0))
         return with_bias(call, sums, call.optional(2), a.get("beta", 1.0))
+    x = _transposed(x) if a.get("transA") else x
     return _matrix(call, x, w, call.optional(2), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=a.get("beta", 1.0))
 
 
@@ -127,7 +135,8 @@ def qgemm(call: Call) -> Value:
     """com.microsoft QGemm; without a result scale the result is float."""
     trans_b = bool(call.attributes.get("transB"))
     weights = given(call, 3, axis=0 if trans_b else 1)
-    sums = _matrix(call, given(call, 0), weights, trans_b=trans_b, alpha=call.attributes.get("alpha", 1.0))
+    x = given(call, 0)
+    sums = _matrix(call, _transposed(x) if call.attributes.get("transA") else x, weights, trans_b=trans_b, alpha=call.attributes.get("alpha", 1.0))
     sums = _with_integers(call, sums, _integer_bias(call, 6))
     return sums if call.optional(7) is None else quantised_result(call, sums, 7)
 

@@ -13,6 +13,7 @@ import numpy as np
 from compiler.codelets import Operand
 from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
+from compiler.tiling.contraction.planes import planes
 from compiler.tiling.contraction.price import Choice, Shape
 from compiler.tiling.finish import Region, finish_fields, regions
 from compiler.tiling.tile_context import TileContext
@@ -34,6 +35,8 @@ class ContractionTiler:
         self.rows, self.columns = step.matrix.rows, step.matrix.columns
         self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
         self.stored = context.plan.root(self.y.tensor) in context.plan.external
+        self.planes = planes(self.w)
+        self._packed: dict[tuple, bytes] = {}
         self._weights: dict[tuple, Buffer] = {}
         self._boxes: dict[tuple, View] = {}
         self._parameters: dict[tuple, Buffer] = {}
@@ -77,7 +80,8 @@ class ContractionTiler:
         acc = self.context.buffer(f"{self.codelet.name}.acc", accumulator, positions * pitch * 4, accumulator.bank_bytes)
         for group in self.shape.groups(block):
             for number, chunk in enumerate(self.chunks(group)):
-                self.matrix_op(spot, group, chunk, acc, pitch, (group[0] - block[0]) * self.columns, number > 0, label)
+                for plane, part in self.parts(group, chunk):
+                    self.matrix_op(spot, part, chunk, plane, acc, pitch, (part[0] - block[0]) * self.columns, number + plane > 0, label)
         if self.step.vector_or_none is None:
             self.store_accumulators(spot, block, acc, pitch, label)
         else:
@@ -93,14 +97,33 @@ class ContractionTiler:
             for ky in spans(kernel[0], c.kernel_rows) for kx in spans(kernel[1], c.kernel_columns) for lo, hi in spans(ib1 - ib0, c.input_blocks)
         ]
 
+    def parts(self, group: tuple[int, int], chunk: Chunk) -> list[tuple[int, tuple[int, int]]]:
+        """Planes of the weights in a piece of the reduction, and their output blocks; of a further plane only those where it adds something."""
+        found = [(0, group)]
+        for plane in range(1, len(self.planes)):
+            adding = [(b, b + 1) for b in range(*group) if any(self.packed((b, b + 1), chunk, plane))]
+            for number, (lo, hi) in enumerate(adding):
+                if number and found[-1] == (plane, (found[-1][1][0], lo)):
+                    found[-1] = plane, (found[-1][1][0], hi)
+                else:
+                    found.append((plane, (lo, hi)))
+        return found
+
+    def packed(self, group: tuple[int, int], chunk: Chunk, plane: int) -> bytes:
+        """Bytes of the weights of these blocks."""
+        key = (group, chunk, plane)
+        if key not in self._packed:
+            self._packed[key] = pack_weights(self.planes[plane], group, chunk, self.rows, self.columns, self.codelet.group)
+        return self._packed[key]
+
     def matrix_op(
-        self, spot: Spot, group: tuple[int, int], chunk: Chunk, acc: Buffer, pitch: int, channel: int, accumulate: bool, label: str
+        self, spot: Spot, group: tuple[int, int], chunk: Chunk, plane: int, acc: Buffer, pitch: int, channel: int, accumulate: bool, label: str
     ) -> None:
-        """One matrix instruction: output blocks `group`, reduction `chunk`, positions `spot`."""
+        """One matrix instruction: output blocks `group`, reduction `chunk`, a plane of the weights, positions `spot`."""
         n0, n1, y0, y1, x0, x1 = spot
         ky0, ky1, kx0, kx1, ib0, ib1 = chunk
         view = self.input_view(spot, chunk, label)
-        weights = self.weights(group, chunk, label)
+        weights, w = self.weights(group, chunk, plane, label), self.planes[plane]
         batched = self.shape.batched
         oy, ox = (n1 - n0 if batched else y1 - y0), x1 - x0
         first_y, first_x = self.window.origin(0, y0, ky0), self.window.origin(1, x0, kx0)
@@ -119,7 +142,7 @@ class ContractionTiler:
             "a_stride_5": stride(ox, self.window.step[1] * view.pixel_bytes, self.rows, words),
             "a_signed": int(self.x.dtype == "i8"), "a_zero": self.x.zero,
             **coordinates(self.window, view, first_y, first_x, counts, (1, 2, 4, 5)),
-            "w_base": Ref(weights, 0, self.columns), "w_signed": int(self.w.dtype == "i8"), "w_zero": self.w.zero,
+            "w_base": Ref(weights, 0, self.columns), "w_signed": int(w.dtype == "i8"), "w_zero": w.zero,
             "c_base": Ref(acc, channel * 4, 4 * self.columns),
             "c_stride_0": stride(group[1] - group[0], 4 * self.columns, 4 * self.columns, acc_words),
             "c_stride_4": stride(oy, ox * pitch * 4, 4 * self.columns, acc_words),
@@ -128,11 +151,11 @@ class ContractionTiler:
         }
         self.context.emit(self.matrix.engine.name, fields, [view.buffer, weights], [acc], label)
 
-    def weights(self, group: tuple[int, int], chunk: Chunk, label: str) -> Buffer:
+    def weights(self, group: tuple[int, int], chunk: Chunk, plane: int, label: str) -> Buffer:
         """Buffer of the weights of these blocks, loaded unless it still stands there."""
-        key = (group, chunk)
+        key = (group, chunk, plane)
         if key not in self._weights:
-            content = pack_weights(self.w, group, chunk, self.rows, self.columns, self.codelet.group)
+            content = self.packed(group, chunk, plane)
             self._weights[key] = self.context.load_constant(f"{self.codelet.name}.w", content, self.matrix.weight, label)
         return self._weights[key]
 

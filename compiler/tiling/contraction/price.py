@@ -20,6 +20,7 @@ from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
 from compiler.target import VectorUnit
 from compiler.tiles import ceil_div
+from compiler.tiling.contraction.planes import planes
 from compiler.tiling.tile_context import TileContext
 from compiler.tiling.window import Window
 
@@ -149,7 +150,7 @@ class ContractionPricer:
         self.deepest = max(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks)))
         self.passes = sum(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks))) * (
             self.shape.kernel[0] * self.shape.kernel[1]
-        )
+        ) * len(planes(step.codelet.operands["w"]))
 
     def _box(self, choice: Choice) -> int:
         s, w = self.shape, self.window

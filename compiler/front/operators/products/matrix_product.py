@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.constraints import constant_weights, matrix_weights, positive_alpha, quantised_operand, untransposed
+from compiler.constraints import constant_weights, matrix_weights, quantised_operand, usable_alpha
 from compiler.front.operators.products.computed_product import ComputedProduct, transposed
 from compiler.front.operators.products.constant_product import batched, constant_first, constant_vector_first
 from compiler.front.operators.products.convolution import (
@@ -56,10 +56,15 @@ def _real_source(step: Step) -> tuple[Real, RealConst]:
 
 
 def _gemm_attributes(step: Step) -> tuple[bool, float, float]:
-    step.require(untransposed, step.attribute("transA", 0), found="transA = 1")
+    """transB, alpha and beta."""
     alpha = step.attribute("alpha", 1.0)
-    step.require(positive_alpha, alpha, found=f"alpha = {alpha}")
+    step.require(usable_alpha, alpha, found=f"alpha = {alpha}")
     return bool(step.attribute("transB", 0)), float(np.float32(alpha)), float(step.attribute("beta", 1.0))
+
+
+def _rows(step: Step, value: Real, index: int = 0) -> Real:
+    """Return the first operand of a Gemm as rows: its transpose where transA says so."""
+    return transposed(step, value, index) if step.attribute("transA", 0) else value
 
 
 def gemm(step: Step) -> list[Value]:
@@ -68,6 +73,7 @@ def gemm(step: Step) -> list[Value]:
         return [_computed_gemm(step).pending()]
     trans_b, alpha, beta = _gemm_attributes(step)
     source, weights = _real_source(step)
+    source = _rows(step, source)
     product = _product(step, source, source.zero, weights, step.describe(1), trans_b=trans_b, alpha=alpha)
     bias = step.value(2)
     return [product.with_bias(step, bias, beta).pending()]  # type: ignore[arg-type]
@@ -81,12 +87,11 @@ def _computed_gemm(step: Step) -> ComputedProduct:
         step.require(quantised_operand, value, found=step.describe(index))
         assert isinstance(value, Real)
         operands.append(transposed(step, value, index) if step.attribute(attribute, 0) else value)
-    alpha = float(np.float32(step.attribute("alpha", 1.0)))
-    step.require(positive_alpha, alpha, found=f"alpha = {alpha}")
+    _, alpha, beta = _gemm_attributes(step)
     first, second = operands
     product = ComputedProduct(step, first, second, first.zero, second.zero, alpha)
     bias = step.value(2)
-    return product if bias is None else product.with_bias(bias, float(step.attribute("beta", 1.0)))  # type: ignore[arg-type]
+    return product if bias is None else product.with_bias(bias, beta)  # type: ignore[arg-type]
 
 
 def matmul(step: Step) -> list[Value]:
@@ -109,7 +114,7 @@ def matmul(step: Step) -> list[Value]:
 def qgemm(step: Step) -> list[Value]:
     """com.microsoft QGemm: a, a_scale, a_zero, b, b_scale, b_zero, int32 c, y_scale, y_zero. Without y_scale the result is float."""
     trans_b, alpha, _ = _gemm_attributes(step)
-    source = real_operand(step, 0, 1)
+    source = _rows(step, real_operand(step, 0, 1))
     weights = constant_operand(step, 3, 4, 0 if trans_b else 1)
     product = _product(step, source, source.zero, weights, step.describe(3), trans_b=trans_b, alpha=alpha)
     bias = step.constant(6)
