@@ -10,12 +10,13 @@ import networkx as nx
 from acg import check, schema
 from acg.capability import Capability, parse_capability
 from acg.errors import ArchitectureError
+from acg.shared import shared_folder
 from acg.yaml_source import read_yaml
 
 __all__ = ["ARCHITECTURES", "Control", "Element", "Engine", "Graph", "Link", "Memory", "architecture_names", "load_graph", "parse_graph"]
 
 #: Folder of the architecture descriptions that come with the project.
-ARCHITECTURES = Path(__file__).resolve().parent.parent / "archs"
+ARCHITECTURES = shared_folder("archs")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from acg.errors import ArchitectureError
+from acg.shared import document
 from acg.yaml_source import Source
 
 __all__ = ["ArchitectureModel", "ControlModel", "EngineModel", "LinkModel", "MemoryModel", "parse"]
@@ -133,7 +134,7 @@ def _line(source: Source, problem) -> str:
     where = source.where(path)
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{where}: unknown key; expected only the keys of docs/architecture.md, remove it or mend its spelling"
+        return f"{where}: unknown key; expected only the keys of {document('architecture.md')}, remove it or mend its spelling"
     if kind == "missing":
         return f"{where}: missing; expected a value, add the key"
     message = problem["msg"][0].lower() + problem["msg"][1:]

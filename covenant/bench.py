@@ -7,16 +7,15 @@ busy machine only ever slows a run down), of seconds the median.
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import acg
 from acg.fingerprint import fingerprint
 from acg.graph import Graph, load_graph
 from acg.predictor import predict
 from acg.regmap import RegisterMap
+from acg.shared import shared_folder
 from compiler.front.read_network import read_network
 from compiler.host import pack_inputs
 from compiler.pipeline import compile_graph
@@ -33,7 +32,7 @@ from verif.bench import RunSpec, run, run_bare
 
 __all__ = ["convolution_figures", "main", "matrix_utilisation"]
 
-EXAMPLES = Path(acg.__file__).resolve().parent.parent / "examples"
+EXAMPLES = shared_folder("examples")
 ROUNDS = 5
 #: Predictions a round, one after the other: a compiler that searches calls the predictor like this.
 PREDICTIONS = 20

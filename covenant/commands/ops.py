@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from acg.shared import document
 from compiler.support import SupportRow, support_markdown, support_rows
 from covenant.errors import EXACT, UserError
 from covenant.files import write_json
@@ -43,5 +44,5 @@ def ops(options) -> int:
     else:
         print(table(("operator", "becomes", "engine", "conditions"), [(row.operator, row.becomes, row.engine, len(row.conditions)) for row in rows],
                     right=frozenset({3})))
-        print("\nconditions in full: covenant ops OPERATOR, or docs/operators.md")
+        print(f"\nconditions in full: covenant ops OPERATOR, or {document('operators.md')}")
     return EXACT

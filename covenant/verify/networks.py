@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import acg
 from acg.graph import Graph
 from acg.predictor import predict
+from acg.shared import shared_folder
 from compiler.errors import CompilerError, IRError
 from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
@@ -23,7 +23,7 @@ from verif.random.networks import random_network
 
 __all__ = ["NetworkVerdict", "examples", "verify_example", "verify_network"]
 
-EXAMPLES = Path(str(acg.__file__)).resolve().parent.parent / "examples"
+EXAMPLES = shared_folder("examples")
 
 
 @dataclass(frozen=True)
