@@ -29,6 +29,31 @@ def listed(operator: object) -> bool:
     return operator is not None
 
 
+def by_schema(misuse: object) -> bool:
+    """A node must have the attributes, inputs and outputs that its operator has in this opset."""
+    return misuse is None
+
+
+def honoured(*_: object) -> bool:
+    """What is not computed must be left out, an attribute may be at its default."""
+    return False
+
+
+def computed_outputs(results: int, named: int) -> bool:
+    """A node must have no more outputs than are computed."""
+    return named <= results
+
+
+def kernel_of_weights(given: Sequence[int], kernel: Sequence[int]) -> bool:
+    """The kernel_shape must be that of the weights, or be left out."""
+    return list(given) == list(kernel)
+
+
+def type_of_zero(output: object, zero: object) -> bool:
+    """The output_dtype must be the type of the zero point, where both are given."""
+    return output == zero
+
+
 def quantised_operand(value: object) -> bool:
     """An activation operand must come from DequantizeLinear of an 8-bit tensor."""
     return isinstance(value, Real)

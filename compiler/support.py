@@ -11,10 +11,12 @@ from compiler.constraints import (
     batched_weights,
     bias_fits,
     broadcast_shapes,
+    by_schema,
     channel_bias,
     channels_first,
     comparable_channels,
     computed_divisor,
+    computed_outputs,
     constant_bias,
     constant_parameters,
     constant_weights,
@@ -32,10 +34,13 @@ from compiler.constraints import (
     first_result_only,
     fits_dimensions,
     float_only,
+    honoured,
     inference_only,
     integer_operand,
+    kernel_of_weights,
     known_mode,
     least_norm,
+    listed,
     matrix_weights,
     most_operands,
     movable_operand,
@@ -62,6 +67,7 @@ from compiler.constraints import (
     small_weights,
     three_dimensions_at_most,
     two_dimensions_at_most,
+    type_of_zero,
     usable_addend,
     usable_alpha,
     usable_denominator,
@@ -72,6 +78,8 @@ from compiler.constraints import (
     usable_scale,
     windows_touch_input,
 )
+from compiler.front.state.immaterial import ATTRIBUTES, INPUTS
+from compiler.front.state.schema import signature
 
 #: Opsets of the ONNX domain that are read.
 FIRST_OPSET, LAST_OPSET = 13, 21
@@ -111,18 +119,20 @@ _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceT
 _SELECTIONS = ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "ScatterElements", "ScatterND", "Trilu")
 _SHAPES = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
+#: What every node is held to.
+EVERYWHERE: tuple[Constraint, ...] = (listed, by_schema, honoured, computed_outputs)
 #: (domain, operator) -> what is supported of it.
 OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "QuantizeLinear"): Operator(
-        "edge, requantisation", (quantisable, constant_parameters, one_scale, usable_scale, eight_bits, not_blocked, finite_values)
+        "edge, requantisation", (quantisable, constant_parameters, type_of_zero, one_scale, usable_scale, eight_bits, not_blocked, finite_values)
     ),
     ("", "DequantizeLinear"): Operator("edge, weights", (constant_parameters, one_scale, usable_scale, eight_bits, not_blocked)),
-    ("", "Conv"): Operator("Conv", (quantised_operand, *_VOLUME, *_WEIGHTS)),
+    ("", "Conv"): Operator("Conv", (quantised_operand, *_VOLUME, kernel_of_weights, *_WEIGHTS)),
     ("", "Gemm"): Operator("Conv, MatMul", (quantised_operand, usable_alpha, *_WEIGHTS)),
     ("", "MatMul"): Operator("Conv, MatMul, Move", (quantised_operand, batched_weights, *_WEIGHTS)),
-    ("", "QLinearConv"): Operator("Conv", (*_QLINEAR, *_VOLUME, *_WEIGHTS)),
+    ("", "QLinearConv"): Operator("Conv", (*_QLINEAR, *_VOLUME, kernel_of_weights, *_WEIGHTS)),
     ("", "QLinearMatMul"): Operator("Conv, MatMul", (*_QLINEAR, matrix_weights, *_WEIGHTS)),
-    ("", "ConvInteger"): Operator("Conv (int32)", (integer_operand, constant_parameters, one_scale, *_WINDOW, *_WEIGHTS)),
+    ("", "ConvInteger"): Operator("Conv (int32)", (integer_operand, constant_parameters, one_scale, *_WINDOW, kernel_of_weights, *_WEIGHTS)),
     ("", "MatMulInteger"): Operator("Conv, MatMul (int32)", (integer_operand, constant_parameters, one_scale, matrix_weights, *_WEIGHTS)),
     ("com.microsoft", "QGemm"): Operator("Conv", (*_QLINEAR, usable_alpha, *_WEIGHTS)),
     ("", "MaxPool"): Operator("MaxPool", (quantised_operand, *_WINDOW, no_indices, row_major, windows_touch_input)),
@@ -160,7 +170,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions)) for name in _MOVES},
     **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions, overwrites)) for name in _SELECTIONS},
     ("", "Resize"): Operator("Move, Conv", (*_MOVED, constant_parameters, nearest_only, known_mode, quantised_operand, two_dimensions_at_most, small_weights)),
-    ("", "ConvTranspose"): Operator("Conv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, *_WEIGHTS)),
+    ("", "ConvTranspose"): Operator("Conv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, kernel_of_weights, *_WEIGHTS)),
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
     ("", "Softmax"): Operator("Softmax", (quantised_operand, countable_row)),
     ("", "ArgMax"): Operator("ArgMax", (quantised_operand, comparable_channels)),
@@ -264,4 +274,16 @@ def support_markdown() -> str:
     ]
     for row in support_rows():
         lines.append(f"| {row.operator} | {row.becomes} | {row.engine} | {'<br>'.join(row.conditions) or 'none'} |")
-    return "\n".join(lines) + "\n"
+    lines += ["", "Every node is held to these:", "", *(f"- {explain(constraint)}" for constraint in EVERYWHERE)]
+    lines += ["", "What says nothing on a node may be given there:", "", "| Operator | Attribute or input | Says nothing |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {operator} | {name} | {when} |" for operator, name, when in immaterial_rows())]) + "\n"
+
+
+def immaterial_rows() -> list[tuple[str, str, str]]:
+    """Return (operator, attribute or input, when it says nothing), sorted."""
+    rows = [(operator, f"`{name}`", rule.when) for (operator, name), rule in ATTRIBUTES.items()]
+    for (operator, index), rule in INPUTS.items():
+        found = signature("", operator, LAST_OPSET)
+        assert found is not None
+        rows.append((operator, f"input `{found.input_name(index)}`", rule.when))
+    return sorted(rows)

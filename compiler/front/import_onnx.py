@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compiler.constraints import explain, listed, quantised_output
+from compiler.constraints import by_schema, computed_outputs, explain, listed, quantised_output
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.front.floats import batch_normalization, binary, elementwise, grid, quantise
 from compiler.front.operators import pooling, qlinear_functions, reduction
@@ -30,6 +30,7 @@ from compiler.front.rewrite.decomposed_groups import restore_groups
 from compiler.front.rewrite.decomposed_l2 import restore_l2
 from compiler.front.rewrite.decomposed_rms import restore_rms
 from compiler.front.state.builder import Builder, default_view
+from compiler.front.state.schema import misuse
 from compiler.front.state.step import DTYPES, Refusal, Step
 from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Value
 from compiler.ir.graph import EdgeInput, EdgeOutput, Graph
@@ -174,6 +175,8 @@ class _Import:
         values = [self.values[i] if i else None for i in node.input]
         step = Step(node, label, self.opset, values, self.builder)
         try:
+            wrong = misuse(node, self.opset)
+            step.require(by_schema, wrong, found=wrong or "")
             results = self._results(step)
         except Refusal as refusal:
             entry = UnsupportedEntry(refusal.label, refusal.op, refusal.reason)
@@ -187,7 +190,7 @@ class _Import:
     def _results(self, step: Step) -> list[Value]:
         node = step.node
         key = ("" if node.domain == "ai.onnx" else node.domain, node.op_type)
-        constant = all(isinstance(v, Const | RealConst | None) for v in step.values) and (node.input or node.op_type == "Constant")
+        constant = all(isinstance(v, Const | RealConst | None) for v in step.values.peek()) and (node.input or node.op_type == "Constant")
         constant = constant and not any(a.graphs or a.HasField("g") for a in node.attribute)  # a subgraph may read more than the inputs
         if constant and key[0] == "" and node.op_type not in _CONSTANTS_TOO and not node.op_type.startswith("Random"):
             return list(self._folded(step))
@@ -196,15 +199,20 @@ class _Import:
             step.refuse(listed, f"{key[0] + '.' if key[0] else ''}{key[1]}")
         if step.unknown() and node.op_type not in _UNKNOWN_TOO:
             return [Unknown(self.shapes.get(o)) for o in node.output]
-        step.values = grid.settled(step)
-        return (_PARTS.get(key) or HANDLERS[key])(step)
+        step = step.varied(values=dict(enumerate(grid.settled(step))))
+        step.begin()
+        results = (_PARTS.get(key) or HANDLERS[key])(step)
+        step.finish()
+        named = max((place for place, name in enumerate(node.output, 1) if name), default=0)
+        step.require(computed_outputs, len(results), named, found=f"{named}, of which {len(results)} are computed")
+        return results
 
     def _folded(self, step: Step) -> Sequence[Const | RealConst]:
         moved = moved_constants(step, elementwise.evaluate)
         if moved is not None:
             return moved
         arrays = [step.constant(i) for i in range(len(step.values))]
-        return [Const(a) for a in elementwise.evaluate(step.node, self.opset, arrays)]
+        return [Const(a) for a in elementwise.evaluate(step.whole(), self.opset, arrays)]
 
     def _outputs(self) -> None:
         for value in self.model.graph.output:

@@ -64,7 +64,7 @@ def table_function(step: Step) -> list[Value]:
     sources = one_root(step)
     if sources is None:
         _refuse(step)
-    (floats,) = evaluate(step.node, step.opset, sources.arrays)
+    (floats,) = evaluate(step.whole(), step.opset, sources.arrays)
     unreachable = ~reachable(step.builder, sources.tensor)
     floats = np.where(unreachable & np.isnan(floats), 0, floats).astype(np.float32)
     step.require(finite_values, floats, found=f"NaN in {step.output}")

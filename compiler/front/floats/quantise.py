@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, usable_scale
+from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, type_of_zero, usable_scale
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import DTYPES, Step
 from compiler.front.state.values import Const, HostFloat, Pending, Quant, Quantisation, Real, RealConst, Table, Unknown, Value, along
@@ -40,12 +40,13 @@ def _fold_quantize(step: Step, value: Const | RealConst, dtype: str) -> Const:
 
 
 def _output_type(step: Step) -> str:
-    zero = step.constant(2)
-    if zero is not None:
-        return DTYPES.get(zero.dtype, str(zero.dtype))
-    code = step.attribute("output_dtype", 0) or onnx.TensorProto.UINT8
-    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
-    return DTYPES.get(dtype, str(dtype))
+    zero, code = step.constant(2), step.attribute("output_dtype", 0)
+    given = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code or onnx.TensorProto.UINT8))
+    if zero is None:
+        return DTYPES.get(given, str(given))
+    if code:
+        step.require(type_of_zero, given, zero.dtype, found=f"{given} and a zero point of {zero.dtype}")
+    return DTYPES.get(zero.dtype, str(zero.dtype))
 
 
 def quantize_linear(step: Step) -> list[Value]:

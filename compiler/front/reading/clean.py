@@ -22,6 +22,7 @@ from compiler.front.reading.formalities import settle
 from compiler.front.reading.newer import spell_out
 from compiler.front.reading.older import carry_over
 from compiler.front.reading.subgraphs import reads
+from compiler.front.state.schema import misuse
 from compiler.support import FIRST_OPSET, LAST_OPSET
 
 #: Operators that a message names before it says that there are more.
@@ -58,7 +59,7 @@ def convert_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     if wanted == opset:
         return model
     if opset > LAST_OPSET:
-        spell_out(model)
+        spell_out(model, opset)
     carry_over(model, opset)
     try:
         return version_converter.convert_version(model, wanted)
@@ -97,6 +98,8 @@ def drop_training(model: onnx.ModelProto) -> None:
         if node.op_type != "Dropout" or node.domain not in ("", "ai.onnx") or any(name in read for name in node.output[1:]):
             continue
         training = node.input[2] if len(node.input) > 2 else ""
+        if misuse(node, opset_of(model, "model")):  # said by whoever checks nodes, of the Dropout that it is
+            continue
         if training and (training not in constants or bool(constants[training].any())):
             continue
         node.op_type = "Identity"

@@ -9,6 +9,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
+from compiler.errors import ModelError
+from compiler.front.state.immaterial import departures
+from compiler.front.state.schema import misuse, shown
+
+#: Attributes that are written out; others are refused where they are not at their defaults.
+_WRITTEN = ("axis", "epsilon")
+
 
 def _rms_normalization(model: onnx.ModelProto, node: onnx.NodeProto, rank: int) -> list[onnx.NodeProto]:
     """Nodes of an RMSNormalization of a tensor of this rank."""
@@ -30,8 +37,17 @@ def _rms_normalization(model: onnx.ModelProto, node: onnx.NodeProto, rank: int) 
     return [helper.make_node(op, inputs, [out], name=f"{node.name}/{op}/{out}" if out != names["quotient"] else node.name) for op, inputs, out in parts]
 
 
-def spell_out(model: onnx.ModelProto) -> None:
-    """Write the operators above with older ones, in place."""
+def _require_written(node: onnx.NodeProto, opset: int) -> None:
+    """Raise ModelError where a node says something that the older operators would not."""
+    found = misuse(node, opset)
+    more = [f"{name} = {shown(value)}" for name, value in departures(node, opset, {}).items() if name not in _WRITTEN]
+    if found or more:
+        expected = "attributes that its operator has" if found else f"no attributes but {' and '.join(_WRITTEN)}, or others at their defaults"
+        raise ModelError(f"node {node.name} ({node.op_type})", found=found or more[0], expected=expected, do="leave it out, or export with an older opset")
+
+
+def spell_out(model: onnx.ModelProto, opset: int) -> None:
+    """Write the operators above, of a model of this opset, with older ones, in place. Raises ModelError where they say more than these can."""
     if not any(node.op_type == "RMSNormalization" and node.domain in ("", "ai.onnx") for node in model.graph.node):
         return
     graph = shape_inference.infer_shapes(model).graph
@@ -39,6 +55,8 @@ def spell_out(model: onnx.ModelProto) -> None:
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         found = node.op_type == "RMSNormalization" and node.domain in ("", "ai.onnx") and len(node.input) == 2 and node.input[0] in ranks
+        if found:
+            _require_written(node, opset)
         nodes += _rms_normalization(model, node, ranks[node.input[0]]) if found else [onnx.NodeProto.FromString(node.SerializeToString())]
     del model.graph.node[:]
     model.graph.node.extend(nodes)

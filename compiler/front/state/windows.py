@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compiler.constraints import output_not_empty, padding_not_negative, two_dimensions_at_most
+from compiler.constraints import kernel_of_weights, output_not_empty, padding_not_negative, two_dimensions_at_most
 from compiler.front.state.step import Step
 from compiler.front.state.values import Shape
 from compiler.ir.graph import Pads, Pair
@@ -47,6 +47,8 @@ def read_window(step: Step, shape: Shape, kernel: Sequence[int], *, ceil: bool =
     spatial = len(shape) - 2
     sizes = shape[2:]
     kernel = list(kernel)
+    given = list(step.attribute("kernel_shape", kernel))
+    step.require(kernel_of_weights, given, kernel, found=f"{given} for weights of {kernel}")
     strides = list(step.attribute("strides", [1] * spatial))
     dilations = list(step.attribute("dilations", [1] * spatial))
     begins, ends = [0] * spatial, [0] * spatial

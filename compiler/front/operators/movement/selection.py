@@ -37,7 +37,7 @@ def select(step: Step) -> list[Value]:
     numbers = dict(zip(data, (array + 1 for array in numbered(values)), strict=True))
     arrays = [numbers[index] if index in numbers else step.constant(index) for index in range(len(step.values))]
     try:
-        (chosen,) = evaluate(step.node, step.opset, arrays)
+        (chosen,) = evaluate(step.whole(), step.opset, arrays)
     except (IndexError, ValueError) as error:
         step.refuse(fits_dimensions, str(error).splitlines()[0].rstrip("."))
     if step.op in _FILLING:

@@ -19,13 +19,13 @@ def in_order(handler: Handler) -> Handler:
     """Return `handler` for integers as well: 8-bit tensors become real numbers before it and its results become integers after it."""
 
     def handle(step: Step) -> list[Value]:
-        kinds = {value.dtype for value in step.values if isinstance(value, Quant)}
+        kinds = {value.dtype for value in step.values.peek() if isinstance(value, Quant)}
         if kinds not in ({"i8"}, {"u8"}):
             return handler(step)
         dtype = kinds.pop()
-        values = [_real(step, value) for value in step.values]
+        values = {index: _real(step, value) for index, value in enumerate(step.values.peek())}
         target = Quantisation(step.output, dtype, 1.0, 0, *RANGES[dtype])
-        results = handler(Step(step.node, step.label, step.opset, values, step.builder))
+        results = handler(step.varied(values=values))
         return [Quant(quantised_as(step.builder, value, target, step.label), value.shape or (), dtype) for value in results]
 
     return handle

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.constraints import constant_parameters, constant_weights, output_not_empty, quantised_operand, two_dimensions_at_most
+from compiler.constraints import constant_parameters, constant_weights, kernel_of_weights, output_not_empty, quantised_operand, two_dimensions_at_most
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.convolution import column
 from compiler.front.operators.products.linear import Product
@@ -68,6 +68,8 @@ def phases(axis: Axis) -> list[Phase]:
 
 def _axes(step: Step, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axis]:
     spatial = len(sizes)
+    given = list(step.attribute("kernel_shape", kernel))
+    step.require(kernel_of_weights, given, kernel, found=f"{given} for weights of {list(kernel)}")
     strides = list(step.attribute("strides", [1] * spatial))
     dilations = list(step.attribute("dilations", [1] * spatial))
     extra = list(step.attribute("output_padding", [0] * spatial))

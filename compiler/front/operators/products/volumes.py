@@ -8,11 +8,9 @@ Slices outside the volume hold the zero point. Where the window spans the whole 
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 
-from compiler.constraints import constant_weights, output_not_empty, padding_not_negative, three_dimensions_at_most
+from compiler.constraints import constant_weights, kernel_of_weights, output_not_empty, padding_not_negative, three_dimensions_at_most
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products import convolution
 from compiler.front.state.step import Step
@@ -36,6 +34,8 @@ def _depth(step: Step, size: int, kernel: int) -> np.ndarray:
         step.require(padding_not_negative, pads, found=f"pads {pads}")
         begin = pads[0]
         out = (size + begin + pads[SPATIAL] - reach) // stride + 1
+    whole = step.attribute("kernel_shape", None)
+    step.require(kernel_of_weights, [kernel] if whole is None else list(whole)[:1], [kernel], found=f"{whole} for weights {kernel} deep")
     step.require(output_not_empty, [out], found=f"a kernel {kernel} deep on a depth of {size}")
     slices = np.arange(out)[:, None] * stride - begin + np.arange(kernel) * dilation
     return np.where((slices >= 0) & (slices < size), slices, -1)
@@ -59,19 +59,14 @@ def _planes(step: Step, weights: int) -> tuple[Step, int] | None:
     padded = np.concatenate([volume, np.broadcast_to(outside[0], (*volume.shape[:2], 1, *volume.shape[3:]))], axis=2)
     seen = padded[:, :, slices].transpose(0, 2, 1, 3, 4, 5)  # the last slice is the one outside
     n, depth, channels, taps, height, width = seen.shape
-    planes = copy.copy(step)
-    planes.attributes = dict(step.attributes)
-    for name in ("strides", "dilations", "kernel_shape"):
-        if name in planes.attributes:
-            planes.attributes[name] = list(planes.attributes[name])[1:]
-    if "pads" in planes.attributes:
-        pads = list(planes.attributes["pads"])
-        planes.attributes["pads"] = [*pads[1:SPATIAL], *pads[SPATIAL + 1 :]]
-    planes.values = list(step.values)
-    planes.values[0] = moved(step, [source, zero], seen.reshape(n * depth, channels * taps, height, width), name=f"{step.output}/slices")
+    attributes = {name: list(step.attribute(name, []))[1:] for name in ("strides", "dilations", "kernel_shape") if step.attribute(name, None) is not None}
+    if step.attribute("pads", None) is not None:
+        pads = list(step.attribute("pads", []))
+        attributes["pads"] = [*pads[1:SPATIAL], *pads[SPATIAL + 1 :]]
     shape = (kernel.shape[0], -1, *kernel.shape[3:])
     flat = kernel.moved(lambda array: array.reshape(shape)) if isinstance(kernel, RealConst) else Const(kernel.array.reshape(shape))
-    planes.values[weights] = flat
+    slices_of = moved(step, [source, zero], seen.reshape(n * depth, channels * taps, height, width), name=f"{step.output}/slices")
+    planes = step.varied(attributes=attributes, values={0: slices_of, weights: flat})
     return planes, depth
 
 
