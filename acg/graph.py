@@ -11,7 +11,7 @@ from acg import check, schema
 from acg.capability import Capability, parse_capability
 from acg.errors import ArchitectureError
 from acg.shared import shared_folder
-from acg.yaml_source import read_yaml
+from acg.yaml_source import MOST_BYTES, read_yaml
 
 __all__ = ["ARCHITECTURES", "Control", "Element", "Engine", "Graph", "Link", "Memory", "architecture_names", "load_graph", "parse_graph"]
 
@@ -268,7 +268,8 @@ def load_graph(name_or_path: str | Path) -> Graph:
             ])
         path = ARCHITECTURES / f"{name_or_path}.yaml"
     try:
-        text = path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read(MOST_BYTES + 1)  # what is longer is refused
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ArchitectureError([f"{path}: cannot be read ({reason}); expected an architecture description in YAML"]) from None

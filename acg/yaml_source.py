@@ -7,7 +7,11 @@ import yaml
 
 from acg.errors import ArchitectureError
 
-__all__ = ["Source", "read_yaml"]
+__all__ = ["MOST_BYTES", "Source", "read_yaml"]
+
+#: Bounds of a description, ten times what the largest of archs/ has: bytes of its text; values, those behind an alias counted wherever it stands;
+#: depth of their nesting.
+MOST_BYTES, MOST_VALUES, MOST_DEPTH = 1 << 15, 20_000, 16
 
 
 class _Loader(yaml.SafeLoader):
@@ -52,10 +56,17 @@ def read_yaml(text: str, *, name: str) -> Source:
     """Parse ``text``; raise ArchitectureError naming ``name`` and the line for anything not strict YAML."""
     lines: dict[tuple, int] = {}
     problems: list[str] = []
+    values = 0
+    _check_size(text, name)
 
     def build(node: yaml.Node, path: tuple, depth: int) -> Any:
-        if depth > 16:
-            raise ArchitectureError([f"{name}:{node.start_mark.line + 1}: nested more than 16 deep; expected an architecture description"])
+        nonlocal values
+        values += 1
+        if depth > MOST_DEPTH:
+            raise _too_deep(name, node.start_mark.line + 1)
+        if values > MOST_VALUES:
+            line = node.start_mark.line + 1
+            raise ArchitectureError([f"{name}:{line}: more than {MOST_VALUES} values, aliases written out; expected an architecture description"])
         lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             result: dict = {}
@@ -66,7 +77,7 @@ def read_yaml(text: str, *, name: str) -> Source:
                     continue
                 key = key_node.value
                 if key in result:
-                    problems.append(f"{name}:{line}: key '{key}' appears twice; expected each key once, remove one of the two")
+                    problems.append(f"{name}:{line}: key '{key:.40}' appears twice; expected each key once, remove one of the two")
                     continue
                 lines[(*path, key)] = line
                 result[key] = build(value_node, (*path, key), depth + 1)
@@ -102,5 +113,21 @@ def read_yaml(text: str, *, name: str) -> Source:
     return Source(name, data, lines)
 
 
+def _too_deep(name: str, line: int) -> ArchitectureError:
+    return ArchitectureError([f"{name}:{line}: nested more than {MOST_DEPTH} deep; expected an architecture description"])
+
+
+def _check_size(text: str, name: str) -> None:
+    """Refuse what the parser would take seconds for: it looks ahead at every bracket, again for each that encloses it."""
+    if len(text.encode(errors="surrogatepass")) > MOST_BYTES:
+        raise ArchitectureError([f"{name}:1: more than {MOST_BYTES} bytes; expected an architecture description"])
+    depth = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        for character in re.sub(r"(^|\s)#.*", "", line):
+            depth = max(0, depth + (character in "[{") - (character in "]}"))
+            if depth > MOST_DEPTH:
+                raise _too_deep(name, number)
+
+
 def _show(node: yaml.Node) -> str:
-    return repr(node.value) if isinstance(node, yaml.ScalarNode) else "that is a list or mapping"
+    return f"{node.value!r:.60}" if isinstance(node, yaml.ScalarNode) else "that is a list or mapping"
