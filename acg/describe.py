@@ -4,6 +4,7 @@ from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.isa import instruction_set
 from acg.regmap import ErrorCode, RegisterMap
+from acg.rules import codes, most_work
 
 __all__ = ["describe", "instruction_manual", "memory_map", "register_manual"]
 
@@ -30,7 +31,10 @@ def instruction_manual(graph: Graph) -> str:
     """Every instruction's fields, bit by bit."""
     isa = instruction_set(graph)
     parts = [f"Every instruction has {isa.instruction_bytes} bytes, least significant bit first. Counts (`n_*`) are encoded minus one; "
-             "bases wrap modulo their width; the exclusive or of all 16-bit halfwords is the low half of the fingerprint's low word."]
+             "bases wrap modulo their width; the exclusive or of all 16-bit halfwords is the low half of the fingerprint's low word. A code that "
+             "chooses what does not exist is ILLEGAL where the last column holds. Three things the machine does not look at, and loaders refuse: an "
+             f"instruction that goes over more than {most_work(graph)} elements; a vector instruction that reads what an earlier iteration of its own has "
+             "written; a matrix instruction that adds to one accumulator word from several positions of a pass."]
     header = [(f"`{item.name}`", f"{item.lsb + item.width - 1}:{item.lsb}", item.width) for item in isa.header]
     parts.append("### Header\n\n" + _table(("field", "bits", "width"), header))
     for name, layout in isa.formats.items():
@@ -38,6 +42,10 @@ def instruction_manual(graph: Graph) -> str:
         rows = [(f"`{item.name}`", f"{item.lsb + item.width - 1}:{item.lsb}", item.width, f"{item.low} to {item.high}") for item in layout.fields]
         capabilities = ", ".join(f"`{capability}`" for capability in engine.capabilities)
         parts.append(f"### {name} (engine field {engine.index + 1})\n\n{capabilities}\n\n" + _table(("field", "bits", "width", "values"), rows))
+        chosen = [(f"`{code.field}`", code.what, ", ".join(f"{value} {meaning}" for value, meaning in code.meanings.items()),
+                   ", ".join(map(str, code.missing)) or "none", f"`{code.needs}` is 1" if code.needs else "always") for code in codes(graph)[name]]
+        if chosen:
+            parts.append(_table(("code", "numbers", "values", "that do not exist", "looked at where"), chosen))
     return "\n\n".join(parts)
 
 

@@ -37,7 +37,8 @@ _ERROR_DOCS = {
     "NONE": "no error",
     "FINGERPRINT": "started with a program made for another graph",
     "CHECK": "an instruction's check word is wrong",
-    "ILLEGAL": "an instruction names an engine that does not exist",
+    "ILLEGAL": "an instruction names an engine that does not exist (ERROR_ADDRESS: its number in the program), or one of its codes a memory, table or "
+               "operation that does not exist (ERROR_ADDRESS: the code)",
     "ADDRESS": "an access outside a memory",
     "CONFLICT": "two accesses to one port of one bank in the same cycle",
     "BUS": "the external memory answered with an error",

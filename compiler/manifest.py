@@ -6,16 +6,19 @@ import json
 from math import prod
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
-from compiler.ir.graph import FUNCTION_VALUES
+from compiler.ir.graph import FUNCTION_VALUES, NUMPY_TYPES, RANGES
 from compiler.layout import ELEMENT_BYTES, Layout
-from compiler.program import EdgeTensor, Layer, Placed
+from compiler.program import Count, EdgeTensor, Layer, Placed
 
-Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Model = TypeVar("Model", bound=BaseModel)
 #: Numbers of an unfolded input: kernel, strides, dilations and pads, each (y, x).
 UNFOLD_NUMBERS = 8
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+#: Most bytes of a manifest: tensors, segments and buffers, some 100 bytes each. What a program file lists for each instruction is bounded by their number.
+MOST_MANIFEST_BYTES = 4 << 20
 
 
 class _Text(BaseModel):
@@ -32,10 +35,10 @@ class Manifest(_Text):
     instructions: Count
     program_address: Count
     external_bytes: Count
-    segments: tuple[tuple[Count, Count], ...]
-    inputs: tuple[EdgeTensor, ...]
-    outputs: tuple[EdgeTensor, ...]
-    memory_map: tuple[Placed, ...]
+    segments: Annotated[tuple[tuple[Count, Count], ...], FailFast()]
+    inputs: Annotated[tuple[EdgeTensor, ...], FailFast()]
+    outputs: Annotated[tuple[EdgeTensor, ...], FailFast()]
+    memory_map: Annotated[tuple[Placed, ...], FailFast()]
     sha256: dict[str, str]
     checksum: str
 
@@ -43,8 +46,8 @@ class Manifest(_Text):
 class Provenance(_Text):
     """``provenance.json``: layers, and for each instruction the number of its layer and its tile."""
 
-    layers: tuple[Layer, ...]
-    instructions: tuple[tuple[Count, str], ...]
+    layers: Annotated[tuple[Layer, ...], FailFast()]
+    instructions: Annotated[tuple[tuple[Count, str], ...], FailFast()]
 
 
 def parse(kind: type[Model], text: bytes) -> Model:
@@ -68,21 +71,41 @@ def read_json(text: bytes) -> dict[str, Any]:
     return value
 
 
-def edge_fault(item: EdgeTensor) -> str | None:
-    """What in the description of a network input or output does not fit together; None for a sound one."""
-    if item.dtype not in ("f32", "i8", "u8", "i32", "i64") or item.tensor_dtype not in ELEMENT_BYTES:
+def edge_fault(item: EdgeTensor, *, most_elements: int) -> str | None:
+    """What in the description of a network input or output does not fit together; None for a sound one.
+
+    `most_elements` bounds what the host would lay out: the tensor, and with its padding where windows of it are stored.
+    """
+    if item.dtype not in (*NUMPY_TYPES, "i64") or item.tensor_dtype not in ELEMENT_BYTES or item.dtype not in ("f32", "i64", item.tensor_dtype):
         return f"type {item.dtype} kept as {item.tensor_dtype}"
-    if min(*item.shape, *item.tensor_shape, *item.stored_shape, item.lanes, 1) < 1:
-        return f"shapes {item.shape}, {item.tensor_shape}, {item.stored_shape} in {item.lanes} lanes"
-    if item.scale is not None and not 0 < item.scale < float("inf"):
-        return f"scale {item.scale}"
-    if len(item.unfold) not in (0, UNFOLD_NUMBERS):
-        return f"{len(item.unfold)} numbers of an unfolding"
+    shapes = f"shapes {item.shape}, {item.tensor_shape}, {item.stored_shape} in {item.lanes} lanes"
+    if min(*item.shape, *item.tensor_shape, *item.stored_shape, item.lanes, 1) < 1 or prod(item.tensor_shape) > most_elements:
+        return shapes
+    if item.scale is not None and not (0 < item.scale <= FLOAT32_MAX and float(np.float32(item.scale)) == item.scale and ELEMENT_BYTES[item.tensor_dtype] == 1):
+        return f"scale {item.scale} of {item.tensor_dtype}"
+    low, high = RANGES[item.tensor_dtype]
+    if not low <= item.zero_point <= high:
+        return f"zero point {item.zero_point} of {item.tensor_dtype}"
     patterns_fit = item.dtype == "f32" and ELEMENT_BYTES[item.tensor_dtype] == 1 and len(item.function) == FUNCTION_VALUES
     if item.function and not (patterns_fit and all(0 <= pattern < 1 << 32 for pattern in item.function)):
         return f"a function of {len(item.function)} values of {item.tensor_dtype} as {item.dtype}"
     if prod(item.shape) != prod(item.tensor_shape) or (not item.unfold and prod(item.stored_shape) != prod(item.tensor_shape)):
-        return f"shapes {item.shape}, {item.tensor_shape} and {item.stored_shape}"
+        return shapes
     if Layout(item.stored_shape, item.tensor_dtype, item.lanes).size_bytes != item.size_bytes:
-        return f"{item.size_bytes} bytes for shape {item.stored_shape}"
+        return f"{item.size_bytes} bytes for shape {item.stored_shape} in {item.lanes} lanes"
+    return _unfold_fault(item, most_elements) if item.unfold else None
+
+
+def _unfold_fault(item: EdgeTensor, most_elements: int) -> str | None:
+    """What of stored windows does not fit their tensor."""
+    if len(item.unfold) != UNFOLD_NUMBERS:
+        return f"{len(item.unfold)} numbers of an unfolding"
+    kernel, strides, dilations, pads = (item.unfold[place : place + 2] for place in range(0, UNFOLD_NUMBERS, 2))
+    images, channels, *size = item.tensor_shape
+    padded = [
+        max((out - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1, pads[axis] + size[axis]) for axis, out in enumerate(item.stored_shape[2:])
+    ]
+    fits = min(*kernel, *strides, *dilations) >= 1 and min(pads) >= 0 and item.stored_shape[:2] == (images, prod(kernel) * channels)
+    if not fits or images * channels * prod(padded) > most_elements:
+        return f"an unfolding by {item.unfold} of shape {item.tensor_shape} to {item.stored_shape}"
     return None

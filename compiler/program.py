@@ -18,11 +18,17 @@ import os
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import FailFast, Field
 
 from acg.isa import Instruction
 
 FORMAT = 2
 PAYLOADS = ("architecture.yaml", "instructions.bin", "constants.bin", "provenance.json")
+#: An address, a size or a number of something; and a whole number of any sign. As the manifest's schema bounds them (`compiler.manifest`).
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Whole = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
@@ -37,17 +43,17 @@ class EdgeTensor:
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: Annotated[tuple[Count, ...], Field(max_length=64)]
     tensor_dtype: str
-    tensor_shape: tuple[int, int, int, int]
+    tensor_shape: tuple[Count, Count, Count, Count]
     scale: float | None
-    zero_point: int
-    stored_shape: tuple[int, int, int, int]
-    lanes: int
-    address: int
-    size_bytes: int
-    unfold: tuple[int, ...] = ()
-    function: tuple[int, ...] = ()
+    zero_point: Whole
+    stored_shape: tuple[Count, Count, Count, Count]
+    lanes: Count
+    address: Count
+    size_bytes: Count
+    unfold: Annotated[tuple[Count, ...], FailFast()] = ()
+    function: Annotated[tuple[Count, ...], FailFast()] = ()
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,8 @@ class Layer:
 
     name: str
     op: str
-    origin: tuple[str, ...]
-    macs: int
+    origin: Annotated[tuple[str, ...], FailFast()]
+    macs: Count
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,8 @@ class Placed:
 
     name: str
     memory: str
-    address: int
-    size_bytes: int
+    address: Count
+    size_bytes: Count
 
 
 @dataclass(frozen=True)

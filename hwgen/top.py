@@ -239,7 +239,7 @@ class Accelerator(wiring.Component):
             bus_bits=external.bus_bits, address_bits=external.address_bits, size_bytes=external.size_bytes,
             chunk_bytes=self.graph.chunk_bytes(engine.name), destination_addr_bits=[self._address_bits(link) for link in links],
             outstanding_bursts=engine.outstanding_bursts, body=self._body(engine.name),
-            code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS)
+            code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS, code_illegal=ErrorCode.ILLEGAL)
         uses = [_Use(link.memory, port, False, byte_masked=True) for link, port in zip(links, unit.destinations, strict=True)]
         return _Unit(engine.name, unit, tuple(uses), unit.axi)
 
@@ -250,7 +250,7 @@ class Accelerator(wiring.Component):
             chunk_bytes=self.graph.chunk_bytes(engine.name), source_addr_bits=[self._address_bits(link) for link in links],
             source_latency_cycles=[self._latency(link) for link in links],
             outstanding_bursts=engine.outstanding_bursts, body=self._body(engine.name),
-            code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS)
+            code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS, code_illegal=ErrorCode.ILLEGAL)
         uses = [_Use(link.memory, port, True) for link, port in zip(links, unit.sources, strict=True)]
         return _Unit(engine.name, unit, tuple(uses), unit.axi)
 

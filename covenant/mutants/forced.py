@@ -7,8 +7,9 @@ from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.isa import Instruction, instruction_set
 from acg.predictor import predict
+from acg.rules import Code, codes
 
-__all__ = ["Case", "forced_cases"]
+__all__ = ["Case", "forced_cases", "illegal_instructions"]
 
 _PROGRAM_ADDRESS = 0x8000
 #: Cycles without movement after which the watchdog ends the run of the instruction that waits for ever.
@@ -46,6 +47,16 @@ def _link(graph: Graph, kind: str, port: str) -> tuple[str, int, str, int]:
     scratchpads = [(select, link) for select, link in enumerate(links) if graph.memories[link.memory].kind == "scratchpad"]
     select, link = scratchpads[-1]
     return engine.name, 1 + engine.index, link.memory, select
+
+
+def illegal_instructions(graph: Graph) -> Iterator[tuple[Instruction, Code]]:
+    """An instruction for each value of a code that does not exist, otherwise sound; and that code."""
+    for engine, rows in codes(graph).items():
+        item = graph.engines[engine]
+        sound = {"n_3": 16, "ext_address": 64} if item.kind in ("load", "store") else {"y_bound": 1, "x_bound": 1, "y_low": -128, "y_high": 127}
+        for code in rows:
+            for value in code.missing:
+                yield Instruction(engine, {**sound, **({code.needs: 1} if code.needs else {}), code.field: value}), code
 
 
 def forced_cases(graph: Graph) -> Iterator[Case]:
@@ -94,6 +105,9 @@ def forced_cases(graph: Graph) -> Iterator[Case]:
     yield case(f"{store} beyond {kept}", of(Instruction(store, {"select": outof, "n_3": 32, "ext_address": 0, "local_address": end - 16})),
                "ADDRESS", store_number, end)
     yield from _compute_cases(graph, case, of)
+    for instruction, code in illegal_instructions(graph):
+        name, value = instruction.engine, instruction.fields[code.field]
+        yield case(f"{name} with {code.field} {value}, none of {code.what}", of(instruction), "ILLEGAL", 1 + graph.engines[name].index, value)
     held = Instruction(store, keep.fields, {next(graph.engines_of("matrix")).name: 1})
     line = predict(graph, [fill, replace(held, waits={})])
     yield case("a wait that is never met", [good[0], isa.encode(held)], "WATCHDOG", 0, 0, watchdog_cycles=_WATCHDOG_CYCLES,
@@ -113,12 +127,6 @@ def _compute_cases(graph: Graph, case, of) -> Iterator[Case]:
     words = act.size_bytes // vector.lanes
     fields = {**plain, "a_select": select, "n_5": 3, "a_base": words - 1, "a_stride_5": 1, "y_low": -128, "y_high": 127}
     yield case(f"{vector.name} beyond {act.name}", of(Instruction(vector.name, fields)), "ADDRESS", 1 + vector.index, words * vector.lanes)
-    for name in ("reduce", "binary", "estimate"):
-        item = isa.formats[vector.name].by_name.get(name)
-        if item is None:  # a machine without estimates has no such field
-            continue
-        yield case(f"{vector.name} with an operation that does not exist, {name}", of(Instruction(vector.name, {**plain, name: item.high})),
-                   "ILLEGAL", 1 + vector.index, item.high)
     yield case("an instruction longer than the watchdog's patience", of(Instruction(matrix.name, {**plain, "n_0": 3, "n_4": 30, "n_5": 30, "c_stride_5": 0})),
                "NONE", 0, 0, watchdog_cycles=_WATCHDOG_CYCLES)
     bank_words = act.depth_words * act.lanes // vector.lanes

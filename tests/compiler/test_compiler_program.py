@@ -199,7 +199,7 @@ def test_a_memory_that_is_not_linked_is_refused(program):
     bad = Instruction(old.engine, {**old.fields, "y_select": 2}, old.waits)
     with pytest.raises(ProgramError) as error:
         check_program(replace(program, instructions=(*program.instructions[:number], bad, *program.instructions[number + 1 :])), TINY)
-    assert str(error.value) == f"program, instruction {number} (vector): found y_select 2; expected below 2, the links of port y; compile the network again"
+    assert str(error.value) == f"program, instruction {number} (vector): found y_select 2; expected one of the links of port y: 0, 1; compile the network again"
 
 
 def test_a_file_that_is_not_there(tmp_path):
@@ -244,7 +244,7 @@ def test_provenance_names_nodes_and_tiles(program):
     (lambda m, p: m["inputs"][0].update(lanes="4"),
      "program, manifest: found inputs.0.lanes: Input should be a valid integer; expected the fields of format 2; compile the network again"),
     (lambda m, p: m["outputs"][0].update(size_bytes=1),
-     "program, tensor out0: found 1 bytes for shape (1, 8, 6, 6); expected types, shapes and sizes that fit each other; compile the network again"),
+     "program, tensor out0: found 1 bytes for shape (1, 8, 6, 6) in 4 lanes; expected types, shapes and sizes that fit each other; compile the network again"),
     (lambda m, p: m["outputs"][0].update(function=[0] * 256, dtype="i8"),
      "program, tensor out0: found a function of 256 values of i8 as i8; expected types, shapes and sizes that fit each other; compile the network again"),
     (lambda m, p: m["outputs"][0].update(function=[0] * 255, dtype="f32"),
@@ -252,7 +252,7 @@ def test_provenance_names_nodes_and_tiles(program):
     (lambda m, p: m["outputs"][0].update(function=[0] * 255 + [1 << 32], dtype="f32"),
      "program, tensor out0: found a function of 256 values of i8 as f32; expected types, shapes and sizes that fit each other; compile the network again"),
     (lambda m, p: m["inputs"][0].update(scale=0.0),
-     "program, tensor in0: found scale 0.0; expected types, shapes and sizes that fit each other; compile the network again"),
+     "program, tensor in0: found scale 0.0 of i8; expected types, shapes and sizes that fit each other; compile the network again"),
     (lambda m, p: m.update(external_bytes=1 << 40),
      "program: found 1099511627776 bytes of external memory; expected at most 16777216, what tiny has; compile the network again"),
     (lambda m, p: p.update({"provenance.json": b'{"layers": [], "instructions": [[-1, ""]]}'}),

@@ -1,5 +1,7 @@
 """Bad programs forced into the RTL past every loader: error code set, engines halted, no hang; a soft reset brings the machine back."""
 
+from dataclasses import replace
+
 import pytest
 
 from acg.fingerprint import fingerprint
@@ -7,9 +9,14 @@ from acg.graph import load_graph
 from acg.isa import Instruction, InstructionSet
 from acg.predictor import predict
 from acg.regmap import ErrorCode, RegisterMap
+from acg.rules import codes
+from compiler.check_program import ProgramError, check_instructions
 from covenant.hardware import simulator
+from covenant.mutants.forced import illegal_instructions
 from verif.bench import RunSpec, run
 from verif.bench.job import STATUS_BUSY, STATUS_ERROR
+from verif.iss.errors import MachineError
+from verif.iss.machine import Machine
 from verif.timeline import compare
 
 pytestmark = pytest.mark.rtl
@@ -86,6 +93,43 @@ def test_instruction_for_a_missing_engine(number):
     words[0][0] ^= old ^ number  # the check halfword follows, so that only the engine is wrong
     result = _fails(_run(words), ErrorCode.ILLEGAL)
     assert result.error_engine == number
+
+
+@pytest.mark.parametrize(("instruction", "code"), [pytest.param(*pair, id=f"{pair[0].engine}-{pair[1].field}-{pair[0].fields[pair[1].field]}")
+                                                   for pair in illegal_instructions(GRAPH)])
+def test_loader_functional_simulator_and_rtl_agree_on_a_code_that_does_not_exist(instruction, code):
+    number = instruction.fields[code.field]
+    result = _fails(_run([bytearray(ISA.encode(instruction))]), ErrorCode.ILLEGAL)
+    assert (result.error_engine, result.error_address) == (GRAPH.engines[instruction.engine].index + 1, number)
+    machine = Machine(GRAPH, external_bytes=4096)
+    before = {name: memory.copy() for name, memory in machine.memories.items()}
+    with pytest.raises(MachineError) as caught:
+        machine.run([instruction])
+    assert (caught.value.code, caught.value.address) == (ErrorCode.ILLEGAL, number)
+    assert str(caught.value) == (f"instruction 0 ({instruction.engine}): {code.field} is {number}; "
+                                 f"expected one of {code.what}, {', '.join(map(str, code.meanings))}")
+    assert all((machine.memories[name] == memory).all() for name, memory in before.items())
+    with pytest.raises(ProgramError) as refused:
+        check_instructions([instruction], GRAPH)
+    assert str(refused.value) == (f"program, instruction 0 ({instruction.engine}): found {code.field} {number}; "
+                                  f"expected one of {code.what}: {', '.join(map(str, code.meanings))}; compile the network again")
+
+
+def test_every_other_value_and_every_choice_that_is_not_made_is_legal_everywhere():
+    """One run each of what `codes` says exists, and of what nobody looks at because its flag is 0."""
+    legal = []
+    for instruction, code in illegal_instructions(GRAPH):
+        fields = {name: value for name, value in instruction.fields.items() if name != code.needs}
+        legal += [Instruction(instruction.engine, fields)] if code.needs else []
+    for engine, rows in codes(GRAPH).items():
+        sound = {"y_bound": 1, "x_bound": 1, "b_base": 1024} if GRAPH.engines[engine].kind == "vector" else {"n_3": 16}
+        legal += [Instruction(engine, {**sound, **({code.needs: 1} if code.needs else {}), code.field: value}) for code in rows for value in code.meanings]
+    legal = [replace(item, fields=item.fields | {"b_base": 128}) if item.fields.get("b_select") == 2 else item for item in legal]  # a bank beside a's
+    check_instructions(legal, GRAPH)
+    Machine(GRAPH, external_bytes=4096).run(legal)
+    program = [Instruction(item.engine, item.fields, {name: sum(other.engine == name for other in legal[:number]) for name in GRAPH.engines})
+               for number, item in enumerate(legal)]  # one after the other: none is in another's bank
+    assert all(result.error_code == ErrorCode.NONE for result in _run(_words(program)))
 
 
 def test_on_chip_address_out_of_range():

@@ -1,4 +1,4 @@
-"""Programs with one damaged instruction: decoding refuses them by number, the RTL stops at that instruction."""
+"""Programs with one damaged instruction: the loader refuses them by number, the RTL stops at that instruction."""
 
 import json
 
@@ -10,31 +10,35 @@ from acg.isa import Instruction, instruction_set
 from acg.regmap import ErrorCode
 from covenant.cli import main
 from covenant.verify import illegal
-from covenant.verify.illegal import damaged_word, verify_illegal
+from covenant.verify.illegal import Expected, damaged_word, verify_illegal
 
 GRAPH = load_graph("tiny")
 
 
 def test_every_damage_is_what_it_says():
     isa, rng, seen = instruction_set(GRAPH), np.random.default_rng(1), set()
-    word = int.from_bytes(isa.encode(Instruction("load", {"n_3": 9})), "little")
-    for _ in range(300):
-        damaged, code, engine = damaged_word(GRAPH, word, rng)
+    word = int.from_bytes(isa.encode(Instruction("vector", {"n_3": 9})), "little")
+    for _ in range(400):
+        damaged, expected = damaged_word(GRAPH, word, rng)
         assert damaged != word and damaged < 1 << isa.instruction_bits
-        assert isa.check_holds(damaged) == (code == ErrorCode.ILLEGAL)
-        assert engine == 0 or engine > len(GRAPH.engines)
-        seen.add((code, engine))
-    assert (ErrorCode.CHECK, 0) in seen and len(seen) > 50
+        assert isa.check_holds(damaged) == (expected.error == ErrorCode.ILLEGAL)
+        if expected.address is None:
+            assert expected.engine == 0 or expected.engine > len(GRAPH.engines)
+        else:
+            assert expected.engine == GRAPH.engines["vector"].index + 1
+        seen.add(expected)
+    assert Expected(ErrorCode.CHECK, 0) in seen and len(seen) > 50
+    assert {expected.address for expected in seen} == {None, 3, 5, 6, 7}
 
 
-def test_decoding_refuses_all_of_them():
+def test_the_loader_refuses_all_of_them():
     assert [verify_illegal(GRAPH, seed, None).divergence for seed in range(20)] == [()] * 20
 
 
 def test_an_accepted_damage_is_a_divergence(monkeypatch):
-    monkeypatch.setattr(illegal, "damaged_word", lambda graph, word, rng: (word, ErrorCode.CHECK, 0))
+    monkeypatch.setattr(illegal, "damaged_word", lambda graph, word, rng: (word, Expected(ErrorCode.CHECK, 0)))
     (line,) = verify_illegal(GRAPH, 1, None).divergence
-    assert line.endswith("with CHECK: found accepted when decoded, expected refused")
+    assert line.endswith("with CHECK: found accepted, expected refused")
 
 
 @pytest.mark.rtl

@@ -168,7 +168,8 @@ def test_full_rate_over_rows_and_instructions():
     (copy(n=(1, 1, 3, 16), ext=8, ext_strides=(0, 0, -8)), (7, (1 << ADDRESS_BITS) - 8)),
     (copy(n=(1, 1, 1, 60000), ext=SIZE_BYTES - 59999), (7, SIZE_BYTES - 59999)),
     (copy(select=1, local=LOCAL_BYTES[1] - 3, n=(1, 1, 1, 12)), (4, LOCAL_BYTES[1])),
-    (copy(select=2, local=16), (4, 16)),
+    (copy(select=2, local=16), (3, 2)),
+    (copy(select=3, ext=SIZE_BYTES - 3), (3, 3)),
     (copy(n=(1, 1, 2, 4), local=0, local_strides=(0, 0, -8)), (4, (1 << LOCAL_BITS + 2) - 8)),
 ])
 @pytest.mark.parametrize("stall", [False, True])

@@ -95,7 +95,7 @@ class Bench:
 
     def execute(self, fields):
         execute_vector(fields, lanes=self.dut.lanes, a_memories=self.a, b_memories=self.b or [np.zeros((64, self.dut.lanes), np.uint8)],
-                       parameter=self.p, table=self.table, y_memories=self.expected, estimates=self.dut.estimates)
+                       parameter=self.p, table=self.table, y_memories=self.expected)
 
     async def fill_table(self, ctx):
         chunk = self.dut.table_write_bytes

@@ -75,7 +75,6 @@ def test_equals_byte_by_byte(case):
     (copy(select=1, local=697), ErrorCode.ADDRESS, 697, "{}, on-chip memory 1: row of 4 bytes at 697 is outside [0, 700)"),
     (copy(n=(1, 2, 1, 4), local_strides=(0, -1, 0)), ErrorCode.ADDRESS, -1,
      "{}, on-chip memory 0: row of 4 bytes at -1 is outside [0, 3000)"),
-    (copy(select=2, local=8), ErrorCode.ADDRESS, 8, "{}: select is 2, but there are 2 memories"),
 ])
 @pytest.mark.parametrize(("kind", "execute"), [("load", execute_load), ("store", execute_store)])
 def test_errors(kind, execute, fields, code, address, message):

@@ -127,8 +127,8 @@ def scalar_model(f, a_memories, b_memories, parameter, table, y_memories):
         y_memories[f["y_select"]][where] = word
 
 
-def run(f, memory, estimates=(1, 2)):
-    execute_vector(f, lanes=LANES, **memory, estimates=estimates)
+def run(f, memory):
+    execute_vector(f, lanes=LANES, **memory)
 
 
 def copies(memory):
@@ -220,8 +220,6 @@ def test_all_padding_gives_the_lowest_maximum():
     ({"b_enable": 1, "b_base": 99, "b_stride_0": 1, "n_0": 2}, ErrorCode.ADDRESS, 100,
      "vector port b: access to word 100; the memory has 100 words"),
     ({"y_base": 70, "y_select": 1}, ErrorCode.ADDRESS, 70, "vector port y: access to word 70; the memory has 64 words"),
-    ({"a_select": 3}, ErrorCode.ILLEGAL, 3, "vector port a: select is 3; the port has 3 memories"),
-    ({"estimate": 3}, ErrorCode.ILLEGAL, 3, "vector: estimate is 3; expected 0 or 1 or 2"),
 ])
 def test_access_outside_a_memory(given, code, address, message):
     memory = memories(np.random.default_rng(SEED))
@@ -262,7 +260,7 @@ def test_estimates_are_as_close_as_promised(estimate, exact, worst):
     y = np.zeros(values.shape, np.int32)
     f = fields(n_3=len(values), a_stride_3=1, y_stride_3=1, a_float=1, numeric=1, estimate=estimate)
     execute_vector(f, lanes=LANES, a_memories=[values.view(np.int32)], b_memories=[y], parameter=np.zeros((1, 2 * LANES), np.int32),
-                   table=np.zeros(256, np.uint8), y_memories=[y], estimates=(estimate,))
+                   table=np.zeros(256, np.uint8), y_memories=[y])
     error = np.abs(y.view(np.float32) / exact(values.astype(np.float64)) - 1).max()
     assert worst - 1e-4 < error <= worst
 
@@ -276,14 +274,6 @@ def test_estimates_leave_bytes_and_integers_alone():
         run(fields(n_3=64, a_stride_3=1, y_stride_3=1, a_select=1, estimate=ESTIMATE_RECIPROCAL, **given), estimated)
         for one, other in zip(plain["y_memories"], estimated["y_memories"], strict=True):
             np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize(("offered", "estimate", "expected"), [((), 1, "0"), ((2,), 1, "0 or 2"), ((1,), 2, "0 or 1")])
-def test_an_estimate_that_the_unit_lacks(offered, estimate, expected):
-    with pytest.raises(MachineError) as error:
-        run(fields(estimate=estimate), memories(np.random.default_rng(SEED)), estimates=offered)
-    assert (error.value.code, error.value.address) == (ErrorCode.ILLEGAL, estimate)
-    assert str(error.value) == f"vector: estimate is {estimate}; expected {expected}"
 
 
 def test_the_product_sees_ten_bits_of_an_operand():

@@ -45,9 +45,6 @@ def _move(source: np.ndarray, source_starts: np.ndarray, target: np.ndarray, tar
 
 def _execute(kind: str, fields: Mapping[str, int], external: np.ndarray, memories: Sequence[np.ndarray]):
     select, row_bytes = fields.get("select", 0), fields["n_3"]
-    if select >= len(memories):
-        raise MachineError(ErrorCode.ADDRESS, fields["local_address"],
-                           f"{kind}: select is {select}, but there are {len(memories)} memories")
     ext, local = _row_starts(fields, "ext"), _row_starts(fields, "local")
     _check(f"{kind}, external memory", ErrorCode.EXTERNAL, ext, row_bytes, external.size)
     _check(f"{kind}, on-chip memory {select}", ErrorCode.ADDRESS, local, row_bytes, memories[select].size)
@@ -70,7 +67,7 @@ def execute_load(fields: Mapping[str, int], *, external: np.ndarray, memories: S
     Raises
     ------
     MachineError
-        EXTERNAL or ADDRESS when any row leaves its memory, or ADDRESS for a ``select`` without a memory; nothing is copied then.
+        EXTERNAL or ADDRESS when any row leaves its memory; nothing is copied then.
     """
     ext, local, row_bytes, memory = _execute("load", fields, external, memories)
     _move(external, ext, memory, local, row_bytes)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from acg.capability import ESTIMATES
 from acg.graph import Graph
 from acg.isa import Instruction, instruction_set
+from acg.regmap import ErrorCode
+from acg.rules import absent
 from verif.iss.copy import execute_load, execute_store
 from verif.iss.errors import MachineError
 from verif.iss.matrix import execute_matrix
@@ -69,9 +70,8 @@ class Machine:
         y = self._views(name, "y", engine.lanes)
         (parameter,) = self._views(name, "parameter", 2 * engine.lanes)
         table = self.memories[self.graph.link_of(name, "table").memory]
-        estimates = tuple(value for operation, value in ESTIMATES.items() if engine.can(operation))
         return lambda fields: execute_vector(
-            fields, lanes=engine.lanes, a_memories=a, b_memories=b, parameter=parameter, table=table, y_memories=y, estimates=estimates
+            fields, lanes=engine.lanes, a_memories=a, b_memories=b, parameter=parameter, table=table, y_memories=y
         )
 
     def write(self, address: int, data: bytes | np.ndarray) -> None:
@@ -84,7 +84,11 @@ class Machine:
         return self.memories[self.graph.external.name][address : address + size_bytes].tobytes()
 
     def execute(self, instruction: Instruction) -> None:
-        """Execute one instruction. Raises MachineError for an access outside a memory."""
+        """Execute one instruction. Raises MachineError, with nothing written, for a code that does not exist and an access outside a memory."""
+        missing = absent(self.graph, instruction)
+        if missing is not None:
+            code, value = missing
+            raise MachineError(ErrorCode.ILLEGAL, value, f"{code.field} is {value}; expected one of {code.what}, {', '.join(map(str, code.meanings))}")
         self._run[instruction.engine](self._defaults[instruction.engine] | dict(instruction.fields))
 
     def run(self, instructions: Sequence[Instruction], *, after: Callable[[int, Instruction], None] | None = None) -> None:

@@ -74,6 +74,8 @@ class BurstSplitter(wiring.Component):
         Most bursts pushed and not yet ``done``.
     body : data.Layout
         Body of the instruction with the fields :data:`BODY_FIELDS`, counts minus one.
+    memories : int
+        On-chip memories that ``select`` chooses from.
 
     Members
     -------
@@ -95,14 +97,17 @@ class BurstSplitter(wiring.Component):
         address (two's complement, two bits wider than the field); bytes minus one; selected memory.
     outside : Out(1)
         The present row is not within the memory; ``row_ext`` (low bits) is its address. Held, and nothing pushed, until ``stop``.
+    absent : Out(1)
+        The instruction selects a memory that does not exist; ``row_select`` is its number. Held, and nothing pushed, until ``stop``.
     """
 
-    def __init__(self, *, bus_bytes: int, address_bits: int, size_bytes: int, outstanding_bursts: int, body: data.Layout):
+    def __init__(self, *, bus_bytes: int, address_bits: int, size_bytes: int, outstanding_bursts: int, body: data.Layout, memories: int):
         self.bus_bytes = bus_bytes
         self.address_bits = address_bits
         self.size_bytes = size_bytes
         self.outstanding_bursts = outstanding_bursts
         self.body = body
+        self.memories = memories
         self.split_bytes = min(BOUNDARY_BYTES, MAX_BEATS * bus_bytes)
         widths = {name: Shape.cast(body[name].shape).width for name in BODY_FIELDS}
         self.widths = widths
@@ -112,7 +117,7 @@ class BurstSplitter(wiring.Component):
             "push": Out(1), "push_last": Out(1), "push_address": Out(address_bits),
             "row": Out(1), "row_last": Out(1), "row_ext": Out(address_bits), "row_local": Out(widths["local_address"] + 2),
             "row_size": Out(widths["n_3"]), "row_select": Out(widths["select"]),
-            "outside": Out(1),
+            "outside": Out(1), "absent": Out(1),
         })
 
     def _generator(self, m: Module, loops: LoopCounter, instr: data.View, side: str) -> AddressGenerator:
@@ -165,11 +170,13 @@ class BurstSplitter(wiring.Component):
             row_end.eq(ext.as_signed() + instr.n_3),
             self.outside.eq(busy & ~self.stop & ~inside_row & (ext[-1] | (row_end >= self.size_bytes))),
         ]
+        if self.memories < 1 << self.widths["select"]:
+            m.d.comb += self.absent.eq(busy & ~self.stop & (instr.select >= self.memories))
 
         under_way = Signal(range(self.outstanding_bursts + 1))
         m.d.comb += [
             self.quiet.eq(under_way == 0),
-            self.push.eq(busy & ~self.stop & ~self.outside & (under_way != self.outstanding_bursts) & (~self.offer | self.accept)),
+            self.push.eq(busy & ~self.stop & ~self.outside & ~self.absent & (under_way != self.outstanding_bursts) & (~self.offer | self.accept)),
             self.push_last.eq(loops.last[0] & ~crosses),
             self.push_address.eq(Cat(Const(0, beat_bits), offset[beat_bits:], page)),
             self.row.eq(self.push & ~inside_row),

@@ -39,8 +39,9 @@ class LoadUnit(wiring.Component):
         Most bursts addressed and not read to the end.
     body : data.Layout
         Layout of the instruction body (fields :data:`hwgen.units.copy.bursts.BODY_FIELDS`, counts minus one).
-    code_bus, code_external, code_address : int
-        Error codes: a beat came with an error response; a row is outside the external memory; a chunk is outside its destination's port.
+    code_bus, code_external, code_address, code_illegal : int
+        Error codes: a beat came with an error response; a row is outside the external memory; a chunk is outside its destination's port;
+        ``select`` names no destination.
 
     Members
     -------
@@ -48,12 +49,13 @@ class LoadUnit(wiring.Component):
     destination_0, ... : Out(WritePort), also ``destinations``
         ``mask`` names the bytes of the row.
     start, instr, ready, retire, idle, halt, error, error_code, error_address
-        Engine interface. ``error_address`` is a byte address, on-chip for ADDRESS, else external. After an error or ``halt``
-        the unit makes no more accesses, swallows the beats still to come, and is then ``idle``; only a reset lets it work again.
+        Engine interface. ``error_address`` is a byte address, on-chip for ADDRESS, else external; for ILLEGAL the number
+        selected. After an error or ``halt`` the unit makes no more accesses, swallows the beats still to come, and is then ``idle``; only a
+        reset lets it work again.
     """
 
     def __init__(self, *, bus_bits: int, address_bits: int, size_bytes: int, chunk_bytes: int, destination_addr_bits: Sequence[int],
-                 outstanding_bursts: int, body: data.Layout, code_bus: int = 6, code_external: int = 7, code_address: int = 4):
+                 outstanding_bursts: int, body: data.Layout, code_bus: int = 6, code_external: int = 7, code_address: int = 4, code_illegal: int = 3):
         self.destination_addr_bits = tuple(destination_addr_bits)
         check_unit("LoadUnit", bus_bits=bus_bits, chunk_bytes=chunk_bytes, address_bits=address_bits, size_bytes=size_bytes,
                    outstanding_bursts=outstanding_bursts, port_addr_bits=self.destination_addr_bits, body=body)
@@ -63,7 +65,7 @@ class LoadUnit(wiring.Component):
         self.chunk_bytes = chunk_bytes
         self.outstanding_bursts = outstanding_bursts
         self.body = body
-        self.codes = {"bus": code_bus, "external": code_external, "address": code_address}
+        self.codes = {"bus": code_bus, "external": code_external, "address": code_address, "illegal": code_illegal}
         super().__init__({
             "axi": Out(AXI4Read(addr_bits=address_bits, data_bits=bus_bits)),
             **{f"destination_{index}": Out(WritePort(addr_bits=bits, data_bits=8 * chunk_bytes))
@@ -83,7 +85,7 @@ class LoadUnit(wiring.Component):
         m.d.comb += stop.eq(stopped | self.halt)
         m.submodules.bursts = bursts = BurstSplitter(
             bus_bytes=bus, address_bits=self.address_bits, size_bytes=self.size_bytes, outstanding_bursts=self.outstanding_bursts,
-            body=self.body)
+            body=self.body, memories=len(self.destinations))
         m.d.comb += [
             bursts.start.eq(self.start), bursts.instr.eq(self.instr), self.ready.eq(bursts.ready), bursts.stop.eq(stop),
             axi.arvalid.eq(bursts.offer), axi.araddr.eq(bursts.address), axi.arlen.eq(bursts.length), bursts.accept.eq(axi.arready),
@@ -166,14 +168,16 @@ class LoadUnit(wiring.Component):
                 m.d.sync += port.en.eq(gathered & ~misplaced & ~stopped)
             m.d.sync += [port.addr.eq(address), port.data.eq(turned), port.mask.eq(mask)]
 
-        m.d.sync += self.error.eq(misplaced | failed | bursts.outside)
+        m.d.sync += self.error.eq(misplaced | failed | bursts.outside | bursts.absent)
         with m.If(misplaced):
             m.d.sync += [self.error_code.eq(self.codes["address"]), self.error_address.eq(Cat(Const(0, lane_bits), address))]
         with m.Elif(failed):
             m.d.sync += [self.error_code.eq(self.codes["bus"]), self.error_address.eq(Cat(Const(0, beat_bits), row.ext))]
+        with m.Elif(bursts.absent):
+            m.d.sync += [self.error_code.eq(self.codes["illegal"]), self.error_address.eq(bursts.row_select)]
         with m.Else():
             m.d.sync += [self.error_code.eq(self.codes["external"]), self.error_address.eq(bursts.row_ext)]
-        with m.If(misplaced | failed | bursts.outside | self.halt):
+        with m.If(misplaced | failed | bursts.outside | bursts.absent | self.halt):
             m.d.sync += stopped.eq(1)
         # Behind the last beat under way only steps without a beat are left, one a cycle, and each of them writes.
         m.d.comb += self.idle.eq(bursts.quiet & (bursts.ready | stop) & ~gathered & ~writing)

@@ -45,22 +45,23 @@ class StoreUnit(wiring.Component):
         Most bursts addressed and not answered.
     body : data.Layout
         Layout of the instruction body (fields :data:`hwgen.units.copy.bursts.BODY_FIELDS`, counts minus one).
-    code_bus, code_external, code_address : int
-        Error codes: an error response; a row is outside the external memory; a chunk is outside its source's port.
+    code_bus, code_external, code_address, code_illegal : int
+        Error codes: an error response; a row is outside the external memory; a chunk is outside its source's port; ``select``
+        names no source.
 
     Members
     -------
     axi : Out(AXI4Write)
     source_0, ... : Out(ReadPort), also ``sources``
     start, instr, ready, retire, idle, halt, error, error_code, error_address
-        Engine interface. ``error_address`` is a byte address, on-chip for ADDRESS, else external. After an error or ``halt``
-        the unit reads nothing more, completes its bursts with beats without strobes, and is then ``idle``; only a reset lets it
-        work again.
+        Engine interface. ``error_address`` is a byte address, on-chip for ADDRESS, else external; for ILLEGAL the number
+        selected. After an error or ``halt`` the unit reads nothing more, completes its bursts with beats without strobes, and is then ``idle``;
+        only a reset lets it work again.
     """
 
     def __init__(self, *, bus_bits: int, address_bits: int, size_bytes: int, chunk_bytes: int, source_addr_bits: Sequence[int],
                  source_latency_cycles: Sequence[int], outstanding_bursts: int, body: data.Layout,
-                 code_bus: int = 6, code_external: int = 7, code_address: int = 4):
+                 code_bus: int = 6, code_external: int = 7, code_address: int = 4, code_illegal: int = 3):
         self.source_addr_bits = tuple(source_addr_bits)
         self.source_latency_cycles = tuple(source_latency_cycles)
         check_unit("StoreUnit", bus_bits=bus_bits, chunk_bytes=chunk_bytes, address_bits=address_bits, size_bytes=size_bytes,
@@ -74,7 +75,7 @@ class StoreUnit(wiring.Component):
         self.chunk_bytes = chunk_bytes
         self.outstanding_bursts = outstanding_bursts
         self.body = body
-        self.codes = {"bus": code_bus, "external": code_external, "address": code_address}
+        self.codes = {"bus": code_bus, "external": code_external, "address": code_address, "illegal": code_illegal}
         super().__init__({
             "axi": Out(AXI4Write(addr_bits=address_bits, data_bits=bus_bits)),
             **{f"source_{index}": Out(ReadPort(addr_bits=bits, data_bits=8 * chunk_bytes))
@@ -95,7 +96,7 @@ class StoreUnit(wiring.Component):
         m.d.comb += stop.eq(stopped | self.halt)
         m.submodules.bursts = bursts = BurstSplitter(
             bus_bytes=bus, address_bits=self.address_bits, size_bytes=self.size_bytes, outstanding_bursts=self.outstanding_bursts,
-            body=self.body)
+            body=self.body, memories=len(self.sources))
         m.d.comb += [
             bursts.start.eq(self.start), bursts.instr.eq(self.instr), self.ready.eq(bursts.ready), bursts.stop.eq(stop),
             axi.awvalid.eq(bursts.offer), axi.awaddr.eq(bursts.address), axi.awlen.eq(bursts.length), bursts.accept.eq(axi.awready),
@@ -159,14 +160,16 @@ class StoreUnit(wiring.Component):
         ]
         self._beats(m, plan, latency, queue_depth)
 
-        m.d.sync += self.error.eq(misplaced | failed | bursts.outside)
+        m.d.sync += self.error.eq(misplaced | failed | bursts.outside | bursts.absent)
         with m.If(failed):
             m.d.sync += self.error_code.eq(self.codes["bus"])
         with m.Elif(misplaced):
             m.d.sync += [self.error_code.eq(self.codes["address"]), self.error_address.eq(Cat(Const(0, lane_bits), row.address))]
+        with m.Elif(bursts.absent):
+            m.d.sync += [self.error_code.eq(self.codes["illegal"]), self.error_address.eq(bursts.row_select)]
         with m.Else():
             m.d.sync += [self.error_code.eq(self.codes["external"]), self.error_address.eq(bursts.row_ext)]
-        with m.If(misplaced | failed | bursts.outside | self.halt):
+        with m.If(misplaced | failed | bursts.outside | bursts.absent | self.halt):
             m.d.sync += stopped.eq(1)
         m.d.comb += self.idle.eq(bursts.quiet & (bursts.ready | stop))
         return m

@@ -1,0 +1,14 @@
+"""What an instruction must keep beyond what its fields can hold: stated here once, for loaders, the functional simulator and the manual.
+
+`codes`        fields that choose a memory, a table or an operation: which of their values exist. The machine answers the others with ILLEGAL.
+`work`         how much one instruction may ask for. The machine does not mind; nobody would wait for it.
+`order`        no part of an instruction may depend on the moment at which another part of it writes. The machine does not look.
+
+Addresses beyond a memory and bank conflicts follow from :mod:`acg.footprint`, waits from :mod:`acg.predictor`.
+"""
+
+from acg.rules.codes import Code, absent, codes
+from acg.rules.order import order_fault
+from acg.rules.work import LEAST_BOUND, REPEATS, most_work, work
+
+__all__ = ["LEAST_BOUND", "REPEATS", "Code", "absent", "codes", "most_work", "order_fault", "work"]

@@ -1,0 +1,97 @@
+"""What of an instruction depends on its unit's latency, against walking its iterations one by one."""
+
+import random
+
+import pytest
+
+from acg.footprint import Footprints
+from acg.graph import load_graph
+from acg.isa import Instruction, instruction_set
+from acg.rules import order_fault
+
+GRAPH = load_graph("tiny")
+DEFAULTS = {name: {item.name: item.bias for item in layout.fields} for name, layout in instruction_set(GRAPH).formats.items()}
+FOOTPRINTS = Footprints(GRAPH)
+CASES = 1500
+
+
+def fault(engine, fields):
+    instruction = Instruction(engine, {**DEFAULTS[engine], **fields})
+    return order_fault(GRAPH, engine, instruction.fields, FOOTPRINTS(instruction))
+
+
+def iterations(fields):
+    """Index tuples of the loop nest in order."""
+    indices = [()]
+    for level in range(6):
+        indices = [(*index, number) for index in indices for number in range(fields.get(f"n_{level}", 1))]
+    return indices
+
+
+def address(fields, prefix, index, levels):
+    return fields.get(f"{prefix}_base", 0) + sum(fields.get(f"{prefix}_stride_{level}", 0) * index[level] for level in levels)
+
+
+def words_meet(fields):
+    """Whether positions of a pass share a word, or blocks share some and not all in the same order."""
+    blocks = [[address(fields, "c", (block, 0, 0, 0, y, x), (0, 4, 5)) for y in range(fields["n_4"]) for x in range(fields["n_5"])]
+              for block in range(fields["n_0"])]
+    if any(len(set(block)) < len(block) for block in blocks):
+        return True
+    return any(one != two and set(one) & set(two) for one in blocks for two in blocks)
+
+
+def reads_early(fields):
+    """Whether port a or b of one memory with y reads a word after an earlier iteration wrote it."""
+    written = {}
+    inner = fields["n_4"] * fields["n_5"]
+    order = iterations(fields)
+    for number, index in enumerate(order):
+        if not fields["reduce"] or (number + 1) % inner == 0:
+            written.setdefault(address(fields, "y", index, range(4) if fields["reduce"] else range(6)), number)
+    for number, index in enumerate(order):
+        y = fields["y_origin"] + fields["y_step_2"] * index[2] + fields["y_step_4"] * index[4]
+        reads = [address(fields, "a", index, range(6))] if 0 <= y < fields["y_bound"] else []
+        reads += [address(fields, "b", index, range(6))] if fields["b_enable"] else []
+        if any(written.get(word, number) < number for word in reads):
+            return True
+    return False
+
+
+def test_matrix_instructions():
+    rng = random.Random(1)
+    seen = set()
+    for _ in range(CASES):
+        fields = {f"n_{level}": rng.randint(1, 4) for level in (0, 4, 5)} | {f"c_stride_{level}": rng.choice([0, 1, -1, 2, 3, 4, -6, 8, 12]) for level in (0, 4, 5)}
+        fields |= {"c_base": 200, "y_bound": 1, "x_bound": 1}
+        expected = words_meet(fields)
+        assert (fault("matrix", fields) is not None) == expected, fields
+        seen.add(expected)
+    assert seen == {True, False}
+
+
+def test_vector_instructions():
+    rng = random.Random(2)
+    seen = set()
+    for _ in range(CASES):
+        fields = {f"n_{level}": rng.choice([1, 1, 2, 3]) for level in range(6)} | {"a_select": 1, "y_select": 0, "y_bound": rng.choice([1, 3]), "x_bound": 1}
+        fields |= {f"{port}_stride_{level}": rng.choice([0, 0, 1, 3, 9]) for port in "aby" for level in range(6)}
+        if rng.random() < 0.3:
+            fields |= {f"y_stride_{level}": fields[f"a_stride_{level}"] for level in range(6)}
+        fields |= {"a_base": 100 + rng.choice([0, 0, 5, -5]), "b_base": 100 + rng.choice([0, 3, 50]), "y_base": 100, "b_enable": rng.randint(0, 1)}
+        fields |= {"reduce": rng.randint(0, 2), "y_origin": rng.choice([0, -1]), "y_step_2": rng.randint(0, 1), "y_step_4": rng.randint(0, 1)}
+        expected = reads_early(fields)
+        assert (fault("vector", fields) is not None) == expected, fields
+        seen.add(expected)
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize(("engine", "fields", "expected"), [
+    ("matrix", {"n_5": 2}, ("accumulator words that several positions of a pass add to", "another word for each position")),
+    ("vector", {"a_select": 1, "n_5": 2, "y_base": 1, "a_stride_5": 1, "y_stride_5": 1, "y_bound": 1, "x_bound": 1},
+     ("iterations whose port a reads what earlier ones have written", "reads of what the instruction found, or of the iteration's own word")),
+    ("vector", {"a_select": 1, "n_5": 2, "a_base": 1, "a_stride_5": 1, "y_stride_5": 1, "y_bound": 1, "x_bound": 1}, None),
+    ("load", {"n_2": 9}, None),
+])
+def test_what_is_said(engine, fields, expected):
+    assert fault(engine, fields) == expected
