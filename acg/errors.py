@@ -1,6 +1,9 @@
 """Errors that a user of an architecture description, a program or an instruction stream meets."""
 
-__all__ = ["ArchitectureError", "InstructionError"]
+__all__ = ["MOST_SHOWN", "ArchitectureError", "InstructionError"]
+
+#: Most problems of one description that are listed.
+MOST_SHOWN = 100
 
 
 class ArchitectureError(ValueError):
@@ -9,11 +12,13 @@ class ArchitectureError(ValueError):
     Attributes
     ----------
     problems : tuple[str, ...]
-        One line each: where, what was found, what was expected and what to do.
+        One line each: where, what was found, what was expected and what to do; beyond `MOST_SHOWN` a line that counts the others.
     """
 
     def __init__(self, problems):
         self.problems = tuple(problems)
+        if len(self.problems) > MOST_SHOWN:
+            self.problems = (*self.problems[:MOST_SHOWN], f"and {len(self.problems) - MOST_SHOWN} more problems")
         super().__init__("\n".join(self.problems))
 
 
