@@ -8,12 +8,11 @@ import onnx
 
 from acg.graph import Graph, load_graph
 from compiler.front.read_network import read_network
-from compiler.front.reading.load import load_model
 from compiler.loader import carried_architecture, load_program
 from compiler.pipeline import compile_graph
 from compiler.program import Program
 from covenant.errors import UserError
-from covenant.shapes import with_shapes
+from covenant.open_model import open_model
 
 __all__ = ["DEFAULT_ARCHITECTURE", "Network", "compile_network", "is_program", "load_program_file", "open_network"]
 
@@ -36,7 +35,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 def compile_network(path: str, graph: Graph, *, shapes: Shapes | None = None) -> tuple[onnx.ModelProto, Program]:
     """Import and compile an ONNX file, its inputs in ``shapes`` where given. Raises CompilerError, UserError."""
-    model = with_shapes(load_model(path), shapes or {}, where=f"model {path}")
+    model = open_model(path, shapes)
     return model, compile_graph(read_network(model, name=Path(path).name), graph)
 
 

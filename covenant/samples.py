@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from compiler.program import Program
 from covenant.errors import UserError
 
-__all__ = ["ModelInput", "draw", "model_inputs", "program_inputs", "take"]
+__all__ = ["ModelInput", "draw", "model_inputs", "program_inputs", "require_numbers", "take"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,30 @@ class ModelInput:
     high: int = 0
 
 
+#: Types of elements that numpy and onnxruntime hand to each other; 16-bit floats are read as float32.
+_NUMBERS = frozenset(helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in "?bhilqBHILQfd")
+
+
 def _value(info: onnx.ValueInfoProto) -> ModelInput:
     tensor = info.type.tensor_type
     dims = [dim.dim_value for dim in tensor.shape.dim]
     if any(size < 1 for size in dims):
         raise UserError(f"model value {info.name}: found a dynamic dimension; expected fixed sizes, export the model with a fixed batch and shape")
     return ModelInput(info.name, np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)), tuple(dims))
+
+
+def require_numbers(model: onnx.ModelProto, *, where: str) -> None:
+    """Refuse a network whose inputs or outputs are not tensors of numbers that numpy has. Raises UserError."""
+    constants = {item.name for item in model.graph.initializer}
+    for what, values in (("input", model.graph.input), ("output", model.graph.output)):
+        for info in values:
+            if info.name in constants:
+                continue
+            code = info.type.tensor_type.elem_type
+            name = onnx.TensorProto.DataType.Name(code).lower() if code in onnx.TensorProto.DataType.values() else f"number {code}"
+            found = f"elements of type {name}" if info.type.WhichOneof("value") in (None, "tensor_type") else f"a {info.type.WhichOneof('value')}"
+            if not found.startswith("elements") or code not in _NUMBERS:
+                raise UserError(f"{where}: {what} {info.name}: found {found}; expected a tensor of integers, float32, float64 or bool")
 
 
 def model_inputs(model: onnx.ModelProto) -> list[ModelInput]:
@@ -97,6 +115,9 @@ def take(arrays: Mapping[str, np.ndarray], inputs: list[ModelInput], *, limit: i
         if value.name not in arrays:
             raise UserError(f"{where}: no array {value.name!r}, found {', '.join(sorted(arrays)) or 'none'}; expected one for each input of the model")
         array = arrays[value.name]
+        if array.dtype == np.float16 and value.dtype == np.float32:  # every float16 is a float32
+            arrays = {**arrays, value.name: array.astype(np.float32)}
+            array = arrays[value.name]
         if array.dtype != value.dtype:
             raise UserError(f"{where}: array {value.name!r} is {array.dtype}; expected {value.dtype}, as the model declares")
         if array.dtype.kind == "f" and np.isnan(array).any():

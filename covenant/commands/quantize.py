@@ -8,11 +8,10 @@ import onnx
 
 from compiler.errors import UnsupportedError
 from compiler.front.read_network import read_network
-from compiler.front.reading.load import load_model
 from covenant.errors import EXACT
 from covenant.files import require_writable, write_bytes, write_json
+from covenant.open_model import open_model
 from covenant.samples import model_inputs
-from covenant.shapes import with_shapes
 from covenant.show import table
 
 __all__ = ["quantize"]
@@ -40,7 +39,7 @@ def quantize(options) -> int:
         if path:
             require_writable(path)
     name = Path(options.model).name
-    model = with_shapes(load_model(options.model), dict(options.shape), where=f"model {options.model}")
+    model = open_model(options.model, dict(options.shape))
     original = prepared(model, name=name)
     calibration = read_calibration(options.calibrate, model_inputs(original), limit=options.limit)
     choices = {"method": options.method, "per_channel": not options.per_tensor, "activations": options.activations}

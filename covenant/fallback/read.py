@@ -17,7 +17,8 @@ from covenant.fallback.partition import Cut
 from covenant.fallback.plan import Plan, Segment, make_plan
 from covenant.fallback.write import NETWORK, PLAN
 from covenant.networks import DEFAULT_ARCHITECTURE, is_program, load_program_file
-from covenant.shapes import with_shapes
+from covenant.open_model import open_model
+from covenant.samples import require_numbers
 
 __all__ = ["is_plan", "open_plan", "read_plan"]
 
@@ -108,4 +109,6 @@ def open_plan(path: str, arch: str | None, *, shapes: Mapping[str, tuple[int, ..
             raise UserError(f"{path}: --shape with a plan, whose shapes are fixed; expected an ONNX network, give the option to covenant compile")
         return read_plan(path, arch)
     graph = load_graph(arch or DEFAULT_ARCHITECTURE)
-    return make_plan(with_shapes(load_model(path), shapes or {}, where=f"model {path}"), graph, name=Path(path).name)
+    model = open_model(path, shapes)
+    require_numbers(model, where=f"model {path}")
+    return make_plan(model, graph, name=Path(path).name)
