@@ -11,7 +11,11 @@ from functools import cache
 from acg.graph import Engine, Graph, Memory
 from acg.isa import Instruction, instruction_set
 
-__all__ = ["Access", "Footprints"]
+__all__ = ["MATRIX_WALK", "Access", "Footprints"]
+
+#: Fields that say which accumulator words a matrix instruction walks, in which order: the engine keeps the order of accesses to them
+#: (`Access.self_ordered`) between instructions that have the same, and where the later one begins new sums.
+MATRIX_WALK = ("c_base", "c_stride_0", "c_stride_4", "c_stride_5", "n_0", "n_4", "n_5")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,15 @@ from pathlib import Path
 import onnx
 
 from acg.graph import Graph, load_graph
+from acg.predictor import predict
+from compiler.check_program import AGAIN, ProgramError
 from compiler.front.read_network import read_network
 from compiler.loader import carried_architecture, load_program
 from compiler.pipeline import compile_graph
 from compiler.program import Program
 from covenant.errors import UserError
 from covenant.open_model import open_model
+from verif.hazards import find_hazards
 
 __all__ = ["DEFAULT_ARCHITECTURE", "Network", "compile_network", "is_program", "load_program_file", "open_network"]
 
@@ -49,11 +52,17 @@ def is_program(path: str) -> bool:
 
 
 def load_program_file(path: str, arch: str | None) -> tuple[Graph, Program]:
-    """Load a program file for the architecture that it carries; one that is named must have the same fingerprint."""
+    """Load a program file for the architecture that it carries; one that is named must have the same fingerprint. Raises UserError, ProgramError,
+    also for instructions that meet without an order, and ArchitectureError."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; expected a program file, written by covenant compile")
     graph = carried_architecture(path) if arch is None else load_graph(arch)
-    return graph, load_program(path, graph)
+    program = load_program(path, graph)
+    hazards = find_hazards(graph, program.instructions, predict(graph, program.instructions), most=1)
+    if hazards:  # its results would depend on the machine's pipelines
+        what, _, wanted = str(hazards[0]).partition("; ")
+        raise ProgramError(f"program {Path(path).name}", found=what, expected=wanted.removeprefix("expected "), do=AGAIN)
+    return graph, program
 
 
 def open_network(path: str, arch: str | None, *, shapes: Shapes | None = None) -> Network:

@@ -7,7 +7,9 @@ Two instructions are ordered when the later one starts after the earlier one's r
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from acg.footprint import Access, Footprints
+import numpy as np
+
+from acg.footprint import MATRIX_WALK, Access, Footprints
 from acg.graph import Graph
 from acg.isa import Instruction
 from acg.predictor import Timeline
@@ -32,12 +34,27 @@ class Hazard:
         return f"instructions {self.earlier} and {self.later} {what} {self.memory} without an order; expected a wait between them"
 
 
-def _meet(first: Access, second: Access, same_engine: bool, external: str) -> str | None:
+def _own_order(first: Instruction, second: Instruction) -> bool:
+    """Whether a matrix engine keeps the order of its accumulator accesses itself: the same words in the same order, new sums, or other words."""
+    same = all(first.fields.get(name) == second.fields.get(name) for name in MATRIX_WALK)
+    return same or not second.fields.get("accumulate", 0) or not np.intersect1d(_words(first), _words(second)).size
+
+
+def _words(instruction: Instruction) -> np.ndarray:
+    """Accumulator words of a matrix instruction, in port words."""
+    fields = instruction.fields
+    words = np.array([fields.get("c_base", 0)], np.int64)
+    for level in (0, 4, 5):
+        words = (words[:, None] + np.arange(fields.get(f"n_{level}", 1)) * fields.get(f"c_stride_{level}", 0)).reshape(-1)
+    return words
+
+
+def _meet(first: Access, second: Access, same_engine: bool, external: str, own_order: bool = True) -> str | None:
     if first.memory != second.memory:
         return None
     if first.write != second.write and first.lo_byte < second.hi_byte and second.lo_byte < first.hi_byte:
         # An engine starts its instructions in order: only a later read of an earlier write can come too early.
-        return None if same_engine and (second.write or (first.self_ordered and second.self_ordered)) else "race"
+        return None if same_engine and (second.write or (own_order and first.self_ordered and second.self_ordered)) else "race"
     if same_engine or first.memory == external:
         overlaps = first.lo_byte < second.hi_byte and second.lo_byte < first.hi_byte
         return "race" if first.write and second.write and overlaps and not same_engine else None
@@ -61,7 +78,8 @@ def find_hazards(graph: Graph, instructions: Sequence[Instruction], timeline: Ti
             first, second = min(number, other), max(number, other)
             same = instructions[first].engine == instructions[second].engine
             pairs = ((a, b) for a in accesses[first] for b in accesses[second])
-            kinds = {(kind, a.memory) for a, b in pairs if (kind := _meet(a, b, same, graph.external.name))}
+            own = not same or graph.engines[instructions[first].engine].kind != "matrix" or _own_order(instructions[first], instructions[second])
+            kinds = {(kind, a.memory) for a, b in pairs if (kind := _meet(a, b, same, graph.external.name, own))}
             found += [Hazard(kind, first, second, memory) for kind, memory in sorted(kinds)]
             if len(found) >= most:
                 return found[:most]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -413,6 +414,16 @@ def test_operands_in_one_bank(refused):
         f"program p.covenant, instruction {number} (vector): found ports a and b in bank {bank} of act; "
         "expected operands that are used at the same time in different banks; compile the network again"
     )
+
+
+def test_instructions_without_an_order(refused, program):
+    """Every checksum holds, every instruction is sound by itself: only the waits are missing."""
+    bare = [Instruction(item.engine, item.fields) for item in program.instructions]
+    Path("p.covenant").write_bytes(replace(program, code=InstructionSet(TINY).encode_program(bare)).to_bytes())
+    for command in ("run", "predict", "disasm"):
+        assert re.fullmatch(
+            r"program p.covenant: found instructions \d+ and \d+ (touch common bytes|use one port of one bank) of [a-z]+ without an order; "
+            "expected a wait between them; compile the network again", refused(command, "p.covenant"))
 
 
 def test_the_programs_altered_above_are_sound_without_the_alteration(program):

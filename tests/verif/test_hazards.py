@@ -47,6 +47,18 @@ def test_an_engine_orders_its_own_writes_but_not_reads_of_them():
     assert find_hazards(GRAPH, [produce, consume], _timeline((0, 30), (3, 40))) == [Hazard("race", 0, 1, "act")]
 
 
+def test_a_matrix_engine_orders_sums_over_the_same_words_and_new_ones():
+    plain = {"y_bound": 1, "x_bound": 1, "n_5": 4, "c_stride_5": 1}
+    at_once = _timeline((0, 30), (5, 40))
+    first = Instruction("matrix", plain)
+    for second, expected in (({**plain, "accumulate": 1}, []), ({**plain, "c_base": 2}, []), ({**plain, "c_base": 9, "accumulate": 1}, []),
+                             ({**plain, "c_base": 3, "c_stride_5": 7, "n_5": 2, "accumulate": 1}, [Hazard("race", 0, 1, "acc")]),
+                             ({**plain, "c_base": 10, "c_stride_5": -6, "n_5": 2, "accumulate": 1}, []),
+                             ({**plain, "c_base": 2, "accumulate": 1}, [Hazard("race", 0, 1, "acc")]),
+                             ({**plain, "c_base": 3, "c_stride_5": -1, "accumulate": 1}, [Hazard("race", 0, 1, "acc")])):
+        assert find_hazards(GRAPH, [first, Instruction("matrix", second)], at_once) == expected
+
+
 def test_predicted_timelines_show_a_dropped_wait():
     waits = [_load(0), Instruction("matrix", {"a_base": 0, "y_bound": 1, "x_bound": 1}, {"load": 1})]
     assert find_hazards(GRAPH, waits, predict(GRAPH, waits)) == []

@@ -10,15 +10,13 @@ from collections.abc import Callable
 import numpy as np
 
 from acg.capability import ESTIMATES
-from acg.footprint import Access, Footprints
+from acg.footprint import MATRIX_WALK, Access, Footprints
 from acg.graph import Engine, Graph
 from acg.isa import Instruction, instruction_set
 
-__all__ = ["MATRIX_WALK", "InstructionDraw"]
+__all__ = ["InstructionDraw"]
 
 _PREFIX = {"activation": "a", "weight": "w", "accumulator": "c", "parameter": "p", "a": "a", "b": "b", "y": "y"}
-#: Fields that say which accumulator words a matrix instruction walks, in which order.
-MATRIX_WALK = ("c_base", "c_stride_0", "c_stride_4", "c_stride_5", "n_0", "n_4", "n_5")
 #: Most iterations of a vector instruction, bytes of a copy, and passes times positions of a matrix instruction.
 MOST_ITERATIONS, MOST_BYTES, MOST_POSITIONS = 300, 6000, 500
 

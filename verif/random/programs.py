@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from acg.footprint import Access, Footprints
+from acg.footprint import MATRIX_WALK, Access, Footprints
 from acg.graph import Graph
 from acg.isa import Instruction, instruction_set
-from verif.random.instructions import MATRIX_WALK, InstructionDraw
+from verif.random.instructions import InstructionDraw
 
 __all__ = ["Draft", "RandomProgram", "ordered", "random_program"]
 
