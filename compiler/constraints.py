@@ -12,7 +12,7 @@ from typing import TypeGuard
 
 import numpy as np
 
-from compiler.front.state.values import Const, HostFloat, Pending, Quant, Real, RealConst, Table
+from compiler.front.state.values import Const, Formula, HostFloat, Quant, Real, RealConst, Table, Unquantised
 from compiler.ir.normalise import MOST_SUMMED, POWERS
 from compiler.ir.rowwise import MOST_COMPARED
 
@@ -66,7 +66,7 @@ def integer_operand(value: object) -> bool:
 
 def quantisable(value: object) -> bool:
     """The input must be a float graph input, a constant, or the result of a supported operator on dequantised 8-bit tensors."""
-    return isinstance(value, HostFloat | Const | RealConst | Real | Table | Pending)
+    return isinstance(value, HostFloat | Formula)
 
 
 def quantised_output(value: object) -> TypeGuard[Quant | Real | Table]:
@@ -272,7 +272,7 @@ def float_only(value: object, to: int) -> bool:
     eight = isinstance(value, Quant) and value.dtype in ("i8", "u8")
     if isinstance(value, Quant) and to in _CODES:
         return value.dtype == _CODES[to]
-    return to == 1 and (eight or isinstance(value, Real | Table | Pending | HostFloat | RealConst))
+    return to == 1 and (eight or isinstance(value, Real | Table | Unquantised | HostFloat | RealConst))
 
 
 def small_weights(fits: bool) -> bool:
@@ -307,7 +307,7 @@ def finite_values(values: np.ndarray) -> bool:
 
 def movable_operand(value: object) -> bool:
     """What is moved must be an 8-bit integer tensor, a quantised or constant operand, or a float that a QuantizeLinear follows."""
-    return isinstance(value, Const | RealConst | HostFloat | Real | Table | Pending) or integer_operand(value)
+    return isinstance(value, HostFloat | Formula) or integer_operand(value)
 
 
 def elements_left(elements: int) -> bool:

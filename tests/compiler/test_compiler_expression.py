@@ -9,9 +9,8 @@ import pytest
 
 from compiler.codelets.expression import expression
 from compiler.errors import IRError
-from compiler.front.floats.expressions import Operation
-from compiler.front.floats.formula_averages import bounds
-from compiler.front.state.values import Const, Real, Table
+from compiler.front.floats.formula import bounds
+from compiler.front.state.values import Const, Operation, Real, Table
 from compiler.ir.expression import Digits, Expression
 from compiler.ir.floats import Term
 from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor
@@ -83,12 +82,16 @@ def test_steps():
     assert codelet.program.values["f1d1"].zero == 128 and codelet.program.values["f1d0"].zero == 0
 
 
+def of(kind, a, b):
+    return Operation(kind, a, b, SHAPE, ("n",), None)
+
+
 def test_bounds():
     """Each end is reached by some operands."""
     a = Real("a", (1,), "i8", 0.5, 28)
     f = Table("b", (1,), np.linspace(-3, 2, 256, dtype=np.float32), ())
     k = Const(np.float32([-1, 4]))
     assert bounds(a) == (-78.0, 49.5) and bounds(f) == (-3.0, 2.0) and bounds(k) == (-1.0, 4.0)
-    found = {kind: bounds(Operation(kind, a, f)) for kind in ("ADD", "SUB", "MUL", "MIN", "MAX")}
+    found = {kind: bounds(of(kind, a, f)) for kind in ("ADD", "SUB", "MUL", "MIN", "MAX")}
     assert found == {"ADD": (-81.0, 51.5), "SUB": (-80.0, 52.5), "MUL": (-156.0, 234.0), "MIN": (-78.0, 2.0), "MAX": (-3.0, 49.5)}
-    assert bounds(Operation("SUB", k, Operation("MUL", a, f))) == (-235.0, 160.0)
+    assert bounds(of("SUB", k, of("MUL", a, f))) == (-235.0, 160.0)

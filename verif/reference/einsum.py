@@ -64,7 +64,7 @@ def einsum(reduction: Callable[[Any], Value], transpose: Callable[[Any], Value])
         scales = [_scale(call, v, part, result) for v, part in zip((a, b), operands, strict=True)]
         order = (scales[1], scales[0]) if a.constant else (scales[0], scales[1])  # the tensor's, then that of the weights
         scale = np.array(order[0] * order[1], np.float32)
-        return Sum(wrap(sums.astype(np.int64)), scale, np.ones((), np.float32), factors=order)
+        return Sum(wrap(sums.astype(np.int64)), scale, np.ones((), np.float32), factors=order, takes=frozenset({"number"}))
 
     return operator
 

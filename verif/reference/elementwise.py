@@ -138,7 +138,7 @@ def affine(call: Any, x: Sum | Dequantised, k: np.ndarray, d: np.ndarray) -> Sum
         unit = x.scale.reshape(()).astype(np.float32)
         sums, stored = x.centred() * UNIT, np.broadcast_to(np.array(1 / UNIT, np.float32), (channels,))
     else:
-        if x.low != -np.inf or x.high != np.inf or x.factors is None:
+        if "channels" not in x.takes or x.factors is None or rank - 2 - x.axis_from_end:
             raise call.refuse("a result that is no product")
         sums, unit, stored = x.sums, x.factors[0], np.broadcast_to(x.factors[1].reshape(-1), (channels,))
     given = (unit * (stored.astype(np.float64) * k).astype(np.float32)).astype(np.float64)
@@ -148,7 +148,8 @@ def affine(call: Any, x: Sum | Dequantised, k: np.ndarray, d: np.ndarray) -> Sum
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.rint(d / scale.astype(np.float64)).astype(np.int64)
     sums = wrap(np.where(_along(gone, rank), 0, sums.astype(np.int64)) + _along(steps, rank))
-    return Sum(sums, _along(scale, rank), np.ones((), np.float32), factors=(unit, own))
+    takes = x.takes - {"bias"} if isinstance(x, Sum) else frozenset({"channels", "number"})
+    return Sum(sums, _along(scale, rank), np.ones((), np.float32), axis_from_end=rank - 2, factors=(unit, own), takes=takes)
 
 
 def a_channel(other: Callable[[Any], Value]) -> Callable[[Any], Value]:
@@ -158,12 +159,13 @@ def a_channel(other: Callable[[Any], Value]) -> Callable[[Any], Value]:
         x, constant, op = call.value(0), call.value(1), call.node.op_type
         if isinstance(constant, Sum) and op != "Div":
             x, constant = constant, x
-        plain = isinstance(x, Sum) and x.factors is not None and (x.low, x.high) == (-np.inf, np.inf) and x.array.ndim > 3
-        if not plain or not constant.constant or (op == "Add" and x.axis_from_end):
+        plain = isinstance(x, Sum) and "channels" in x.takes and x.array.ndim - 2 == x.axis_from_end
+        if not plain or not constant.constant or (op == "Add" and "bias" in x.takes):
             return other(call)
         channels, rank = x.array.shape[2], x.array.ndim - 2
         numbers = constant.real().astype(np.float64)
-        if channels == 1 or numbers.size != channels or numbers.shape[numbers.ndim - rank :] != (channels, *[1] * (rank - 1)):
+        wrong = channels == 1 or numbers.size != channels or not rank <= numbers.ndim <= rank + 1
+        if wrong or numbers.shape[numbers.ndim - rank :] != (channels, *[1] * (rank - 1)):
             return other(call)
         numbers, one = numbers.reshape(-1), np.ones(channels)
         if op == "Add":
@@ -224,7 +226,7 @@ def reduction(call: Any) -> Value:
         return Sum(wrap(sums.sum(axis=over, keepdims=keep)), np.array(scale, np.float32), np.ones((), np.float32))
     if isinstance(x, Sum) and x.scale.size == x.divisor.size == 1 and (x.low, x.high) == (-np.inf, np.inf):  # a reduction of one
         further = wrap(x.sums.astype(np.int64).sum(axis=over, keepdims=keep))
-        return replace(x, sums=further, divisor=x.divisor * np.float32(count if mean else 1), axis_from_end=0, factors=None)
+        return replace(x, sums=further, divisor=x.divisor * np.float32(count if mean else 1), axis_from_end=0, takes=frozenset())
     if isinstance(x, Plain) and x.bounds is not None and over == (3, 4) and rank == 4:
         return average(x, over, keep=keep, mean=mean)
     if not isinstance(x, Dequantised):

@@ -33,7 +33,8 @@ def tensor_product(a: Dequantised, b: Dequantised, *, trans_a: bool = False, tra
         sums = sums.squeeze(-1)
     factors = np.float32(alpha) * np.float32(a.scale.reshape(())), np.float32(b.scale.reshape(()))
     scale = np.full(sums.shape[-1:], factors[0] * factors[1], np.float32)
-    return Sum(wrap(sums), scale, np.ones((), np.float32), axis_from_end=1 if two.ndim > 2 else 0, factors=(np.asarray(factors[0]), np.asarray(factors[1])))
+    takes = frozenset(({"bias"} if two.ndim > 2 else set()) | ({"number"} if np.float32(alpha) == 1 else set()))
+    return Sum(wrap(sums), scale, np.ones((), np.float32), axis_from_end=1, factors=(np.asarray(factors[0]), np.asarray(factors[1])), takes=takes)
 
 
 def constant_matrices(call: Any, a: Dequantised, b: Dequantised) -> Sum:

@@ -89,7 +89,7 @@ def max_pool(call: Call) -> Value:
     window = window_of(call.attributes, array.shape[3:], call.attributes["kernel_shape"], ceil=bool(call.attributes.get("ceil_mode")))
     result = _spatial(window_maxima(_images(array), window), array.shape)
     if isinstance(x, Sum):
-        return replace(x, sums=result, axis_from_end=0)  # scales are positive and one a channel: the largest sum is the largest number
+        return replace(x, sums=result, takes=frozenset())  # scales are positive and one a channel: the largest sum is the largest number
     return Dequantised(result, x.scale, x.zero) if isinstance(x, Dequantised) else Plain(result)
 
 
@@ -142,10 +142,18 @@ def add(call: Call) -> Value:
     if isinstance(b, Sum):
         a, b = b, a
     if isinstance(a, Sum):
-        if not a.axis_from_end or not b.constant:
+        if not _is_bias(a, b):
             raise call.refuse("a sum that no QuantizeLinear follows")
-        return with_bias(call, replace(a, factors=None), b, trailing=a.axis_from_end - 1)
+        return with_bias(call, a, b, trailing=a.axis_from_end - 1)
     return elementwise(call)
+
+
+def _is_bias(a: Sum, b: Value) -> bool:
+    """Whether a constant is one number, or one a channel, that a product takes in."""
+    shape, at = b.array.shape, b.array.ndim - a.axis_from_end
+    if "bias" not in a.takes or not b.constant or b.array.ndim >= a.array.ndim:
+        return False
+    return b.array.size == 1 or (at >= 0 and b.array.size == shape[at] == a.sums.shape[-a.axis_from_end])
 
 
 def qlinear_combination(call: Call) -> Value:

@@ -116,7 +116,7 @@ def _with_integers(call: Call, result: Sum | Plain, bias: Value | None) -> Sum |
     if isinstance(result, Plain):
         raise call.refuse("an int32 bias of weights with scales in blocks")
     column = bias.array.reshape(-1, *[1] * (result.axis_from_end - 1)).astype(np.int64)
-    return Sum(wrap(result.sums + column), result.scale, result.divisor)
+    return replace(result, sums=wrap(result.sums + column), takes=result.takes - {"bias"})
 
 
 def qlinear_conv(call: Call) -> Value:

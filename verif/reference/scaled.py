@@ -18,12 +18,14 @@ def scaled(other: Callable[[Any], Value]) -> Callable[[Any], Value]:
         a, b = call.value(0), call.value(1)
         if call.node.op_type == "Mul" and isinstance(b, Sum):
             a, b = b, a
-        if not isinstance(a, Sum) or a.factors is None or not b.constant or np.unique(b.real()).size != 1 or b.real().flat[0] <= 0:
+        if not isinstance(a, Sum) or "number" not in a.takes or a.factors is None or not b.constant or np.unique(b.real()).size != 1:
             return other(call)
         number = b.real().astype(np.float32).flat[0]
-        first, second = a.factors
-        scale = (number if call.node.op_type == "Mul" else np.float32(1) / number) * first * second
-        return replace(a, scale=np.broadcast_to(scale, a.scale.size).reshape(a.scale.shape), axis_from_end=0, factors=None)
+        if not 2.0**-64 <= number <= 2.0**64 or np.broadcast_shapes(b.array.shape, a.array.shape[1:]) != a.array.shape[1:]:
+            return other(call)
+        first, second = (number if call.node.op_type == "Mul" else np.float32(1) / number) * a.factors[0], a.factors[1]
+        scale = np.broadcast_to(first * second, a.scale.size).reshape(a.scale.shape)
+        return replace(a, scale=scale, factors=(first, second), takes=a.takes - {"number"})
 
     return operator
 

@@ -106,7 +106,8 @@ def sources_of(value: object) -> tuple[np.ndarray, ...]:
 class Sum:
     """sums * scale / divisor, clamped to [low, high]: the result of a product (divisor 1) or of an average, not yet rounded.
 
-    sums int32; scale, divisor float32 and broadcasting against sums; `axis_from_end` of the output channels, for a bias.
+    sums int32; scale, divisor float32 and broadcasting against sums; `axis_from_end` of the output channels.
+    `takes`: the constants it takes in before it is rounded: a `bias`, a positive `number` as a factor, factors and addends of its `channels`.
     `factors`: the float32 numbers whose product is `scale`, of the input and of the weights.
     """
 
@@ -118,6 +119,7 @@ class Sum:
     axis_from_end: int = 0
     constant: bool = False
     factors: tuple[np.ndarray, np.ndarray] | None = None
+    takes: frozenset[str] = frozenset()
 
     @property
     def array(self) -> np.ndarray:
@@ -130,12 +132,12 @@ class Sum:
 
     def clamped(self, low: float, high: float) -> Sum:
         """Return min(max(self, low), high)."""
-        return replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high), axis_from_end=0, factors=None)
+        return replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high), takes=frozenset())
 
     def reshaped(self, shape: tuple[int, ...]) -> Sum:
         """Return the value with another shape."""
         scale, divisor = (np.broadcast_to(a, self.sums.shape).reshape(shape) for a in (self.scale, self.divisor))
-        return replace(self, sums=self.sums.reshape(shape), scale=scale, divisor=divisor, axis_from_end=0, factors=None)
+        return replace(self, sums=self.sums.reshape(shape), scale=scale, divisor=divisor, axis_from_end=0, takes=frozenset())
 
     def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """Return the requantised sums, clamped between the quantised bounds."""

@@ -36,12 +36,12 @@ def slices(scale: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def product(
     x: Dequantised, w: Dequantised, sums_of: Callable[[np.ndarray], np.ndarray], *, outputs_first: Callable[[np.ndarray], np.ndarray],
-    trailing: int, alpha: float = 1.0,
+    trailing: int, alpha: float = 1.0, takes: frozenset[str] = frozenset({"bias", "channels", "number"}),
 ) -> Sum | Plain:
     """Return the product of an activation and weights.
 
     `outputs_first` brings an array of the weights' shape to (OC, positions of the reduction ..); `sums_of` returns the exact int64 sums for
-    integers in that form, output channels `trailing` + 1 axes from the end.
+    integers in that form, output channels `trailing` + 1 axes from the end. `takes`: see `Sum`; times alpha it takes no other number.
     """
     integers, scale = outputs_first(w.centred()), np.broadcast_to(w.scale.astype(np.float32), w.array.shape)
     first = np.float32(alpha) * x.scale.reshape(()).astype(np.float32)
@@ -49,7 +49,9 @@ def product(
     parts = slices(outputs_first(scale))
     if len(parts) == 1:
         own = parts[0][1]
-        return Sum(wrap(sums_of(integers)), (first * own).reshape(column), np.ones((), np.float32), axis_from_end=trailing + 1, factors=(first, own))
+        takes = takes if np.float32(alpha) == 1 else takes - {"number"}
+        sums, scale = wrap(sums_of(integers)), (first * own).reshape(column)
+        return Sum(sums, scale, np.ones((), np.float32), axis_from_end=trailing + 1, factors=(first, own), takes=takes)
     total: np.ndarray | None = None
     for mask, own in parts:
         part = wrap(sums_of(np.where(mask, integers, 0))).astype(np.float32) * (first * own).reshape(column)
@@ -82,7 +84,7 @@ def with_bias(call: Any, result: Sum | Plain, bias: Value | None, beta: float = 
         return Plain(result.array + (np.float32(beta) * bias.real().astype(np.float32)).reshape(column))
     channels = result.sums.shape[-1 - trailing]
     steps = bias_sums(call, bias, np.broadcast_to(result.scale.reshape(-1), (channels,)), beta)
-    return replace(result, sums=wrap(result.sums + steps.reshape(column)), axis_from_end=0)
+    return replace(result, sums=wrap(result.sums + steps.reshape(column)), takes=result.takes - {"bias"})
 
 
 __all__ = ["bias_sums", "product", "slices", "with_bias"]

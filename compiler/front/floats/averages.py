@@ -1,15 +1,19 @@
-"""Averages and sums of a float function that no QuantizeLinear follows, as the quantiser leaves them behind HardSwish or Div.
+"""Rule: averages and sums over rows and columns of floats that no QuantizeLinear follows, as a quantiser leaves them behind HardSwish or a residual Add.
 
     x -> DQ -> HardSwish -> ReduceMean -> Q
+    Relu(Add(dq a, dq b)) -> GlobalAveragePool -> Q
 
-The function takes 256 values. They are rounded to 65025 levels between the smallest and the largest, u apart, and each level is two
-digits of base 255, each a table of its own:
+The floats are rounded to multiples of a unit u between their least and greatest number, in two digits of base 255, each 8 bits:
 
-    x -> Unary high --+
-    x -> Unary low  --+- Move: one above the other - Conv, weights 255 and 1, over both - y
+    digits high --+
+    digits low  --+- Move: one above the other - Conv, weights 255 and 1, over both - y
 
-With b = round(smallest / u) and n elements: y = clip(round_half_even(float32(float32(n b + sum of levels) * scale)) + y_zero), scale =
-float32(float32(u * float32(1/n)) / y_scale), for a sum float32(u / y_scale).
+y = clip(round_half_even(float32(float32(sum of multiples) * scale)) + y_zero), scale = float32(float32(u * float32(1/n)) / y_scale) for n elements, for
+a sum float32(u / y_scale). A function of one tensor has 65025 multiples, from round(least / u) on, each digit a table of its own. Operations s on
+several tensors have u = float32((greatest - least) / (255 * 254)), bounds that the bounds of their operands give, and all steps in float32:
+
+    h = saturate(round_half_even(s / w) + z),            w = float32(255 u),    z = -round_half_even(least / w)
+    l = saturate(round_half_even((s - (h - z) w) / u) + 128)
 """
 
 from __future__ import annotations
@@ -18,9 +22,11 @@ from math import prod
 
 import numpy as np
 
-from compiler.constraints import bias_fits, finite_requantisation, finite_values
+from compiler.constraints import bias_fits, finite_requantisation, finite_values, usable_scale
+from compiler.front.floats.formula import bounds, leaves, operation
+from compiler.front.floats.lower import lower
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Quantisation, Shape, Table
+from compiler.front.state.values import Operation, Pending, Quantisation, Real, Shape, Table
 from compiler.ir.graph import Conv, Move, Shape4, Unary
 
 BASE = 255
@@ -35,21 +41,35 @@ def levels(floats: np.ndarray) -> tuple[np.ndarray, int, np.float32]:
     return np.clip(numbers - first, 0, BASE * BASE - 1), first, step
 
 
+def _summed(step: Step, digits: tuple[str, ...], view: Shape4, over: tuple[int, ...], first: int, unit: np.float32, target: Quantisation,
+            origin: tuple[str, ...], *, mean: bool) -> str:  # fmt: skip
+    """Add the sum, or average, over axes of `view` (H, W or both) of the high and low digits; `first`: what each pair of them is less than its number."""
+    builder, channels = step.builder, view[1]
+    axis = 2 if 2 in over else 3
+    size: list[int] = [view[i] if i in over else 1 for i in (2, 3)]
+    weight = np.full((channels, 1, *(2 * s if axis == i + 2 else s for i, s in enumerate(size))), BASE, np.uint8)
+    weight[(slice(None),) * axis + (slice(view[axis], None),)] = 1
+    numbers = np.arange(2 * prod(view)).reshape(2, *view)
+    stacked = builder.tensor(f"{target.name}/digits", tuple(2 * d if i == axis else d for i, d in enumerate(view)), "u8")  # type: ignore[arg-type]
+    builder.node(f"digits of {target.name}", Move(np.concatenate(list(numbers), axis=axis)), digits, stacked, origin)
+    attrs = Conv(
+        weight=weight, bias=np.full(channels, prod(size) * first, np.int32), x_scale=float(unit), x_zero=0,
+        w_scale=np.array([1 / prod(size) if mean else 1], np.float32), w_zero=0, y_scale=target.scale, y_zero=target.zero, group=channels,
+        y_low=target.low, y_high=target.high,
+    )  # fmt: skip
+    step.require(finite_requantisation, attrs.scale, found=f"{attrs.scale[0]}")
+    out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
+    out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
+    return builder.node(step.label, attrs, (stacked,), out, origin)
+
+
 def average_of_function(step: Step, value: Table, view: Shape4, over: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending:
     """Return the average, or the sum, over the axes `over` (H, W or both) of `view`."""
     builder = step.builder
     step.require(finite_values, np.where(np.isfinite(value.floats), value.floats, np.nan), found=f"a number that is infinite in {step.name_of(0)}")
     level, first, unit = levels(value.floats)
-    axis = 2 if 2 in over else 3
-    size: list[int] = [view[i] if i in over else 1 for i in (2, 3)]
-    count, channels = prod(size), view[1]
+    count = prod(view[i] for i in over)
     step.require(bias_fits, np.array([count * (abs(first) + BASE * BASE)]), found=f"{count} elements")
-    doubled = [2 * s if axis == i + 2 else s for i, s in enumerate(size)]
-    weight = np.full((channels, 1, *doubled), BASE, np.uint8)
-    weight[(slice(None),) * axis + (slice(view[axis], None),)] = 1
-    both: Shape4 = tuple(2 * d if i == axis else d for i, d in enumerate(view))  # type: ignore[assignment]
-    out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
-    numbers = np.arange(2 * prod(view)).reshape(2, *view)
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         source = builder.view(value.tensor, view)
@@ -57,18 +77,33 @@ def average_of_function(step: Step, value: Table, view: Shape4, over: tuple[int,
         for name, digit in (("high", level // BASE), ("low", level % BASE)):
             tensor = builder.tensor(f"{target.name}/{name}", view, "u8")
             digits.append(builder.node(f"{name} digit of {tensor}", Unary(digit.astype(np.uint8)), (source,), tensor, origin))
-        stacked = builder.tensor(f"{target.name}/digits", both, "u8")
-        builder.node(f"digits of {target.name}", Move(np.concatenate(list(numbers), axis=axis)), tuple(digits), stacked, origin)
-        attrs = Conv(
-            weight=weight, bias=np.full(channels, count * first, np.int32), x_scale=float(unit), x_zero=0,
-            w_scale=np.array([1 / count if mean else 1], np.float32), w_zero=0, y_scale=target.scale, y_zero=target.zero, group=channels,
-            y_low=target.low, y_high=target.high,
-        )  # fmt: skip
-        step.require(finite_requantisation, attrs.scale, found=f"{attrs.scale[0]}")
-        out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
-        return builder.node(step.label, attrs, (stacked,), out, origin)
+        return _summed(step, tuple(digits), view, over, first, unit, target, origin, mean=mean)
 
     return Pending(shape, (*value.origin, step.label), emit)
 
 
-__all__ = ["average_of_function", "levels"]
+def average_of_operations(step: Step, value: Operation, axes: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending | None:
+    """Return the average, or the sum, over rows and columns; None for other axes, and where a result of an operator is among the operands."""
+    if len(value.shape) != 4 or axes != (2, 3) or any(isinstance(leaf, Pending) for leaf in leaves(value)):
+        return None
+    view: Shape4 = value.shape  # type: ignore[assignment]
+    low, high = bounds(value)
+    unit = np.float32((high - low) / (BASE * (BASE - 1))) if high > low else np.float32(abs(high) or 1)
+    wide = np.float32(BASE) * unit
+    step.require(usable_scale, unit, found=f"{unit}")
+    zero = min(max(-int(np.rint(np.float32(low) / wide)), 0), 255)
+    count = view[2] * view[3]
+    step.require(bias_fits, np.array([count * BASE * (BASE + 1)]), found=f"{count} elements")
+
+    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
+        builder = step.builder
+        upper = lower(builder, value, Quantisation(f"{target.name}/high", "u8", float(wide), zero, 0, 255), origin)
+        rest = operation(value.step, "SUB", value, Real(upper, view, "u8", float(wide), zero))
+        digits = (upper, lower(builder, rest, Quantisation(f"{target.name}/low", "u8", float(unit), 128, 0, 255), origin))
+        named = tuple(builder.view(name, view) for name in digits)
+        return _summed(step, named, view, (2, 3), -(BASE * zero + 128), unit, target, origin, mean=mean)
+
+    return Pending(shape, (*value.origin, step.label), emit)
+
+
+__all__ = ["average_of_function", "average_of_operations", "levels"]

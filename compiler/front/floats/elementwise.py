@@ -1,21 +1,27 @@
-"""Sums of two tensors, clamps and functions of one 8-bit tensor.
+"""Operators that work element by element: trees of operations, and functions of one 8-bit tensor.
 
 A function of one 8-bit tensor and constants has 256 values: ONNX's own reference evaluator computes them at compile time.
 """
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NoReturn
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from compiler.constraints import finite_values, one_source
-from compiler.front.floats.tables import one_root, reachable, scalar_of
+from compiler.constraints import computed_divisor, equal_sides, finite_values, one_source, quantised_operand
+from compiler.front.floats.affine import joined
+from compiler.front.floats.binary import Leaf, emit_pair
+from compiler.front.floats.formula import KINDS, clamped, joint_shape, number, numbers_of, operation, scalar_of
+from compiler.front.floats.integers import table_bytes
+from compiler.front.floats.tables import Sources, common_root, one_root, reachable
+from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Pending, Quantisation, Real, RealConst, Table, Value
-from compiler.ir.graph import Add
+from compiler.front.state.values import Const, Formula, Operation, Quant, Real, RealConst, Table, Unquantised, Value
+from compiler.ir.graph import Unary
 
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) -> list[np.ndarray]:
@@ -31,32 +37,80 @@ def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) 
         return [np.asarray(v) for v in ReferenceEvaluator(model).run(None, feed)]
 
 
-def add_node(step: Step, a: Real, b: Real) -> Pending:
-    builder = step.builder
+def _settled(step: Step) -> list[Formula]:
+    """The operands; a constant of one number many times over, which adds no elements to the others, is one number under as many axes.
 
-    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        view = builder.tensors[b.tensor].shape
-        tensors = (builder.view(a.tensor, view), b.tensor)
-        attrs = Add(a.scale, a.zero, b.scale, b.zero, target.scale, target.zero, target.low, target.high)
-        out = builder.tensor(target.name, view, target.dtype, target.scale, target.zero)
-        return builder.node(step.label, attrs, tensors, out, origin)
+    Refuses those that are no float values yet.
+    """
+    others = [v.shape for v in step.values if v is not None and scalar_of(v) is None and v.shape is not None]
+    settled: list[Formula] = []
+    for index, value in enumerate(step.values):
+        one = scalar_of(value)
+        if one is not None and isinstance(value, Const | RealConst):
+            own = (1,) * value.array.ndim
+            if joint_shape(step, [*others, own]) == joint_shape(step, [*others, value.shape]):
+                value = Const(np.array(one, np.float32).reshape(own))
+        if not isinstance(value, Formula):
+            step.refuse(quantised_operand, step.describe(index))
+        settled.append(value)
+    return settled
 
-    return Pending(a.shape, (step.label,), emit)
+
+def combine(step: Step) -> list[Value]:
+    """Add, Sub, Mul, Div, Min, Max, Sum and Mean of one operand and more."""
+    if len(step.values) == 1 and step.values[0] is not None:
+        return [step.values[0]]
+    sources, values = one_root(step), _settled(step)
+    if sources is not None:
+        return [_function(step, sources, _tree(step, values))]
+    if step.op == "Div":
+        _check_divisor(step, values)
+    return [_tree(step, values)]
 
 
-def _bounds(step: Step) -> tuple[float, float]:
-    if step.op == "Relu":
-        return 0.0, np.inf
-    low, high = step.constant(1), step.constant(2)
-    return -np.inf if low is None else float(low.reshape(-1)[0]), np.inf if high is None else float(high.reshape(-1)[0])
+def _tree(step: Step, values: list[Formula]) -> Formula:
+    """The operations from left to right; a mean is the sum times float32(1 / n), by which onnxruntime multiplies."""
+    whole = reduce(lambda a, b: joined(step, KINDS[step.op], a, b), values)
+    return operation(step, "MEAN", whole, number(np.float32(1) / np.float32(len(values)))) if step.op == "Mean" else whole
+
+
+def _check_divisor(step: Step, values: list[Formula]) -> None:
+    """A divisor is a constant, or a tensor below another."""
+    step.require(computed_divisor, values[1], found=step.describe(1))
+    if isinstance(values[1], Real) or isinstance(values[0], Const | RealConst):
+        step.require(quantised_operand, values[0], found=step.describe(0))
+
+
+def _function(step: Step, sources: Sources, tree: Formula) -> Table:
+    """The table of an operator of several operands that all depend on one tensor. 0 over 0 is 0."""
+    whole = tree if isinstance(tree, Operation) else None
+    x, *others = (np.asarray(array, np.float32) for array in sources.arrays)
+    if step.op == "Mean":
+        floats = reduce(np.add, others, x) * np.float32(np.float32(1) / np.float32(len(sources.arrays)))
+    elif step.op == "Div" and all(isinstance(v, Real) for v in step.values):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            floats = np.where(x == 0, np.float32(0), x / others[0])
+    else:
+        return _evaluated(step, sources, whole)
+    return Table(sources.tensor, sources.shape, floats, (*sources.origin, step.label), whole)
+
+
+def _evaluated(step: Step, sources: Sources, whole: Operation | None = None) -> Table:
+    (floats,) = evaluate(step.whole(), step.opset, sources.arrays)
+    unreachable = ~reachable(step.builder, sources.tensor)
+    floats = np.where(unreachable & np.isnan(floats), 0, floats).astype(np.float32)
+    step.require(finite_values, floats, found=f"NaN in {step.output}")
+    return Table(sources.tensor, sources.shape, floats, (*sources.origin, step.label), whole)
 
 
 def clamp(step: Step) -> list[Value]:
-    """Relu and Clip: narrow the clamp of the result that waits for quantisation, or a function of one tensor."""
+    """Relu and Clip: the larger of a result and a number, the smaller of that and another; or a function of one tensor."""
     value = step.value(0)
-    if isinstance(value, Pending):
-        return [value.clamped(*_bounds(step), step.label)]
-    return table_function(step)
+    if not isinstance(value, Unquantised):
+        return table_function(step)
+    low, high = (np.zeros(1), None) if step.op == "Relu" else (step.constant(1), step.constant(2))
+    bounds = [d if b is None else float(b.reshape(-1)[0]) for b, d in ((low, -np.inf), (high, np.inf))]
+    return [clamped(step, value, *bounds)]
 
 
 def table_function(step: Step) -> list[Value]:
@@ -64,11 +118,7 @@ def table_function(step: Step) -> list[Value]:
     sources = one_root(step)
     if sources is None:
         _refuse(step)
-    (floats,) = evaluate(step.whole(), step.opset, sources.arrays)
-    unreachable = ~reachable(step.builder, sources.tensor)
-    floats = np.where(unreachable & np.isnan(floats), 0, floats).astype(np.float32)
-    step.require(finite_values, floats, found=f"NaN in {step.output}")
-    return [Table(sources.tensor, sources.shape, floats, (*sources.origin, step.label))]
+    return [_evaluated(step, sources)]
 
 
 def _refuse(step: Step) -> NoReturn:
@@ -84,3 +134,34 @@ def _refuse(step: Step) -> NoReturn:
             step.refuse(one_source, step.describe(index))
     step.require(one_source, tensors, found=f"{len(tensors)} tensors")
     step.refuse(one_source, f"shapes {' and '.join(str(v.shape) for v in step.values if v is not None)}")
+
+
+def prelu(step: Step) -> list[Value]:
+    """PRelu: a table for one slope; with several the larger of the products and the input, the smaller where all slopes are at least 1."""
+    x, slope = step.value(0), step.value(1)
+    if one_root(step) is not None:
+        return table_function(step)
+    if not isinstance(x, Real):
+        step.refuse(quantised_operand, step.describe(0))
+    array = step.constant(1)
+    assert array is not None and isinstance(slope, Const | RealConst)
+    step.require(equal_sides, array, found=f"slopes from {array.min()} to {array.max()}")
+    scaled = operation(step, "MUL", x, Const(numbers_of(slope)))
+    return [operation(step, "MAX" if array.max() <= 1 else "MIN", scaled, x)]
+
+
+def qlinear_binary(step: Step) -> list[Value]:
+    """com.microsoft QLinearAdd and QLinearMul: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero."""
+    a, b = (constant_operand(step, i, i + 1, 0) if isinstance(step.value(i), Const) else real_operand(step, i, i + 1) for i in (0, 3))
+    target, builder, kind = result_target(step, 6, 7), step.builder, KINDS[step.op.removeprefix("QLinear")]
+    sources = common_root(builder, [a, b])
+    if sources is not None:
+        floats = (np.add if kind == "ADD" else np.multiply)(*(np.asarray(array, np.float32) for array in sources.arrays))
+        out = builder.tensor(target.name, builder.tensors[sources.tensor].shape, target.dtype, target.scale, target.zero)
+        origin = (*sources.origin, step.label)
+        return [Quant(builder.node(step.label, Unary(table_bytes(floats, target)), (sources.tensor,), out, origin), sources.shape, target.dtype)]
+    shape = joint_shape(step, [a.shape, b.shape])
+    return [Quant(emit_pair(step, kind, Leaf(a), Leaf(b), target, (step.label,)), shape, target.dtype)]
+
+
+__all__ = ["clamp", "combine", "evaluate", "prelu", "qlinear_binary", "table_function"]

@@ -1,6 +1,6 @@
 """QuantizeLinear and DequantizeLinear: where values change between integers and real numbers.
 
-`Pending` results become IR nodes here: DequantizeLinear -> operator -> QuantizeLinear *is* the quantised operator.
+Float results become IR nodes here: DequantizeLinear -> operator -> QuantizeLinear *is* the quantised operator.
 """
 
 from __future__ import annotations
@@ -9,23 +9,12 @@ import numpy as np
 import onnx
 
 from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, type_of_zero, usable_scale
+from compiler.front.floats.integers import quantise
+from compiler.front.floats.lower import lower
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import DTYPES, Step
-from compiler.front.state.values import Const, HostFloat, Pending, Quant, Quantisation, Real, RealConst, Table, Unknown, Value, along
-from compiler.ir.graph import NUMPY_TYPES, RANGES, EdgeInput, Unary
-
-
-def quantise(values: np.ndarray | np.floating, scale: np.ndarray | float, zero: np.ndarray | int, dtype: str) -> np.ndarray:
-    """Return QuantizeLinear of float32 values, as ONNX defines it: saturate(round_half_even(float32(v / scale)) + zero)."""
-    low, high = RANGES[dtype]
-    with np.errstate(over="ignore"):
-        steps = np.rint(np.asarray(values, np.float32) / np.float32(scale)).astype(np.float64)
-    return np.clip(steps + zero, low, high).astype(NUMPY_TYPES[dtype])
-
-
-def table_bytes(values: np.ndarray, target: Quantisation) -> np.ndarray:
-    """Return the 256 raw result bytes for 256 real values."""
-    return quantise(values, target.scale, target.zero, target.dtype).view(np.uint8).copy()
+from compiler.front.state.values import Const, HostFloat, Operation, Pending, Quant, Quantisation, Real, RealConst, Table, Unknown, Value, along
+from compiler.ir.graph import RANGES, EdgeInput
 
 
 def _fold_quantize(step: Step, value: Const | RealConst, dtype: str) -> Const:
@@ -59,26 +48,18 @@ def quantize_linear(step: Step) -> list[Value]:
         return [_fold_quantize(step, value, dtype)]
     scale, zero, _ = step.quantisation(1, 2)
     name = step.output
-    origin: tuple[str, ...] = (step.label,)
     target = Quantisation(name, dtype, scale, zero, *RANGES[dtype])
     match value:
         case HostFloat(source, shape):
             tensor = builder.tensor(name, default_view(shape), dtype, scale, zero)
             builder.inputs.append(EdgeInput(source, "f32", builder.input_shapes[source], tensor))
-        case Pending():
-            low, high = (int(quantise(np.float32(v), scale, zero, dtype)) for v in (value.low, value.high))
-            target = Quantisation(name, dtype, scale, zero, low, high)
-            tensor = value.emit(target, (*value.origin, step.label))
         case Real() if (value.dtype, value.scale, value.zero) == (dtype, scale, zero):
             tensor = value.tensor
             builder.rename(tensor, name)
-        case Real() | Table():
-            values = value.values()
-            step.require(finite_values, values, found=f"NaN in {step.name_of(0)}")
+        case Real() | Table() | Pending() | Operation():
             if isinstance(value, Table):
-                origin = (*value.origin, step.label)
-            tensor = builder.tensor(name, builder.tensors[value.tensor].shape, dtype, scale, zero)
-            builder.node(origin[0], Unary(table_bytes(values, target)), (value.tensor,), tensor, origin)
+                step.require(finite_values, value.floats, found=f"NaN in {step.name_of(0)}")
+            tensor = lower(builder, value, target, (step.label,) if isinstance(value, Real) else (*value.origin, step.label))
         case Unknown(shape):
             if shape is None:
                 return [value]

@@ -1,81 +1,28 @@
-"""Add, Sub, Sum and Mean as trees of float32 additions, whose intermediate results need no quantisation of their own.
+"""Rule: additions and subtractions of dequantised tensors and constants, whose intermediate results need no quantisation of their own: a Sum node.
 
-    Add(Add(dq a, dq b), dq c) -> QuantizeLinear        additions (a + b), (that + c): one Sum node
+    Add(Add(dq a, dq b), dq c) -> QuantizeLinear        additions (a + b), (that + c)
     Sum(dq a, dq b, dq c) -> QuantizeLinear             the same
     Sub(dq a, Add(dq b, dq c)) -> QuantizeLinear        a + ((-b) + (-c)): negation is exact
+    Mean(..)                                            the sum times float32(1 / n)
 
-Two operands are what they were before: an Add or a Binary node.
+Every addition is rounded to float32, in the order of the network. A function of one tensor that is a sum counts as that sum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from compiler.constraints import addend_a_channel, broadcast_shapes, finite_constant, usable_addend
+from compiler.front.floats.binary import Leaf, emit_pair
+from compiler.front.floats.formula import numbers_of, scalar_of
 from compiler.front.state.broadcast import Seen, views
 from compiler.front.state.builder import Builder
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Pending, Quantisation, Real, RealConst, Shape, Table
+from compiler.front.state.values import Const, Formula, Operation, Quantisation, Real, RealConst, Shape, Table
 from compiler.ir.floats import Sum, Term
 from compiler.ir.graph import Move, Shape4
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """An operand and the sign it is taken with."""
-
-    value: Real | RealConst | Const
-    sign: float = 1.0
-
-
-@dataclass(frozen=True)
-class Addition:
-    """The float32 sum of two operands or sums."""
-
-    a: Tree
-    b: Tree
-
-
-Tree = Leaf | Addition
-
-
-def negated(tree: Tree) -> Tree:
-    """Return the tree of the negative sum; rounding to nearest is the same on both sides of zero."""
-    return Leaf(tree.value, -tree.sign) if isinstance(tree, Leaf) else Addition(negated(tree.a), negated(tree.b))
-
-
-def left_to_right(trees: Sequence[Tree]) -> Tree:
-    """Return the sum of two and more in ONNX's order."""
-    total = trees[0]
-    for tree in trees[1:]:
-        total = Addition(total, tree)
-    return total
-
-
-def leaves(tree: Tree) -> list[Leaf]:
-    """Return the operands of a tree, from left to right."""
-    return [tree] if isinstance(tree, Leaf) else [*leaves(tree.a), *leaves(tree.b)]
-
-
-def _shape(tree: Tree) -> Shape:
-    return tuple(int(d) for d in np.broadcast_shapes(*(leaf.value.shape for leaf in leaves(tree))))
-
-
-def _additions(tree: Tree, first: int, done: list[tuple[int, int]], count: int) -> tuple[int, int]:
-    """Append the additions of a tree whose first operand has number `first`, `count` operands in all; returns (its number, the next operand's)."""
-    if isinstance(tree, Leaf):
-        return first, first + 1
-    a, after = _additions(tree.a, first, done, count)
-    b, after = _additions(tree.b, after, done, count)
-    done.append((a, b))
-    return count + len(done) - 1, after
-
-
-def _numbers(value: Const | RealConst) -> np.ndarray:
-    return (value.real() if isinstance(value, RealConst) else value.array).astype(np.float32)
 
 
 def expanded(builder: Builder, tensor: str, view: Shape4, out: Shape4, origin: tuple[str, ...]) -> str:
@@ -104,45 +51,78 @@ def broadcast_view(step: Step, shape: Shape, operands: Sequence[Real | Table | n
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def sum_pending(step: Step, shape: Shape, tree: Tree, factor: float) -> Pending:
-    """Return the sum of a tree with a tensor in it times `factor`, which waits for its quantisation."""
-    operands = leaves(tree)
-    distinct = {(leaf.value.tensor, leaf.value.shape): leaf.value for leaf in operands if isinstance(leaf.value, Real)}
-    constants = [_numbers(leaf.value) for leaf in operands if not isinstance(leaf.value, Real)]
-    for array in constants:
-        step.require(finite_constant, array, found=f"a number that is infinite in a constant of shape {array.shape}")
-        wrong = next((float(number) for number in array.reshape(-1) if not usable_addend(number)), 0.0)
-        step.require(usable_addend, array, found=f"{wrong} in a constant of shape {array.shape}")
-    seen = broadcast_view(step, shape, [*distinct.values(), *constants])
-    numbers = iter(seen.constant(len(distinct) + i, array, shape).reshape(-1) for i, array in enumerate(constants))
-    sources = {key: i for i, key in enumerate(distinct)}
-    terms = []
-    for leaf in operands:
-        if isinstance(leaf.value, Real):
-            terms.append(Term(sources[leaf.value.tensor, leaf.value.shape], leaf.sign * leaf.value.scale, leaf.value.zero))
-        else:
-            array = next(numbers)
-            one = bool((array == array[0]).all())
-            terms.append(Term(constant=np.float32(leaf.sign) * (array[:1] if one else array)))
+def usable_numbers(step: Step, value: Const | RealConst) -> np.ndarray:
+    """Return a constant's numbers; refuses those that float operations cannot have."""
+    array = numbers_of(value)
+    step.require(finite_constant, array, found=f"a number that is infinite in a constant of shape {array.shape}")
+    wrong = next((float(number) for number in array.reshape(-1) if not usable_addend(number)), 0.0)
+    step.require(usable_addend, array, found=f"{wrong} in a constant of shape {array.shape}")
+    return array
+
+
+def term_of(numbers: np.ndarray) -> Term:
+    """Return the term of a constant: one number, or one a channel."""
+    return Term(constant=numbers[:1] if bool((numbers == numbers[0]).all()) else numbers)
+
+
+def _is_sum(value: Formula) -> bool:
+    if isinstance(value, Table):
+        return value.operation is not None and value.operation.shape == value.shape and _is_sum(value.operation)
+    if isinstance(value, Operation):
+        return value.kind in ("ADD", "SUB") and _is_sum(value.a) and _is_sum(value.b)
+    return isinstance(value, Real | RealConst | Const)
+
+
+#: Additions as pairs of others, and of numbers of terms.
+_Tree = int | tuple["_Tree", "_Tree"]
+
+
+def _tree(value: Formula, sign: float, terms: list[Leaf]) -> _Tree:
+    """Append the terms of a sum taken with a sign, from left to right; return its additions."""
+    if isinstance(value, Table):
+        assert value.operation is not None
+        value = value.operation
+    if isinstance(value, Operation):
+        return _tree(value.a, sign, terms), _tree(value.b, -sign if value.kind == "SUB" else sign, terms)
+    assert isinstance(value, Real | RealConst | Const)
+    terms.append(Leaf(value, sign))
+    return len(terms) - 1
+
+
+def _numbered(tree: _Tree, additions: list[tuple[int, int]], count: int) -> int:
+    """Append the additions of a tree of `count` terms; return the number of its result."""
+    if isinstance(tree, int):
+        return tree
+    a, b = (_numbered(part, additions, count) for part in tree)
+    additions.append((a, b))
+    return count + len(additions) - 1
+
+
+def total(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> str | None:
+    """The rule."""
+    whole, part = (value.a, scalar_of(value.b)) if value.kind == "MEAN" else (value, None)
+    if not isinstance(whole, Operation) or not _is_sum(whole):
+        return None
+    step, operands = value.step, list[Leaf]()
+    tree = _tree(whole, 1.0, operands)
+    if len(operands) == 2 and part is None:
+        return emit_pair(step, "ADD", operands[0], operands[1], target, origin)
+    tensors = {(leaf.value.tensor, leaf.value.shape): leaf.value for leaf in operands if isinstance(leaf.value, Real)}
+    constants = [usable_numbers(step, leaf.value) for leaf in operands if not isinstance(leaf.value, Real)]
+    seen = broadcast_view(step, whole.shape, [*tensors.values(), *constants])
+    numbers = iter(seen.constant(len(tensors) + i, array, whole.shape).reshape(-1) for i, array in enumerate(constants))
+    sources = {key: i for i, key in enumerate(tensors)}
+    terms = tuple(
+        Term(sources[leaf.value.tensor, leaf.value.shape], leaf.sign * leaf.value.scale, leaf.value.zero) if isinstance(leaf.value, Real)
+        else term_of(np.float32(leaf.sign) * next(numbers)) for leaf in operands
+    )  # fmt: skip
     additions: list[tuple[int, int]] = []
-    _additions(tree, 0, additions, len(operands))
-
-    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        builder = step.builder
-        names = tuple(expanded(builder, name, seen.operands[i], seen.out, origin) for i, name in enumerate(name for name, _ in distinct))
-        out = builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero)
-        attrs = Sum(tuple(terms), tuple(additions), factor, target.scale, target.zero, target.low, target.high)
-        return builder.node(step.label, attrs, names, out, origin)
-
-    return Pending(shape, (step.label,), emit)
+    _numbered(tree, additions, len(operands))
+    builder = step.builder
+    names = tuple(expanded(builder, name, seen.operands[i], seen.out, origin) for i, (name, _) in enumerate(tensors))
+    out = builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero)
+    attrs = Sum(terms, tuple(additions), 1.0 if part is None else float(part), target.scale, target.zero, target.low, target.high)
+    return builder.node(step.label, attrs, names, out, origin)
 
 
-def tree_of(value: object) -> Tree | None:
-    """Return the additions that a float result consists of; None for what is no operand of a sum."""
-    if isinstance(value, Pending | Table):
-        clamped = isinstance(value, Pending) and (value.low, value.high) != (-np.inf, np.inf)
-        return None if clamped or value.additions is None or _shape(value.additions) != value.shape else value.additions
-    return Leaf(value) if isinstance(value, Real | RealConst | Const) else None
-
-
-__all__ = ["Addition", "Leaf", "Tree", "broadcast_view", "expanded", "leaves", "left_to_right", "negated", "sum_pending", "tree_of"]
+__all__ = ["broadcast_view", "expanded", "term_of", "total", "usable_numbers"]

@@ -1,4 +1,4 @@
-"""What an element-wise function of several values depends on: is it one 8-bit tensor, through whatever tables stand in between?
+"""Rule: an element-wise function of several values that all depend on one 8-bit tensor, through whatever tables stand in between, is a table.
 
     x -> DQ -> HardSigmoid -> Q -> DQ --+
     x -> DQ ----------------------------Mul -> Q         both operands are functions of x's 256 values: one table
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compiler.front.floats.formula import scalar_of
 from compiler.front.state.builder import Builder
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Real, RealConst, Shape, Table, Value
@@ -32,15 +33,6 @@ class Sources:
     shape: Shape
     arrays: list[np.ndarray | None]
     origin: tuple[str, ...]
-
-
-def scalar_of(value: Value | None) -> np.ndarray | None:
-    """Return the one number of a constant, of shape (); None for a constant of several and for what is none."""
-    if not isinstance(value, Const | RealConst) or value.array.size == 0:
-        return None
-    array = value.real() if isinstance(value, RealConst) else value.array
-    first = array.reshape(-1)[0]
-    return np.asarray(first) if array.size == 1 or (array.dtype.kind in "fiu" and bool(np.all(array == first))) else None
 
 
 def _chain(builder: Builder, tensor: str) -> list[tuple[str, np.ndarray, tuple[str, ...]]]:
@@ -118,4 +110,4 @@ def reachable(builder: Builder, tensor: str) -> np.ndarray:
     return found
 
 
-__all__ = ["Sources", "common_root", "one_root", "reachable", "scalar_of"]
+__all__ = ["Sources", "common_root", "one_root", "reachable"]

@@ -4,64 +4,55 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from compiler.constraints import channels_first, no_indices, quantised_operand, row_major, two_dimensions_at_most, windows_touch_input
+from compiler.front.floats.lower import lower
 from compiler.front.floats.pooled_sums import average_of_sum
-from compiler.front.floats.quantise import table_bytes
 from compiler.front.operators.products.convolution import real_operand, result_target
 from compiler.front.operators.reduction import joined, reduce
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Quant, Quantisation, Real, Table, Value
+from compiler.front.state.values import Pending, Quant, Quantisation, Real, Table, Unquantised, Value
 from compiler.front.state.windows import Window, read_window
-from compiler.ir.graph import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4, Unary
+from compiler.ir.graph import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4
 
 
-def _window(step: Step, source: Real | Quant | Pending | Table) -> Window:
+def _window(step: Step, source: Real | Quant | Unquantised | Table) -> Window:
     return read_window(step, source.shape, step.attribute("kernel_shape", []), ceil=bool(step.attribute("ceil_mode", 0)))
 
 
-def _touching(step: Step, source: Real | Quant | Pending | Table, window: Window, *, count_include_pad: bool) -> None:
+def _touching(step: Step, source: Real | Quant | Unquantised | Table, window: Window, *, count_include_pad: bool) -> None:
     pool = AveragePool(window.kernel, 1.0, 0, 1.0, 0, window.strides, window.dilations, window.pads, count_include_pad)
     _, _, height, width = default_view(source.shape)
     found = f"kernel {window.kernel}, pads {window.pads} on an input of shape {source.shape}"
     step.require(windows_touch_input, pool.divisors((height, width), window.out), found=found)
 
 
-def _pool_of_unquantised(step: Step, value: Pending | Table, window: Window) -> Pending:
+def _pool_of_unquantised(step: Step, value: Unquantised | Table, window: Window) -> Pending:
     """Return the MaxPool of a float result: quantising keeps order, so it is quantised first, as the pool's result will be."""
     builder = step.builder
     batch, channels = value.shape[:2]
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        inner = replace(target, name=f"{target.name}/unpooled")
-        if isinstance(value, Pending):
-            tensor = value.emit(inner, value.origin)
-        else:
-            tensor = builder.tensor(inner.name, builder.tensors[value.tensor].shape, inner.dtype, inner.scale, inner.zero)
-            attrs = Unary(table_bytes(value.floats, inner))
-            builder.node(value.origin[0], attrs, (value.tensor,), tensor, value.origin)
+        tensor = lower(builder, value, replace(target, name=f"{target.name}/unpooled"), value.origin)
         source = builder.view(tensor, default_view(value.shape))
         out = builder.tensor(target.name, (batch, channels, *window.out), target.dtype, target.scale, target.zero)
         pool = MaxPool(window.kernel, window.strides, window.dilations, window.pads, target.low, target.high)
         return builder.node(step.label, pool, (source,), out, tuple(o for o in origin if o not in value.origin))
 
-    low, high = (value.low, value.high) if isinstance(value, Pending) else (-np.inf, np.inf)
-    return Pending(window.onnx_shape(batch, channels), (*value.origin, step.label), emit, low, high)
+    return Pending(window.onnx_shape(batch, channels), (*value.origin, step.label), emit)
 
 
 def max_pool(step: Step) -> list[Value]:
     """MaxPool of a dequantised or of an integer tensor: order is kept by dequantisation, so it works on the integers."""
     value, builder = step.value(0), step.builder
-    if not isinstance(value, Quant | Pending | Table):
+    if not isinstance(value, Quant | Unquantised | Table):
         step.require(quantised_operand, value, found=step.describe(0))
-    assert isinstance(value, Real | Quant | Pending | Table)
+    assert isinstance(value, Real | Quant | Unquantised | Table)
     step.require(no_indices, len([o for o in step.node.output if o]), found="an Indices output")
     step.require(row_major, step.attribute("storage_order", 0), found="storage_order = 1")
     window = _window(step, value)
     _touching(step, value, window, count_include_pad=False)
-    if isinstance(value, Pending | Table):
+    if isinstance(value, Unquantised | Table):
         return [_pool_of_unquantised(step, value, window)]
     source = builder.view(value.tensor, default_view(value.shape))
     t = builder.tensors[source]
@@ -116,7 +107,7 @@ def average_pool(step: Step) -> list[Value]:
 def global_average_pool(step: Step) -> list[Value]:
     """GlobalAveragePool of a dequantised tensor: waits for its QuantizeLinear."""
     value = step.value(0)
-    if isinstance(value, Table | Pending):
+    if isinstance(value, Table | Unquantised):
         return reduce(step)
     step.require(quantised_operand, value, found=step.describe(0))
     assert isinstance(value, Real)

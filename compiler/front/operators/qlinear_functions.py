@@ -7,7 +7,7 @@ import onnx
 
 from compiler.constraints import float_only, inference_only
 from compiler.front.floats.elementwise import evaluate
-from compiler.front.floats.quantise import table_bytes
+from compiler.front.floats.integers import table_bytes
 from compiler.front.operators.products.convolution import real_operand, result_target
 from compiler.front.state.step import Step
 from compiler.front.state.values import Quant, Value

@@ -10,17 +10,14 @@ from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from math import prod
 
-import numpy as np
-
 from compiler.constraints import quantised_operand, reducible_axes
-from compiler.front.floats.averages import average_of_function
-from compiler.front.floats.formula_averages import average_of_formula
-from compiler.front.floats.quantise import table_bytes
+from compiler.front.floats.averages import average_of_function, average_of_operations
+from compiler.front.floats.lower import lower
 from compiler.front.state.broadcast import elements_moved, runs
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Quant, Quantisation, Real, Shape, Table, Value
+from compiler.front.state.values import Operation, Pending, Quant, Quantisation, Real, Shape, Table, Unquantised, Value
 from compiler.ir.elementwise import Reduction
-from compiler.ir.graph import RANGES, GlobalAveragePool, MaxPool, Shape4, Unary
+from compiler.ir.graph import RANGES, GlobalAveragePool, MaxPool, Shape4
 
 
 def _axes(step: Step, shape: Shape) -> tuple[int, ...]:
@@ -73,8 +70,7 @@ class Reduced:
 
 def joined(value: Value | None) -> Reduced | None:
     """The reduction that a float result is, as long as nothing has changed it since."""
-    found = value.reduced if isinstance(value, Pending) and (value.low, value.high) == (-np.inf, np.inf) else None
-    return found if isinstance(found, Reduced) and isinstance(value, Pending) and found.shape == value.shape else None
+    return value.of if isinstance(value, Pending) and isinstance(value.of, Reduced) else None
 
 
 def reduce(step: Step) -> list[Value]:
@@ -82,9 +78,9 @@ def reduce(step: Step) -> list[Value]:
     value, before = step.value(0), joined(step.value(0))
     if before is not None:
         return [_further(step, before)]
-    if isinstance(value, Pending):
+    if isinstance(value, Operation):
         over = _axes(step, value.shape)
-        average = average_of_formula(step, value, over, _shape(step, value.shape, over), mean=_is_mean(step))
+        average = average_of_operations(step, value, over, _shape(step, value.shape, over), mean=_is_mean(step))
         if average is not None:
             return [average]
     if not isinstance(value, Table):
@@ -143,31 +139,24 @@ def _pending(step: Step, whole: Reduced, origin: tuple[str, ...]) -> Pending:
         out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
         return builder.node(step.label, attrs, (builder.view(value.tensor, view),), out, origin)
 
-    return Pending(whole.shape, origin, emit, reduced=whole)
+    return Pending(whole.shape, origin, emit, whole)
 
 
 def largest(step: Step) -> list[Value]:
     """ReduceMax and GlobalMaxPool: of integers, as dequantisation keeps order; of a float result once it is quantised, for the same reason."""
     value = step.value(0)
-    if not isinstance(value, Real | Quant | Pending | Table):
+    if not isinstance(value, Real | Quant | Unquantised | Table):
         step.refuse(quantised_operand, step.describe(0))
     axes = tuple(a for a in _axes(step, value.shape) if value.shape[a] > 1)
     shape = _shape(step, value.shape, _axes(step, value.shape))
     if isinstance(value, Real | Quant):
         return [_largest(step, value, axes, shape, step.output)]
-    builder = step.builder
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        inner = replace(target, name=f"{target.name}/unreduced")
-        if isinstance(value, Pending):
-            tensor = value.emit(inner, value.origin)
-        else:
-            tensor = builder.tensor(inner.name, builder.tensors[value.tensor].shape, inner.dtype, inner.scale, inner.zero)
-            builder.node(value.origin[0], Unary(table_bytes(value.floats, inner)), (value.tensor,), tensor, value.origin)
+        tensor = lower(step.builder, value, replace(target, name=f"{target.name}/unreduced"), value.origin)
         return _largest(step, Quant(tensor, value.shape, target.dtype), axes, shape, target.name).tensor
 
-    low, high = (value.low, value.high) if isinstance(value, Pending) else (-np.inf, np.inf)
-    return [Pending(shape, (*value.origin, step.label), emit, low, high)]
+    return [Pending(shape, (*value.origin, step.label), emit)]
 
 
 def _largest(step: Step, value: Real | Quant, axes: tuple[int, ...], shape: Shape, name: str) -> Real | Quant:

@@ -139,6 +139,7 @@ class Step:
             "Real": "a dequantised tensor",
             "Table": "a float function of a dequantised tensor",
             "Pending": "a float result that no QuantizeLinear follows",
+            "Operation": "a float result that no QuantizeLinear follows",
             "Unknown": "the result of an unsupported node",
         }
         return f"{self.name_of(index)}, {kinds[type(value).__name__]}"

@@ -2,15 +2,19 @@
 
     graph input (float)  HostFloat --QuantizeLinear--> Quant --DequantizeLinear--> Real
     initializer          Const --DequantizeLinear--> RealConst
-    Real --Conv, Add, AveragePool--> Pending --QuantizeLinear--> Quant
+    Real --Conv, AveragePool, Softmax--> Pending --QuantizeLinear--> Quant
     Real --Relu, Clip, Sigmoid--> Table --QuantizeLinear--> Quant
+    two of these, and constants --Add, Mul, Max--> Operation --QuantizeLinear--> Quant
     anything refused -------> Unknown
+
+A `Formula` is a tree: its leaves are dequantised tensors, functions of one, results of operators and constants, its inner nodes operations.
+It is lazy: what becomes of it is decided where it is quantised (`compiler.front.floats.lower`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -116,8 +120,8 @@ class Table:
     shape: Shape
     floats: np.ndarray
     origin: tuple[str, ...]
-    #: The additions that it is the sum of, where it is one (`compiler.front.floats.sums`).
-    additions: Any = None
+    #: The operation that it is, where it is one: beside other tensors it may be cheaper than the function.
+    operation: Operation | None = None
 
     def values(self) -> np.ndarray:
         """Return the value for each raw byte 0..255, float32 (256,)."""
@@ -136,47 +140,36 @@ class Quantisation:
     high: int
 
 
-@dataclass(frozen=True, eq=False)
-class Bias:
-    """A result to which a constant may still be added (`add`), or a factor and an addend a channel (`affine`): the emitter, or the result,
-    with it.
-
-    axis_from_end: distance of the axis of the `channels` from the end of the ONNX shape.
-    """
-
-    axis_from_end: int
-    channels: int
-    add: Callable[[Const | RealConst], Callable[[Quantisation, tuple[str, ...]], str]] | None
-    affine: Callable[[Any, np.ndarray, np.ndarray], Pending] | None = None
+Emit = Callable[[Quantisation, tuple[str, ...]], str]
 
 
 @dataclass(frozen=True, eq=False)
 class Pending:
-    """The float result of an operator on quantised tensors, not yet quantised itself; clamped to [low, high].
+    """The float result of an operator on quantised tensors, not yet quantised itself.
 
-    `emit(target, origin)` adds the IR node and returns its tensor's name.
+    `emit(target, origin)` adds the IR node and returns its tensor's name. `of`: what it is the result of, for those who join something to it,
+    as long as nothing has changed its shape (a product of `compiler.front.operators.products`, a reduction).
     """
 
     shape: Shape
     origin: tuple[str, ...]
-    emit: Callable[[Quantisation, tuple[str, ...]], str]
-    low: float = -np.inf
-    high: float = np.inf
-    bias: Bias | None = None
-    #: The additions that it is the sum of, where it is one (`compiler.front.floats.sums`).
-    additions: Any = None
-    #: The sum or average that it is, where it is one (`compiler.front.operators.reduction`).
-    reduced: Any = None
-    #: What it consists of, where it is an operation on tensors and functions of them (`compiler.front.floats.expressions`).
-    formula: Any = None
-    #: Returns the emitter of this result times a positive constant; None where no constant can join the scales.
-    scaled: Callable[[float], Callable[[Quantisation, tuple[str, ...]], str]] | None = None
+    emit: Emit
+    of: Any = None
 
-    def clamped(self, low: float, high: float, origin: str) -> Pending:
-        """Return min(max(self, low), high)."""
-        new_low = min(max(self.low, low), high)
-        new_high = min(max(self.high, low), high)
-        return replace(self, low=new_low, high=new_high, origin=(*self.origin, origin), bias=None, scaled=None)
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """`kind` of two float values, rounded to float32: ADD, SUB, MUL, DIV, MIN, MAX, or MEAN, a sum times a part.
+
+    `step`: the ONNX node that says so; `origin` names it, and those of the operands that are no tensors.
+    """
+
+    kind: str
+    a: Formula
+    b: Formula
+    shape: Shape
+    origin: tuple[str, ...]
+    step: Any
 
 
 @dataclass(frozen=True)
@@ -186,4 +179,6 @@ class Unknown:
     shape: Shape | None = None
 
 
-Value = Const | RealConst | HostFloat | Quant | Real | Table | Pending | Unknown
+Unquantised = Pending | Operation
+Formula = Const | RealConst | Real | Table | Pending | Operation
+Value = Formula | HostFloat | Quant | Unknown

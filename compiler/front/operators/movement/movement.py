@@ -13,11 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.constraints import elements_left, finite_values, fits_dimensions, known_mode, movable_operand, reflection_fits
-from compiler.front.floats.quantise import quantise, table_bytes
+from compiler.front.floats.integers import quantise, table_bytes
+from compiler.front.floats.lower import lower
 from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target
 from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, HostFloat, Pending, Quant, Quantisation, Real, RealConst, Table, Value
+from compiler.front.state.values import Const, HostFloat, Operation, Pending, Quant, Quantisation, Real, RealConst, Table, Value
 from compiler.ir.graph import NUMPY_TYPES, RANGES, EdgeInput, Move, Unary
 
 #: A value to move, and the element numbers it has in the index: an array of its ONNX shape.
@@ -56,7 +57,7 @@ def moved(step: Step, values: Sequence[Value], index: np.ndarray, *, name: str =
     if isinstance(first, Table) and len(tensors) == 1 and not constants:
         source = step.builder.tensors[first.tensor]
         tensor = _node(step, f"{name}/moved", tensors, index, np.zeros(0), source.dtype, source.scale, source.zero_point)
-        return replace(first, tensor=tensor, shape=index.shape, origin=(*first.origin, step.label), additions=None)
+        return replace(first, tensor=tensor, shape=index.shape, origin=(*first.origin, step.label), operation=None)
     if isinstance(first, Real) and all(isinstance(v, Real) and _quantisation(v) == _quantisation(first) for v in tensors):
         raw = quantise(real, first.scale, first.zero, first.dtype)
         if np.array_equal((raw.astype(np.int32) - first.zero).astype(np.float32) * np.float32(first.scale), real):
@@ -107,10 +108,8 @@ def _quantise(builder: Builder, value: Value, target: Quantisation, label: str) 
     wanted = (target.dtype, target.scale, target.zero)
     everything = (target.low, target.high) == RANGES[target.dtype]
     match value:
-        case Pending():
-            bounds = [int(quantise(np.float32(v), target.scale, target.zero, target.dtype)) for v in (value.low, value.high)]
-            low, high = (int(np.clip(b, target.low, target.high)) for b in bounds)
-            return value.emit(replace(target, low=low, high=high), value.origin)
+        case Pending() | Operation():
+            return lower(builder, value, target, value.origin)
         case Real() if _quantisation(value) == wanted and everything:
             return value.tensor
         case Real() | Table():

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.constraints import same_elements
+from compiler.front.floats.formula import reshaped
+from compiler.front.floats.lower import lower
 from compiler.front.operators.movement.movement import transposed
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Pending, RealConst, Shape, Unknown, Value
+from compiler.front.state.values import Const, HostFloat, Operation, Pending, Quant, RealConst, Shape, Unknown, Value
 
 
 def _target_shape(step: Step, shape: Shape) -> Shape:
@@ -44,11 +46,15 @@ def _with_shape(value: Value, shape: Shape) -> Value:
             return Const(value.array.reshape(shape))
         case RealConst():
             return value.moved(lambda array: array.reshape(shape))
-        case Pending():
-            return replace(value, shape=shape, bias=None)
         case Unknown():
             return value
-    return replace(value, shape=shape)
+        case HostFloat() | Quant():
+            return replace(value, shape=shape)
+    seen = reshaped(value, shape)
+    if seen is None:
+        assert isinstance(value, Operation)
+        return Pending(shape, value.origin, lambda target, origin: lower(value.step.builder, value, target, origin))
+    return seen
 
 
 def reshape(step: Step) -> list[Value]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from compiler.constraints import channel_bias, constant_bias, finite_requantisat
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.linear import bias_integers
 from compiler.front.state.step import Step
-from compiler.front.state.values import Bias, Const, Pending, Quant, Quantisation, Real, RealConst, Shape
+from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape
 from compiler.ir.matmul import MatMul, batches
 
 
@@ -41,12 +40,36 @@ class ComputedProduct:
         with np.errstate(over="ignore"):
             return np.full(n, np.float32(self.alpha) * scales[0] * scales[1], np.float32)
 
-    def with_bias(self, bias: Const | RealConst, beta: float = 1.0) -> ComputedProduct:
+    @property
+    def axis_from_end(self) -> int:
+        """Distance of the columns' axis from the end of the ONNX shape."""
+        return 1
+
+    @property
+    def channels(self) -> int:
+        """Columns."""
+        return self.product_scale.size
+
+    @property
+    def biasable(self) -> bool:
+        """Whether nothing has been added yet, and there are columns to add it to."""
+        return self.bias is None and len(self.b.shape) > 1
+
+    @property
+    def scalable(self) -> bool:
+        """Whether no number has been multiplied with yet."""
+        return self.alpha == 1
+
+    def with_bias(self, step: Step, bias: Const | RealConst, beta: float = 1.0) -> ComputedProduct:
         """Return the product with the constant `beta * bias` added, one value a column."""
         scale = self.product_scale
-        self.step.require(constant_bias, bias, found=type(bias).__name__)
-        self.step.require(channel_bias, bias.shape, scale.size, 1, found=f"shape {bias.shape} for {scale.size} channels")
-        return replace(self, bias=bias_integers(self.step, bias, scale, beta))
+        step.require(constant_bias, bias, found=type(bias).__name__)
+        step.require(channel_bias, bias.shape, scale.size, 1, found=f"shape {bias.shape} for {scale.size} channels")
+        return replace(self, bias=bias_integers(step, bias, scale, beta))
+
+    def scaled(self, factor: float) -> ComputedProduct:
+        """Return the product times a positive number."""
+        return replace(self, alpha=factor)
 
     def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the node that writes `target`; return its tensor."""
@@ -73,13 +96,7 @@ class ComputedProduct:
 
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""
-
-        def add(bias: Const | RealConst) -> Callable[[Quantisation, tuple[str, ...]], str]:
-            return self.with_bias(bias).emit
-
-        bias = Bias(1, self.product_scale.size, add) if self.bias is None and len(self.b.shape) > 1 else None
-        scaled = None if self.alpha != 1 else lambda factor: replace(self, alpha=factor).emit
-        return Pending(self.shape, (self.step.label,), self.emit, bias=bias, scaled=scaled)
+        return Pending(self.shape, (self.step.label,), self.emit, self)
 
 
 def _sizes(a: Shape, b: Shape) -> tuple[Shape, tuple[tuple[int, ...], tuple[int, ...]], tuple[int, int, int]]:

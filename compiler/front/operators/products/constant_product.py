@@ -77,7 +77,7 @@ def constant_first(step: Step, weights: RealConst, source: Value | None) -> list
     turned = _permuted(step, source, source.shape, order, f"{step.name_of(1)}/transposed")
     assert isinstance(turned, Real), "movement keeps the quantisation"
     product = _rows(step, turned, weights, 1, step.describe(0)).pending()
-    return [_permuted(step, product, product.shape, order, f"{step.output}/transposed") if rank > 1 else product]
+    return [_permuted(step, product, product.shape, order, f"{step.output}/transposed") if rank > 1 else replace(product, of=None)]
 
 
 def constant_vector_first(step: Step, weights: RealConst, source: Value | None) -> list[Value]:
@@ -85,7 +85,7 @@ def constant_vector_first(step: Step, weights: RealConst, source: Value | None) 
     (product,) = constant_first(step, weights.moved(lambda array: array.reshape(1, -1)), source)
     assert isinstance(product, Pending)
     at = len(product.shape) - 2 if len(product.shape) > 1 else 0
-    return [replace(product, shape=(*product.shape[:at], *product.shape[at + 1 :]), bias=None)]
+    return [replace(product, shape=(*product.shape[:at], *product.shape[at + 1 :]), of=None)]
 
 
 __all__ = ["batched", "constant_first", "constant_vector_first"]

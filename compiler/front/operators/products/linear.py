@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from compiler.constraints import (
     finite_requantisation,
 )
 from compiler.front.state.step import Step
-from compiler.front.state.values import Bias, Const, Pending, Quantisation, RealConst, Shape
+from compiler.front.state.values import Const, Pending, Quantisation, RealConst, Shape
 from compiler.front.state.windows import Window
 from compiler.ir.graph import Conv, Shape4
 
@@ -117,18 +116,28 @@ class Product:
         out = builder.tensor(name, self.out_view, dtype, attrs.y_scale, attrs.y_zero)
         return builder.node(self.step.label, attrs, (source,), out, origin)
 
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return int(self.weight.shape[0])
+
+    @property
+    def biasable(self) -> bool:
+        """Whether nothing has been added yet."""
+        return self.bias is None
+
+    @property
+    def scalable(self) -> bool:
+        """Whether no number has been multiplied with yet."""
+        return self.alpha == 1
+
+    def scaled(self, factor: float) -> Product:
+        """Return the product times a positive number."""
+        return replace(self, alpha=factor)
+
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""
-
-        def add(bias: Const | RealConst) -> Callable[[Quantisation, tuple[str, ...]], str]:
-            return self.with_bias(self.step, bias).emit
-
-        def affine(step: Step, factor: np.ndarray, addend: np.ndarray) -> Pending:
-            return replace(self.with_affine(step, factor, addend).pending(), scaled=None)
-
-        bias = Bias(self.axis_from_end, self.weight.shape[0], add if self.bias is None else None, affine)
-        scaled = None if self.alpha != 1 else lambda factor: replace(self, alpha=factor).emit
-        return Pending(self.shape, (self.step.label,), self.emit, bias=bias, scaled=scaled)
+        return Pending(self.shape, (self.step.label,), self.emit, self)
 
 
 def _vanishing(factor: np.ndarray, addend: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -91,7 +91,7 @@ def _computed_gemm(step: Step) -> ComputedProduct:
     first, second = operands
     product = ComputedProduct(step, first, second, first.zero, second.zero, alpha)
     bias = step.value(2)
-    return product if bias is None else product.with_bias(bias, beta)  # type: ignore[arg-type]
+    return product if bias is None else product.with_bias(step, bias, beta)  # type: ignore[arg-type]
 
 
 def matmul(step: Step) -> list[Value]:
@@ -105,7 +105,7 @@ def matmul(step: Step) -> list[Value]:
     if len(weights.shape) == 1:  # a column
         column = weights.moved(lambda array: array.reshape(-1, 1))
         product = _product(step, source, source.zero, column, step.describe(1)).pending()
-        return [replace(product, shape=product.shape[:-1], bias=None)]
+        return [replace(product, shape=product.shape[:-1], of=None)]
     if len(weights.shape) != 2:
         return batched(step, source, weights)
     return [_product(step, source, source.zero, weights, step.describe(1)).pending()]

@@ -7,7 +7,7 @@ Where kernel positions are spread apart too (dilation), the input is spread apar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.weights import Weights, weights_of
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Bias, Const, Pending, Quantisation, Real, RealConst, Shape, Value
+from compiler.front.state.values import Const, Pending, Quantisation, Real, RealConst, Shape, Value
 from compiler.front.state.windows import Window
 from compiler.ir.graph import Move
 
@@ -120,15 +120,24 @@ class Interleaved:
         out = step.builder.tensor(target.name, (n, c, h, w), target.dtype, target.scale, target.zero)
         return step.builder.node(f"{step.label}/interleave", Move(index), tuple(parts), out, origin)
 
+    @property
+    def axis_from_end(self) -> int:
+        """Distance of the channels' axis from the end of the ONNX shape."""
+        return self.products[0].axis_from_end
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return self.view[1]
+
+    @property
+    def biasable(self) -> bool:
+        """Whether nothing has been added yet."""
+        return self.products[0].bias is None
+
     def pending(self) -> Pending:
         """Return the result as floats that wait for their quantisation."""
-        first = self.products[0]
-
-        def add(bias: Const | RealConst) -> Callable[[Quantisation, tuple[str, ...]], str]:
-            return self.with_bias(first.step, bias).emit
-
-        bias = Bias(first.axis_from_end, self.view[1], add) if first.bias is None else None
-        return Pending(self.shape, (first.step.label,), self.emit, bias=bias)
+        return Pending(self.shape, (self.products[0].step.label,), self.emit, self)
 
 
 def _spread(step: Step, value: Real, axes: list[Axis]) -> tuple[Real, list[Axis]]:

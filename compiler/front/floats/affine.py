@@ -1,0 +1,96 @@
+"""Rule: constants that a product with constant weights, or of two tensors, takes in before anything quantises it.
+
+    product + k                 k joins the bias: round_half_even(k / s), s the real value of a step of the int32 sums, float64
+    product * k, product / k    one positive number: float32(float32(k * s_x) * s_w) is the scale, for a quotient with float32(1 / k)
+    product * k[c] + d[c]       one number a channel, the second axis, and BatchNormalization: s_w[c] = float32(s_w[c] * k[c]), then d as above
+
+A product takes in what follows it node by node, as long as it can; what it cannot take in is an operation on its result. BatchNormalization of a
+dequantised tensor is a depthwise convolution whose weights are all 255 steps of 1/255, so that the addend is rounded to 1/255 of a step of its
+input's integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from compiler.constraints import channel_bias, finite_constant, inference_only, one_value_a_channel, quantised_operand
+from compiler.front.floats.formula import operation, scalar_of
+from compiler.front.operators.products.linear import Product
+from compiler.front.state.builder import default_view
+from compiler.front.state.step import Step
+from compiler.front.state.values import Const, Formula, Pending, Real, RealConst, Value
+
+#: The weight that stands for 1.
+UNIT = 255
+
+
+def joined(step: Step, kind: str, a: Formula, b: Formula) -> Formula:
+    """Return `kind` of two values: a product that has taken the constant in, or an operation."""
+    product, constant = (b, a) if kind in ("ADD", "MUL") and isinstance(b, Pending) else (a, b)
+    if isinstance(product, Pending) and isinstance(constant, Const | RealConst) and step.op in ("Add", "Div", "Mul"):
+        made = _a_channel(step, kind, product, constant) or _one_number(kind, product, constant) or _bias(step, kind, product, constant)
+        if made is not None:
+            return replace(made.pending(), origin=(*product.origin, step.label))  # type: ignore[attr-defined]
+    return operation(step, kind, a, b)
+
+
+def _a_channel(step: Step, kind: str, value: Pending, constant: Const | RealConst) -> Product | None:
+    product, rank, own = value.of, len(value.shape), tuple(constant.shape)
+    if not isinstance(product, Product) or kind not in ("ADD", "DIV", "MUL") or (kind == "ADD" and product.bias is None):
+        return None
+    channels = product.channels
+    fits = rank > 1 and rank - product.axis_from_end == 1 and channels > 1 and own[max(len(own) - rank + 1, 0) :] == (channels, *[1] * (rank - 2))
+    if not fits or constant.array.size != channels or len(own) > rank:
+        return None
+    numbers, one = (constant.real() if isinstance(constant, RealConst) else constant.array).astype(np.float64).reshape(-1), np.ones(channels)
+    if kind == "ADD":
+        return product.with_affine(step, one, numbers)
+    with np.errstate(divide="ignore"):
+        factor = numbers if kind == "MUL" else 1 / numbers
+    step.require(finite_constant, factor, found=f"a number that is infinite in {step.op} by a constant of shape {own}")
+    return product.with_affine(step, factor, 0 * one)
+
+
+def _one_number(kind: str, value: Pending, constant: Const | RealConst) -> object | None:
+    number = scalar_of(constant)
+    if kind not in ("MUL", "DIV") or number is None or not getattr(value.of, "scalable", False) or not 2.0**-64 <= number <= 2.0**64:
+        return None
+    if np.broadcast_shapes(value.shape, constant.shape) != value.shape:
+        return None
+    return value.of.scaled(float(np.float32(number) if kind == "MUL" else np.float32(1) / np.float32(number)))
+
+
+def _bias(step: Step, kind: str, value: Pending, constant: Const | RealConst) -> object | None:
+    if kind != "ADD" or not getattr(value.of, "biasable", False) or len(constant.shape) > len(value.shape):
+        return None
+    fits = channel_bias(constant.shape, value.of.channels, value.of.axis_from_end)
+    return value.of.with_bias(step, constant) if fits else None
+
+
+def batch_normalization(step: Step) -> list[Value]:
+    """BatchNormalization of a dequantised tensor, or of the float result of a product."""
+    value = step.value(0)
+    step.require(inference_only, step.attribute("training_mode", 0), len([o for o in step.node.output if o]), found="a training mode")
+    scale, bias, mean, variance = (np.asarray(step.constant(i), np.float64).reshape(-1) for i in range(1, 5))
+    factor = scale / np.sqrt(variance + step.attribute("epsilon", 1e-5))
+    addend = bias - mean * factor
+    if isinstance(value, Pending) and isinstance(value.of, Product) and len(value.shape) > 1:
+        fits = factor.size == value.of.channels and len(value.shape) - value.of.axis_from_end == 1
+        step.require(one_value_a_channel, fits, found=f"{factor.size} values for a result of shape {value.shape}")
+        return [replace(value.of.with_affine(step, factor, addend).pending(), origin=(*value.origin, step.label))]
+    if not isinstance(value, Real):
+        step.refuse(quantised_operand, step.describe(0))
+    fits = len(value.shape) > 1 and factor.size == value.shape[1]
+    step.require(one_value_a_channel, fits, found=f"{factor.size} values for an input of shape {value.shape}")
+    view = default_view(value.shape)
+    unit = Product(
+        step=step, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero,
+        weight=np.full((view[1], 1, 1, 1), UNIT, np.uint8), w_scale=np.array([1 / UNIT], np.float32), w_zero=0, out_view=view,
+        shape=value.shape, axis_from_end=len(value.shape) - 1, group=view[1],
+    )  # fmt: skip
+    return [unit.with_affine(step, factor, addend).pending()]
+
+
+__all__ = ["batch_normalization", "joined"]

@@ -1,0 +1,109 @@
+"""Trees of float32 operations: how they grow, node by node, and what is asked of them.
+
+Two normal forms are taken on the way: a function of one 8-bit tensor is a `Table` (`compiler.front.floats.tables`), and constants join the scales
+and the bias of a product that is not quantised yet (`compiler.front.floats.affine`). All else stays an `Operation` until it is quantised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from compiler.constraints import broadcast_shapes
+from compiler.front.state.step import Step
+from compiler.front.state.values import Const, Formula, Operation, Pending, Real, RealConst, Shape, Table, Unquantised, Value
+
+#: Operations that ONNX operators of two and more operands are, from left to right.
+KINDS = {"Add": "ADD", "Div": "DIV", "Max": "MAX", "Mean": "ADD", "Min": "MIN", "Mul": "MUL", "Sub": "SUB", "Sum": "ADD"}
+
+
+def scalar_of(value: Value | None) -> np.ndarray | None:
+    """Return the one number of a constant, of shape (); None for a constant of several and for what is none."""
+    if not isinstance(value, Const | RealConst) or value.array.size == 0:
+        return None
+    array = value.real() if isinstance(value, RealConst) else value.array
+    first = array.reshape(-1)[0]
+    return np.asarray(first) if array.size == 1 or (array.dtype.kind in "fiu" and bool(np.all(array == first))) else None
+
+
+def numbers_of(value: Const | RealConst) -> np.ndarray:
+    """Return a constant's numbers, float32."""
+    return (value.real() if isinstance(value, RealConst) else value.array).astype(np.float32)
+
+
+def number(value: float | np.floating) -> Const:
+    """Return a constant of one number."""
+    return Const(np.array(value, np.float32))
+
+
+def joint_shape(step: Step, shapes: list[Shape]) -> Shape:
+    """Return the shape that operands broadcast to; refuses those that do not."""
+    try:
+        return tuple(int(d) for d in np.broadcast_shapes(*shapes))
+    except ValueError:
+        step.refuse(broadcast_shapes, f"shapes {' and '.join(map(str, shapes))}")
+
+
+def operation(step: Step, kind: str, a: Formula, b: Formula) -> Operation:
+    """Return `kind` of two values."""
+    labels = [label for value in (a, b) if isinstance(value, Table | Unquantised) for label in value.origin]
+    return Operation(kind, a, b, joint_shape(step, [a.shape, b.shape]), (*dict.fromkeys((*labels, step.label)),), step)
+
+
+def clamped(step: Step, value: Formula, low: float, high: float) -> Formula:
+    """Return min(max(value, low), high), without bounds that are infinite."""
+    for kind, bound in (("MAX", low), ("MIN", high)):
+        if np.isfinite(bound):
+            value = operation(step, kind, value, number(bound))
+    return value
+
+
+def leaves(value: Formula) -> Iterator[Formula]:
+    """Yield what a formula is made of, from left to right."""
+    if isinstance(value, Operation):
+        yield from leaves(value.a)
+        yield from leaves(value.b)
+    else:
+        yield value
+
+
+def reshaped(value: Formula, shape: Shape) -> Formula | None:
+    """Return a value seen as another shape: operations on operands seen so, where those have the whole shape or one number. None where one has not."""
+    if value.shape == shape:
+        return value
+    if isinstance(value, Operation):
+        parts = [part if prod(part.shape) == 1 else reshaped(part, shape) if part.shape == value.shape else None for part in (value.a, value.b)]
+        one, two = parts
+        return None if one is None or two is None else replace(value, a=one, b=two, shape=shape)
+    if isinstance(value, Const):
+        return Const(value.array.reshape(shape))
+    if isinstance(value, RealConst):
+        return value.moved(lambda array: array.reshape(shape))
+    return replace(value, shape=shape, of=None) if isinstance(value, Pending) else replace(value, shape=shape)
+
+
+def bounds(value: Formula) -> tuple[float, float]:
+    """Return (least, greatest) that a formula of tensors, functions and constants can give, float64, from the bounds of its operands."""
+    if not isinstance(value, Operation):
+        assert isinstance(value, Real | Table | Const | RealConst)
+        numbers = value.values() if isinstance(value, Real | Table) else numbers_of(value)
+        return float(numbers.min()), float(numbers.max())
+    (a, b), (c, d) = bounds(value.a), bounds(value.b)
+    match value.kind:
+        case "ADD":
+            return a + c, b + d
+        case "SUB":
+            return a - d, b - c
+        case "MUL" | "MEAN":
+            ends = (a * c, a * d, b * c, b * d)
+            return min(ends), max(ends)
+        case "MIN":
+            return min(a, c), min(b, d)
+    assert value.kind == "MAX"
+    return max(a, c), max(b, d)
+
+
+__all__ = ["KINDS", "bounds", "clamped", "joint_shape", "leaves", "number", "numbers_of", "operation", "reshaped", "scalar_of"]
