@@ -98,18 +98,23 @@ def usable_scale(scale: np.ndarray) -> bool:
 
 
 def not_blocked(block_size: int) -> bool:
-    """Blocked quantisation (block_size) is not supported: use one scale a tensor or a channel."""
+    """Activations must not be quantised in blocks (block_size): use one scale for the tensor."""
     return block_size == 0
+
+
+def constant_integers(known: bool) -> bool:
+    """Quantised constants must be integers of 2 to 32 bits: int2, uint2, int4, uint4, int8, uint8, int16, uint16 or int32."""
+    return known
+
+
+def fitting_scales(fits: bool) -> bool:
+    """Scales and zero points of a constant must be one, one for each slice along the axis, or one for each block of block_size slices."""
+    return fits
 
 
 def constant_weights(value: object) -> bool:
     """The weights must be constant int8 or uint8 values (behind DequantizeLinear in QDQ models)."""
     return isinstance(value, RealConst) and value.array.dtype in (np.int8, np.uint8)
-
-
-def scales_along_outputs(shape: Sequence[int]) -> bool:
-    """Weight scales must be one for the tensor or one an output channel."""
-    return all(size == 1 for size in shape[1:])
 
 
 def positive_weight_scale(scale: np.ndarray) -> bool:
@@ -188,7 +193,7 @@ def usable_alpha(alpha: float) -> bool:
 
 
 def batched_weights(fits: bool) -> bool:
-    """Constant matrices must be one, or as many as there are in the other operand; with one scale, or one for each column."""
+    """Constant matrices must be one, or as many as there are in the other operand."""
     return fits
 
 

@@ -18,6 +18,7 @@ from compiler.constraints import (
     computed_divisor,
     computed_outputs,
     constant_bias,
+    constant_integers,
     constant_parameters,
     constant_weights,
     countable_group,
@@ -33,6 +34,7 @@ from compiler.constraints import (
     finite_values,
     first_result_only,
     fits_dimensions,
+    fitting_scales,
     float_only,
     honoured,
     inference_only,
@@ -63,7 +65,6 @@ from compiler.constraints import (
     reflection_fits,
     row_major,
     same_elements,
-    scales_along_outputs,
     small_weights,
     three_dimensions_at_most,
     two_dimensions_at_most,
@@ -96,7 +97,7 @@ class Operator:
 _WINDOW = (two_dimensions_at_most, padding_not_negative, output_not_empty)
 _VOLUME = (three_dimensions_at_most, padding_not_negative, output_not_empty)
 _WEIGHTS = (
-    constant_weights, scales_along_outputs, positive_weight_scale, constant_bias, channel_bias,
+    constant_weights, positive_weight_scale, constant_bias, channel_bias,
     bias_fits, finite_requantisation,
 )  # fmt: skip
 _QLINEAR = (integer_operand, constant_parameters, one_scale, usable_scale, eight_bits)
@@ -124,12 +125,16 @@ EVERYWHERE: tuple[Constraint, ...] = (listed, by_schema, honoured, computed_outp
 #: (domain, operator) -> what is supported of it.
 OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "QuantizeLinear"): Operator(
-        "edge, requantisation", (quantisable, constant_parameters, type_of_zero, one_scale, usable_scale, eight_bits, not_blocked, finite_values)
+        "edge, requantisation",
+        (quantisable, constant_parameters, type_of_zero, one_scale, usable_scale, eight_bits, constant_integers, fitting_scales, not_blocked,
+         finite_values),
     ),
-    ("", "DequantizeLinear"): Operator("edge, weights", (constant_parameters, one_scale, usable_scale, eight_bits, not_blocked)),
-    ("", "Conv"): Operator("Conv", (quantised_operand, *_VOLUME, kernel_of_weights, *_WEIGHTS)),
-    ("", "Gemm"): Operator("Conv, MatMul", (quantised_operand, usable_alpha, *_WEIGHTS)),
-    ("", "MatMul"): Operator("Conv, MatMul, Move", (quantised_operand, batched_weights, *_WEIGHTS)),
+    ("", "DequantizeLinear"): Operator(
+        "edge, weights", (constant_parameters, one_scale, usable_scale, eight_bits, constant_integers, fitting_scales, not_blocked)
+    ),
+    ("", "Conv"): Operator("Conv, BlockwiseConv", (quantised_operand, *_VOLUME, kernel_of_weights, *_WEIGHTS)),
+    ("", "Gemm"): Operator("Conv, BlockwiseConv, MatMul", (quantised_operand, usable_alpha, *_WEIGHTS)),
+    ("", "MatMul"): Operator("Conv, BlockwiseConv, MatMul, Move", (quantised_operand, batched_weights, *_WEIGHTS)),
     ("", "QLinearConv"): Operator("Conv", (*_QLINEAR, *_VOLUME, kernel_of_weights, *_WEIGHTS)),
     ("", "QLinearMatMul"): Operator("Conv, MatMul", (*_QLINEAR, matrix_weights, *_WEIGHTS)),
     ("", "ConvInteger"): Operator("Conv (int32)", (integer_operand, constant_parameters, one_scale, *_WINDOW, kernel_of_weights, *_WEIGHTS)),
@@ -170,7 +175,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions)) for name in _MOVES},
     **{("", name): Operator("Move", (*_MOVED, constant_parameters, fits_dimensions, overwrites)) for name in _SELECTIONS},
     ("", "Resize"): Operator("Move, Conv", (*_MOVED, constant_parameters, nearest_only, known_mode, quantised_operand, two_dimensions_at_most, small_weights)),
-    ("", "ConvTranspose"): Operator("Conv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, kernel_of_weights, *_WEIGHTS)),
+    ("", "ConvTranspose"): Operator("Conv, BlockwiseConv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, kernel_of_weights, *_WEIGHTS)),
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
     ("", "Softmax"): Operator("Softmax", (quantised_operand, countable_row)),
     ("", "ArgMax"): Operator("ArgMax", (quantised_operand, comparable_channels)),
@@ -200,6 +205,7 @@ ENGINES = {
     "Add": "vector",
     "AveragePool": "vector, matrix",
     "Binary": "vector",
+    "BlockwiseConv": "matrix, vector",
     "CentredQuotient": "vector",
     "Conv": "matrix, vector",
     "Expression": "vector",

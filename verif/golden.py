@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 #: What `run --json` reports beside the mismatches against this library.
@@ -24,7 +24,8 @@ def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
     """Return a session with the settings above. Raises onnxruntime's own errors.
 
     The second setting makes signed weights unsigned, for which onnxruntime has no kernel where activations are signed: such a network runs
-    without it. And it fails where two products share weights or a zero point: they get copies of their own.
+    without it. And it fails where two products share weights or a zero point: they get copies of their own. Where onnxruntime puts operators
+    into a network that do not take its types (weights of two bits) it runs as it is.
     """
     for apart in (False, True):
         data = (unshared(model) if apart else model).SerializeToString()
@@ -32,6 +33,8 @@ def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
             return ort.InferenceSession(data, _options(precise=True), providers=["CPUExecutionProvider"])
         except NoKernel:
             break
+        except InvalidGraph:
+            return ort.InferenceSession(model.SerializeToString(), _options(precise=False, optimised=False), providers=["CPUExecutionProvider"])
         except Fail as error:
             if "Attempt to replace the existing tensor" not in str(error):
                 raise
@@ -76,12 +79,14 @@ def unshared(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _options(*, precise: bool) -> ort.SessionOptions:
+def _options(*, precise: bool, optimised: bool = True) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.add_session_config_entry("session.qdqisint8allowed", "1")
     options.add_session_config_entry("session.x64quantprecision", str(int(precise)))
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
+    if not optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4 if precise else 3  # the first attempts may fail
     return options
 

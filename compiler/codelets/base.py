@@ -101,7 +101,8 @@ class Codelet:
 
     `origin`: names of the ONNX nodes; `macs`: multiplications of the ONNX operator; `group`: channel groups of a contraction;
     `batches`: for each product of a product of two tensors, its matrix of x and of w; `move`: which element
-    goes where, of one that only moves data; `program`: the steps of one that reduces the channels of each pixel.
+    goes where, of one that only moves data; `program`: the steps of one that reduces the channels of each pixel; `sums`: of a contraction in
+    sets of positions (ic, ky, kx) which they are, bool, and the scale of each channel; `addend` float32 a channel, behind their sum.
     """
 
     name: str
@@ -117,6 +118,8 @@ class Codelet:
     batches: tuple[tuple[int, ...], tuple[int, ...]] = ((0,), (0,))
     program: RowProgram | None = None
     move: Move | None = None
+    sums: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+    addend: np.ndarray | None = None
 
     def extent(self, loop: str) -> int:
         """Iterations of a loop."""

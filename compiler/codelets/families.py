@@ -7,6 +7,7 @@ from collections.abc import Callable
 from compiler.codelets.arg_max import arg_max
 from compiler.codelets.base import Codelet
 from compiler.codelets.binary import binary
+from compiler.codelets.blockwise import blockwise
 from compiler.codelets.contraction import contraction
 from compiler.codelets.depthwise import depthwise
 from compiler.codelets.deviation import centred_quotient, variance
@@ -26,6 +27,7 @@ from compiler.ir.graph import Graph, Node
 #: Operator to families, preferred first; a family returns None where it does not apply.
 FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "Conv": (depthwise, contraction),
+    "BlockwiseConv": (blockwise,),
     "MaxPool": (largest,),
     "AveragePool": (average, average_as_contraction),
     "GlobalAveragePool": (average, average_as_contraction),

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.edit import rebuild
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
@@ -17,12 +18,15 @@ from compiler.ir.floats import Quotient, Sum
 from compiler.ir.graph import Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Unary
 from compiler.ir.rules import verify
 
+#: Nodes that clamp their result.
+CLAMPING = (Conv, BlockwiseConv, Add, Binary, Sum, Quotient, Expression, Reduction, AveragePool, GlobalAveragePool, MaxPool)
+
 
 def _clamp(graph: Graph, producer: Node, node: Node) -> tuple[int, int] | None:
     """Return the clamp of `producer` that does the work of the Unary `node` too; None where there is none."""
     x, y = (graph.tensors[t] for t in (node.inputs[0], node.outputs[0]))
     attrs = producer.attrs
-    if not isinstance(attrs, Conv | Add | Binary | Sum | Quotient | Expression | Reduction | AveragePool | GlobalAveragePool | MaxPool) or x.dtype == "i32":
+    if not isinstance(attrs, CLAMPING) or x.dtype == "i32":
         return None
     if (x.dtype, x.scale, x.zero_point) != (y.dtype, y.scale, y.zero_point):
         return None

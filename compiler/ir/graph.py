@@ -11,6 +11,7 @@ Every tensor is four-dimensional, (N, C, H, W), whatever its rank in ONNX: a row
 Where a producer and a consumer see one ONNX tensor differently a `Reshape` stands between them. Kinds of node:
 
     Conv                 convolution, Gemm and MatMul by a constant, with requantisation or an int32 result
+    BlockwiseConv        of weights with scales along the reduction (compiler.ir.blockwise)
     MaxPool AveragePool GlobalAveragePool
     MatMul               product of two tensors, matrix by matrix (compiler.ir.matmul)
     Add                  sum of two tensors of one shape
@@ -48,6 +49,7 @@ from types import MappingProxyType
 import numpy as np
 
 from compiler.errors import IRError
+from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.floats import Quotient, Sum
@@ -212,7 +214,7 @@ class Reshape:
 
 
 Attrs = (
-    Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
+    Conv | BlockwiseConv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
     | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN | GroupNormalization | Sum | Quotient | Expression
     | RMSNormalization | MeanSquare | RootQuotient
 )
@@ -329,10 +331,10 @@ class Graph:
         return any(o.tensor == tensor for o in self.outputs)
 
     def macs(self, node: Node) -> int:
-        """Return the multiplications of a Conv or MatMul node, zero for any other."""
+        """Return the multiplications of a convolution or a MatMul node, zero for any other."""
         if isinstance(node.attrs, MatMul):
             return self.tensors[node.outputs[0]].elements * self.tensors[node.inputs[0]].shape[1]
-        if not isinstance(node.attrs, Conv):
+        if not isinstance(node.attrs, Conv | BlockwiseConv):
             return 0
         return self.tensors[node.outputs[0]].elements * int(np.prod(node.attrs.weight.shape[1:]))
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from compiler.errors import IRError
+from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir.expression import KINDS, Digits, Expression
 from compiler.ir.floats import Quotient, Sum
@@ -75,7 +76,7 @@ def _window(where: str, x: Tensor, y: Tensor, kernel: Pair, strides: Pair, dilat
     _expect(y.shape[0] == x.shape[0], where, f"batch {y.shape[0]}", x.shape[0])
 
 
-def _conv(where: str, a: Conv, x: Tensor, y: Tensor) -> None:
+def _kernel(where: str, a: Conv | BlockwiseConv, x: Tensor, y: Tensor) -> None:
     oc, ic, kh, kw = a.weight.shape
     _expect(a.weight.dtype in (np.int8, np.uint8, np.int16), where, f"weights {a.weight.dtype}", "int8, uint8 or int16")
     if a.weight.dtype == np.int16:
@@ -84,14 +85,19 @@ def _conv(where: str, a: Conv, x: Tensor, y: Tensor) -> None:
     _expect(a.group >= 1 and oc % a.group == 0 and x.shape[1] == ic * a.group, where, f"{x.shape[1]} channels", f"{ic} x {a.group} groups")
     _expect(y.shape[1] == oc, where, f"{y.shape[1]} output channels", oc)
     _window(where, x, y, (kh, kw), a.strides, a.dilations, a.pads, exact=True)
-    if a.bias is not None:
-        _expect(a.bias.dtype == np.int32 and a.bias.shape == (oc,), where, f"bias {a.bias.dtype} {a.bias.shape}", f"int32 ({oc},)")
-    scales = a.w_scale
-    _expect(scales.dtype == np.float32 and scales.shape in ((oc,), (1,)), where, f"weight scales {scales.shape}", f"({oc},) or (1,)")
     info = np.iinfo(a.weight.dtype)
     _expect(info.min <= a.w_zero <= info.max, where, f"weight zero point {a.w_zero}", f"a value of {a.weight.dtype}")
     low, high = RANGES[x.dtype]
     _expect(low <= a.x_zero <= high, where, f"input zero point {a.x_zero}", f"a value of {x.dtype}")
+
+
+def _conv(where: str, a: Conv, x: Tensor, y: Tensor) -> None:
+    _kernel(where, a, x, y)
+    oc = a.weight.shape[0]
+    if a.bias is not None:
+        _expect(a.bias.dtype == np.int32 and a.bias.shape == (oc,), where, f"bias {a.bias.dtype} {a.bias.shape}", f"int32 ({oc},)")
+    scales = a.w_scale
+    _expect(scales.dtype == np.float32 and scales.shape in ((oc,), (1,)), where, f"weight scales {scales.shape}", f"({oc},) or (1,)")
     if a.y_scale is None:
         _expect(y.dtype == "i32", where, f"result {y.dtype} without a scale", "i32")
     else:
@@ -100,6 +106,21 @@ def _conv(where: str, a: Conv, x: Tensor, y: Tensor) -> None:
         _clamp(where, a.y_low, a.y_high, y)
         finite = np.isfinite(a.scale)
         _expect(bool(finite.all()), where, f"requantisation scales {a.scale[~finite]}", "finite numbers")
+
+
+def _blockwise(where: str, a: BlockwiseConv, x: Tensor, y: Tensor) -> None:
+    _kernel(where, a, x, y)
+    oc, sets = a.weight.shape[0], len(a.w_scale)
+    numbers = set(np.unique(a.part).tolist())
+    _expect(a.part.shape == a.weight.shape[1:] and numbers == set(range(sets)), where, f"sets {sorted(numbers)} of shape {a.part.shape}",
+            f"all of {sets}, of shape {a.weight.shape[1:]}")
+    _expect(a.w_scale.dtype == np.float32 and a.w_scale.shape == (sets, oc), where, f"weight scales {a.w_scale.shape}", f"({sets}, {oc})")
+    if a.addend is not None:
+        _expect(a.addend.dtype == np.float32 and a.addend.shape == (oc,), where, f"addend {a.addend.dtype} {a.addend.shape}", f"float32 ({oc},)")
+    _quantisation(where, x, a.x_scale, a.x_zero)
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+    _expect(bool(np.isfinite(a.scales).all()), where, f"scales up to {a.scales.max()}", "finite numbers")
 
 
 def _max_pool(where: str, a: MaxPool, x: Tensor, y: Tensor) -> None:
@@ -312,6 +333,7 @@ def _reduction(where: str, a: Reduction, x: Tensor, y: Tensor) -> None:
 
 _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Conv: (1, _conv),
+    BlockwiseConv: (1, _blockwise),
     MaxPool: (1, _max_pool),
     AveragePool: (1, _average_pool),
     GlobalAveragePool: (1, _global_average_pool),

@@ -90,7 +90,7 @@ def _assign(codelet: Codelet, target: Target) -> Assigned | None:
             if not all(vector.engine.can(name) for name in lanewise):
                 continue
             if matrix is not None:
-                if not _holds(vector.a, matrix.accumulator):
+                if not _holds(vector.a, matrix.accumulator) or (codelet.sums and not all(_holds(port, matrix.accumulator) for port in (vector.b, vector.y))):
                     continue
                 source: Memory | None = matrix.activation
             else:

@@ -15,7 +15,7 @@ from compiler.codelets import Codelet, Operation
 from compiler.ir.graph import Graph, Node, Unary
 
 #: Families whose results leave through the whole chain of a vector unit.
-_FAMILIES = ("contraction", "depthwise", "elementwise", "product", "window")
+_FAMILIES = ("blockwise", "contraction", "depthwise", "elementwise", "product", "window")
 
 
 def _mergeable(codelet: Codelet) -> bool:

@@ -14,6 +14,7 @@ from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.insert_transfers import Plan
 from compiler.target import Target
+from compiler.tiling.contraction.blockwise import BlockwisePricer, BlockwiseTiler
 from compiler.tiling.contraction.contraction import ContractionTiler
 from compiler.tiling.contraction.price import Choice, ContractionPricer
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
@@ -33,6 +34,10 @@ class TileError(CompilerError):
         super().__init__(cause.where, found=cause.found, expected=cause.expected, do=cause.do)
 
 
+#: Families of codelets on the matrix unit: who prices and who tiles them.
+CONTRACTIONS = {
+    "blockwise": (BlockwisePricer, BlockwiseTiler), "contraction": (ContractionPricer, ContractionTiler), "product": (ProductPricer, ProductTiler),
+}
 #: Part of a memory that tiles may fill; the rest is lost to whole banks and fragments.
 USABLE = 0.9
 
@@ -91,14 +96,14 @@ def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice]) 
         move(context, step, memo)
     elif step.codelet.program is not None:
         (ImagewiseTiler if step.codelet.program.of_images else RowwiseTiler)(context, step).run()
-    elif step.codelet.family in ("contraction", "product"):
-        of_tensors = step.codelet.family == "product"
-        pricer = (ProductPricer if of_tensors else ContractionPricer)(context, step)
+    elif step.codelet.family in CONTRACTIONS:
+        pricing, tiling = CONTRACTIONS[step.codelet.family]
+        pricer = pricing(context, step)
         stored = pricer.y_stored
         key = (step.codelet.name, step.codelet.family, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()))
         if key not in memo:
             memo[key] = pricer.best()
-        (ProductTiler if of_tensors else ContractionTiler)(context, step, pricer.shape, memo[key]).run()
+        tiling(context, step, pricer.shape, memo[key]).run()
     elif not share(context, step):
         tiler = LaneTiler(context, step)
         tiler.run(tiler.best())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from acg.footprint import Footprints
 from acg.graph import Graph as Architecture
 from acg.predictor import predict
 from compiler.host import pack_inputs, unpack_outputs
+from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.floats import Quotient, Sum
@@ -45,6 +48,15 @@ def _round(value, zero, low, high, dtype):
 def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
     a, y = node.attrs, graph.tensors[node.outputs[0]]
     x = values[node.inputs[0]]
+    if isinstance(a, BlockwiseConv):
+        total = None
+        for number, scale in enumerate(a.scales):
+            weight = np.where(a.part == number, a.weight.astype(np.int16) - np.int16(a.w_zero), 0).astype(np.int16)
+            plain = Conv(weight, None, None, a.x_zero, np.ones(1, np.float32), 0, None, 0, a.strides, a.dilations, a.pads, a.group)
+            sums = _node(replace(node, attrs=plain), graph, values).astype(np.float32) * scale[:, None, None]
+            total = sums if total is None else total + sums
+        total = total if a.addend is None else total + a.addend[:, None, None]
+        return _round(total / np.float32(a.y_scale), a.y_zero, a.y_low, a.y_high, y.dtype)
     if isinstance(a, Conv):
         oc, icg, kh, kw = a.weight.shape
         windows = _window(x.astype(np.int64) - a.x_zero, (kh, kw), a.strides, a.dilations, a.pads, y.shape[2:], 0)

@@ -292,12 +292,6 @@ CASES = {
         {"x": (U8, (2, 6))}, {"y": (U8, (2, 5))}, {**P, "w": np.ones((6, 5), np.int8), "b": np.ones((2, 1), np.float32)},
         ("n_g", "Gemm", "The bias must have one value for all or one an output channel. Found shape (2, 1) for 5 channels."),
     ),
-    "weights along the input channels": (
-        [dequantize("x", "d", "x"), dequantize("w", "e", "w", axis=0), node("MatMul", "d e", "g"), quantize("g", "y", "y")],
-        {"x": (U8, (2, 6))}, {"y": (U8, (2, 5))}, {**P, "w": np.ones((6, 5), np.int8), "sw": np.arange(1, 7, dtype=np.float32), "zw": np.zeros(6, np.int8)},
-        ("n_g", "MatMul", "Weight scales must be one for the tensor or one an output channel. Found scales of shape (1, 6) for weights of shape (5, 6), "
-         "output channels first."),
-    ),
     "three spatial dimensions": (
         [dequantize("x", "d", "x"), node("MaxPool", "d", "p", kernel_shape=[1, 1, 2]), quantize("p", "y", "y")],
         {"x": (U8, (1, 2, 3, 4, 5))}, {"y": (U8, (1, 2, 3, 4, 4))}, P,
@@ -348,15 +342,6 @@ def test_sixteen_bits():
     nodes = [dequantize("x", "d", "x"), node("Relu", "d", "r"), node("QuantizeLinear", "r sy z", "y")]
     model = model_of(nodes, X, {"y": (onnx.TensorProto.UINT16, (1, 3, 4, 4))}, constants, opset=21)
     assert refused(model) == [("n_y", "QuantizeLinear", "Quantised activations and weights must be int8 or uint8. Found uint16.")]
-
-
-def test_blocked_quantisation():
-    constants = {**P, "w": np.ones((6, 5), np.int8), "sw": np.ones((3, 5), np.float32), "zw": np.zeros((3, 5), np.int8)}
-    nodes = [dequantize("x", "d", "x"), dequantize("w", "e", "w", axis=0, block_size=2), node("MatMul", "d e", "g"), quantize("g", "y", "y")]
-    model = model_of(nodes, {"x": (U8, (2, 6))}, {"y": (U8, (2, 5))}, constants, opset=21)
-    assert refused(model) == [
-        ("n_e", "DequantizeLinear", "Blocked quantisation (block_size) is not supported: use one scale a tensor or a channel. Found block_size 2.")
-    ]
 
 
 def test_unnamed_nodes_are_named_by_position():

@@ -28,7 +28,7 @@ def product_model(
     op: str, x: tuple[int, ...], w: np.ndarray, scale: Any, zero: Any, *, bias: np.ndarray | None = None, x_zero: int = 117, y_scale: float = 0.0,
     dequantise: dict[str, Any] | None = None, w_type: int = 0, **attributes: Any,
 ) -> onnx.ModelProto:
-    """Return x -> DQ -> `op` by dequantised weights `w` -> Q -> y, opset 21.
+    """Return x -> DQ -> `op` by dequantised weights `w` -> Q -> y, opset 21, or 25 where it needs that.
 
     `dequantise`: attributes of the DequantizeLinear of the weights; `w_type`: ONNX's number of a type of 4 or 2 bits that they are stored in;
     `x_zero` negative: int8. `y_scale` 0: measured with onnxruntime, so that few results saturate.
@@ -46,6 +46,8 @@ def product_model(
 
     def build(tail: list[onnx.NodeProto], more: dict[str, Any], out: str, out_type: int) -> onnx.ModelProto:
         model = model_of([*nodes, *tail], {"x": (kind, x)}, {out: (out_type, [f"o{i}" for i in range(rank)])}, {**constants, **more}, opset=21)
+        if w_type in (TensorProto.INT2, TensorProto.UINT2):  # types of opset 25
+            model.opset_import[0].version, model.ir_version = 25, 13
         for tensor in model.graph.initializer:
             if w_type and tensor.name in ("w", "zw"):
                 tensor.CopyFrom(packed(numpy_helper.to_array(tensor), w_type, tensor.name))

@@ -3,7 +3,8 @@
 It evaluates the ONNX graph itself. DequantizeLinear -> operator -> QuantizeLinear is the quantised operator:
 
 * Conv, Gemm, MatMul, by constants or of two computed tensors: exact integer sums modulo 2^32 of (x - zero) * (w - zero) plus the int32 bias, then
-  scale = float32(float32(s_x * s_w) / s_y), y = saturate(round_half_even(float32(float32(sum) * scale)) + zero).
+  scale = float32(float32(s_x * s_w) / s_y), y = saturate(round_half_even(float32(float32(sum) * scale)) + zero). Weights whose scales vary along
+  the reduction (blocks): a float32 sum of such sums, verif.reference.weights.
 * Add: float32((a - zero) * s_a) + float32((b - zero) * s_b), one float32 sum, a float32 division by s_y, round half even.
 * AveragePool, GlobalAveragePool over n elements: int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), then as Conv.
 * MaxPool, Relu and Clip before a QuantizeLinear: on the integers, as quantisation keeps order.
@@ -27,6 +28,7 @@ Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in te
     Sum, Mean, additions with nothing between  3,276,800           0
     Div of computed tensors                    9,830,250           2       1   the reciprocal is rounded; see below
     data movement, rescaled and not              357,268           1       1   two roundings merged into one, see below
+    Conv, Gemm, MatMul of weights in blocks       67,968           0           it sums in float32, in another order
     ConvTranspose                              1,057,368           2       1   it has float32 kernels only
     BatchNormalization                            50,304          23       1   the addend is rounded to 1/255 of a step
     ReduceMean, ReduceSum, ReduceMax               3,954           0           other networks: at exact halves, as AveragePool

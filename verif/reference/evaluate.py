@@ -12,6 +12,7 @@ from onnx import inliner, numpy_helper
 
 from verif.reference.call import Call
 from verif.reference.l2_norm import recognised_l2
+from verif.reference.movement import MOVING
 from verif.reference.operators import OPERATORS, elementwise, evaluate
 from verif.reference.raised import raised
 from verif.reference.recognise import recognised
@@ -23,7 +24,7 @@ from verif.reference.values import Plain, Value
 #: Samples evaluated together: bounds the memory, large enough for BLAS.
 CHUNK = 64
 #: Operators of constants too: a dequantised constant stays one. Of any other whose inputs are all constant the result is a number like others.
-KEEPING = frozenset({"DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze"})
+KEEPING = frozenset({"DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze", *MOVING})
 
 
 class Reference:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from verif.reference.sums import wrap
-from verif.reference.values import Dequantised, Sum
+from verif.reference.values import Dequantised, Plain, Sum
+from verif.reference.weights import product
 
 
 def _matrices(array: np.ndarray, rank: int, *, column: bool) -> np.ndarray:
@@ -37,17 +38,31 @@ def tensor_product(a: Dequantised, b: Dequantised, *, trans_a: bool = False, tra
     return Sum(wrap(sums), scale, np.ones((), np.float32), axis_from_end=1, factors=(np.asarray(factors[0]), np.asarray(factors[1])), takes=takes)
 
 
-def constant_matrices(call: Any, a: Dequantised, b: Dequantised) -> Sum:
-    """Return the sums of a product by a constant vector or constant matrices, in front or behind, however many."""
+def constant_matrices(call: Any, a: Dequantised, b: Dequantised) -> Sum | Plain:
+    """Return the product by constant matrices, in front or behind, however many."""
     if a.constant == b.constant:
         raise call.refuse("two constants")
     x, w = (b, a) if a.constant else (a, b)
-    if w.scale.size > 1 and w.scale.shape[-2 if w is b else -1] > 1:
-        raise call.refuse("a scale for each of the rows")
-    one, two = (v.centred().astype(np.float64) for v in (a, b))  # every partial sum is below 2^53
-    if x.array.ndim == 2:  # a vector for each sample, beside a matrix or vector
-        two, one = (two, one) if a.constant else (one, two)
-        return Sum(wrap((two @ one.T).astype(np.int64)), (x.scale.reshape(()) * w.scale.reshape(-1)).astype(np.float32), np.ones((), np.float32))
-    sums = np.matmul(one, two).astype(np.int64)
-    factors = x.scale.reshape(()).astype(np.float32), np.broadcast_to(w.scale.astype(np.float32), sums.shape)
-    return Sum(wrap(sums), np.asarray(factors[0] * factors[1], np.float32), np.ones((), np.float32))
+    if w.array.ndim < 2:
+        raise call.refuse("a constant vector")
+    numbers = x.centred().astype(np.float64)  # every partial sum is below 2^53
+    *groups, rows, columns = w.array.shape
+    if w is a:
+
+        def behind(kernel: np.ndarray) -> np.ndarray:
+            matrices = kernel.reshape(*groups, rows, columns).astype(np.float64)
+            return (numbers @ matrices.T if x.array.ndim == 2 else np.matmul(matrices, numbers)).astype(np.int64)
+
+        def beside_rows(own: np.ndarray) -> np.ndarray:
+            return own.reshape(*groups, rows) if x.array.ndim == 2 else own.reshape(*groups, rows, 1)
+
+        return product(x, w, behind, outputs_first=lambda array: array.reshape(-1, columns), beside=beside_rows)
+
+    def outputs_first(array: np.ndarray) -> np.ndarray:
+        return array.reshape(-1, rows, columns).swapaxes(1, 2).reshape(-1, rows)
+
+    def sums_of(kernel: np.ndarray) -> np.ndarray:
+        matrices = kernel.reshape(*groups, columns, rows).swapaxes(-1, -2).astype(np.float64)
+        return np.matmul(numbers, matrices).astype(np.int64)
+
+    return product(x, w, sums_of, outputs_first=outputs_first, beside=lambda own: own.reshape(*groups, 1, columns))

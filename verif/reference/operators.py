@@ -39,7 +39,7 @@ from verif.reference.scaled import scaled
 from verif.reference.selection import SELECTING, selection
 from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
-from verif.reference.weights import with_bias
+from verif.reference.weights import bytes_of, in_blocks, with_bias
 
 
 def _parameters(call: Call, value: Value) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,11 @@ def _parameters(call: Call, value: Value) -> tuple[np.ndarray, np.ndarray]:
     zero = call.number(2, np.zeros(scale.shape, np.uint8))
     axis = call.attributes.get("axis", 1)
     axis = axis + (0 if value.constant or axis < 0 else 1)
-    rank = value.array.ndim
+    rank, block = value.array.ndim, call.attributes.get("block_size", 0)
+    if block:
+        if not value.constant:
+            raise call.refuse("an activation in blocks")
+        return in_blocks(scale, block, value.array.shape, axis), in_blocks(zero, block, value.array.shape, axis)
     return scalar_or_axis(scale, rank, axis), scalar_or_axis(zero, rank, axis)
 
 
@@ -56,8 +60,8 @@ def quantize_linear(call: Call) -> Value:
     """QuantizeLinear."""
     value = call.value(0)
     scale, zero = _parameters(call, value)
-    if call.optional(2) is None and call.attributes.get("output_dtype") == onnx.TensorProto.INT8:
-        zero = zero.astype(np.int8)
+    if call.optional(2) is None and call.attributes.get("output_dtype"):
+        zero = zero.astype(onnx.helper.tensor_dtype_to_np_dtype(call.attributes["output_dtype"]))
     return Plain(value.quantised(scale, zero), value.constant, behind=sources_of(value))
 
 
@@ -65,7 +69,7 @@ def dequantize_linear(call: Call) -> Value:
     """DequantizeLinear: the integers are kept."""
     value = call.value(0)
     scale, zero = _parameters(call, value)
-    return Dequantised(value.array, scale, zero, value.constant, sources_of(value))
+    return Dequantised(bytes_of(value.array), scale, bytes_of(zero), value.constant, sources_of(value))
 
 
 def _images(array: np.ndarray) -> np.ndarray:

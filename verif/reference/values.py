@@ -13,6 +13,12 @@ import numpy as np
 RANGES = {np.dtype(np.int8): (-128, 127), np.dtype(np.uint8): (0, 255)}
 
 
+def limits(dtype: np.dtype) -> tuple[int, int]:
+    """Return the least and the greatest integer of a type that only constants have: of 2, 4 or 16 bits."""
+    bits = int("".join(c for c in dtype.name if c.isdigit()))
+    return (0, 2**bits - 1) if dtype.name[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
 def quantise(values: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
     """Return QuantizeLinear: saturate(round_half_even(float32(values / scale)) + zero), in the type of `zero` (int8 or uint8)."""
     if np.isnan(values).any():
@@ -24,7 +30,7 @@ def quantise(values: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndar
 
 def saturate(steps: np.ndarray, zero: np.ndarray) -> np.ndarray:
     """Return steps + zero, saturated to the type of `zero`."""
-    low, high = RANGES[zero.dtype]
+    low, high = RANGES.get(zero.dtype) or limits(zero.dtype)
     return np.clip(steps.astype(np.float64) + zero.astype(np.float64), low, high).astype(zero.dtype)
 
 

@@ -18,6 +18,17 @@ from verif.reference.sums import wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
 
 
+def in_blocks(numbers: np.ndarray, block: int, shape: tuple[int, ...], axis: int) -> np.ndarray:
+    """Return scales or zero points, one for each `block` neighbours along an axis, as they stand beside a constant of this shape."""
+    return np.repeat(numbers, block, axis).take(range(shape[axis]), axis)
+
+
+def bytes_of(array: np.ndarray) -> np.ndarray:
+    """Return integers of two or four bits as int8 or uint8; others as they are."""
+    narrow = {"int2": np.int8, "int4": np.int8, "uint2": np.uint8, "uint4": np.uint8}
+    return array.astype(narrow.get(array.dtype.name, array.dtype), copy=False)
+
+
 def slices(scale: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return (positions, bool; scales (OC,)) of each set of positions that share their scales; `scale` is (OC, positions ..)."""
     columns = scale.reshape(scale.shape[0], -1).T
@@ -36,25 +47,31 @@ def slices(scale: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def product(
     x: Dequantised, w: Dequantised, sums_of: Callable[[np.ndarray], np.ndarray], *, outputs_first: Callable[[np.ndarray], np.ndarray],
-    trailing: int, alpha: float = 1.0, takes: frozenset[str] = frozenset({"bias", "channels", "number"}),
+    trailing: int = 0, beside: Callable[[np.ndarray], np.ndarray] | None = None, alpha: float = 1.0,
+    takes: frozenset[str] = frozenset({"bias", "channels", "number"}),
 ) -> Sum | Plain:
     """Return the product of an activation and weights.
 
     `outputs_first` brings an array of the weights' shape to (OC, positions of the reduction ..); `sums_of` returns the exact int64 sums for
-    integers in that form, output channels `trailing` + 1 axes from the end. `takes`: see `Sum`; times alpha it takes no other number.
+    integers in that form, output channels `trailing` + 1 axes from the end; `beside`: numbers (OC,) as they stand beside the sums, where that is
+    something else, which takes no constants. `takes`: see `Sum`; times alpha it takes no other number.
     """
     integers, scale = outputs_first(w.centred()), np.broadcast_to(w.scale.astype(np.float32), w.array.shape)
     first = np.float32(alpha) * x.scale.reshape(()).astype(np.float32)
-    column = (-1, *[1] * trailing)
     parts = slices(outputs_first(scale))
+    if beside is None:
+        beside = lambda numbers: numbers.reshape(-1, *[1] * trailing)  # noqa: E731
+        from_end = trailing + 1
+    else:
+        from_end = 0
     if len(parts) == 1:
         own = parts[0][1]
-        takes = takes if np.float32(alpha) == 1 else takes - {"number"}
-        sums, scale = wrap(sums_of(integers)), (first * own).reshape(column)
-        return Sum(sums, scale, np.ones((), np.float32), axis_from_end=trailing + 1, factors=(first, own), takes=takes)
+        takes = frozenset() if from_end == 0 else takes if np.float32(alpha) == 1 else takes - {"number"}
+        sums, one = wrap(sums_of(integers)), np.ones((), np.float32)
+        return Sum(sums, beside(first * own), one, axis_from_end=from_end, factors=(first, own) if from_end else None, takes=takes)
     total: np.ndarray | None = None
     for mask, own in parts:
-        part = wrap(sums_of(np.where(mask, integers, 0))).astype(np.float32) * (first * own).reshape(column)
+        part = wrap(sums_of(np.where(mask, integers, 0))).astype(np.float32) * beside(first * own)
         total = part if total is None else total + part
     assert total is not None
     return Plain(total)
@@ -87,4 +104,4 @@ def with_bias(call: Any, result: Sum | Plain, bias: Value | None, beta: float = 
     return replace(result, sums=wrap(result.sums + steps.reshape(column)), takes=result.takes - {"bias"})
 
 
-__all__ = ["bias_sums", "product", "slices", "with_bias"]
+__all__ = ["bias_sums", "bytes_of", "in_blocks", "product", "slices", "with_bias"]

@@ -8,44 +8,34 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, type_of_zero, usable_scale
-from compiler.front.floats.integers import quantise
+from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, type_of_zero
 from compiler.front.floats.lower import lower
+from compiler.front.operators.products.constants import dequantised_constant, quantised_constant
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import DTYPES, Step
-from compiler.front.state.values import Const, HostFloat, Operation, Pending, Quant, Quantisation, Real, RealConst, Table, Unknown, Value, along
+from compiler.front.state.values import Const, HostFloat, Operation, Pending, Quant, Quantisation, Real, RealConst, Table, Unknown, Value
 from compiler.ir.graph import RANGES, EdgeInput
 
 
-def _fold_quantize(step: Step, value: Const | RealConst, dtype: str) -> Const:
-    array = value.real() if isinstance(value, RealConst) else value.array
-    scale, zero = step.constant(1), step.constant(2)
-    assert scale is not None
-    step.require(usable_scale, scale.astype(np.float32), found=f"{scale.min()}")
-    axis = step.attribute("axis", 1)
-    scale = along(scale.astype(np.float32), array.ndim, axis)
-    zero = np.zeros((), np.int64) if zero is None else along(zero.astype(np.int64), array.ndim, axis)
-    return Const(quantise(array, scale, zero, dtype))
-
-
-def _output_type(step: Step) -> str:
+def _output_type(step: Step) -> np.dtype:
     zero, code = step.constant(2), step.attribute("output_dtype", 0)
     given = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code or onnx.TensorProto.UINT8))
     if zero is None:
-        return DTYPES.get(given, str(given))
+        return given
     if code:
         step.require(type_of_zero, given, zero.dtype, found=f"{given} and a zero point of {zero.dtype}")
-    return DTYPES.get(zero.dtype, str(zero.dtype))
+    return zero.dtype
 
 
 def quantize_linear(step: Step) -> list[Value]:
     """Emit what the input is waiting for, or the requantising table, or a quantised graph input."""
     value, builder = step.value(0), step.builder
-    step.require(not_blocked, step.attribute("block_size", 0), found=f"block_size {step.attribute('block_size', 0)}")
-    dtype = _output_type(step)
-    step.require(eight_bits, dtype, found=dtype)
+    wanted = _output_type(step)
     if isinstance(value, Const | RealConst):
-        return [_fold_quantize(step, value, dtype)]
+        return [quantised_constant(step, value, wanted)]
+    step.require(not_blocked, step.attribute("block_size", 0), found=f"block_size {step.attribute('block_size', 0)}")
+    dtype = DTYPES.get(wanted, str(wanted))
+    step.require(eight_bits, dtype, found=dtype)
     scale, zero, _ = step.quantisation(1, 2)
     name = step.output
     target = Quantisation(name, dtype, scale, zero, *RANGES[dtype])
@@ -73,16 +63,11 @@ def quantize_linear(step: Step) -> list[Value]:
 def dequantize_linear(step: Step) -> list[Value]:
     """Turn an integer tensor into real numbers; a constant keeps its integers, for weights and biases."""
     value = step.value(0)
-    step.require(not_blocked, step.attribute("block_size", 0), found=f"block_size {step.attribute('block_size', 0)}")
     if isinstance(value, Unknown):
         return [value]
     if isinstance(value, Const):
-        scale, zero = step.constant(1), step.constant(2)
-        assert scale is not None
-        step.require(eight_bits, "i8" if value.array.dtype in (np.int8, np.uint8, np.int32) else "other", found=str(value.array.dtype))
-        rank, axis = value.array.ndim, step.attribute("axis", 1)
-        zero = np.zeros(1, np.int64) if zero is None else zero
-        return [RealConst(value.array, along(scale.astype(np.float32), rank, axis), along(zero, rank, axis))]
+        return [dequantised_constant(step, value)]
+    step.require(not_blocked, step.attribute("block_size", 0), found=f"block_size {step.attribute('block_size', 0)}")
     if not isinstance(value, Quant):
         step.refuse(eight_bits, step.describe(0))
     step.require(eight_bits, value.dtype, found=f"{value.dtype} of {step.name_of(0)}")

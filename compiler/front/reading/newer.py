@@ -1,6 +1,7 @@
 """Operators that are newer than the opsets that are read, written with older ones: what onnx's version converter has no adapter for.
 
     RMSNormalization    Div(x, Sqrt(Add(ReduceMean(Mul(x, x)), epsilon))) times the scale
+    int2, uint2         constants of two bits: int8, uint8
 """
 
 from __future__ import annotations
@@ -37,6 +38,22 @@ def _rms_normalization(model: onnx.ModelProto, node: onnx.NodeProto, rank: int) 
     return [helper.make_node(op, inputs, [out], name=f"{node.name}/{op}/{out}" if out != names["quotient"] else node.name) for op, inputs, out in parts]
 
 
+#: Types of two bits, and those that hold their numbers.
+_WIDER = {onnx.TensorProto.INT2: onnx.TensorProto.INT8, onnx.TensorProto.UINT2: onnx.TensorProto.UINT8}
+
+
+def _widen(model: onnx.ModelProto) -> None:
+    """Write constants of two bits as bytes, in place."""
+    tensors = [*model.graph.initializer, *(a.t for node in model.graph.node for a in node.attribute if a.type == onnx.AttributeProto.TENSOR)]
+    for tensor in tensors:
+        if tensor.data_type in _WIDER:
+            wider = helper.tensor_dtype_to_np_dtype(_WIDER[tensor.data_type])
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(wider), tensor.name))
+    for value in model.graph.value_info:
+        kind = value.type.tensor_type.elem_type
+        value.type.tensor_type.elem_type = _WIDER.get(kind, kind)
+
+
 def _require_written(node: onnx.NodeProto, opset: int) -> None:
     """Raise ModelError where a node says something that the older operators would not."""
     found = misuse(node, opset)
@@ -48,6 +65,7 @@ def _require_written(node: onnx.NodeProto, opset: int) -> None:
 
 def spell_out(model: onnx.ModelProto, opset: int) -> None:
     """Write the operators above, of a model of this opset, with older ones, in place. Raises ModelError where they say more than these can."""
+    _widen(model)
     if not any(node.op_type == "RMSNormalization" and node.domain in ("", "ai.onnx") for node in model.graph.node):
         return
     graph = shape_inference.infer_shapes(model).graph

@@ -8,6 +8,8 @@ The choice of the tile is `choose_contraction`'s; this file only turns it into o
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from compiler.codelets import Operand
@@ -78,10 +80,9 @@ class ContractionTiler:
         accumulator = self.matrix.accumulator
         label = f"n{n0} y{y0} x{x0} c{block[0] * self.columns}"
         acc = self.context.buffer(f"{self.codelet.name}.acc", accumulator, positions * pitch * 4, accumulator.bank_bytes)
-        for group in self.shape.groups(block):
-            for number, chunk in enumerate(self.chunks(group)):
-                for plane, part in self.parts(group, chunk):
-                    self.matrix_op(spot, part, chunk, plane, acc, pitch, (part[0] - block[0]) * self.columns, number + plane > 0, label)
+        for group in self.groups(block):
+            for number, (chunk, plane) in enumerate(self.passes(group)):
+                self.matrix_op(spot, group, chunk, plane, acc, pitch, (group[0] - block[0]) * self.columns, number > 0, label)
         if self.step.vector_or_none is None:
             self.store_accumulators(spot, block, acc, pitch, label)
         else:
@@ -97,33 +98,39 @@ class ContractionTiler:
             for ky in spans(kernel[0], c.kernel_rows) for kx in spans(kernel[1], c.kernel_columns) for lo, hi in spans(ib1 - ib0, c.input_blocks)
         ]
 
-    def parts(self, group: tuple[int, int], chunk: Chunk) -> list[tuple[int, tuple[int, int]]]:
-        """Planes of the weights in a piece of the reduction, and their output blocks; of a further plane only those where it adds something."""
-        found = [(0, group)]
-        for plane in range(1, len(self.planes)):
-            adding = [(b, b + 1) for b in range(*group) if any(self.packed((b, b + 1), chunk, plane))]
-            for number, (lo, hi) in enumerate(adding):
-                if number and found[-1] == (plane, (found[-1][1][0], lo)):
-                    found[-1] = plane, (found[-1][1][0], hi)
-                else:
-                    found.append((plane, (lo, hi)))
-        return found
+    def groups(self, block: tuple[int, int]) -> list[tuple[int, int]]:
+        """Output blocks that one instruction computes: those that need further planes of the weights apart from those that do not.
 
-    def packed(self, group: tuple[int, int], chunk: Chunk, plane: int) -> bytes:
-        """Bytes of the weights of these blocks."""
-        key = (group, chunk, plane)
+        Instructions that add to the same accumulators walk them in the same order, so that all planes have the same groups.
+        """
+        groups = self.shape.groups(block)
+        if len(self.planes) == 1:
+            return groups
+        more = [bool(any(w.constant[b * self.columns : (b + 1) * self.columns].any() for w in self.planes[1:])) for b in range(*block)]
+        cuts = [b for b in range(block[0] + 1, block[1]) if more[b - block[0]] != more[b - block[0] - 1]]
+        return [(lo, hi) for a, z in groups for lo, hi in itertools.pairwise([a, *(c for c in cuts if a < c < z), z])]
+
+    def passes(self, group: tuple[int, int]) -> list[tuple[Chunk, int]]:
+        """Pieces of the reduction of these output blocks, and the plane of the weights in each; what adds nothing is left out."""
+        pieces = [(chunk, plane) for chunk in self.chunks(group) for plane in range(len(self.planes))]
+        return [(chunk, plane) for chunk, plane in pieces if plane == 0 or any(self.packed(group, chunk, plane))]
+
+    def packed(self, group: tuple[int, int], chunk: Chunk, plane: int, piece: int = 0) -> bytes:
+        """Bytes of the weights of these blocks; `piece` numbers the weights where `planes` has others for each part of the work."""
+        key = (group, chunk, plane, piece)
         if key not in self._packed:
             self._packed[key] = pack_weights(self.planes[plane], group, chunk, self.rows, self.columns, self.codelet.group)
         return self._packed[key]
 
     def matrix_op(
-        self, spot: Spot, group: tuple[int, int], chunk: Chunk, plane: int, acc: Buffer, pitch: int, channel: int, accumulate: bool, label: str
+        self, spot: Spot, group: tuple[int, int], chunk: Chunk, plane: int, acc: Buffer, pitch: int, channel: int, accumulate: bool, label: str,
+        piece: int = 0,
     ) -> None:
         """One matrix instruction: output blocks `group`, reduction `chunk`, a plane of the weights, positions `spot`."""
         n0, n1, y0, y1, x0, x1 = spot
         ky0, ky1, kx0, kx1, ib0, ib1 = chunk
         view = self.input_view(spot, chunk, label)
-        weights, w = self.weights(group, chunk, plane, label), self.planes[plane]
+        weights, w = self.weights(group, chunk, plane, label, piece), self.planes[plane]
         batched = self.shape.batched
         oy, ox = (n1 - n0 if batched else y1 - y0), x1 - x0
         first_y, first_x = self.window.origin(0, y0, ky0), self.window.origin(1, x0, kx0)
@@ -151,11 +158,11 @@ class ContractionTiler:
         }
         self.context.emit(self.matrix.engine.name, fields, [view.buffer, weights], [acc], label)
 
-    def weights(self, group: tuple[int, int], chunk: Chunk, plane: int, label: str) -> Buffer:
+    def weights(self, group: tuple[int, int], chunk: Chunk, plane: int, label: str, piece: int = 0) -> Buffer:
         """Buffer of the weights of these blocks, loaded unless it still stands there."""
-        key = (group, chunk, plane)
+        key = (group, chunk, plane, piece)
         if key not in self._weights:
-            content = self.packed(group, chunk, plane)
+            content = self.packed(group, chunk, plane, piece)
             self._weights[key] = self.context.load_constant(f"{self.codelet.name}.w", content, self.matrix.weight, label)
         return self._weights[key]
 

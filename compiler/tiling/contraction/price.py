@@ -146,6 +146,7 @@ class ContractionPricer:
         self.x_lanes, self.y_lanes = (context.plan.layouts[context.plan.root(o.tensor)].lanes for o in (self.x, self.y))
         self.making = context.making_cycles(self.x)
         self.raw = step.vector_or_none is None
+        self.vector_passes = 1
         self.bus = context.target.external.bus_bytes
         self.deepest = max(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks)))
         self.passes = sum(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks))) * (
@@ -190,9 +191,12 @@ class ContractionPricer:
         if choice.keep_weights and kept > matrix.weight.size_bytes * (4 if choice.channels_outer else 3) // 4:
             return False
         pitch = ceil_div(choice.blocks * self.shape.lanes_out, self.shape.granule) * self.shape.granule
-        banks = matrix.accumulator.banks
-        room = matrix.accumulator.bank_bytes * max(1, banks // copies)
-        return choice.rows * choice.columns * pitch * 4 <= room
+        return choice.rows * choice.columns * pitch * 4 <= self.room(copies)
+
+    def room(self, copies: int) -> int:
+        """Bytes of accumulators that a tile may have."""
+        accumulator = self.step.matrix.accumulator
+        return accumulator.bank_bytes * max(1, accumulator.banks // copies)
 
     def price(self, choice: Choice) -> float:
         """Cycles, see the file's head."""
@@ -205,7 +209,7 @@ class ContractionPricer:
         positions = whole / spots
         matrix = self.passes * spots * max(positions, s.rows, 8)
         lanes = self.step.vector.lanes if self.step.vector_or_none else s.lanes_out
-        vector = whole * ceil_div(s.out_channels, lanes) if self.step.vector_or_none else 0
+        vector = whole * ceil_div(s.out_channels, lanes) * self.vector_passes if self.step.vector_or_none else 0
         weight_bytes = self.passes * s.rows * s.lanes_out
         once = choice.keep_weights or spots == 1
         load = weight_bytes * (1 if once else spots) / self.bus
@@ -219,7 +223,7 @@ class ContractionPricer:
         store = y_bytes / self.bus if stored else 0.0
         if stored and not choice.whole_output and block_tiles > 1:  # rows of a few bytes: a burst each
             store = max(store, whole * block_tiles * 2.0)
-        instructions = spots * block_tiles * (2 + ceil_div(self.deepest, choice.input_blocks))
+        instructions = spots * block_tiles * (1 + self.vector_passes * (1 + ceil_div(self.deepest, choice.input_blocks)))
         first = weight_bytes / self.bus / (block_tiles * ceil_div(self.deepest, choice.input_blocks)) + box
         last = positions * min(choice.blocks * s.lanes_out, s.out_channels) / lanes + store / spots / (1 if choice.whole_output else block_tiles)
         busiest = max(matrix, vector, load, store)

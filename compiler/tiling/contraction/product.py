@@ -74,9 +74,9 @@ class ProductTiler(ContractionTiler):
         view = super().input_view((image, image + 1, *spot[2:]), chunk, label)
         return replace(view, n0=view.n0 + spot[0] - image)
 
-    def weights(self, group: tuple[int, int], chunk: Chunk, plane: int, label: str) -> Buffer:
+    def weights(self, group: tuple[int, int], chunk: Chunk, plane: int, label: str, piece: int = 0) -> Buffer:
         """Buffer of the blocks of w, loaded unless it still stands there."""
-        key = (group, chunk, plane)
+        key = (group, chunk, plane, piece)
         if key not in self._weights:
             self._weights[key] = self._load_blocks(group, (chunk[4], chunk[5]), label)
         return self._weights[key]

@@ -11,7 +11,7 @@ from compiler.front.state.step import Step
 from compiler.front.state.values import RealConst
 
 #: Operators whose first operand (of Concat each) only moves.
-MOVING = ("Concat", "DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND", "Slice", "SpaceToDepth", "Split", "Tile")
+MOVING = ("Concat", "DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 
 
 def moved_constants(step: Step, evaluate: Callable[..., list[np.ndarray]]) -> list[RealConst] | None:

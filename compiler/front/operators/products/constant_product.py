@@ -9,35 +9,30 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-import numpy as np
-
 from compiler.constraints import batched_weights, quantised_operand
 from compiler.front.operators.movement.movement import moved, numbered
+from compiler.front.operators.products.blockwise import BlockwiseProduct, product_of
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.weights import weights_of
 from compiler.front.state.step import Step
 from compiler.front.state.values import Pending, Real, RealConst, Shape, Value
 
 
-def _stack(step: Step, weights: RealConst) -> RealConst:
+def _stack(weights: RealConst) -> RealConst:
     """Return matrices (groups.., K, N) as rows (G N, K)."""
     k, n = weights.shape[-2:]
-    along = weights.scale.shape[-2] == 1
-    step.require(batched_weights, along, found=f"shape {weights.shape} with a scale for each of {k} rows")
     return weights.moved(lambda array: array.reshape(-1, k, n).swapaxes(1, 2).reshape(-1, k))
 
 
-def _rows(step: Step, source: Real, rows: RealConst, groups: int, described: str) -> Product:
+def _rows(step: Step, source: Real, rows: RealConst, groups: int, described: str) -> Product | BlockwiseProduct:
     """The product of (.., groups K) with rows (groups N, K) in `groups` groups."""
     weights = weights_of(step, rows, described)
     *leading, _ = source.shape
-    array = weights.array
-    out, count = array.shape[0], int(prod(leading))
-    return Product(
-        step=step, tensor=source.tensor, view=(count, groups * array.shape[1], 1, 1), x_scale=source.scale, x_zero=source.zero,
-        weight=np.ascontiguousarray(array).reshape(*array.shape, 1, 1), w_scale=weights.scale, w_zero=weights.zero, out_view=(count, out, 1, 1),
-        shape=(*leading, out), axis_from_end=1, group=groups,
-    )  # fmt: skip
+    (out, depth), count = rows.shape, int(prod(leading))
+    return product_of(
+        weights.moved(lambda array: array.reshape(-1, depth, 1, 1)), step=step, tensor=source.tensor, view=(count, groups * depth, 1, 1),
+        x_scale=source.scale, x_zero=source.zero, out_view=(count, out, 1, 1), shape=(*leading, out), axis_from_end=1, group=groups,
+    )
 
 
 def _permuted(step: Step, value: Value, shape: Shape, order: list[int], name: str) -> Value:
@@ -54,7 +49,7 @@ def batched(step: Step, source: Real, weights: RealConst) -> list[Value]:
     leading = source.shape[: len(source.shape) - len(shape)]
     fits = source.shape[len(leading) : -2] == groups
     step.require(batched_weights, fits, found=f"shape {weights.shape} for an operand of shape {source.shape}")
-    rows = _stack(step, weights.moved(lambda array: array.reshape(shape)))
+    rows = _stack(weights.moved(lambda array: array.reshape(shape)))
     count, g, at = prod(leading), prod(groups), len(leading)
     grouped = _permuted(step, source, (count, g, m, k), [0, 2, 1, 3], f"{step.output}/rows")
     assert isinstance(grouped, Real), "movement keeps the quantisation"

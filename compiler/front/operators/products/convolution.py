@@ -13,11 +13,13 @@ from compiler.constraints import (
     quantised_operand,
     two_dimensions_at_most,
 )
+from compiler.front.operators.products.blockwise import BlockwiseProduct, product_of
+from compiler.front.operators.products.constants import real_constant
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.weights import weights_of
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Quant, Quantisation, Real, RealConst, Shape, Value, along
+from compiler.front.state.values import Const, Quant, Quantisation, Real, RealConst, Shape, Value
 from compiler.front.state.windows import read_window
 from compiler.ir.graph import RANGES
 
@@ -43,36 +45,26 @@ def constant_operand(step: Step, index: int, scale_index: int, axis: int) -> Rea
     value = step.value(index)
     if not isinstance(value, Const):
         step.refuse(constant_weights, step.describe(index))
-    scale, zero = step.constant(scale_index), step.constant(scale_index + 1)
-    return _constant(value.array, scale, zero, axis)
+    return real_constant(step, value.array, step.constant(scale_index), step.constant(scale_index + 1), axis)
 
 
-def _constant(array: np.ndarray, scale: np.ndarray | None, zero: np.ndarray | None, axis: int) -> RealConst:
-    """Integers with scales (1 where there are none) and zero points, one or one a slice along `axis`."""
-    scale = np.ones(1, np.float32) if scale is None else scale
-    zero = np.zeros(1, array.dtype) if zero is None else zero
-    return RealConst(array, along(scale, array.ndim, axis), along(zero, array.ndim, axis))
-
-
-def _product(step: Step, source: Real | Quant, x_zero: int, weights: RealConst, described: str) -> Product:
+def _product(step: Step, source: Real | Quant, x_zero: int, weights: RealConst, described: str) -> Product | BlockwiseProduct:
     kernel = weights_of(step, weights, described)
-    array = kernel.array
     shape: Shape = source.shape
     step.require(two_dimensions_at_most, len(shape), found=f"an input of shape {shape}")
-    window = read_window(step, shape, array.shape[2:])
-    if array.ndim == 3:
-        array = array.reshape(*array.shape[:2], 1, array.shape[2])
-    return Product(
+    window = read_window(step, shape, kernel.array.shape[2:])
+    if kernel.array.ndim == 3:
+        kernel = kernel.moved(lambda array: array[:, :, None])
+    channels = kernel.array.shape[0]
+    return product_of(
+        kernel,
         step=step,
         tensor=source.tensor,
         view=default_view(shape),
         x_scale=source.scale if isinstance(source, Real) else None,
         x_zero=x_zero,
-        weight=np.ascontiguousarray(array),
-        w_scale=kernel.scale,
-        w_zero=kernel.zero,
-        out_view=(shape[0], array.shape[0], *window.out),
-        shape=window.onnx_shape(shape[0], array.shape[0]),
+        out_view=(shape[0], channels, *window.out),
+        shape=window.onnx_shape(shape[0], channels),
         axis_from_end=len(shape) - 1,
         window=window,
         group=step.attribute("group", 1),
@@ -91,12 +83,8 @@ def conv(step: Step) -> list[Value]:
     product = _product(step, value, value.zero, weights, step.describe(1))
     # The bias of Conv is (OC,): one value a channel, not a broadcast shape.
     if isinstance(bias, Const | RealConst):
-        product = _conv_bias(product, step, bias)
+        product = product.with_bias(step, column(bias, product.axis_from_end - 1))
     return [product.pending()]
-
-
-def _conv_bias(product: Product, step: Step, bias: Const | RealConst, *, integers: bool = False) -> Product:
-    return product.with_bias(step, column(bias, product.axis_from_end - 1), integers=integers)
 
 
 def column(bias: Const | RealConst, spatial: int) -> Const | RealConst:
@@ -109,9 +97,10 @@ def qlinear_conv(step: Step) -> list[Value]:
     """QLinearConv: x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, int32 bias."""
     source = real_operand(step, 0, 1)
     product = _product(step, source, source.zero, constant_operand(step, 3, 4, 0), step.describe(3))
+    assert isinstance(product, Product), "scales are one a channel"
     bias = step.constant(8)
     if bias is not None:
-        product = _conv_bias(product, step, Const(bias), integers=True)
+        product = product.with_bias(step, column(Const(bias), product.axis_from_end - 1), integers=True)
     target = result_target(step, 6, 7)
     return [Quant(product.emit(target, (step.label,)), product.shape, target.dtype)]
 
@@ -120,6 +109,7 @@ def conv_integer(step: Step) -> list[Value]:
     """ConvInteger: x, w, x_zero, w_zero to int32 sums."""
     source, zero = integer_source(step, 2)
     product = _product(step, source, zero, integer_weights(step, 3, 0), step.describe(1))
+    assert isinstance(product, Product), "all scales are 1"
     return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32")]
 
 
@@ -139,5 +129,5 @@ def integer_weights(step: Step, zero_index: int, axis: int) -> RealConst:
     value = step.value(1)
     if not isinstance(value, Const):
         step.refuse(constant_weights, step.describe(1))
-    return _constant(value.array, None, step.constant(zero_index), axis)
+    return real_constant(step, value.array, None, step.constant(zero_index), axis)
 

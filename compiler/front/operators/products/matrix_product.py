@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.constraints import constant_weights, matrix_weights, quantised_operand, usable_alpha
+from compiler.front.operators.products.blockwise import BlockwiseProduct, product_of
 from compiler.front.operators.products.computed_product import ComputedProduct, transposed
 from compiler.front.operators.products.constant_product import batched, constant_first, constant_vector_first
 from compiler.front.operators.products.convolution import (
@@ -24,26 +25,30 @@ from compiler.front.state.values import Const, Quant, Real, RealConst, Value
 
 def _product(
     step: Step, source: Real | Quant, x_zero: int, weights: RealConst, described: str, *, trans_b: bool = False, alpha: float = 1.0
-) -> Product:
+) -> Product | BlockwiseProduct:
     step.require(matrix_weights, weights.array.ndim, found=f"shape {weights.shape}")
     rows = weights_of(step, weights if trans_b else weights.moved(np.transpose), described)
     channels, depth = rows.array.shape
     *leading, _ = source.shape
     count = int(np.prod(leading))
-    return Product(
+    return product_of(
+        rows.moved(lambda array: array.reshape(-1, depth, 1, 1)),
         step=step,
         tensor=source.tensor,
         view=(count, depth, 1, 1),
         x_scale=source.scale if isinstance(source, Real) else None,
         x_zero=x_zero,
-        weight=np.ascontiguousarray(rows.array).reshape(channels, depth, 1, 1),
-        w_scale=rows.scale,
-        w_zero=rows.zero,
         out_view=(count, channels, 1, 1),
         shape=(*leading, channels),
         axis_from_end=1,
         alpha=alpha,
     )
+
+
+def _plain(product: Product | BlockwiseProduct) -> Product:
+    """The product of an operator whose scales are one a channel at most."""
+    assert isinstance(product, Product)
+    return product
 
 
 def _real_source(step: Step) -> tuple[Real, RealConst]:
@@ -116,7 +121,7 @@ def qgemm(step: Step) -> list[Value]:
     trans_b, alpha, _ = _gemm_attributes(step)
     source = _rows(step, real_operand(step, 0, 1))
     weights = constant_operand(step, 3, 4, 0 if trans_b else 1)
-    product = _product(step, source, source.zero, weights, step.describe(3), trans_b=trans_b, alpha=alpha)
+    product = _plain(_product(step, source, source.zero, weights, step.describe(3), trans_b=trans_b, alpha=alpha))
     bias = step.constant(6)
     if bias is not None:
         product = product.with_bias(step, Const(bias), integers=True)
@@ -145,5 +150,5 @@ def matmul_integer(step: Step) -> list[Value]:
         other, other_zero = integer_source(step, 3, 1)
         computed = ComputedProduct(step, source, other, zero, other_zero)
         return [Quant(computed.emit_integers(step.output, (step.label,)), computed.shape, "i32")]
-    product = _product(step, source, zero, integer_weights(step, 3, 1), step.describe(1))
+    product = _plain(_product(step, source, zero, integer_weights(step, 3, 1), step.describe(1)))
     return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32")]

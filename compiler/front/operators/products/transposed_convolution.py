@@ -14,6 +14,7 @@ import numpy as np
 
 from compiler.constraints import constant_parameters, constant_weights, kernel_of_weights, output_not_empty, quantised_operand, two_dimensions_at_most
 from compiler.front.operators.movement.movement import moved, numbered
+from compiler.front.operators.products.blockwise import BlockwiseProduct, product_of
 from compiler.front.operators.products.convolution import column
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.weights import Weights, weights_of
@@ -95,7 +96,7 @@ def _axes(step: Step, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axis]
 class Interleaved:
     """Convolutions of one input and, for each, where its outputs go: (first, step, count) of both axes; `view` (N, C, H, W) of the result."""
 
-    products: tuple[Product, ...]
+    products: tuple[Product | BlockwiseProduct, ...]
     places: tuple[tuple[Phase, Phase], ...]
     steps: tuple[int, int]
     view: tuple[int, int, int, int]
@@ -133,7 +134,7 @@ class Interleaved:
     @property
     def biasable(self) -> bool:
         """Whether nothing has been added yet."""
-        return self.products[0].bias is None
+        return self.products[0].biasable
 
     def pending(self) -> Pending:
         """Return the result as floats that wait for their quantisation."""
@@ -219,18 +220,22 @@ def _cut(step: Step, value: Real, axes: list[Axis]) -> tuple[Real, list[Axis]]:
     return kept, new
 
 
-def _product(step: Step, value: Real, kernel: Weights, group: int, axes: list[Axis], y: Phase, x: Phase) -> Product:
+def _product(step: Step, value: Real, kernel: Weights, group: int, axes: list[Axis], y: Phase, x: Phase) -> Product | BlockwiseProduct:
     """The convolution of one phase."""
-    weight = kernel.array
-    padded = np.concatenate([weight, np.full_like(weight[:, :, :1], kernel.zero)], axis=2)
-    padded = np.concatenate([padded, np.full_like(padded[..., :1], kernel.zero)], axis=3)
-    taps = padded[:, :, list(y.taps)][..., list(x.taps)]
+
+    def taps(array: np.ndarray, outside: int) -> np.ndarray:
+        padded = np.concatenate([array, np.full_like(array[:, :, :1], outside)], axis=2)
+        padded = np.concatenate([padded, np.full_like(padded[..., :1], outside)], axis=3)
+        return padded[:, :, list(y.taps)][..., list(x.taps)]
+
+    part = None if kernel.part is None else taps(kernel.part[None], int(kernel.part.flat[0]))[0]
+    phase = replace(kernel, array=taps(kernel.array, kernel.zero), part=part)
     rank = len(value.shape)
     pads = (y.pads[0], x.pads[0], y.pads[1], x.pads[1])
     window = Window((len(y.taps), len(x.taps)), (1, 1), (axes[0].dilation, axes[1].dilation), pads, (y.out, x.out), rank)
     view = default_view(value.shape)
-    out = (value.shape[0], weight.shape[0], y.out, x.out)
-    return Product(
-        step=step, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero, weight=np.ascontiguousarray(taps), w_scale=kernel.scale,
-        w_zero=kernel.zero, out_view=out, shape=window.onnx_shape(*out[:2]), axis_from_end=rank - 1, window=window, group=group,
+    out = (value.shape[0], kernel.array.shape[0], y.out, x.out)
+    return product_of(
+        phase, step=step, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero, out_view=out,
+        shape=window.onnx_shape(*out[:2]), axis_from_end=rank - 1, window=window, group=group,
     )  # fmt: skip

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.constraints import constant_weights, positive_weight_scale, scales_along_outputs
+from compiler.constraints import constant_weights, positive_weight_scale
 from compiler.front.state.step import Step
 from compiler.front.state.values import RealConst
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """`array` (OC, ..) of int8 or uint8 (or int16, see `_beside_zeros`), `scale` float32 (OC,) or (1,), `zero` of all channels."""
+    """`array` (OC, ..) of int8 or uint8 (or int16, see `_beside_zeros`), `zero` of all channels, `scale` float32 (OC,) or (1,).
+
+    Where scales vary along the reduction, `part` is the number of the set of positions with the same scales that each position is in, in the order of
+    their first positions, and `scale` is (sets, OC).
+    """
 
     array: np.ndarray
     scale: np.ndarray
     zero: int
+    part: np.ndarray | None = None
+
+    def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> Weights:
+        """Return the weights with their positions moved; `move` does it to an array of their shape, and to one of a single channel."""
+        part = None if self.part is None else move(self.part[None])[0]
+        return replace(self, array=np.ascontiguousarray(move(self.array)), part=part)
 
 
 def weights_of(step: Step, value: object, described: str) -> Weights:
@@ -26,9 +37,14 @@ def weights_of(step: Step, value: object, described: str) -> Weights:
     assert isinstance(value, RealConst)
     scale = value.scale.astype(np.float32)
     step.require(positive_weight_scale, scale, found=f"{scale.min()}")
-    step.require(scales_along_outputs, scale.shape, found=f"scales of shape {scale.shape} for weights of shape {value.shape}, output channels first")
     array, zero = _beside_zeros(value.array, value.zero)
-    return Weights(array, scale.reshape(-1), zero)
+    if all(size == 1 for size in scale.shape[1:]):
+        return Weights(array, scale.reshape(-1), zero)
+    columns = np.broadcast_to(scale, value.shape).reshape(len(array), -1).T
+    distinct = dict.fromkeys(column.tobytes() for column in columns)
+    numbers = {column: number for number, column in enumerate(distinct)}
+    part = np.array([numbers[column.tobytes()] for column in columns]).reshape(value.shape[1:])
+    return Weights(array, np.stack([np.frombuffer(column, np.float32) for column in distinct]), zero, part)
 
 
 def _beside_zeros(array: np.ndarray, zero: np.ndarray) -> tuple[np.ndarray, int]:
