@@ -2,9 +2,19 @@
 
 import sys
 
-__all__ = ["warn"]
+__all__ = ["given", "warn"]
+
+_given: list[str] = []
 
 
 def warn(text: str) -> None:
     """Print one line on standard error."""
     print(f"covenant: warning: {text}", file=sys.stderr, flush=True)
+    _given.append(text)
+
+
+def given() -> list[str]:
+    """Return the warnings since the last call, for a report."""
+    texts = list(_given)
+    _given.clear()
+    return texts
