@@ -61,8 +61,12 @@ def describe(graph: Graph) -> str:
     """The whole manual of a machine."""
     engines = []
     for engine in graph.engines.values():
-        chunk = {"chunk": graph.chunk_bytes(engine.name)}
-        size = engine.specification.doc.format_map({**engine.sizes, **chunk})
+        if engine.kind == "matrix":
+            size = f"{engine.organisation}, {engine.rows} x {engine.columns}"
+        elif engine.kind == "vector":
+            size = f"{engine.lanes} lanes"
+        else:
+            size = f"{engine.outstanding_bursts} bursts outstanding, {graph.chunk_bytes(engine.name)} bytes a cycle"
         engines.append((engine.index, engine.name, engine.kind, size, ", ".join(capability.operation for capability in engine.capabilities)))
     control = graph.control
     return "\n\n".join([

@@ -26,12 +26,12 @@ class MatrixUnit:
     @property
     def rows(self) -> int:
         """Input channels a pass reduces."""
-        return self.engine.number("rows")
+        return self.engine.rows
 
     @property
     def columns(self) -> int:
         """Output channels a pass computes."""
-        return self.engine.number("columns")
+        return self.engine.columns
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class VectorUnit:
     @property
     def lanes(self) -> int:
         """Elements an iteration."""
-        return self.engine.number("lanes")
+        return self.engine.lanes
 
 
 @dataclass(frozen=True)

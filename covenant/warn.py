@@ -2,19 +2,9 @@
 
 import sys
 
-__all__ = ["given", "warn"]
-
-_given: list[str] = []
+__all__ = ["warn"]
 
 
 def warn(text: str) -> None:
     """Print one line on standard error."""
     print(f"covenant: warning: {text}", file=sys.stderr, flush=True)
-    _given.append(text)
-
-
-def given() -> list[str]:
-    """Return the warnings since the last call, for a report."""
-    texts = list(_given)
-    _given.clear()
-    return texts

@@ -25,10 +25,8 @@ from compiler.front.operators.normalise import group_norm, l2_norm, local_respon
 from compiler.front.operators.products import convolution, integers, matrix_product, transposed_convolution, volumes
 from compiler.front.reading.load import prepare_model
 from compiler.front.rewrite import einsum
-from compiler.front.rewrite.decomposed import restore_normalisations
-from compiler.front.rewrite.decomposed_groups import restore_groups
-from compiler.front.rewrite.decomposed_l2 import restore_l2
-from compiler.front.rewrite.decomposed_rms import restore_rms
+from compiler.front.rewrite.restore import restored
+from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
 from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.schema import misuse
 from compiler.front.state.step import DTYPES, Refusal, Step
@@ -250,6 +248,6 @@ def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapp
     """
     try:
         checked, opset = prepare_model(model, name=name, dimensions=dimensions)
-        return verify(_Import(restore_l2(restore_groups(restore_rms(restore_normalisations(checked)))), name, opset).run())
+        return verify(_Import(restored(checked, NORMALISATIONS), name, opset).run())
     except UnicodeDecodeError:  # names are decoded when they are first looked at
         raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, version_converter
 
-from compiler.front.reading.clean import drop_unread, opset_of
-from compiler.front.rewrite.decomposed import PART_DOMAIN, restore_normalisations
+from compiler.front.reading.clean import opset_of
+from compiler.front.rewrite.restore import restored
+from compiler.front.rewrite.templates import layer_normalization
 
 __all__ = ["with_normalisations"]
 
@@ -32,19 +33,15 @@ def _full_scales(model: onnx.ModelProto) -> None:
 
 
 def with_normalisations(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the float network with these operators; as it is where there are none, only parts of one, or onnx cannot convert it to their opset."""
-    if restore_normalisations(model) is model:
+    """Return the float network with these operators; as it is where there are none, or onnx cannot convert it to their opset."""
+    if restored(model, [layer_normalization.WHOLE]) is model:
         return model
     if opset_of(model, "model") < FIRST_OPSET:
         try:
             model = onnx.shape_inference.infer_shapes(version_converter.convert_version(model, FIRST_OPSET), data_prop=True)
         except (version_converter.ConvertError, RuntimeError, ValueError):
             return model
-    restored = restore_normalisations(model)
-    if restored is model:
-        return model
-    drop_unread(restored)
-    if any(node.domain == PART_DOMAIN for node in restored.graph.node):
-        return model
-    _full_scales(restored)
-    return restored
+    made = restored(model, [layer_normalization.WHOLE])
+    if made is not model:
+        _full_scales(made)
+    return made

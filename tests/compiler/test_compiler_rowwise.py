@@ -12,7 +12,8 @@ from acg.predictor import predict
 from compiler.errors import UnsupportedError
 from compiler.front.read_network import read_network
 from compiler.front.reading.load import prepare_model
-from compiler.front.rewrite.decomposed import restore_normalisations
+from compiler.front.rewrite.restore import restored
+from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
 from compiler.ir.graph import NUMPY_TYPES
 from compiler.ir.rowwise import PEAKS, LayerNormalization, Softmax
 from compiler.pipeline import compile_graph
@@ -22,6 +23,7 @@ from tests.support.models import I8, U8, dequantize, model_of, node, parameters,
 from verif.hazards import find_hazards
 from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
+from verif.reference.evaluate import NORMALISATIONS as RECOGNISERS
 from verif.reference.recognise import recognised
 
 ONE_STEP_RATE = 0.02  # of elements that may be one step from onnxruntime's float kernels
@@ -237,8 +239,8 @@ def test_what_is_no_layer_normalization_is_left_alone(change):
     elif change == "order":
         nodes["n_n"].input[:] = ["r", "d"]
     model, _ = prepare_model(model)
-    for restored in (restore_normalisations(model), recognised(model)):
-        assert any(n.op_type == "LayerNormalization" for n in restored.graph.node) == (change == "nothing")
+    for changed in (restored(model, NORMALISATIONS), recognised(model, RECOGNISERS)):
+        assert any(n.op_type == "LayerNormalization" for n in changed.graph.node) == (change == "nothing")
 
 
 def test_shared_parts_of_a_layer_normalization_stay():
@@ -246,9 +248,9 @@ def test_shared_parts_of_a_layer_normalization_stay():
     model = layer_model((6, 20), decomposed=True)
     model.graph.output.append(onnx.helper.make_tensor_value_info("n", onnx.TensorProto.FLOAT, (6, 20)))
     model, _ = prepare_model(model)
-    for restored in (restore_normalisations(model), recognised(model)):
-        made = next(n for n in restored.graph.node if n.op_type == "LayerNormalization")
-        assert list(made.output) == ["n"] and "h" in {o for n in restored.graph.node for o in n.output}
+    for changed in (restored(model, NORMALISATIONS), recognised(model, RECOGNISERS)):
+        made = next(n for n in changed.graph.node if n.op_type == "LayerNormalization")
+        assert list(made.output) == ["n"] and "h" in {o for n in changed.graph.node for o in n.output}
 
 
 @pytest.mark.parametrize("kind", ["i8", "u8"])

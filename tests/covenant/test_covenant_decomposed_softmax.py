@@ -8,7 +8,8 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.front.read_network import read_network
-from compiler.front.rewrite.decomposed_softmax import restore_softmax
+from compiler.front.rewrite.restore import restored
+from compiler.front.rewrite.templates import softmax
 from compiler.pipeline import compile_graph
 from covenant.quantise import quantise
 from covenant.quantise.convert import prepared
@@ -17,7 +18,8 @@ from tests.support.models import F32, U8, dequantize, model_of, node, parameters
 from verif.golden import Golden
 from verif.random.networks import random_inputs
 from verif.reference import Reference
-from verif.reference.recognise_softmax import recognised_softmax
+from verif.reference.recognise import recognised
+from verif.reference.recognise_softmax import softmax as softmax_of
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16")}
 SHAPE = (2, 5, 24)
@@ -35,7 +37,7 @@ FORMS = {
 #: What is no Softmax: the sum is of something else, along another axis, or the largest is.
 OTHERS = {
     "other sum": [node("Exp", "d", "e"), node("Mul", "e e", "q"), node("ReduceSum", "q last", "t"), node("Div", "e t", "p")],
-    "two axes": [node("ReduceMax", "d", "m", axes=[1]), node("Sub", "d m", "s"), node("Exp", "s", "e"), node("ReduceSum", "e last", "t"), node("Div", "e t", "p")],
+    "two sums": [node("Exp", "d", "e"), node("ReduceSum", "e last", "t"), node("ReduceSum", "t middle", "u"), node("Div", "e u", "p")],
     "square": [node("Exp", "d", "e"), node("ReduceSum", "e last", "t", keepdims=0), node("Reshape", "t row", "u"), node("Div", "e u", "p")],
 }  # fmt: skip
 
@@ -64,7 +66,15 @@ def test_what_is_none_stays(form):
     shape = (5, 5) if form == "square" else SHAPE
     network = model(OTHERS[form], shape, last=np.array([len(shape) - 1]), row=np.array([1, 5]))
     inferred = onnx.shape_inference.infer_shapes(network, data_prop=True)
-    assert restore_softmax(inferred) is inferred and recognised_softmax(network) is network
+    assert restored(inferred, [softmax.WHOLE]) is inferred and recognised(network, [softmax_of]) is network
+
+
+def test_a_largest_number_along_another_axis_is_no_part_of_it():
+    """It is a Softmax, of the differences."""
+    nodes = [node("ReduceMax", "d", "m", axes=[1]), node("Sub", "d m", "s"), node("Exp", "s", "e"), node("ReduceSum", "e last", "t"), node("Div", "e t", "p")]
+    inferred = onnx.shape_inference.infer_shapes(model(nodes), data_prop=True)
+    for changed in (restored(inferred, [softmax.WHOLE]), recognised(inferred, [softmax_of])):
+        assert [list(n.input) for n in changed.graph.node if n.op_type == "Softmax"] == [["s"]]
 
 
 def test_the_quantiser_sees_a_softmax():

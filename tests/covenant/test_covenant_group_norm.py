@@ -9,7 +9,8 @@ from acg.predictor import predict
 from compiler.errors import CompilerError, UnsupportedError
 from compiler.front.read_network import read_network
 from compiler.front.reading.load import prepare_model
-from compiler.front.rewrite.decomposed_groups import restore_groups
+from compiler.front.rewrite.restore import restored
+from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
 from compiler.ir.graph import NUMPY_TYPES
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
@@ -18,7 +19,8 @@ from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.hazards import find_hazards
 from verif.reference import Reference
-from verif.reference.recognise_groups import recognised_groups
+from verif.reference.evaluate import NORMALISATIONS as RECOGNISERS
+from verif.reference.recognise import recognised
 
 #: Of elements that may be one step from onnxruntime's float kernels.
 ONE_STEP_RATE = 0.002
@@ -166,8 +168,8 @@ def test_spelled_out_it_is_one_node(arch):
 def test_what_is_none_is_left_alone(change):
     """Each departure from the pattern is seen by the compiler and by the reference; without one both restore it."""
     model, _ = prepare_model(spelled_out(change))
-    for restored in (restore_groups(model), recognised_groups(model)):
-        assert any(n.op_type == "GroupNormalization" for n in restored.graph.node) == (not change)
+    for changed in (restored(model, NORMALISATIONS), recognised(model, RECOGNISERS)):
+        assert any(n.op_type == "GroupNormalization" for n in changed.graph.node) == (not change)
 
 
 def test_the_definition_is_that_of_onnx():

@@ -10,7 +10,8 @@ from acg.predictor import predict
 from compiler.errors import UnsupportedError
 from compiler.front.read_network import read_network
 from compiler.front.reading.load import prepare_model
-from compiler.front.rewrite.decomposed_rms import restore_rms
+from compiler.front.rewrite.restore import restored
+from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
 from compiler.ir.graph import NUMPY_TYPES
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
@@ -18,7 +19,8 @@ from covenant.report import judge_network
 from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.hazards import find_hazards
-from verif.reference.recognise_rms import recognised_rms
+from verif.reference.evaluate import NORMALISATIONS as RECOGNISERS
+from verif.reference.recognise import recognised
 
 #: Of elements that may be one step from onnxruntime's float kernels.
 ONE_STEP_RATE = 0.002
@@ -125,14 +127,14 @@ def test_on_rtl():
 @pytest.mark.parametrize("change", ["nothing", "epsilon", "exponent", "axis", "other operand", "keepdims", "order"])
 def test_what_is_none_is_left_alone(change):
     """Each departure from the pattern is seen by the compiler and by the reference; without one both restore it."""
-    model = rms_model((20, 20), "reciprocal" if change == "exponent" else "quotient")
+    model = rms_model((20, 20, 20), "reciprocal" if change == "exponent" else "quotient")
     nodes = {n.name: n for n in model.graph.node}
     if change == "epsilon":
         nodes["n_e"].input[0] = "v"
     elif change == "exponent":
         next(i for i in model.graph.initializer if i.name == "two").CopyFrom(onnx.numpy_helper.from_array(np.float32(3), "two"))
     elif change == "axis":
-        nodes["n_v"].attribute[0].ints[0] = 0
+        nodes["n_v"].attribute[0].ints[:] = [0, 2]
     elif change == "other operand":
         nodes["n_n"].input[0] = "p"
     elif change == "keepdims":
@@ -140,8 +142,8 @@ def test_what_is_none_is_left_alone(change):
     elif change == "order":
         nodes["n_n"].input[:] = ["r", "f"]
     model, _ = prepare_model(model)
-    for restored in (restore_rms(model), recognised_rms(model)):
-        assert any(n.op_type == "RMSNormalization" for n in restored.graph.node) == (change == "nothing")
+    for changed in (restored(model, NORMALISATIONS), recognised(model, RECOGNISERS)):
+        assert any(n.op_type == "RMSNormalization" for n in changed.graph.node) == (change == "nothing")
 
 
 def test_shared_parts_stay():
@@ -149,9 +151,9 @@ def test_shared_parts_stay():
     model = rms_model((6, 20))
     model.graph.output.append(onnx.helper.make_tensor_value_info("n", onnx.TensorProto.FLOAT, (6, 20)))
     model, _ = prepare_model(model)
-    for restored in (restore_rms(model), recognised_rms(model)):
-        made = next(n for n in restored.graph.node if n.op_type == "RMSNormalization")
-        assert list(made.output) == ["n"] and "g" in {o for n in restored.graph.node for o in n.output}
+    for changed in (restored(model, NORMALISATIONS), recognised(model, RECOGNISERS)):
+        made = next(n for n in changed.graph.node if n.op_type == "RMSNormalization")
+        assert list(made.output) == ["n"] and "g" in {o for n in changed.graph.node for o in n.output}
 
 
 REFUSED = {

@@ -11,15 +11,20 @@ import onnx
 from onnx import inliner, numpy_helper
 
 from verif.reference.call import Call
-from verif.reference.l2_norm import recognised_l2
 from verif.reference.movement import MOVING
 from verif.reference.operators import OPERATORS, elementwise, evaluate
 from verif.reference.raised import raised
 from verif.reference.recognise import recognised
-from verif.reference.recognise_groups import recognised_groups
-from verif.reference.recognise_rms import recognised_rms
-from verif.reference.recognise_softmax import recognised_softmax
+from verif.reference.recognise_groups import groups
+from verif.reference.recognise_l2 import l2
+from verif.reference.recognise_layer import layer, layer_part
+from verif.reference.recognise_rms import rms, rms_part
+from verif.reference.recognise_softmax import softmax
 from verif.reference.values import Plain, Value
+
+#: What finds operators that were written as several, in order; normalisations behind what makes them one expression (`verif.reference.raised`).
+WHOLE = (softmax,)
+NORMALISATIONS = (groups, layer, layer_part, rms, rms_part, l2)
 
 #: Samples evaluated together: bounds the memory, large enough for BLAS.
 CHUNK = 64
@@ -35,8 +40,8 @@ class Reference:
 
     def __init__(self, model: onnx.ModelProto | str | Path, *, dimensions: Mapping[str, int] | None = None) -> None:
         model = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
-        flat = raised(recognised_softmax(inliner.inline_local_functions(model) if model.functions else model))
-        self.model = recognised_l2(recognised_groups(recognised_rms(recognised(flat), flat), flat), flat)
+        flat = inliner.inline_local_functions(model) if model.functions else model
+        self.model = recognised(raised(recognised(flat, WHOLE)), NORMALISATIONS)
         self.opset = next(o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx"))
         graph = self.model.graph
         self._constants = {i.name: Plain(numpy_helper.to_array(i), True) for i in graph.initializer}

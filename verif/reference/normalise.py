@@ -64,7 +64,7 @@ class Normalised(Moved):
     def real(self) -> np.ndarray:
         """Return the float32 numbers."""
         assert self.x is not None and self.exact is not None
-        more = () if self.divisor is None else (self.divisor.real().astype(np.float64),)
+        more = () if self.divisor is None else (np.moveaxis(self.divisor.real().astype(np.float64), self.axis, -1),)
         result = self._by_rows(self.x.real().astype(np.float64), lambda rows: self.exact(rows, *more))  # type: ignore[misc]
         return np.clip(result, self.low, self.high).astype(np.float32)
 
@@ -84,7 +84,7 @@ class Normalised(Moved):
         """Return QuantizeLinear of the value, clamped between the quantised bounds."""
         assert self.x is not None and self.steps is not None
         y_scale, low, high = float(scale.reshape(-1)[0]), *RANGES[zero.dtype]
-        more = () if self.divisor is None else (self.divisor.centred(),)
+        more = () if self.divisor is None else (np.moveaxis(self.divisor.centred(), self.axis, -1),)
         steps = self._by_rows(self.x.array, lambda rows: self.steps(rows.astype(np.int64), y_scale, *more))  # type: ignore[misc]
         q = p.saturate(p.round_to_int32(steps), int(zero.reshape(-1)[0]), low, high).astype(zero.dtype)
         bounds = [quantise(np.array(v, np.float32), scale.reshape(()), zero.reshape(())) for v in (self.low, self.high)]
@@ -222,20 +222,21 @@ def _layer_steps(x: Dequantised, epsilon: float, gamma: np.ndarray, beta: np.nda
 
 
 def variance(call: Any) -> Value:
-    """The variance along the last axis, which is kept."""
-    x = operand(call)
+    """The variance along one axis, which is kept."""
+    x, axis = operand(call), call.attributes.get("axis", -1)
     x_scale, x_zero, dtype = float(x.scale.reshape(())), int(x.zero.reshape(())), x.array.dtype
 
     def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
         return divided(p.multiply(_sums(rows, x_zero, dtype)[1], _number(np.float32(x_scale**2 / rows.shape[-1]))), y_scale)
 
-    shape = (*x.array.shape[:-1], 1)
-    result = Normalised((), np.zeros(0, np.int64), x=x, shape=shape, steps=steps, exact=lambda rows: rows.var(-1, keepdims=True))
+    shape = x.array.shape
+    shape = tuple(1 if i - len(shape) == axis else d for i, d in enumerate(shape))
+    result = Normalised((), np.zeros(0, np.int64), x=x, axis=axis, shape=shape, steps=steps, exact=lambda rows: rows.var(-1, keepdims=True))
     return result  # type: ignore[return-value]
 
 
 def centred_quotient(call: Any) -> Value:
-    """The distances from the mean along the last axis over the root of a radicand."""
+    """The distances from the mean along one axis over the root of a radicand."""
     x, radicand = operand(call), operand(call, 1)
     x_scale, x_zero, dtype = _number(float(x.scale.reshape(()))), int(x.zero.reshape(())), x.array.dtype
     e_scale = _number(float(radicand.scale.reshape(())))
@@ -249,7 +250,8 @@ def centred_quotient(call: Any) -> Value:
         return (rows - rows.mean(-1, keepdims=True)) / np.sqrt(np.maximum(e, 2.0**-64))
 
     empty = np.zeros(0, np.int64)
-    return Normalised((), empty, x=x, divisor=radicand, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
+    axis = call.attributes.get("axis", -1)
+    return Normalised((), empty, x=x, divisor=radicand, axis=axis, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
 
 
 def factors(call: Any, index: int, channels: int, default: float) -> np.ndarray:
@@ -262,15 +264,21 @@ def factors(call: Any, index: int, channels: int, default: float) -> np.ndarray:
     return np.broadcast_to(value.real().reshape(-1), (channels,)).astype(np.float32)
 
 
+def rows_of(call: Any, x: Dequantised) -> tuple[Dequantised, int]:
+    """Return what is normalised, and along which axis: x as rows over all axes from `axis` on or, of what is no operator of ONNX, x over that axis."""
+    axis = call.attributes.get("axis", -1)
+    return (x, axis) if call.node.domain else (flattened(x, axis), -1)
+
+
 def layer_normalization(call: Any) -> Value:
-    """LayerNormalization: over all axes from `axis` on."""
+    """LayerNormalization: over all axes from `axis` on; of a domain of its own over that axis."""
     x = operand(call)
-    rows = flattened(x, call.attributes.get("axis", -1))
-    n, epsilon = rows.array.shape[-1], call.attributes.get("epsilon", 1e-5)
+    rows, axis = rows_of(call, x)
+    n, epsilon = rows.array.shape[axis], call.attributes.get("epsilon", 1e-5)
     gamma, beta = factors(call, 1, n, 1.0), factors(call, 2, n, 0.0)
 
     def exact(real: np.ndarray) -> np.ndarray:
         return (real - real.mean(-1, keepdims=True)) / np.sqrt(real.var(-1, keepdims=True) + epsilon) * gamma + beta
 
     steps = _layer_steps(x, epsilon, gamma, beta)
-    return Normalised((), np.zeros(0, np.int64), x=rows, axis=-1, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
+    return Normalised((), np.zeros(0, np.int64), x=rows, axis=axis, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]

@@ -15,7 +15,7 @@ from verif.reference.elementwise import a_channel, batch_normalization, common_s
 from verif.reference.formula_averages import bounds_of
 from verif.reference.grid import gridded
 from verif.reference.group_norm import group_normalization
-from verif.reference.l2_norm import L2_DOMAIN, l2_normalization
+from verif.reference.l2_norm import l2_normalization
 from verif.reference.local_response import local_response
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
 from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
@@ -31,7 +31,8 @@ from verif.reference.products import (
     qlinear_matmul,
     quantised_result,
 )
-from verif.reference.recognise import PART_DOMAIN
+from verif.reference.recognise_l2 import L2_DOMAIN
+from verif.reference.recognise_layer import PART_DOMAIN
 from verif.reference.recognise_rms import RMS_DOMAIN
 from verif.reference.resize import resize_linear
 from verif.reference.rms_norm import mean_square, rms_normalization, root_quotient
@@ -305,11 +306,13 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     (L2_DOMAIN, "LpNormalization"): l2_normalization,
     ("", "LRN"): local_response,
     ("", "RMSNormalization"): rms_normalization,
+    (RMS_DOMAIN, "RMSNormalization"): rms_normalization,
     (RMS_DOMAIN, "ReduceMean"): mean_square,
     (RMS_DOMAIN, "Div"): root_quotient,
     **{("", name): group_normalization for name in ("GroupNormalization", "InstanceNormalization")},
     ("com.microsoft", "QLinearSoftmax"): qlinear_softmax,
     ("", "LayerNormalization"): gridded(layer_normalization),
+    (PART_DOMAIN, "LayerNormalization"): layer_normalization,
     (PART_DOMAIN, "ReduceMean"): variance,
     (PART_DOMAIN, "Div"): centred_quotient,
     ("", "Shape"): shape_of,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from acg import primitives as p
-from verif.reference.normalise import Normalised, divided, factors, flattened, operand, root
+from verif.reference.normalise import Normalised, divided, factors, operand, root, rows_of
 from verif.reference.values import Dequantised, Value
 
 
@@ -29,11 +29,11 @@ def _squares(d: np.ndarray) -> np.ndarray:
 
 
 def rms_normalization(call: Any) -> Value:
-    """RMSNormalization: over all axes from `axis` on."""
+    """RMSNormalization: over all axes from `axis` on; of a domain of its own over that axis."""
     x = operand(call)
-    rows = flattened(x, call.attributes.get("axis", -1))
+    rows, axis = rows_of(call, x)
     x_scale, x_zero = _parameters(x)
-    n, epsilon = rows.array.shape[-1], call.attributes.get("epsilon", 1e-5)
+    n, epsilon = rows.array.shape[axis], call.attributes.get("epsilon", 1e-5)
     gamma = factors(call, 1, n, 1.0)
 
     def steps(numbers: np.ndarray, y_scale: float) -> np.ndarray:
@@ -44,12 +44,12 @@ def rms_normalization(call: Any) -> Value:
     def exact(real: np.ndarray) -> np.ndarray:
         return real / np.sqrt((real * real).mean(-1, keepdims=True) + epsilon) * gamma
 
-    return Normalised((), np.zeros(0, np.int64), x=rows, axis=-1, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
+    return Normalised((), np.zeros(0, np.int64), x=rows, axis=axis, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
 
 
 def mean_square(call: Any) -> Value:
-    """The mean of the squares along the last axis, which is kept."""
-    x = operand(call)
+    """The mean of the squares along one axis, which is kept."""
+    x, axis = operand(call), call.attributes.get("axis", -1)
     x_scale, x_zero = _parameters(x)
 
     def steps(numbers: np.ndarray, y_scale: float) -> np.ndarray:
@@ -58,7 +58,8 @@ def mean_square(call: Any) -> Value:
     def exact(real: np.ndarray) -> np.ndarray:
         return (real * real).mean(-1, keepdims=True)
 
-    return Normalised((), np.zeros(0, np.int64), x=x, shape=(*x.array.shape[:-1], 1), steps=steps, exact=exact)  # type: ignore[return-value]
+    shape = tuple(1 if i - x.array.ndim == axis else d for i, d in enumerate(x.array.shape))
+    return Normalised((), np.zeros(0, np.int64), x=x, axis=axis, shape=shape, steps=steps, exact=exact)  # type: ignore[return-value]
 
 
 def root_quotient(call: Any) -> Value:
@@ -74,4 +75,5 @@ def root_quotient(call: Any) -> Value:
         return real / np.sqrt(np.maximum(e, 2.0**-64))
 
     empty = np.zeros(0, np.int64)
-    return Normalised((), empty, x=x, divisor=radicand, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
+    axis = call.attributes.get("axis", -1)
+    return Normalised((), empty, x=x, divisor=radicand, axis=axis, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]

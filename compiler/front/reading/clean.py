@@ -21,7 +21,7 @@ from compiler.errors import ModelError
 from compiler.front.reading.formalities import settle
 from compiler.front.reading.newer import spell_out
 from compiler.front.reading.older import carry_over
-from compiler.front.reading.subgraphs import reads
+from compiler.front.rewrite.subgraphs import reads
 from compiler.front.state.schema import misuse
 from compiler.support import FIRST_OPSET, LAST_OPSET
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import onnx
 
-from compiler.front.reading.subgraphs import reads, subgraphs
+from compiler.front.rewrite.subgraphs import reads, subgraphs
 from compiler.support import LAST_OPSET
 
 #: The IR that the oldest opset read came with; before 4, initializers had to be graph inputs.

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from compiler.front.reading.subgraphs import subgraphs
+from compiler.front.rewrite.subgraphs import subgraphs
 
 #: Types read as float32, and their names in messages.
 HALVES: dict[int, str] = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}

@@ -13,9 +13,10 @@ from compiler.errors import ModelError
 from compiler.front.reading.clean import clean, drop_unread, opset_of
 from compiler.front.rewrite.branches import settle_branches
 from compiler.front.rewrite.computed_bias import split_computed_bias
-from compiler.front.rewrite.decomposed_softmax import restore_softmax
 from compiler.front.rewrite.einsum import write_einsums
 from compiler.front.rewrite.hoist_transposes import hoist_transposes
+from compiler.front.rewrite.restore import restored
+from compiler.front.rewrite.templates.catalogue import OPERATORS
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -95,7 +96,7 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model in operators that the importer knows in its place."""
-    written = hoist_transposes(restore_softmax(write_einsums(split_computed_bias(model), _inferred)))
+    written = hoist_transposes(restored(write_einsums(split_computed_bias(model), _inferred), OPERATORS))
     if written is model:
         return model
     drop_unread(written)

@@ -13,28 +13,21 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from compiler.front.rewrite.net import Net, attributes, kind
+
 #: Operators that do the same with transposed operands; those that reduce have axes to transpose too.
 ELEMENTWISE = ("Abs", "Add", "Clip", "Div", "Max", "Min", "Mul", "Neg", "Pow", "Reciprocal", "Sqrt", "Sub")
 REDUCING = ("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare")
 
+#: Operators one behind the other that a transposition passes at most.
+_DEEPEST = 100
 
-class _Graph:
-    """Producers, readers, constants and ranks of a graph, and the nodes that are made for it."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self.producer = {name: node for node in graph.node for name in node.output if name}
-        self.readers: dict[str, list[str]] = {}
-        for node in graph.node:
-            for name in node.input:
-                self.readers.setdefault(name, []).append(node.op_type)
-        self.constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
-        for node in graph.node:
-            for attribute in node.attribute:
-                if node.op_type == "Constant" and attribute.name == "value":
-                    self.constants[node.output[0]] = numpy_helper.to_array(attribute.t)
-        self.rank = {
-            v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.value_info, *graph.input, *graph.output) if v.type.tensor_type.HasField("shape")
-        }
+class _Hoist:
+    """What a graph's floats are computed of, and the nodes that are made for their transposes."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.net = Net(model)
         self.known: dict[tuple[str, int], bool | None] = {}
         self.made: dict[tuple[str, tuple[int, ...]], str] = {}
         self.nodes: list[onnx.NodeProto] = []
@@ -42,62 +35,54 @@ class _Graph:
 
     def axes(self, node: onnx.NodeProto) -> list[int] | None:
         """Axes of a reduction, counted from the front; None where they are not known or fall away."""
-        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        axes = self.constants.get(node.input[1]) if len(node.input) > 1 and node.input[1] else given.get("axes")
-        rank = self.rank.get(node.input[0])
-        return None if axes is None or rank is None or given.get("keepdims", 1) != 1 else [int(a) % rank for a in np.asarray(axes).reshape(-1)]
+        axes = self.net.array(node.input[1]) if len(node.input) > 1 and node.input[1] else attributes(node).get("axes")
+        rank = self.net.ranks.get(node.input[0])
+        return None if axes is None or rank is None or attributes(node).get("keepdims", 1) != 1 else [int(a) % rank for a in np.asarray(axes).reshape(-1)]
 
-    def reduces(self, name: str, rank: int) -> bool | None:
+    def reduces(self, name: str, rank: int, deep: int = _DEEPEST) -> bool | None:
         """Whether what computes a float from dequantised tensors reduces; None where a transposition cannot pass it."""
         if (name, rank) not in self.known:
-            self.known[name, rank] = self._reduces(name, rank)
+            self.known[name, rank] = self._reduces(name, rank, deep - 1) if deep else None
         return self.known[name, rank]
 
-    def _reduces(self, name: str, rank: int) -> bool | None:
-        if name in self.constants or not name:
-            return False if not name or self.constants[name].size == 1 else None
-        node = self.producer.get(name)
-        if node is None or self.rank.get(name) != rank:
+    def _reduces(self, name: str, rank: int, deep: int) -> bool | None:
+        node = self.net.producer.get(name)
+        if not name or self.net.scalar(name) is not None:
+            return False
+        if node is None or self.net.ranks.get(name) != rank:
             return None
-        if node.op_type == "DequantizeLinear":
-            return False if all(self.constants.get(p, np.zeros(2)).size == 1 for p in node.input[1:]) else None
-        if node.op_type in REDUCING:
-            return None if self.axes(node) is None or self.reduces(node.input[0], rank) is None else True
-        if node.op_type not in ELEMENTWISE or node.domain not in ("", "ai.onnx"):
-            return None
-        any_reduces = False
-        for other in node.input:
-            below = self.reduces(other, rank)
-            if below is None:
-                return None
-            any_reduces |= below
-        return any_reduces
+        if kind(node) == "DequantizeLinear":
+            return False if all(self.net.scalar(p) is not None for p in node.input[1:]) else None
+        if kind(node) in REDUCING:
+            return None if self.axes(node) is None or self.reduces(node.input[0], rank, deep) is None else True
+        below = [self.reduces(other, rank, deep) for other in node.input] if kind(node) in ELEMENTWISE else [None]
+        return None if None in below else any(below)
 
     def transposed(self, name: str, permutation: tuple[int, ...], result: str = "") -> str:
         """Make nodes for the transpose of a float; return its name, `result` where that is given."""
-        if name in self.constants or not name:
+        if not name or self.net.scalar(name) is not None:
             return name
         key = (name, permutation)
         if key in self.made:
             if result:
                 self.nodes.append(helper.make_node("Identity", [self.made[key]], [result], name=f"{result}/again"))
             return result or self.made[key]
-        node = self.producer[name]
+        node = self.net.producer[name]
         self.made[key] = out = result or f"{name}/transposed_{'_'.join(map(str, permutation))}"
         label = f"{node.name}/transposed"
-        if node.op_type == "DequantizeLinear":
+        if kind(node) == "DequantizeLinear":
             self.nodes.append(helper.make_node("Transpose", [name], [out], name=label, perm=permutation))
             return out
-        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        inputs = [self.transposed(other, permutation) for other in node.input]
-        if node.op_type in REDUCING:
+        settings = attributes(node)
+        inputs = [self.transposed(other, permutation) for other in (node.input[:1] if kind(node) in REDUCING else node.input)]
+        if kind(node) in REDUCING:
             moved = sorted(permutation.index(axis) for axis in self.axes(node) or ())
-            if len(inputs) > 1:
-                inputs[1] = f"{out}/axes"
+            if len(node.input) > 1:
+                inputs.append(f"{out}/axes")
                 self.extra.append(numpy_helper.from_array(np.array(moved, np.int64), inputs[1]))
             else:
-                attributes["axes"] = moved
-        self.nodes.append(helper.make_node(node.op_type, inputs, [out], name=label, **attributes))
+                settings["axes"] = moved
+        self.nodes.append(helper.make_node(node.op_type, inputs, [out], name=label, **settings))
         return out
 
 
@@ -105,22 +90,18 @@ def hoist_transposes(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with such transpositions above what they are transpositions of; the model itself where there are none."""
     if not any(node.op_type == "Transpose" for node in model.graph.node):
         return model
-    found = _Graph(model.graph)
+    found = _Hoist(model)
     changed = False
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        name = node.input[0] if node.input else ""
-        rank = found.rank.get(name)
-        source = found.producer.get(name)
-        if node.op_type != "Transpose" or rank is None or source is None or source.op_type == "DequantizeLinear":
+        name = node.input[0] if kind(node) == "Transpose" else ""
+        rank = found.net.ranks.get(name)
+        source = found.net.producer.get(name)
+        only_quantised = set(found.net.readers.get(node.output[0], [])) <= {"QuantizeLinear"}
+        if rank is None or only_quantised or source is None or kind(source) == "DequantizeLinear" or not found.reduces(name, rank):
             nodes.append(node)
             continue
-        only_quantised = set(found.readers.get(node.output[0], [])) <= {"QuantizeLinear"}
-        if only_quantised or not found.reduces(name, rank):
-            nodes.append(node)
-            continue
-        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        found.transposed(name, tuple(given.get("perm", range(rank - 1, -1, -1))), node.output[0])
+        found.transposed(name, tuple(attributes(node).get("perm", range(rank - 1, -1, -1))), node.output[0])
         nodes += found.nodes
         found.nodes, changed = [], True
     if not changed:

@@ -10,7 +10,7 @@ import numpy as np
 
 from compiler.constraints import countable_row, least_norm, quadratic_norm, quantised_operand
 from compiler.front.operators.normalise.normalise import pending_rows, row_view
-from compiler.front.rewrite.decomposed_l2 import DOMAIN
+from compiler.front.rewrite.templates.l2_normalization import DOMAIN
 from compiler.front.state.step import Step
 from compiler.front.state.values import Quantisation, Real, Value
 from compiler.ir.graph import Attrs
@@ -40,5 +40,5 @@ def l2_normalization(step: Step) -> list[Value]:
     return [pending_rows(step, x, view, attrs)]
 
 
-#: Handlers of the nodes that `compiler.front.rewrite.decomposed_l2` makes, by domain and operator.
+#: Handlers of the nodes that `compiler.front.rewrite.templates.l2_normalization` makes, by domain and operator.
 PARTS = {(DOMAIN, "LpNormalization"): l2_normalization}

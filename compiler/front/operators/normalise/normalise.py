@@ -21,7 +21,7 @@ from compiler.constraints import (
     usable_factors,
 )
 from compiler.front.operators.products.convolution import real_operand, result_target
-from compiler.front.rewrite.decomposed import PART_DOMAIN
+from compiler.front.rewrite.templates.layer_normalization import PART_DOMAIN
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape, Value
@@ -37,23 +37,34 @@ def row_view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
     return int(np.prod(shape[:axis])), int(np.prod(shape[axis:end])), int(np.prod(shape[end:])), 1
 
 
+def normalised_view(step: Step, x: Real) -> Shape4:
+    """Return x as what a normalisation sees: over all axes from `axis` on or, of a node that rewriting made, over that axis."""
+    return row_view(x.shape, step.attribute("axis", -1) % len(x.shape), onwards=not step.node.domain)
+
+
+def one_a_row(step: Step, x: Real) -> Shape:
+    """Return the ONNX shape of x with a dimension of 1 in place of `axis`."""
+    axis = step.attribute("axis", -1) % len(x.shape)
+    return (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+
+
 def pending_rows(
-    step: Step, x: Real, view: Shape4, attrs: Callable[[Quantisation], Attrs], *, one_channel: bool = False, more: tuple[Real, ...] = (),
+    step: Step, x: Real, view: Shape4, attrs: Callable[[Quantisation], Attrs], *, one_channel: Shape | None = None, more: tuple[Real, ...] = (),
 ) -> Pending:
     """Return the result that waits for its quantisation, computed on `view` of x and one channel of the pixels of `more`.
 
-    `one_channel`: the result has one channel, and in ONNX a last dimension of 1.
+    `one_channel`: the result has one channel, and in ONNX that shape.
     """
     builder = step.builder
     step.require(countable_row, view[1], found=f"{view[1]}")
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         flat = (view[0], 1, *view[2:])
-        out = builder.tensor(target.name, flat if one_channel else view, target.dtype, target.scale, target.zero)
+        out = builder.tensor(target.name, view if one_channel is None else flat, target.dtype, target.scale, target.zero)
         inputs = (builder.view(x.tensor, view), *(builder.view(value.tensor, flat) for value in more))
         return builder.node(step.label, attrs(target), inputs, out, origin)
 
-    return Pending((*x.shape[:-1], 1) if one_channel else x.shape, (step.label,), emit)
+    return Pending(x.shape if one_channel is None else one_channel, (step.label,), emit)
 
 
 def _softmax(step: Step, x: Real, axis: int, opset: int) -> Pending:
@@ -108,14 +119,13 @@ def channel_numbers(step: Step, index: int, channels: int) -> np.ndarray:
 
 
 def layer_normalization(step: Step) -> list[Value]:
-    """LayerNormalization of a dequantised tensor over all axes from `axis` on; scale and bias are constants."""
+    """LayerNormalization of a dequantised tensor; scale and bias are constants."""
     x = step.value(0)
     step.require(quantised_operand, x, found=step.describe(0))
     assert isinstance(x, Real)
     outputs = sum(bool(name) for name in step.node.output)
     step.require(first_result_only, outputs, found=f"{outputs} outputs")
-    axis = step.attribute("axis", -1)
-    view = row_view(x.shape, axis + len(x.shape) if axis < 0 else axis, onwards=True)
+    view = normalised_view(step, x)
     gamma, beta = (channel_numbers(step, i, view[1]) for i in (1, 2))
     epsilon = float(step.attribute("epsilon", 1e-5))
     step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
@@ -138,24 +148,25 @@ def _operands(step: Step) -> list[Real]:
 
 
 def variance(step: Step) -> list[Value]:
-    """The mean square of the distances from the mean, along the last axis."""
+    """The mean square of the distances from the mean, along one axis."""
     (x,) = _operands(step)
-    view = row_view(x.shape, len(x.shape) - 1, onwards=True)
-    return [pending_rows(step, x, view, lambda t: Variance(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=True)]
+    view = normalised_view(step, x)
+    return [pending_rows(step, x, view, lambda t: Variance(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=one_a_row(step, x))]
 
 
 def centred_quotient(step: Step) -> list[Value]:
-    """The distances from the mean along the last axis over the root of a radicand a row."""
+    """The distances from the mean along one axis over the root of a radicand a row."""
     x, e = _operands(step)
-    if e.shape != (*x.shape[:-1], 1):
+    if e.shape != one_a_row(step, x):
         step.refuse(broadcast_shapes, f"a radicand of shape {e.shape} for rows of shape {x.shape}")
-    view = row_view(x.shape, len(x.shape) - 1, onwards=True)
 
     def attrs(target: Quantisation) -> Attrs:
         return CentredQuotient(x.scale, x.zero, e.scale, e.zero, target.scale, target.zero, target.low, target.high)
 
-    return [pending_rows(step, x, view, attrs, more=(e,))]
+    return [pending_rows(step, x, normalised_view(step, x), attrs, more=(e,))]
 
 
-#: Handlers of the parts of a LayerNormalization that `compiler.front.rewrite.decomposed` has found, by domain and operator.
-PARTS = {(PART_DOMAIN, "ReduceMean"): variance, (PART_DOMAIN, "Div"): centred_quotient}
+#: Handlers of what `compiler.front.rewrite.templates.layer_normalization` makes that is no operator of ONNX, by domain and operator.
+PARTS = {
+    (PART_DOMAIN, "LayerNormalization"): layer_normalization, (PART_DOMAIN, "ReduceMean"): variance, (PART_DOMAIN, "Div"): centred_quotient,
+}  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from compiler.constraints import quantised_operand, usable_epsilon
-from compiler.front.operators.normalise.normalise import channel_numbers, pending_rows, row_view
-from compiler.front.rewrite.decomposed_rms import PART_DOMAIN
+from compiler.front.operators.normalise.normalise import channel_numbers, normalised_view, one_a_row, pending_rows
+from compiler.front.rewrite.templates.rms_normalization import PART_DOMAIN
 from compiler.front.state.step import Step
 from compiler.front.state.values import Quantisation, Real, Value
 from compiler.ir.graph import Attrs
@@ -19,10 +19,9 @@ def _operand(step: Step, index: int) -> Real:
 
 
 def rms_normalization(step: Step) -> list[Value]:
-    """RMSNormalization over all axes from `axis` on; the scale is a constant."""
+    """RMSNormalization; the scale is a constant."""
     x = _operand(step, 0)
-    axis = step.attribute("axis", -1)
-    view = row_view(x.shape, axis + len(x.shape) if axis < 0 else axis, onwards=True)
+    view = normalised_view(step, x)
     gamma = channel_numbers(step, 1, view[1])
     epsilon = float(step.attribute("epsilon", 1e-5))
     step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
@@ -34,22 +33,23 @@ def rms_normalization(step: Step) -> list[Value]:
 
 
 def mean_square(step: Step) -> list[Value]:
-    """The mean of the squares along the last axis."""
+    """The mean of the squares along one axis."""
     x = _operand(step, 0)
-    view = row_view(x.shape, len(x.shape) - 1, onwards=True)
-    return [pending_rows(step, x, view, lambda t: MeanSquare(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=True)]
+    view = normalised_view(step, x)
+    return [pending_rows(step, x, view, lambda t: MeanSquare(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=one_a_row(step, x))]
 
 
 def root_quotient(step: Step) -> list[Value]:
     """A tensor over the root of a radicand a row."""
     x, e = _operand(step, 0), _operand(step, 1)
-    view = row_view(x.shape, len(x.shape) - 1, onwards=True)
 
     def attrs(target: Quantisation) -> Attrs:
         return RootQuotient(x.scale, x.zero, e.scale, e.zero, target.scale, target.zero, target.low, target.high)
 
-    return [pending_rows(step, x, view, attrs, more=(e,))]
+    return [pending_rows(step, x, normalised_view(step, x), attrs, more=(e,))]
 
 
-#: Handlers of the parts that `compiler.front.rewrite.decomposed_rms` has found, by domain and operator.
-PARTS = {(PART_DOMAIN, "ReduceMean"): mean_square, (PART_DOMAIN, "Div"): root_quotient}
+#: Handlers of what `compiler.front.rewrite.templates.rms_normalization` makes that is no operator of ONNX, by domain and operator.
+PARTS = {
+    (PART_DOMAIN, "RMSNormalization"): rms_normalization, (PART_DOMAIN, "ReduceMean"): mean_square, (PART_DOMAIN, "Div"): root_quotient,
+}  # fmt: skip

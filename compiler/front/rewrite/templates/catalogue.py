@@ -1,0 +1,16 @@
+"""The templates, in the order in which a node is held against them."""
+
+from __future__ import annotations
+
+from compiler.front.rewrite.templates import group_normalization, l2_normalization, layer_normalization, rms_normalization, softmax
+
+#: Operators that stand in any model, before anything else looks at it.
+OPERATORS = (softmax.WHOLE,)
+
+#: Normalisations, whole and in parts: the importer's own, of any opset and of domains that nobody else knows.
+NORMALISATIONS = (
+    group_normalization.WHOLE, layer_normalization.WHOLE, *layer_normalization.PARTS, rms_normalization.WHOLE, *rms_normalization.PARTS,
+    l2_normalization.WHOLE,
+)  # fmt: skip
+
+__all__ = ["NORMALISATIONS", "OPERATORS"]
