@@ -12,6 +12,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO, BinaryIO, cast
 
 #: Most bytes of an archive's directory: about 10,000 members.
 MOST_DIRECTORY_BYTES = 1 << 20
@@ -24,20 +25,26 @@ class ArchiveError(ValueError):
     """An archive that cannot be read or is larger than its reader allows; the message says what was found."""
 
 
-class _Guarded(io.BytesIO):
-    """Bytes of a file; while ``most`` is set no single read may ask for more, as one of a forged directory would."""
+class _Guarded:
+    """A file; while ``most`` is set no single read may ask for more, as one of a forged directory would."""
 
     most: int | None = MOST_DIRECTORY_BYTES
 
-    def __init__(self, data: bytes):
-        super().__init__(data)
-        self._size = len(data)
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._size = stream.seek(0, os.SEEK_END)
+        self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        wanted = self._size - self.tell() if size is None or size < 0 else size
+    def seekable(self) -> bool:
+        """Always: archives are read from their end."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Bytes from where the file stands."""
+        wanted = self._size - self.tell() if size < 0 else size
         if self.most is not None and wanted > self.most:
             raise ArchiveError(f"a directory of {wanted} bytes, more than {self.most}")
-        return super().read(size)
+        return self._stream.read(size)
 
 
 def read_bytes(path: str | Path, *, most_bytes: int) -> bytes:
@@ -62,11 +69,11 @@ class Archive:
         For each member, in the order of the directory, the bytes that it announces to unpack to.
     """
 
-    def __init__(self, data: bytes):
-        """Read the directory of an archive's bytes. Raises ArchiveError."""
-        stream = _Guarded(data)
+    def __init__(self, source: bytes | BinaryIO) -> None:
+        """Read the directory of an archive, given as its bytes or as a file that stays open. Raises ArchiveError."""
+        stream = _Guarded(io.BytesIO(source) if isinstance(source, bytes) else source)
         try:
-            self._archive = zipfile.ZipFile(stream)
+            self._archive = zipfile.ZipFile(cast(IO[bytes], stream))
         except ArchiveError:
             raise
         except (zipfile.BadZipFile, struct.error, OSError, NotImplementedError, ValueError, OverflowError) as error:
@@ -80,11 +87,21 @@ class Archive:
 
     def read(self, name: str, *, most_bytes: int) -> bytes:
         """Unpack one member. Raises ArchiveError for one that is missing, damaged, announces more than ``most_bytes`` or unpacks to another size."""
-        size = self.sizes.get(name)
-        if size is None:
-            raise ArchiveError(f"no member {name}")
+        size = self._size(name)
         if size > most_bytes:
             raise ArchiveError(f"member {name} of {size} bytes, more than {most_bytes}")
+        return self._unpacked(name, size)
+
+    def begin(self, name: str, size_bytes: int) -> bytes:
+        """Unpack the first bytes of a member, all of them where it has no more. Raises ArchiveError; of a part no checksum is looked at."""
+        return self._unpacked(name, min(size_bytes, self._size(name)))
+
+    def _size(self, name: str) -> int:
+        if name not in self.sizes:
+            raise ArchiveError(f"no member {name}")
+        return self.sizes[name]
+
+    def _unpacked(self, name: str, size: int) -> bytes:
         method = self._archive.getinfo(name).compress_type
         if method not in _METHODS:
             raise ArchiveError(f"member {name} packed by method {method}, not stored or deflated")
@@ -94,7 +111,8 @@ class Archive:
                 while left and (piece := stream.read(min(left, _PIECE_BYTES))):
                     pieces.append(piece)
                     left -= len(piece)
-                stream.read(1)  # of an empty member nothing else looks at the checksum
+                if size == self.sizes[name]:
+                    stream.read(1)  # of an empty member nothing else looks at the checksum
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError, OverflowError, zlib.error) as error:
             raise ArchiveError(f"member {name} damaged: {_line(error)}") from None
         if left:

@@ -19,8 +19,8 @@ from acg.shared import shared_folder
 from compiler.front.read_network import read_network
 from compiler.host import pack_inputs
 from compiler.pipeline import compile_graph
+from covenant.arrays import read_arrays
 from covenant.bench_compile import LARGE, measure
-from covenant.files import read_arrays
 from covenant.hardware import cache_folder, simulator
 from covenant.networks import compile_network
 from covenant.run import execute_rtl, ideal_cycles

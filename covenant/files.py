@@ -13,7 +13,7 @@ import numpy as np
 from covenant.errors import UserError
 from verif.leftovers import beside, unfinished
 
-__all__ = ["read_arrays", "require_writable", "write_arrays", "write_bytes", "write_json", "write_text"]
+__all__ = ["require_writable", "write_arrays", "write_bytes", "write_json", "write_text"]
 
 
 def _unwritable(path: str | Path, reason: str | None) -> UserError:
@@ -77,20 +77,3 @@ def write_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
             np.lib.format.write_array(data, np.asanyarray(array), allow_pickle=False)
             archive.writestr(entry, data.getvalue())
     write_bytes(path, stream.getvalue())
-
-
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Read an .npz without pickle. Raises UserError."""
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise UserError(f"{path}: a single array; expected an .npz with one array for each input of the model")
-            return {name: archive[name] for name in archive.files}
-    except UserError:
-        raise
-    except OSError as error:
-        if error.strerror:
-            raise UserError(f"{path}: cannot be read ({error.strerror}); expected an .npz with one array for each input of the model") from None
-        raise UserError(f"{path}: not an .npz file; expected one with an array for each input of the model") from None
-    except Exception:  # numpy raises many kinds for damaged archives
-        raise UserError(f"{path}: not an .npz file of plain arrays; expected one with an array for each input of the model") from None

@@ -8,6 +8,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from compiler.program import Program
+from covenant.arrays import ArrayFile
 from covenant.errors import UserError
 
 __all__ = ["ModelInput", "draw", "model_inputs", "program_inputs", "require_numbers", "take"]
@@ -105,43 +106,47 @@ def draw(inputs: list[ModelInput], *, seed: int, count: int) -> list[dict[str, n
     return samples
 
 
+def _count(value: ModelInput, dtype: np.dtype, shape: tuple[int, ...], *, where: str) -> int:
+    """How many samples of an input an array of this type and shape holds. Raises UserError for none."""
+    if dtype != value.dtype and not (dtype == np.float16 and value.dtype == np.float32):  # every float16 is a float32
+        raise UserError(f"{where}: array {value.name!r} is {dtype}; expected {value.dtype}, as the model declares")
+    batch = value.shape[0] if value.shape else 1
+    if shape == value.shape:
+        return 1
+    if len(shape) != max(len(value.shape), 1) or shape[1:] != value.shape[1:] or shape[0] % batch or not shape[0]:
+        several = "or a multiple of its leading dimension" if value.shape else "or (N,), one number a sample"
+        raise UserError(f"{where}: array {value.name!r} has shape {shape}; expected {value.shape}, {several}")
+    return shape[0] // batch
+
+
 def take(arrays: Mapping[str, np.ndarray], inputs: list[ModelInput], *, limit: int | None, where: str) -> list[dict[str, np.ndarray]]:
     """Cut arrays into samples along their leading dimension, a multiple of the model's batch; at most ``limit`` of them.
 
-    Raises UserError for a missing array, another type or shape, or arrays that disagree on the number of samples.
+    Of an `ArrayFile` no more is read than that. Raises UserError for a missing array, another type or shape, or arrays that disagree on the
+    number of samples.
     """
     counts = {}
     for value in inputs:
         if value.name not in arrays:
-            raise UserError(f"{where}: no array {value.name!r}, found {', '.join(sorted(arrays)) or 'none'}; expected one for each input of the model")
-        array = arrays[value.name]
-        if array.dtype == np.float16 and value.dtype == np.float32:  # every float16 is a float32
-            arrays = {**arrays, value.name: array.astype(np.float32)}
-            array = arrays[value.name]
-        if array.dtype != value.dtype:
-            raise UserError(f"{where}: array {value.name!r} is {array.dtype}; expected {value.dtype}, as the model declares")
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise UserError(f"{where}: array {value.name!r} holds a NaN; expected numbers, a NaN has no quantised value")
-        if array.shape == value.shape:
-            counts[value.name] = 1
-            continue
-        batch = value.shape[0] if value.shape else 1
-        if array.ndim != max(len(value.shape), 1) or array.shape[1:] != value.shape[1:] or array.shape[0] % batch or not array.shape[0]:
-            several = "or a multiple of its leading dimension" if value.shape else "or (N,), one number a sample"
-            raise UserError(f"{where}: array {value.name!r} has shape {array.shape}; expected {value.shape}, {several}")
-        counts[value.name] = array.shape[0] // batch
+            listed = arrays.listed() if isinstance(arrays, ArrayFile) else ", ".join(sorted(arrays)) or "none"
+            raise UserError(f"{where}: no array {value.name!r}, found {listed}; expected one for each input of the model")
+        known = arrays.header(value.name) if isinstance(arrays, ArrayFile) else arrays[value.name]
+        counts[value.name] = _count(value, known.dtype, known.shape, where=where)
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
         raise UserError(f"{where}: arrays hold different numbers of samples ({listed}); expected one number")
     number = next(iter(counts.values()), 1)
     if limit is not None:
         number = min(number, limit)
-    samples = []
-    for index in range(number):
-        sample = {}
-        for value in inputs:
-            array, batch = arrays[value.name], value.shape[0] if value.shape else 1
-            part = array if array.shape == value.shape else array[index * batch : (index + 1) * batch]
+    rows = {value.name: number * (value.shape[0] if value.shape else 1) for value in inputs}
+    read = {name: arrays.rows(name, count) if isinstance(arrays, ArrayFile) else arrays[name] for name, count in rows.items()}
+    samples: list[dict[str, np.ndarray]] = [{} for _ in range(number)]
+    for value in inputs:
+        array, batch = read[value.name], rows[value.name] // number
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise UserError(f"{where}: array {value.name!r} holds a NaN; expected numbers, a NaN has no quantised value")
+        array = array.astype(value.dtype, copy=False)
+        for index, sample in enumerate(samples):
+            part = array if counts[value.name] == 1 else array[index * batch : (index + 1) * batch]
             sample[value.name] = part.reshape(value.shape)
-        samples.append(sample)
     return samples

@@ -3,9 +3,10 @@
 import math
 import sys
 
+from covenant.arrays import read_arrays
 from covenant.errors import BROKEN, EXACT, UserError
 from covenant.fallback import Plan, is_plan, open_plan, run_plan, run_text
-from covenant.files import read_arrays, require_writable, write_arrays, write_json
+from covenant.files import require_writable, write_arrays, write_json
 from covenant.networks import Network, open_network
 from covenant.progress import Progress
 from covenant.report import judge_network
@@ -22,9 +23,9 @@ def _samples(network: Network | Plan, options):
     per_sample = 1 if shape is None else math.prod(shape[:-1])
     if options.input is None:
         return draw(inputs, seed=options.seed, count=options.limit or 1), None
-    arrays = read_arrays(options.input)
+    arrays = read_arrays(options.input, single=inputs[0].name if len(inputs) == 1 else None)
     samples = take(arrays, inputs, limit=options.limit, where=options.input)
-    labels = arrays.get("y") if not any(value.name == "y" for value in inputs) else None
+    labels = arrays.get("y") if all(value.name != "y" for value in inputs) else None
     if labels is not None:
         rows = len(samples) * per_sample
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) < rows:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from covenant.arrays import read_arrays
 from covenant.errors import UserError
-from covenant.files import read_arrays
 from covenant.samples import ModelInput, take
 
 __all__ = ["Calibration", "read_calibration"]
@@ -21,16 +21,6 @@ class Calibration:
 
     samples: list[dict[str, np.ndarray]]
     labels: np.ndarray | None
-
-
-def _single(path: Path, inputs: Sequence[ModelInput]) -> dict[str, np.ndarray]:
-    """An .npy file as the array of the only input."""
-    if len(inputs) != 1:
-        raise UserError(f"{path}: an .npy file for a network with {len(inputs)} inputs; expected .npz files with an array for each")
-    try:
-        return {inputs[0].name: np.load(path, allow_pickle=False)}
-    except Exception:  # numpy raises many kinds for damaged files
-        raise UserError(f"{path}: not an .npy file of plain numbers; expected one array for input {inputs[0].name}") from None
 
 
 def _files(folder: Path) -> list[Path]:
@@ -50,10 +40,12 @@ def read_calibration(path: str, inputs: Sequence[ModelInput], *, limit: int | No
         left = None if limit is None else limit - len(samples)
         if left == 0:
             break
-        arrays = _single(file, inputs) if file.suffix == ".npy" and source.is_dir() else read_arrays(file)
+        if file.suffix == ".npy" and len(inputs) != 1:
+            raise UserError(f"{file}: an .npy file for a network with {len(inputs)} inputs; expected .npz files with an array for each")
+        arrays = read_arrays(file, single=inputs[0].name if len(inputs) == 1 else None)
         found = take(arrays, list(inputs), limit=left, where=str(file))
         for value in inputs:
-            if value.dtype.kind == "f" and np.isinf(arrays[value.name]).any():
+            if value.dtype.kind == "f" and any(np.isinf(sample[value.name]).any() for sample in found):
                 raise UserError(f"{file}: array {value.name!r} holds an infinity; expected finite numbers, an infinity has no quantisation range")
         samples += found
         if "y" in arrays and all(value.name != "y" for value in inputs):

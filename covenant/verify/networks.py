@@ -10,7 +10,7 @@ from acg.shared import shared_folder
 from compiler.errors import CompilerError, IRError
 from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
-from covenant.files import read_arrays
+from covenant.arrays import read_arrays
 from covenant.networks import Network, compile_network
 from covenant.progress import Progress
 from covenant.report import Sample, judge_network

@@ -11,7 +11,7 @@ from acg.graph import load_graph
 from acg.predictor import predict
 from acg.timing.vector import VectorTiming
 from covenant import judge
-from covenant.files import read_arrays
+from covenant.arrays import read_arrays
 from covenant.networks import Network, compile_network
 from covenant.report import judge_network
 from covenant.samples import model_inputs, take

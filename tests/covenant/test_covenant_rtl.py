@@ -8,9 +8,9 @@ import pytest
 from acg.graph import architecture_names, load_graph, parse_graph
 from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from covenant.arrays import read_arrays
 from covenant.bench import convolution_figures
 from covenant.cli import main
-from covenant.files import read_arrays
 from covenant.networks import Network, compile_network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, take

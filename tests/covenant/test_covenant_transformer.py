@@ -10,7 +10,7 @@ from acg.graph import load_graph
 from acg.predictor import predict
 from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
-from covenant.files import read_arrays
+from covenant.arrays import read_arrays
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, take
