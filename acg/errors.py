@@ -1,5 +1,7 @@
 """Errors that a user of an architecture description, a program or an instruction stream meets."""
 
+from acg.text import printable
+
 __all__ = ["MOST_SHOWN", "ArchitectureError", "InstructionError"]
 
 #: Most problems of one description that are listed.
@@ -16,7 +18,7 @@ class ArchitectureError(ValueError):
     """
 
     def __init__(self, problems):
-        self.problems = tuple(problems)
+        self.problems = tuple(map(printable, problems))
         if len(self.problems) > MOST_SHOWN:
             self.problems = (*self.problems[:MOST_SHOWN], f"and {len(self.problems) - MOST_SHOWN} more problems")
         super().__init__("\n".join(self.problems))

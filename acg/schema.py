@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from acg.errors import ArchitectureError
 from acg.shared import document
@@ -10,6 +10,16 @@ from acg.yaml_source import Source
 
 __all__ = ["ArchitectureModel", "ControlModel", "EngineModel", "LinkModel", "MemoryModel", "parse"]
 
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected one line of characters that can be printed")
+    return text
+
+
+#: It goes into comments of what is generated.
+Summary = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
@@ -109,7 +119,7 @@ class ArchitectureModel(_Model):
     """A whole description."""
 
     name: Name
-    summary: str
+    summary: Summary
     control: ControlModel
     memories: dict[Name, MemoryModel]
     engines: dict[Name, EngineModel]

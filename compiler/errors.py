@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from acg.text import printable
+
 
 class CompilerError(ValueError):
-    """Bad input to the compiler.
+    """Bad input to the compiler. What of it cannot be printed is escaped, what is too long is cut.
 
     >>> print(CompilerError("model a.onnx", found="no graph", expected="an ONNX model", do="export it again"))
     model a.onnx: found no graph; expected an ONNX model; export it again
     """
 
-    def __init__(self, where: str, *, found: str, expected: str, do: str) -> None:
-        self.where, self.found, self.expected, self.do = where, found, expected, do
-        super().__init__(f"{where}: found {found}; expected {expected}; {do}")
+    def __init__(self, where: str, *, found: str, expected: str, do: str, lines: Sequence[str] = ()) -> None:
+        self.where, self.found, self.expected, self.do = map(printable, (where, found, expected, do))
+        super().__init__("\n".join([f"{self.where}: found {self.found}; expected {self.expected}; {self.do}", *map(printable, lines)]))
 
 
 class ModelError(CompilerError):
@@ -40,6 +42,10 @@ class UnsupportedEntry:
     operator: str
     reason: str
 
+    def __post_init__(self) -> None:
+        for field in ("node", "operator", "reason"):
+            object.__setattr__(self, field, printable(getattr(self, field)))
+
     def __str__(self) -> str:
         return f"{self.node} ({self.operator}): {self.reason}"
 
@@ -59,5 +65,6 @@ class UnsupportedError(CompilerError):
             f"model {model}",
             found=f"{len(entries)} unsupported {plural}",
             expected="supported operators only",
-            do="change or remove:\n" + "\n".join(f"  {e}" for e in self.entries),
+            do="change or remove:",
+            lines=[f"  {entry}" for entry in self.entries],
         )

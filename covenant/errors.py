@@ -1,5 +1,7 @@
 """What ends a command: bad input (exit status 2) or a broken promise (exit status 1)."""
 
+from acg.text import printable
+
 __all__ = ["BROKEN", "EXACT", "REFUSED", "UserError"]
 
 #: Exit status: everything exact.
@@ -11,4 +13,7 @@ REFUSED = 2
 
 
 class UserError(ValueError):
-    """Bad input: the message says where, what was found, what was expected and what to do."""
+    """Bad input: the message says where, what was found, what was expected and what to do. What of it cannot be printed is escaped."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))

@@ -3,6 +3,8 @@
 import sys
 import time
 
+from acg.text import printable
+
 __all__ = ["Progress"]
 
 
@@ -20,7 +22,7 @@ class Progress:
         """A line of its own, for steps that take more than a second."""
         if not self.quiet:
             self.clear()
-            print(f"{self.what}: {text}", file=self.stream, flush=True)
+            print(printable(f"{self.what}: {text}"), file=self.stream, flush=True)
 
     def __call__(self, state) -> None:
         """Called about once a second with an object that has cycles, cycles_per_second, expected_cycles, remaining_seconds."""

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from acg.fingerprint import fingerprint
+from acg.text import printable
 from compiler.front.reading.load import definition
 from covenant import judge
 from covenant.locate import locate
@@ -29,7 +30,7 @@ def _golden(model: onnx.ModelProto, samples: Sequence[Sample]) -> tuple[list[Sam
     except Exception as error:  # onnxruntime's exceptions have no common base; the message goes into the report
         if not type(error).__module__.startswith("onnxruntime"):
             raise
-        return None, str(error).strip().splitlines()[0]
+        return None, printable(str(error).strip().splitlines()[0])
 
 
 def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.ndarray | None = None, on: str = "rtl",

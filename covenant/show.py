@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from acg.text import printable
+
 __all__ = ["run_table", "table"]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: frozenset[int] = frozenset()) -> str:
-    """Aligned columns; those in ``right`` are right-aligned."""
-    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    """Aligned columns; those in ``right`` are right-aligned. What cannot be printed is escaped, what is long loses its middle."""
+    cells = [[printable(str(cell)) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
 
     def line(row: list[str]) -> str:
@@ -54,4 +56,4 @@ def run_table(report: dict) -> str:
         lines.append(f"  simulation: {simulation['cycles_per_second']:,} cycles a second, build {'cached' if simulation['build_cached'] else 'new'}")
     lines += [f"  {line}" for line in report.get("divergence", [])]
     lines.append(f"exact: {({True: 'yes', False: 'NO', None: 'not judged; run the network, or run the program file on the RTL'})[report['exact']]}")
-    return "\n".join([*parts, "", *lines])
+    return "\n".join([*parts, "", *map(printable, lines)])

@@ -87,7 +87,7 @@ def _options(*, precise: bool, optimised: bool = True) -> ort.SessionOptions:
     options.use_deterministic_compute = True
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4 if precise else 3  # the first attempts may fail
+    options.log_severity_level = 4  # what goes wrong comes as an error; the log would say it a second time, as the file's names are
     return options
 
 

@@ -1,6 +1,7 @@
 """``covenant disasm``."""
 
 from acg.isa import InstructionSet
+from acg.text import printable
 from covenant.errors import EXACT
 from covenant.files import write_json
 from covenant.networks import load_program_file
@@ -23,7 +24,7 @@ def disasm(options) -> int:
     for number, instruction in enumerate(program.instructions):
         layer = program.provenance[number][0]
         if layer != last and layer >= 0:
-            print(f"; {program.layers[layer].name} ({program.layers[layer].op})")
+            print(printable(f"; {program.layers[layer].name} ({program.layers[layer].op})"))
             last = layer
         print(f"{number:6d}  {isa.disassemble(instruction)}")
     return EXACT

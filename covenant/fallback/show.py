@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from acg.text import printable
 from covenant.show import table
 
 __all__ = ["placement_text", "run_text"]
@@ -28,7 +29,7 @@ def placement_text(rows: list[dict[str, Any]], placement: list[dict[str, Any]]) 
     lines = [table(("segment", "where", "nodes", "predicted", "measured", "exact", "operators"), cells, right=frozenset({0, 2, 3, 4}))]
     host = [node for node in placement if node["where"] == "host"]
     if host:
-        lines += ["", "on the host:", *(f"  {node['node']} ({node['op']}): {node['why']}" for node in host)]
+        lines += ["", "on the host:", *(printable(f"  {node['node']} ({node['op']}): {node['why']}") for node in host)]
     return "\n".join(lines)
 
 
@@ -56,4 +57,4 @@ def run_text(report: dict[str, Any]) -> str:
     for row in report["segments"]:
         lines += [f"  segment {row['segment']}: {line}" for line in row.get("divergence", [])]
     state = {True: "yes, every accelerator segment", False: "NO", None: "not judged; no node runs on the accelerator"}[report["exact"]]
-    return "\n".join([*lines, f"exact: {state}"])
+    return "\n".join([lines[0], *map(printable, lines[1:]), f"exact: {state}"])

@@ -195,7 +195,7 @@ def _put(name, content):
     ("folder.onnx", "folder", "model folder.onnx: found a directory; expected an ONNX file; check the path"),
     ("empty.onnx", b"", "model empty.onnx: found an empty graph; expected nodes and outputs; export it again"),
     ("random.onnx", bytes(range(255, -1, -1)), f"model random.onnx: {NOT_A_MODEL}"),
-    ("nul\0.onnx", None, "model nul\0.onnx: found no such file; expected an ONNX file; check the path"),
+    ("nul\0.onnx", None, r"model nul\x00.onnx: found no such file; expected an ONNX file; check the path"),
 ])
 @pytest.mark.parametrize("command", ["compile", "predict", "run"])
 def test_what_is_no_network(refused, command, name, content, expected):
@@ -234,7 +234,7 @@ def test_unsupported_operators_are_listed_all_at_once(refused):
     (lambda x: {"input": x[..., :7]}, "array 'input' has shape (4, 1, 8, 7); expected (1, 1, 8, 8), or a multiple of its leading dimension"),
     (lambda x: {"input": x[:0]}, "array 'input' has shape (0, 1, 8, 8); expected (1, 1, 8, 8), or a multiple of its leading dimension"),
     (lambda x: {"input": x * np.float32(np.nan)}, "array 'input' holds a NaN; expected numbers, a NaN has no quantised value"),
-    (lambda x: {"input": np.array([None, {}])}, "not an .npz file of plain arrays; expected one with an array for each input of the model"),
+    (lambda x: {"input": np.array([None, {}])}, "'input' is no array of plain numbers; expected an .npz with one array for each input of the model"),
     (lambda x: {"input": x, "y": np.zeros(3, np.int64)}, "array 'y' is int64(3,); expected integer labels, one for each of 4 rows"),
     (lambda x: {"input": x, "y": np.zeros((4, 2))}, "array 'y' is float64(4, 2); expected integer labels, one for each of 4 rows"),
 ])
@@ -269,7 +269,8 @@ def test_files_without_samples(refused, name, content, expected):
 def test_outputs_that_cannot_be_written_are_refused_before_any_work(refused, command, path, reason):
     Path("folder").mkdir()
     Path("file").touch()
-    assert refused(*command, path) == f"{path}: cannot be written ({reason}); expected a file in a folder that can be written to"
+    shown = path.replace("\0", r"\x00")
+    assert refused(*command, path) == f"{shown}: cannot be written ({reason}); expected a file in a folder that can be written to"
 
 
 def test_rtl_into_a_file(refused):

@@ -11,6 +11,7 @@ from onnx import inliner, shape_inference
 
 from compiler.errors import ModelError
 from compiler.front.reading.clean import clean, drop_unread, opset_of
+from compiler.front.reading.names import settle_names
 from compiler.front.rewrite.branches import settle_branches
 from compiler.front.rewrite.computed_bias import split_computed_bias
 from compiler.front.rewrite.einsum import write_einsums
@@ -20,7 +21,7 @@ from compiler.front.rewrite.templates.catalogue import OPERATORS
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
-    """Read an ONNX file, external data included. Raises ModelError when there is none or it is not one."""
+    """Read an ONNX file, external data included, its names made printable. Raises ModelError when there is none or it is not one."""
     path = Path(path)
     where = f"model {path}"
     if not path.is_file():
@@ -36,6 +37,10 @@ def load_model(path: str | Path) -> onnx.ModelProto:
         raise ModelError(where, found=found, expected="a complete ONNX model", do="export it again") from None
     if not model.graph.node and not model.graph.output:
         raise ModelError(where, found="an empty graph", expected="nodes and outputs", do="export it again")
+    try:
+        settle_names(model)
+    except UnicodeError:
+        raise ModelError(where, found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None
     return model
 
 
