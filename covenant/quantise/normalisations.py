@@ -34,14 +34,14 @@ def _full_scales(model: onnx.ModelProto) -> None:
 
 def with_normalisations(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the float network with these operators; as it is where there are none, or onnx cannot convert it to their opset."""
-    if restored(model, [layer_normalization.WHOLE]) is model:
+    if restored(model, [layer_normalization.OF_OLD]) is model:
         return model
     if opset_of(model, "model") < FIRST_OPSET:
         try:
             model = onnx.shape_inference.infer_shapes(version_converter.convert_version(model, FIRST_OPSET), data_prop=True)
         except (version_converter.ConvertError, RuntimeError, ValueError):
             return model
-    made = restored(model, [layer_normalization.WHOLE])
+    made = restored(model, [layer_normalization.OF_OLD])
     if made is not model:
         _full_scales(made)
-    return made
+    return onnx.shape_inference.infer_shapes(made)

@@ -6,13 +6,18 @@ import numpy as np
 import onnx
 import pytest
 
+from acg.graph import load_graph
 from compiler.front.read_network import read_network
+from compiler.pipeline import compile_graph
+from covenant.networks import Network
 from covenant.quantise import quantise
 from covenant.quantise.convert import prepared
+from covenant.report import judge_network
 from tests.support.models import F32, model_of, node
 from verif.golden import open_session
 
 SHAPE = (2, 5, 24)
+TINY = load_graph("tiny")
 
 
 def network(*, affine=True, opset=13, whole=True):
@@ -47,3 +52,32 @@ def test_one_operator(affine, opset):
 def test_what_is_no_whole_one_stays():
     made = prepared(network(affine=False, whole=False), name="n")
     assert "LayerNormalization" not in {n.op_type for n in made.graph.node} and {n.domain for n in made.graph.node} == {""}
+
+
+@pytest.mark.parametrize(("axes", "operators", "machine"), [
+    ([1], ["Transpose", "LayerNormalization", "Transpose"], ["Move", "LayerNormalization", "Move"]), ([2, 3], ["InstanceNormalization"], ["GroupNormalization"]),
+], ids=["channels first", "images"])  # fmt: skip
+@pytest.mark.parametrize("opset", [13, 17])
+def test_images(axes, operators, machine, opset):
+    """Channels first, as in ConvNeXt, are between transpositions for the quantiser; means over images are instances."""
+    shape, rng = (1, 6, 5, 4), np.random.default_rng(2)
+    nodes = [
+        node("Conv", "x w", "f"), node("ReduceMean", "f", "m", axes=axes), node("Sub", "f m", "c"), node("Pow", "c two", "p"), node("ReduceMean", "p", "v", axes=axes),
+        node("Add", "v eps", "e"), node("Sqrt", "e", "s"), node("Div", "c s", "n"), node("Mul", "gamma n", "g"), node("Add", "g beta", "y"),
+    ]  # fmt: skip
+    constants = {
+        "w": rng.normal(0, 0.4, (6, 6, 1, 1)).astype(np.float32), "two": np.float32(2), "eps": np.float32(1e-3),
+        "gamma": rng.uniform(0.5, 1.5, (6, 1, 1)).astype(np.float32), "beta": rng.normal(0, 0.3, (6, 1, 1)).astype(np.float32),
+    }
+    model = model_of(nodes, {"x": (F32, shape)}, {"y": (F32, shape)}, constants, opset=opset)
+    samples = [{"x": np.random.default_rng(seed).standard_normal(shape).astype(np.float32)} for seed in range(4)]
+    made = prepared(model, name="n")
+    assert [n.op_type for n in made.graph.node] == ["Conv", *operators]
+    expected, found = (open_session(m).run(None, samples[0])[0] for m in (model, made))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    quantised = onnx.load_from_string(quantise(made, samples, name="n"))
+    graph = read_network(quantised)
+    assert [n.op for n in graph.nodes if n.op not in ("Reshape", "Unary")] == ["Conv", *machine]
+    program = compile_graph(graph, TINY)
+    report, _ = judge_network(Network("n", TINY, program, quantised), samples, on="iss")
+    assert report["exact"], report["outputs"]

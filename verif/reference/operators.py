@@ -198,6 +198,21 @@ def clamp(call: Call) -> Value:
     return x.clamped(low, high)
 
 
+def extreme(call: Call) -> Value:
+    """Max and Min: of what waits for its quantisation and numbers a clamp, as quantisation keeps order."""
+    waiting = [v for v in call.inputs if isinstance(v, Sum | Moved)]
+    numbers = [v.real().astype(np.float32) for v in call.inputs if v is not None and v.constant]
+    uniform = all(array.size and (array == array.flat[0]).all() for array in numbers)
+    if len(waiting) != 1 or len(numbers) + 1 < len(call.inputs) or not uniform:
+        return elementwise(call)
+    (x,), bounds = waiting, [float(array.flat[0]) for array in numbers]
+    whole = x.clamped(max(bounds), np.inf) if call.node.op_type == "Max" else x.clamped(-np.inf, min(bounds))
+    shape = np.broadcast_shapes(x.array.shape[1:], *(array.shape for array in numbers))
+    if np.prod(shape) != np.prod(x.array.shape[1:]):
+        raise call.refuse("a number that is repeated")
+    return whole if shape == x.array.shape[1:] else whole.reshaped((x.array.shape[0], *shape))  # type: ignore[return-value]
+
+
 def elementwise(call: Call) -> Value:
     """Any element-wise float operator, by onnx.reference."""
     present = [v for v in call.inputs if v is not None]
@@ -290,6 +305,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "BatchNormalization"): gridded(batch_normalization),
     **{("", name): reduction for name in ("GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum")},
     **{("", name): unchanged for name in ("Cast", "Dropout")},
+    **{("", name): extreme for name in ("Max", "Min")},
     ("", "Relu"): clamp,
     ("", "Clip"): clamp,
     **{("", name): reshape for name in ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")},

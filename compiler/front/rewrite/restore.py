@@ -25,6 +25,7 @@ class Found:
     output: str
     match: Match
     constants: list[onnx.TensorProto] = field(default_factory=list)
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Any:
         return self.match[name]
@@ -66,6 +67,12 @@ class Found:
         self.constants.append(numpy_helper.from_array(np.asarray(array, np.float32), name))
         return name
 
+    def before(self, role: str, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Add a node in front of the one that makes the value; return the name of its result."""
+        result, name = f"{self.output}/{role}", self.node(operator, inputs).name
+        self.nodes.append(helper.make_node(operator, inputs, [result], name=f"{name}/{role}", **attributes))
+        return result
+
     def node(self, operator: str, inputs: Sequence[str], *, domain: str = "", **attributes: Any) -> onnx.NodeProto:
         """Return a node that makes the value, named after the node of the part called 'core', or the last one."""
         core = self.net.node(self.match.get("core", self.output))
@@ -85,8 +92,8 @@ class Template:
     like: str = "x"
 
 
-def _made(net: Net, templates: Sequence[tuple[set[str], Template]], node: onnx.NodeProto) -> tuple[onnx.NodeProto, list[onnx.TensorProto]] | None:
-    """The operator that ends in a node, with its constants."""
+def _made(net: Net, templates: Sequence[tuple[set[str], Template]], node: onnx.NodeProto) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]] | None:
+    """The operator that ends in a node, what stands in front of it, and its constants."""
     output = node.output[0] if len(node.output) == 1 else ""
     head = kind(net.node(output))
     if net.origin(output) != output or output in net.constants:
@@ -98,7 +105,7 @@ def _made(net: Net, templates: Sequence[tuple[set[str], Template]], node: onnx.N
             fits = like not in net.constants and shape in (None, net.shapes.get(like, shape))
             made = template.make(found) if fits else None
             if made is not None:
-                return made, found.constants
+                return [*found.nodes, made], found.constants
     return None
 
 
@@ -119,13 +126,12 @@ def restored(model: onnx.ModelProto, templates: Sequence[Template]) -> onnx.Mode
     for node in reversed(model.graph.node):
         if not live & set(node.output):
             continue
-        made = _made(net, headed, node)
-        if made is not None:
-            node, extra = made
-            constants += extra
-            changed = True
-        live |= reads(node)
-        nodes.append(node)
+        found = _made(net, headed, node)
+        made, extra = found or ([node], [])
+        constants += extra
+        changed = changed or found is not None
+        live |= {name for each in made for name in reads(each)}
+        nodes += reversed(made)
     if not changed:
         return model
     result = onnx.ModelProto()

@@ -52,6 +52,21 @@ def _whole(found: Found) -> onnx.NodeProto | None:
     return found.node("GroupNormalization", [found["x"], *numbers], num_groups=1, epsilon=epsilon)
 
 
+def _of_old(found: Found) -> onnx.NodeProto | None:
+    """Operators that there are from opset 17 on; over another axis than the last one between transpositions."""
+    axes, rank, epsilon = found["axes"], len(found.shape("x")), found["epsilon"]
+    if found.along_last(len(axes), "gamma", "beta") or len(axes) != 1:
+        made = _whole(found)
+        return None if made is None or made.op_type == "GroupNormalization" else made
+    numbers = found.along(axes[0], gamma=1, beta=0)
+    if numbers is None:
+        return None
+    order = [axis for axis in range(rank) if axis != axes[0] + rank] + [axes[0] + rank]
+    last = found.before("last", "Transpose", [found["x"]], perm=order)
+    normal = found.before("normal", "LayerNormalization", [last, *numbers], axis=-1, epsilon=epsilon)
+    return found.node("Transpose", [normal], perm=[order.index(axis) for axis in range(rank)])
+
+
 def _part(found: Found) -> onnx.NodeProto | None:
     inputs = [found[name] for name in ("x", "e") if name in found]
     if len(found["axes"]) != 1:
@@ -59,5 +74,6 @@ def _part(found: Found) -> onnx.NodeProto | None:
     return found.node("Div" if "e" in found else "ReduceMean", inputs, domain=PART_DOMAIN, axis=found["axes"][0])
 
 
-WHOLE = Template(scaled.alone() + beta | core.alone() + beta | unrolled | scaled | core, _whole)
+_formula = scaled.alone() + beta | core.alone() + beta | unrolled | scaled | core
+WHOLE, OF_OLD = Template(_formula, _whole), Template(_formula, _of_old)
 PARTS = (Template(variance, _part, like=""), Template(centred / sqrt(e), _part))
