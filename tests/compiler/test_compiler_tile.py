@@ -11,6 +11,7 @@ from compiler.codelets.base import pixel
 from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.insert_transfers import insert_transfers
 from compiler.mapping.instantiate_codelets import instantiate_codelets
+from compiler.pipeline import compile_graph
 from compiler.target import Target
 from compiler.tiles import Ref, stride
 from compiler.tiling.contraction.contraction import pack_weights
@@ -155,3 +156,10 @@ def test_a_border_wished_for_by_a_step_that_is_tiled_otherwise_is_forgotten():
         context = tile(insert_transfers(ir, steps, target), target, memo=memo)
         found.append([b.border_bytes for b in context.resident.values() if b.border_bytes])
     assert found[0] and found == [found[0], [], found[0], found[0]]
+
+
+def test_rows_longer_than_a_memory_have_tiles_that_fill_it():
+    """Found by the fuzzer: tiles of one pixel, 39,128 of them, where rows of 196,608 pixels leave no eighth that fits."""
+    s = Sketch(0)
+    program = compile_graph(s.finish(s.unary(s.input((1, 4, 3, 196_608), "u8"))), load_graph("tiny"))
+    assert len(program.instructions) < 4000

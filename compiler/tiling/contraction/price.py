@@ -110,7 +110,7 @@ class Shape:
 
 
 def _cuts(total: int, most: int) -> list[int]:
-    """Sizes of pieces of a loop, largest first: total, half, third ..., at most `most` of them."""
+    """Sizes of pieces of a loop, largest first: total, half, third ..., at most `most` of them, then ever smaller ones down to 1."""
     sizes: list[int] = []
     for parts in range(1, total + 1):
         size = ceil_div(total, parts)
@@ -119,7 +119,10 @@ def _cuts(total: int, most: int) -> list[int]:
         if len(sizes) == most:
             break
     if sizes[-1] > 1:
-        sizes += [size for size in (sizes[-1] // 2, sizes[-1] // 8, 1) if size and size != sizes[-1]]
+        smaller = [sizes[-1] // 2, sizes[-1] // 8]
+        while smaller[-1] > 64:  # a loop of thousands: its tiles must not fall from an eighth to single elements
+            smaller.append(smaller[-1] // 4)
+        sizes += [size for size in (*smaller, 1) if size and size != sizes[-1]]
     return sizes
 
 
