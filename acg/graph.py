@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import networkx as nx
@@ -217,13 +217,18 @@ def _port_lanes(engine: Engine, memory: Memory, port: str, chunk_bytes: int) -> 
 
 
 def parse_graph(text: str, *, name: str = "architecture") -> Graph:
-    """Read a description from YAML text; ``name`` is what messages call it.
+    """Read a description from YAML text; ``name`` is what messages call it. Of the same text it is the same graph.
 
     Raises
     ------
     ArchitectureError
         All problems at once, each with file, line, path, value and expectation.
     """
+    return _parsed(text, name)
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str, name: str) -> Graph:
     source = read_yaml(text, name=name)
     model = schema.parse(source)
     check.check_structure(model, source)
