@@ -3,6 +3,8 @@ ARCH ?= edge16
 MODEL ?= examples/fashion_dscnn.onnx
 INPUT ?= examples/fashion_test.npz
 LIMIT ?= 4
+SEED ?= 1
+MINUTES ?=
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +13,7 @@ COVENANT := $(BIN)/covenant
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend mutants accuracy clean
+.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend fuzz mutants accuracy clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +81,9 @@ backend: setup ## docs/onnx_backend.md: onnx's own node tests on the functional 
 
 ops: setup ## docs/operators.md, the support table, from compiler/support.py
 	$(COVENANT) ops --markdown > docs/operators.md
+
+fuzz: setup ## damaged and forged files of every kind, each refused or run exactly: make fuzz MINUTES=10 SEED=2
+	$(COVENANT) fuzz --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES),--count 2000) --jobs 2
 
 mutants: setup ## faults injected into the sources, one at a time: who notices; the table in build/mutants.md
 	$(COVENANT) mutants

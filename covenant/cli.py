@@ -1,19 +1,22 @@
-"""The command line. Exit status: 0 all exact, 1 a promise broken, 2 bad input; 130 interrupted (128 + N by signal N), 141 the reader of the output
-went away."""
+"""The command line. Exit status: 0 all exact, 1 a promise broken, 2 bad input, 3 a fault of the program; 130 interrupted (128 + N by signal N),
+141 the reader of the output went away."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 
 from acg.errors import ArchitectureError, InstructionError
 from covenant import commands
-from covenant.errors import REFUSED, UserError
+from covenant.errors import FAULT, REFUSED, UserError
+from covenant.last_resort import last_resort
 
 __all__ = ["main"]
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="covenant", description="One architecture graph: the accelerator's RTL, its compiler, and the proof that they agree.")
     parser.add_argument("--version", action="version", version=f"covenant {version('covenant')}")
@@ -109,6 +112,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="mutants judged at the same time (default 1)")
     machine_readable(sub)
 
+    sub = command("fuzz", "damaged and forged files of every kind: each must be refused in a sentence, or run exactly", commands.fuzz)
+    sub.add_argument("family", metavar="FAMILY", nargs="*", help="kinds of input: architecture, network, program, instruction, rtl, array, plan (default: all)")
+    sub.add_argument("--seed", type=_count, default=1, help="seed of the inputs (default 1)")
+    sub.add_argument("--count", type=_positive, metavar="N", help="inputs (default 1000; with --minutes as many as there is time for)")
+    sub.add_argument("--minutes", type=_positive, metavar="M", help="stop after M minutes")
+    sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="inputs tried at the same time (default 1)")
+    sub.add_argument("--replay", metavar="FAMILY:SEED:NUMBER", help="one input again, as a failure names it; its files are kept")
+    sub.add_argument("--keep", metavar="FOLDER", default="build/fuzz", help="where the files of inputs that fail, or are replayed, go (default build/fuzz)")
+    machine_readable(sub)
+
     sub = command("arch", "list, show or check architectures", commands.arch)
     sub.add_argument("action", choices=("list", "show", "check"))
     sub.add_argument("arch", metavar="ARCH", nargs="?", help="a name of archs/ or a YAML file")
@@ -189,4 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("covenant: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        print(f"covenant: {last_resort(error, sys.argv[1:] if arguments is None else arguments)}", file=sys.stderr)
+        return FAULT
 

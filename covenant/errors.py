@@ -1,8 +1,8 @@
-"""What ends a command: bad input (exit status 2) or a broken promise (exit status 1)."""
+"""What ends a command: bad input (exit status 2), a broken promise (exit status 1), a fault that nobody foresaw (exit status 3)."""
 
 from acg.text import printable
 
-__all__ = ["BROKEN", "EXACT", "REFUSED", "UserError"]
+__all__ = ["BROKEN", "EXACT", "FAULT", "REFUSED", "UserError"]
 
 #: Exit status: everything exact.
 EXACT = 0
@@ -10,6 +10,8 @@ EXACT = 0
 BROKEN = 1
 #: Exit status: the input was refused, with a message that says what to do.
 REFUSED = 2
+#: Exit status: an error that nobody foresaw, which is a fault of the program whatever the input was.
+FAULT = 3
 
 
 class UserError(ValueError):

@@ -5,6 +5,7 @@ from covenant.commands.backend_test import backend_test
 from covenant.commands.compile import compile_
 from covenant.commands.coverage import coverage
 from covenant.commands.disasm import disasm
+from covenant.commands.fuzz import fuzz
 from covenant.commands.models import models
 from covenant.commands.mutants import mutants
 from covenant.commands.ops import ops
@@ -15,7 +16,7 @@ from covenant.commands.run import run
 from covenant.commands.verify import verify
 
 __all__ = [
-    "advice", "arch", "backend_test", "compile_", "coverage", "disasm", "input_errors", "models", "mutants", "ops", "predict", "quantize", "rtl",
+    "advice", "arch", "backend_test", "compile_", "coverage", "disasm", "fuzz", "input_errors", "models", "mutants", "ops", "predict", "quantize", "rtl",
     "run", "verify",
 ]
 

@@ -31,7 +31,7 @@ def test_files_that_are_named_exist(text):
 def test_make_targets_that_are_named_exist():
     targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"^make ([a-z]+)", README, re.M)) == {
-        "bench", "compile", "formal", "help", "models", "mutants", "rtl", "run", "test", "verify",
+        "bench", "compile", "formal", "fuzz", "help", "models", "mutants", "rtl", "run", "test", "verify",
     } <= targets
 
 

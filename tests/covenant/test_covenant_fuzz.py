@@ -1,142 +1,245 @@
-"""Damaged input of every kind, drawn: only the documented errors may come out of the parsers.
+"""The fuzzer: a short campaign of every family, and that it counts each kind of failure it is there to find.
 
-A failure shows the test's parameter, which is the seed: it is replayed by selecting that test.
+A failing campaign prints the commands that replay its inputs.
 """
 
-import random
-import re
+import json
+import os
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from acg.errors import ArchitectureError, InstructionError
-from acg.graph import ARCHITECTURES, load_graph, parse_graph
-from acg.isa import InstructionSet
-from compiler.errors import CompilerError
-from compiler.front.read_network import read_network
-from compiler.front.reading.load import load_model
-from compiler.loader import ProgramError, parse_program
-from compiler.pipeline import compile_graph
-from tests.compiler.test_compiler_program import rewritten
-from verif.random.networks import random_network
+from covenant import cli, commands
+from covenant.fuzz import run_case as running
+from covenant.fuzz.campaign import cases, run_campaign
+from covenant.fuzz.case import Case, draw
+from covenant.fuzz.families import FAMILIES, Family
+from covenant.fuzz.run_case import make_case
+from covenant.fuzz.verdict import Outcome
+from verif.iss import machine
 
-TINY = load_graph("tiny")
-#: Cases a seed; every kind has SEEDS of them.
-CASES, SEEDS = 25, range(4)
-#: What a number or a word of a description is replaced by.
-WORDS = ["0", "-1", "1", "2", "3", "7", "64", "257", str(10**6), str(2**40), "9" * 40, "x", "010", "1.5", "[]", "{}", "null", "~", "true", "", "*a", "&a", "<<",
-         "act", "load", "fetch", "i8", "matrix"]
-#: What a field of a manifest is replaced by.
-VALUES = [None, -1, 0, 1, 10**12, 10**30, "x", "", [], {}, [1], [[0, 1]], [[-5, 10]], True, 1.5, float("nan"), {"a": 1}]
+SEED = 13
+#: Inputs of each family in the short campaign.
+COUNTS = {"architecture": 40, "network": 20, "program": 120, "instruction": 80, "array": 40, "plan": 30}
 
 
-def damaged_bytes(rng, data):
-    """1 to 16 times: a byte set, a bit flipped, bytes removed or inserted."""
-    data = bytearray(data)
-    for _ in range(rng.choice([1, 1, 2, 4, 16])):
-        place = rng.randrange(len(data))
-        kind = rng.randrange(4)
-        if kind == 0:
-            data[place] = rng.randrange(256)
-        elif kind == 1:
-            data[place] ^= 1 << rng.randrange(8)
-        elif kind == 2:
-            del data[place : place + rng.randint(1, 20)]
-        else:
-            data[place:place] = rng.randbytes(rng.randint(1, 4))
-        data = data or bytearray(1)
-    return bytes(data)
+def shown(tally):
+    return [f"covenant fuzz --replay {failure.verdict.case}\n{failure.verdict.outcome}: {failure.verdict.message[-800:]}" for failure in tally.failures.values()]
 
 
-def damaged_text(rng, text):
-    """1 to 3 times: a line removed, repeated, indented otherwise; a word or number replaced; a character removed or inserted."""
-    lines = text.splitlines(True)
-    for _ in range(rng.randint(1, 3)):
-        number = rng.randrange(len(lines))
-        line, kind = lines[number], rng.randrange(6)
-        place = rng.randrange(len(line))
-        words = list(re.finditer(r"\d+|[a-z_]+", line))
-        if kind == 0:
-            line = ""
-        elif kind == 1:
-            line += rng.choice(lines)
-        elif kind == 2:
-            line = "  " * rng.randrange(4) + line.lstrip(" ")
-        elif kind == 3 and words:
-            word = rng.choice(words)
-            line = line[: word.start()] + rng.choice(WORDS) + line[word.end() :]
-        elif kind == 4:
-            line = line[:place] + line[place + 1 :]
-        else:
-            line = line[:place] + rng.choice("{}[]:,'\"&*!|>%@`#\t- \0é\x85\u2028") + line[place:]
-        lines[number : number + 1] = line.splitlines(True) or ["\n"]
-    return "".join(lines)
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_short_campaign(name):
+    tally = run_campaign({name: FAMILIES[name]}, seed=SEED, count=COUNTS[name], minutes=None)
+    assert shown(tally) == []
+    assert tally.tried == COUNTS[name]
+    assert tally.of(Outcome.REFUSED) > COUNTS[name] // 5 and tally.of(Outcome.EXACT) > 0
 
 
-def outcomes(seed, damage, parse, family):
-    """How many of CASES damaged inputs were refused with an error of the family; any other error ends the test."""
-    rng = random.Random(seed)
-    refused = 0
-    for _ in range(CASES):
-        given = damage(rng)
-        try:
-            parse(given)
-        except family as error:
-            refused += 1
-            assert str(error)
-    return refused
+@pytest.mark.rtl
+def test_forged_instructions_on_the_rtl():
+    tally = run_campaign({"rtl": FAMILIES["rtl"]}, seed=SEED, count=4, minutes=None)
+    assert shown(tally) == [] and tally.of(Outcome.EXACT) > 0
 
 
-@pytest.fixture(scope="module")
-def program():
-    return compile_graph(read_network(random_network(3, size="tiny"), name="m"), TINY)
+# ---- that it can fail
+
+def _numbers(given, folder):
+    """A file of one number for each edit."""
+    (folder / "p").write_text("\n".join(str(rng.randrange(1000)) for rng in given.edits))
+    return [["predict", "p"]]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_architectures(seed):
-    texts = [(ARCHITECTURES / f"{name}.yaml").read_text() for name in ("tiny", "wide")]
-    assert outcomes(seed, lambda rng: damaged_text(rng, rng.choice(texts)), parse_graph, ArchitectureError) > CASES // 2
+PLAIN = Family("plain", "numbers, read by a planted command", 1, _numbers, lambda: None)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_networks(seed, tmp_path):
-    models = [random_network(number, size="tiny").SerializeToString() for number in range(8)]
-    path = tmp_path / "m.onnx"
+@pytest.fixture
+def plant(monkeypatch):
+    """Put another function in the place of ``covenant predict``; workers are forked, so they have it too."""
 
-    def parse(data):
-        path.write_bytes(data)
-        read_network(load_model(path))
+    def put(function):
+        monkeypatch.setattr(commands, "predict", function)
+        cli._parser.cache_clear()
 
-    assert outcomes(seed, lambda rng: damaged_bytes(rng, rng.choice(models)), parse, CompilerError) > CASES // 2
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_program_files(seed, program):
-    data = program.to_bytes()
-    assert outcomes(seed, lambda rng: damaged_bytes(rng, data), lambda given: parse_program(given, TINY), ProgramError) > CASES // 2
+    yield put
+    cli._parser.cache_clear()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_members_of_program_files(seed, program):
-    """Contents damaged before the checksums are taken: only the loader's own checks stand between them and the machine."""
-
-    def damage(rng):
-        def change(manifest, payloads):
-            kind = rng.randrange(3)
-            if kind == 0:
-                name = rng.choice(sorted(payloads))
-                payloads[name] = damaged_bytes(rng, payloads[name])
-            elif kind == 1:
-                manifest[rng.choice(sorted(manifest))] = rng.choice(VALUES)
-            else:
-                item = rng.choice([item for key in ("inputs", "outputs", "memory_map", "segments") for item in manifest[key]])
-                item[rng.choice(sorted(item)) if isinstance(item, dict) else rng.randrange(2)] = rng.choice(VALUES)
-
-        return rewritten(program, change)
-
-    assert outcomes(seed, damage, lambda given: parse_program(given, TINY), ProgramError) > CASES // 2
+def campaign(count=3, **options):
+    return run_campaign({"plain": PLAIN}, seed=1, count=count, minutes=None, **options)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_instructions(seed, program):
-    isa = InstructionSet(TINY)
-    assert outcomes(seed, lambda rng: damaged_bytes(rng, program.code), isa.decode_program, InstructionError) > CASES // 2
+def only(tally, outcome):
+    """The failures of a campaign that ended in nothing else."""
+    assert {other: tally.of(other) for other in Outcome if tally.of(other)} == {outcome: tally.tried}
+    return list(tally.failures.values())
+
+
+def _fault(options):
+    raise KeyError("planted")
+
+
+def _hang(options):
+    while True:
+        pass
+
+
+def _sleep(options):
+    time.sleep(60)
+
+
+def _hog(options):
+    return int(np.ones(300 << 20, np.uint8)[-1]) - 1
+
+
+def _greedy(options):
+    return len(np.empty(1 << 45, np.uint8)) * 0
+
+
+def _die(options):
+    os.abort()
+
+
+def test_a_traceback_is_counted(plant):
+    plant(_fault)
+    (failure,) = only(campaign(), Outcome.TRACEBACK)
+    assert failure.seen == 3 and failure.verdict.command == "covenant predict p"
+    assert "KeyError: 'planted'" in failure.verdict.message and "Traceback (most recent call last)" in failure.verdict.message
+
+
+@pytest.mark.parametrize(("function", "limits"), [(_hang, {"cpu_seconds": 0.5}), (_sleep, {"wall_seconds": 0.5})])
+def test_a_hang_is_counted(plant, function, limits):
+    plant(function)
+    (failure,) = only(campaign(1, **limits), Outcome.SLOW)
+    assert function.__name__ in failure.verdict.message, "where it was"
+
+
+def test_a_memory_hog_is_counted(plant, monkeypatch):
+    plant(_hog)
+    monkeypatch.setattr(running, "MEGABYTES", 200)
+    (failure,) = only(campaign(), Outcome.LARGE)
+    assert failure.verdict.megabytes > 200
+    monkeypatch.setattr(running, "MEGABYTES", 400)
+    only(campaign(), Outcome.EXACT)
+
+
+def test_memory_that_cannot_be_had_is_counted(plant):
+    plant(_greedy)
+    only(campaign(), Outcome.LARGE)
+
+
+def test_a_process_that_dies_is_counted_and_replaced(plant):
+    plant(_die)
+    (failure,) = only(campaign(), Outcome.TRACEBACK)
+    assert failure.seen == 3 and "Fatal Python error: Aborted" in failure.verdict.message
+    assert failure.verdict.message.endswith("the process died with status -6")
+
+
+def test_a_wrong_byte_is_counted(monkeypatch):
+    true = machine.execute_vector
+
+    def wrong(fields, **memories):
+        true(fields, **memories)
+        memories["y_memories"][fields["y_select"]] ^= 1
+
+    monkeypatch.setattr(machine, "execute_vector", wrong)
+    tally = run_campaign({"network": FAMILIES["network"]}, seed=SEED, count=8, minutes=None)
+    assert tally.of(Outcome.BROKEN) > 0
+    assert any("exact: NO" in failure.verdict.message for failure in tally.failures.values() if failure.verdict.outcome is Outcome.BROKEN)
+
+
+def test_a_message_that_is_none_is_counted(plant):
+    plant(lambda options: 2)
+    only(campaign(), Outcome.TRACEBACK)
+
+
+def _multiple(options):
+    if any(int(line) % 3 == 0 for line in Path(options.file).read_text().split()):
+        raise ValueError("a multiple of three")
+    return 0
+
+
+def test_a_failure_is_made_smaller_and_replayed(plant, tmp_path):
+    plant(_multiple)
+    tally = campaign(60)
+    (failure,) = tally.failures.values()
+    several = [case for case in (Case("plain", 1, number) for number in range(60)) if draw(case).count > 1]
+    assert several and failure.seen > 5
+    tally = campaign(chosen=several)
+    (failure,) = tally.failures.values()
+    case = failure.verdict.case
+    assert case.kept is not None and len(case.kept) == 1
+    make_case(PLAIN, Case.parse(str(case), ("plain",)), tmp_path)
+    assert int((tmp_path / "p").read_text()) % 3 == 0
+    assert shown(campaign(chosen=[Case.parse(str(case), ("plain",))])) == shown(tally)
+
+
+# ---- replay
+
+def test_names_of_cases():
+    for case in (Case("program", 1, 23), Case("array", 0, 5, (1, 3)), Case("array", 0, 5, ())):
+        assert Case.parse(str(case), tuple(FAMILIES)) == case
+
+
+@pytest.mark.parametrize("text", ["program", "program:1", "program:1:x", "nothing:1:2", "program:1:2:3:4", "program:1:2:x"])
+def test_names_that_are_none_are_refused(text, capsys):
+    assert cli.main(["fuzz", "--replay", text]) == 2
+    assert capsys.readouterr().err.startswith(f"covenant: --replay {text}: ")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_case_is_the_same_files_every_time(name, tmp_path):
+    FAMILIES[name].prepare() if name != "rtl" else FAMILIES["instruction"].prepare()
+    for number in range(4):
+        made = []
+        for attempt in "ab":
+            folder = tmp_path / f"{number}{attempt}"
+            folder.mkdir()
+            order = make_case(FAMILIES[name], Case(name, 7, number), folder)
+            made.append((order, {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()}))
+        assert made[0][0] == made[1][0] and made[0][1].keys() == made[1][1].keys()
+        for file, data in made[0][1].items():
+            assert _contents(data) == _contents(made[1][1][file]), f"{name} {number} {file}"
+
+
+def _contents(data):
+    """Bytes without the time of day that a zip archive's entries carry."""
+    return data if not data.startswith(b"PK") else len(data)
+
+
+def test_numbers_of_a_seed_do_not_depend_on_what_was_tried_before():
+    stream = cases(FAMILIES, 3)
+    first = [next(stream) for _ in range(50)]
+    again = cases(FAMILIES, 3)
+    assert [next(again) for _ in range(50)] == first
+    assert len({case.family for case in first}) >= 5 and [case.number for case in first] == list(range(50))
+
+
+def test_the_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["fuzz", "array", "plan", "--count", "12", "--seed", "4", "--jobs", "2", "--quiet", "--json", "r.json"]) == 0
+    shown = capsys.readouterr().out
+    report = json.loads(Path("r.json").read_text())
+    assert report["tried"] == 12 and report["failures"] == [] and set(report["families"]) == {"array", "plan"}
+    assert "accepted and exact" in shown and "12 inputs in " in shown
+    assert cli.main(["fuzz", "--replay", "array:4:0", "--keep", "kept", "--quiet"]) == 0
+    assert "files in kept/array-4-0" in capsys.readouterr().out
+    assert sorted(os.listdir("kept/array-4-0")) == ["message.txt", "p.covenant", "x.npz"]
+    assert cli.main(["fuzz", "nothing"]) == 2
+    assert capsys.readouterr().err == f"covenant: fuzz: no family 'nothing'; expected some of {', '.join(FAMILIES)}\n"
+
+
+def test_a_failure_on_the_command_line(plant, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plant(_fault)
+    monkeypatch.setitem(FAMILIES, "plain", PLAIN)
+    assert cli.main(["fuzz", "plain", "--count", "5", "--quiet"]) == 1
+    shown = capsys.readouterr().out
+    assert "tracebacks, 5 of one cause: covenant predict p" in shown
+    replay = next(line for line in shown.splitlines() if "replay: " in line)
+    name = replay.split()[4]
+    assert f"(files in build/fuzz/{name.replace(':', '-')})" in replay
+    assert sorted(os.listdir(f"build/fuzz/{name.replace(':', '-')}")) == ["message.txt", "p"]
+    assert cli.main(["fuzz", "--replay", name, "--quiet"]) == 1
+    assert "KeyError: 'planted'" in capsys.readouterr().out
