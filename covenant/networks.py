@@ -17,7 +17,7 @@ from covenant.errors import UserError
 from covenant.open_model import open_model
 from verif.hazards import find_hazards
 
-__all__ = ["DEFAULT_ARCHITECTURE", "Network", "compile_network", "is_program", "load_program_file", "open_network"]
+__all__ = ["DEFAULT_ARCHITECTURE", "Network", "compile_network", "is_program", "load_ordered_program", "load_program_file", "open_network"]
 
 #: Where neither the user nor a program file names another.
 DEFAULT_ARCHITECTURE = "edge16"
@@ -57,12 +57,17 @@ def load_program_file(path: str, arch: str | None) -> tuple[Graph, Program]:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; expected a program file, written by covenant compile")
     graph = carried_architecture(path) if arch is None else load_graph(arch)
+    return graph, load_ordered_program(path, graph)
+
+
+def load_ordered_program(path: str | Path, graph: Graph) -> Program:
+    """Load a program file for an architecture. Raises ProgramError, also for instructions that meet without an order."""
     program = load_program(path, graph)
     hazards = find_hazards(graph, program.instructions, predict(graph, program.instructions), most=1)
     if hazards:  # its results would depend on the machine's pipelines
         what, _, wanted = str(hazards[0]).partition("; ")
         raise ProgramError(f"program {Path(path).name}", found=what, expected=wanted.removeprefix("expected "), do=AGAIN)
-    return graph, program
+    return program
 
 
 def open_network(path: str, arch: str | None, *, shapes: Shapes | None = None) -> Network:

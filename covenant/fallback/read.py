@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import onnx
-from pydantic import BaseModel, NonNegativeInt, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, NonNegativeInt, model_validator
 
 from acg.graph import load_graph
+from compiler.archive import read_bytes
 from compiler.front.reading.load import load_model
-from compiler.loader import load_program
+from compiler.manifest import parse
 from covenant.errors import UserError
 from covenant.fallback.partition import Cut
 from covenant.fallback.plan import Plan, Segment, make_plan
 from covenant.fallback.write import NETWORK, PLAN
-from covenant.networks import DEFAULT_ARCHITECTURE, is_program, load_program_file
+from covenant.networks import DEFAULT_ARCHITECTURE, is_program, load_ordered_program, load_program_file
 from covenant.open_model import open_model
 from covenant.samples import require_numbers
 
@@ -28,31 +29,47 @@ def is_plan(path: str) -> bool:
     return (Path(path) / PLAN).exists()
 
 
-class _Row(BaseModel):
-    """A segment in plan.json: files of its ONNX model and (accelerator) of its program."""
+#: Most bytes of a plan.json, most segments of a plan: some thousand nodes, and every second of them on the host.
+MOST_BYTES, MOST_SEGMENTS = 4 << 20, 1000
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Row(_Part):
+    """A segment in plan.json: files of its ONNX model and (accelerator) of its program, both in the folder; the rest is for people."""
 
     where: Literal["accelerator", "host"]
-    model: str
-    program: str | None
-    inputs: list[str]
-    outputs: list[str]
+    model: Annotated[str, Field(pattern=r"^segment[0-9]+\.onnx$")]
+    program: Annotated[str, Field(pattern=r"^segment[0-9]+\.covenant$")] | None
+    inputs: Annotated[list[str], FailFast()]
+    outputs: Annotated[list[str], FailFast()]
+    segment: object
+    nodes: object
+    operators: object
+    why: object
+    cycles: object = None
+    instructions: object = None
 
 
-class _Placed(BaseModel):
+class _Placed(_Part):
     """A node in plan.json: its segment and, on the host, why it is there."""
 
     node: str
     op: str
     segment: NonNegativeInt
+    where: object
     why: str | None
 
 
-class _Summary(BaseModel):
-    """What of plan.json is read; the rest is for people."""
+class _Summary(_Part):
+    """plan.json."""
 
+    arch: object
     model: str
-    segments: list[_Row]
-    placement: list[_Placed]
+    segments: Annotated[list[_Row], FailFast(), Field(max_length=MOST_SEGMENTS)]
+    placement: Annotated[list[_Placed], FailFast()]
 
     @model_validator(mode="after")
     def _joined(self) -> _Summary:
@@ -66,9 +83,12 @@ class _Summary(BaseModel):
 def _summary(folder: str) -> _Summary:
     path = Path(folder) / PLAN
     try:
-        return _Summary.model_validate_json(path.read_bytes())
-    except (OSError, ValueError):
-        raise UserError(f"{path}: not a readable plan; expected one written by covenant compile --fallback host, compile again") from None
+        return parse(_Summary, read_bytes(path, most_bytes=MOST_BYTES))
+    except OSError as error:
+        reason = error.strerror or "no readable file"
+    except ValueError as error:
+        reason = str(error)
+    raise UserError(f"{path}: not a readable plan ({reason}); expected one written by covenant compile --fallback host, compile again")
 
 
 def _model_of(path: Path, row: _Row, number: int) -> onnx.ModelProto:
@@ -90,11 +110,14 @@ def read_plan(folder: str, arch: str | None) -> Plan:
     first = next((row.program for row in summary.segments if row.program is not None), None)
     graph = load_graph(arch or DEFAULT_ARCHITECTURE) if first is None else load_program_file(str(place / first), arch)[0]
     segments = []
+    of: dict[int, list[_Placed]] = {}
+    for entry in summary.placement:
+        of.setdefault(entry.segment, []).append(entry)
     for number, row in enumerate(summary.segments):
-        placed = [entry for entry in summary.placement if entry.segment == number]
+        placed = of.get(number, [])
         nodes = tuple(onnx.NodeProto(name=entry.node, op_type=entry.op) for entry in placed)
         cut = Cut(row.where == "host", nodes, {entry.node: entry.why for entry in placed if entry.why is not None})
-        program = None if row.program is None else load_program(place / row.program, graph)
+        program = None if row.program is None else load_ordered_program(place / row.program, graph)
         segments.append(Segment(number, _model_of(place / row.model, row, number), cut, program))
     return Plan(summary.model, graph, load_model(place / NETWORK), tuple(segments))
 

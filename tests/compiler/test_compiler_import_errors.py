@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import onnx
 import pytest
@@ -72,6 +74,50 @@ def test_missing_external_data(tmp_path):
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match=r"^model .*a\.onnx: found an unreadable model \(.*lost\.bin.*\); expected a complete ONNX model; export it again$"):
         read_network(path)
+
+
+@pytest.mark.parametrize(("entries", "expected"), [
+    ({"location": "w.bin"}, None), ({"location": "w.bin", "length": "4"}, None), ({"location": "w.bin", "offset": "4"}, None),
+    ({"location": "w.bin", "length": "5"}, "tensor sx of 4 bytes, of which '5' stand in another file"),
+    ({"location": "w.bin", "length": str(2**62)}, f"tensor sx of 4 bytes, of which '{2**62}' stand in another file"),
+    ({"location": "w.bin", "length": "-1"}, "tensor sx of 4 bytes, of which '-1' stand in another file"),
+    ({"location": "w.bin", "offset": str(2**62)}, ""), ({"location": "w.bin", "offset": "x"}, ""), ({"location": "../w.bin"}, ""), ({"location": "/etc/passwd"}, ""),
+    ({"location": "link.bin"}, ""), ({"location": "."}, ""), ({"location": ""}, ""), ({}, ""),
+])
+def test_external_data_is_read_as_far_as_its_tensor_goes(tmp_path, entries, expected):
+    """And from no other folder. A file of 8 GB that one number is said to stand in is not read."""
+    model = model_of([dequantize("x", "d", "x"), quantize("d", "y", "y")], X, Y, P)
+    tensor = next(item for item in model.graph.initializer if item.name == "sx")
+    (tmp_path / "w.bin").write_bytes(tensor.raw_data * 2)
+    os.truncate(tmp_path / "w.bin", 8 << 30)
+    (tmp_path / "link.bin").symlink_to("/etc/passwd")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    if expected is None:
+        assert read_network(tmp_path / "a.onnx").tensors["x"].scale == read_network(model_of([dequantize("x", "d", "x"), quantize("d", "y", "y")], X, Y, P)).tensors["x"].scale
+        return
+    with pytest.raises(ModelError) as error:
+        read_network(tmp_path / "a.onnx")
+    assert str(error.value).startswith(f"model {tmp_path}/a.onnx: found an unreadable model ({expected}")
+    assert str(error.value).endswith("); expected a complete ONNX model; export it again")
+
+
+def test_a_file_that_no_message_can_be(tmp_path):
+    (tmp_path / "a.onnx").touch()
+    os.truncate(tmp_path / "a.onnx", 1 << 31)
+    with pytest.raises(ModelError) as error:
+        read_network(tmp_path / "a.onnx")
+    assert str(error.value) == f"model {tmp_path}/a.onnx: found {1 << 31} bytes; expected at most {(1 << 31) - 1}, as many as a message may have; save it with external data"
+
+
+def test_graphs_within_graphs_without_end(tmp_path):
+    data = b"\x08\x08\x3a" + b"\x0a\x80\x01" * 2000
+    (tmp_path / "a.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match="found bytes that are not an ONNX model"):
+        read_network(tmp_path / "a.onnx")
 
 
 def test_open_dimensions():

@@ -10,7 +10,10 @@ import pytest
 from covenant.cli import main
 from tests.covenant.test_covenant_fallback import middle
 
-UNREADABLE = "not a readable plan; expected one written by covenant compile --fallback host, compile again"
+
+def unreadable(reason):
+    return f"plan/plan.json: not a readable plan ({reason}); expected one written by covenant compile --fallback host, compile again"
+
 
 
 @pytest.fixture
@@ -63,15 +66,22 @@ def edit(change):
 
 @pytest.mark.parametrize("damage, message", [
     (lambda: Path("plan/plan.json").unlink(), "model plan: found a directory; expected an ONNX file; check the path"),
-    (lambda: Path("plan/plan.json").write_text("{"), f"plan/plan.json: {UNREADABLE}"),
-    (lambda: Path("plan/plan.json").write_bytes(b"\xff\xfe"), f"plan/plan.json: {UNREADABLE}"),
-    (edit(lambda plan: plan.pop("segments")), f"plan/plan.json: {UNREADABLE}"),
-    (edit(lambda plan: plan["segments"][0].update(inputs="x")), f"plan/plan.json: {UNREADABLE}"),
-    (edit(lambda plan: plan.update(segments=[])), f"plan/plan.json: {UNREADABLE}"),
-    (edit(lambda plan: plan["segments"][0].update(program=None)), f"plan/plan.json: {UNREADABLE}"),
-    (edit(lambda plan: plan["segments"][1].update(where="elsewhere")), f"plan/plan.json: {UNREADABLE}"),
-    (edit(lambda plan: plan["placement"][0].update(segment=3)), f"plan/plan.json: {UNREADABLE}"),
-    (edit(lambda plan: plan["placement"][0].pop("why")), f"plan/plan.json: {UNREADABLE}"),
+    (lambda: Path("plan/plan.json").write_text("{"), unreadable("Invalid JSON: EOF while parsing an object at line 1 column 1")),
+    (lambda: Path("plan/plan.json").write_bytes(b"\xff\xfe"), unreadable("Invalid JSON: expected value at line 1 column 1")),
+    (edit(lambda plan: plan.pop("segments")), unreadable("segments: Field required")),
+    (edit(lambda plan: plan["segments"][0].update(inputs="x")), unreadable("segments.0.inputs: Input should be a valid array")),
+    (edit(lambda plan: plan.update(segments=[])), unreadable("Value error, every node is in one of the segments")),
+    (edit(lambda plan: plan["segments"][0].update(program=None)), unreadable("Value error, accelerator segments, and no others, have a program")),
+    (edit(lambda plan: plan["segments"][1].update(where="elsewhere")), unreadable("segments.1.where: Input should be 'accelerator' or 'host'")),
+    (edit(lambda plan: plan["placement"][0].update(segment=3)), unreadable("Value error, every node is in one of the segments")),
+    (edit(lambda plan: plan["placement"][0].pop("why")), unreadable("placement.0.why: Field required")),
+    (edit(lambda plan: plan["segments"][0].update(model="../segment0.onnx")), unreadable("segments.0.model: String should match pattern '^segment[0-9]+\\.onnx$'")),
+    (edit(lambda plan: plan["segments"][0].update(program="/tmp/p.covenant")),
+     unreadable("segments.0.program: String should match pattern '^segment[0-9]+\\.covenant$'")),
+    (edit(lambda plan: plan["segments"][0].update(colour="red")), unreadable("segments.0.colour: Extra inputs are not permitted")),
+    (edit(lambda plan: plan.update(segments=plan["segments"] * 501)), unreadable("segments: List should have at most 1000 items after validation, not 1503")),
+    (lambda: Path("plan/plan.json").write_bytes(b'{"segments":[' + b"[]," * 1_300_000 + b"0]}"), unreadable("arch: Field required")),
+    (lambda: Path("plan/plan.json").write_bytes(bytes(5 << 20)), unreadable("more than 4194304 bytes")),
     (lambda: Path("plan/segment1.onnx").unlink(), "model plan/segment1.onnx: found no such file; expected an ONNX file; check the path"),
     (lambda: Path("plan/network.onnx").unlink(), "model plan/network.onnx: found no such file; expected an ONNX file; check the path"),
     (lambda: Path("plan/segment0.covenant").unlink(), "plan/segment0.covenant: no such file; expected a program file, written by covenant compile"),

@@ -8,9 +8,11 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import inliner, shape_inference
+from onnx.external_data_helper import load_external_data_for_model
 
 from compiler.errors import ModelError
 from compiler.front.reading.clean import clean, drop_unread, opset_of
+from compiler.front.reading.external import bounded_external_data
 from compiler.front.reading.names import settle_names
 from compiler.front.rewrite.branches import settle_branches
 from compiler.front.rewrite.computed_bias import split_computed_bias
@@ -18,6 +20,9 @@ from compiler.front.rewrite.einsum import write_einsums
 from compiler.front.rewrite.hoist_transposes import hoist_transposes
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import OPERATORS
+
+#: Most bytes of a protobuf message.
+MOST_BYTES = (1 << 31) - 1
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -27,8 +32,13 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     if not path.is_file():
         found = "a directory" if path.is_dir() else "no such file"
         raise ModelError(where, found=found, expected="an ONNX file", do="check the path")
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ModelError(where, found=f"{size} bytes", expected=f"at most {MOST_BYTES}, as many as a message may have", do="save it with external data")
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)
+        bounded_external_data(model)
+        load_external_data_for_model(model, str(path.parent))
     except DecodeError:
         found = "bytes that are not an ONNX model"
         raise ModelError(where, found=found, expected="a file written by onnx.save", do="export it again") from None
