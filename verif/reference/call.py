@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
 
+from verif.reference.heard import Said
 from verif.reference.values import Value
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One node with the values of its inputs (None where left out)."""
+    """One node with the values of its inputs (None where left out); `asked` are those inputs that its definition has asked for."""
 
     node: onnx.NodeProto
     opset: int
     inputs: list[Value | None]
     attributes: dict[str, Any]
+    asked: set[int] = field(default_factory=set)
+
+    def entire(self) -> onnx.NodeProto:
+        """Return the node for onnx.reference, which hears all that it says."""
+        self.asked.update(range(len(self.inputs)))
+        if isinstance(self.attributes, Said):
+            self.attributes.asked.update(self.attributes.keys())
+        return self.node
 
     def value(self, index: int) -> Value:
         """Return input `index`, which must be there."""
-        value = self.inputs[index] if index < len(self.inputs) else None
+        value = self.optional(index)
         if value is None:
             raise self.refuse(f"input {index} left out")
         return value
 
     def optional(self, index: int) -> Value | None:
         """Return input `index`; None where it is left out."""
+        self.asked.add(index)
         return self.inputs[index] if index < len(self.inputs) else None
 
     def number(self, index: int, default: np.ndarray | None = None) -> np.ndarray:

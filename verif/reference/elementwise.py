@@ -186,7 +186,7 @@ def function_of_one(call: Any, evaluate: Callable[..., list[np.ndarray]]) -> tup
     def codes() -> np.ndarray:
         arrays = [None if v is None else v.real().reshape(-1)[0] if v.constant else v.every() if isinstance(v, Dequantised) else v.codes()
                   for v in call.inputs]  # fmt: skip
-        return np.nan_to_num(evaluate(call.node, call.opset, [None if a is None else np.asarray(a) for a in arrays])[0], posinf=np.inf, neginf=-np.inf)
+        return np.nan_to_num(evaluate(call.entire(), call.opset, [None if a is None else np.asarray(a) for a in arrays])[0], posinf=np.inf, neginf=-np.inf)
 
     return codes, sources[0]
 
@@ -206,7 +206,7 @@ def reduction(call: Any) -> Value:
     rank = x.array.ndim - 1
     given = call.optional(1)
     axes = list(range(2, rank)) if op.startswith("Global") else call.attributes.get("axes") if given is None else call.number(1).reshape(-1).tolist()
-    if not axes and call.attributes.get("noop_with_empty_axes"):
+    if call.attributes.get("noop_with_empty_axes") and not axes:
         return x
     over = tuple(sorted({int(a) % rank + 1 for a in axes or range(rank)}))
     keep = op.startswith("Global") or bool(call.attributes.get("keepdims", 1))
@@ -238,6 +238,8 @@ def reduction(call: Any) -> Value:
 def unchanged(call: Any) -> Value:
     """Cast to float32: of float32 numbers, and of 8-bit integers, which are dequantised by a scale of 1; Dropout at inference."""
     value = call.value(0)
+    if call.node.op_type == "Dropout" and call.optional(2) is not None and call.number(2).any():
+        raise call.refuse("a training mode")
     if isinstance(value, Plain) and onnx.helper.np_dtype_to_tensor_dtype(value.array.dtype) == call.attributes.get("to"):
         return value
     if call.node.op_type == "Cast" and call.attributes.get("to") != 1:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import inliner, numpy_helper
 
 from verif.reference.call import Call
+from verif.reference.heard import Said, misspoken, swallowed, unheard
 from verif.reference.movement import MOVING
 from verif.reference.operators import OPERATORS, elementwise, evaluate
 from verif.reference.raised import raised
@@ -40,9 +40,12 @@ class Reference:
 
     def __init__(self, model: onnx.ModelProto | str | Path, *, dimensions: Mapping[str, int] | None = None) -> None:
         model = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
-        flat = inliner.inline_local_functions(model) if model.functions else model
-        self.model = recognised(raised(recognised(flat, WHOLE)), NORMALISATIONS)
+        whole = inliner.inline_local_functions(model) if model.functions else model
+        self.model = recognised(raised(recognised(whole, WHOLE)), NORMALISATIONS)
         self.opset = next(o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx"))
+        lost = swallowed(whole, self.model, self.opset)
+        if lost is not None:
+            raise ValueError(f"{lost}; expected a quantised network; compare with onnxruntime alone")
         graph = self.model.graph
         self._constants = {i.name: Plain(numpy_helper.to_array(i), True) for i in graph.initializer}
         #: ONNX shape and numpy type of each input.
@@ -130,15 +133,23 @@ def _is_tensor(node: onnx.NodeProto, value: Value) -> bool:
 def evaluate_node(node: onnx.NodeProto, opset: int, values: Mapping[str, Value]) -> list[Value]:
     """Return the values of a node's outputs, given those of its inputs by name."""
     inputs = [values[i] if i else None for i in node.input]
-    attributes: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    call = Call(node, opset, inputs, attributes)
+    said = Said(node)
+    call = Call(node, opset, inputs, said)
+    wrong = misspoken(node, opset)
+    if wrong is not None:
+        raise call.refuse(wrong)
     domain = "" if node.domain == "ai.onnx" else node.domain
     if not domain and node.op_type not in KEEPING and all(v is None or v.constant for v in inputs):
         return [Plain(a, True) for a in evaluate(node, opset, [None if v is None else v.real() for v in inputs])]
     operator = OPERATORS.get((domain, node.op_type))
-    if operator is not None:
-        found = operator(call)
-        return found if isinstance(found, list) else [found]
-    if domain:
+    if operator is None and domain:
         raise call.refuse(f"domain {domain}")
-    return [elementwise(call)]
+    found = (operator or elementwise)(call)
+    results = found if isinstance(found, list) else [found]
+    empty = {index for index, value in enumerate(inputs) if value is not None and value.constant and not value.array.size}
+    passed = unheard(node, opset, said, call.asked | empty)
+    if passed is None and any(node.output[len(results) :]):
+        passed = f"{len(node.output)} outputs, of which {len(results)} are defined"
+    if passed is not None:
+        raise call.refuse(passed)
+    return results

@@ -86,7 +86,7 @@ def movement(evaluate: Callable[..., list[np.ndarray]]) -> Callable[[Any], list[
     """Return the operator of all nodes whose data operands are moved; `evaluate` runs one node on arrays by onnx.reference."""
 
     def operator(call: Any) -> list[Value]:
-        node = call.node
+        node = call.entire()
         present = [v for v in call.inputs if v is not None]
         if all(v.constant for v in present):
             moving = present if node.op_type == "Concat" else present[:1]
@@ -215,6 +215,8 @@ def conv_transpose(call: Any) -> Value:
     samples, batch, channels, *size = image.shape
     spatial, a = len(size), call.attributes
     group, filters, *taps = a.get("group", 1), *w.array.shape[1:]
+    if list(a.get("kernel_shape", taps)) != list(taps):
+        raise call.refuse(f"a kernel_shape {a['kernel_shape']} for weights of {list(taps)}")
     strides, dilations = list(a.get("strides", [1] * spatial)), list(a.get("dilations", [1] * spatial))
     whole = [(size[i] - 1) * strides[i] + (taps[i] - 1) * dilations[i] + 1 for i in range(spatial)]
     extra = list(a.get("output_padding", [0] * spatial))

@@ -61,8 +61,11 @@ def quantize_linear(call: Call) -> Value:
     """QuantizeLinear."""
     value = call.value(0)
     scale, zero = _parameters(call, value)
-    if call.optional(2) is None and call.attributes.get("output_dtype"):
-        zero = zero.astype(onnx.helper.tensor_dtype_to_np_dtype(call.attributes["output_dtype"]))
+    wanted = call.attributes.get("output_dtype")
+    if wanted and call.optional(2) is None:
+        zero = zero.astype(onnx.helper.tensor_dtype_to_np_dtype(wanted))
+    if wanted and wanted != onnx.helper.np_dtype_to_tensor_dtype(zero.dtype):
+        raise call.refuse(f"output_dtype {wanted} and a zero point of {zero.dtype}")
     return Plain(value.quantised(scale, zero), value.constant, behind=sources_of(value))
 
 
@@ -223,7 +226,7 @@ def elementwise(call: Call) -> Value:
     for i, (array, value) in enumerate(zip(arrays, call.inputs, strict=True)):
         if array is not None and value is not None and not value.constant:
             arrays[i] = array.reshape(array.shape[0], *[1] * (rank - array.ndim), *array.shape[1:])
-    (result,) = evaluate(call.node, call.opset, arrays)
+    (result,) = evaluate(call.entire(), call.opset, arrays)
     return Plain(result, all(v.constant for v in present), *function_of_one(call, evaluate), common_sources(call), bounds_of(call))
 
 
@@ -244,7 +247,7 @@ def reshape(call: Call) -> Value:
     x = call.value(0)
     front = 0 if x.constant else 1
     one = np.zeros(x.array.shape[front:], np.int8)
-    (shaped,) = evaluate(call.node, call.opset, [one, *[call.number(i) for i in range(1, len(call.inputs))]])
+    (shaped,) = evaluate(call.entire(), call.opset, [one, *[call.number(i) for i in range(1, len(call.inputs))]])
     return x.reshaped((*x.array.shape[:front], *shaped.shape))
 
 

@@ -101,7 +101,7 @@ def given(call: Call, index: int, *, axis: int | None = None) -> Dequantised:
 
 def quantised_result(call: Call, result: Sum | Plain, index: int) -> Value:
     """Quantise the result of a QLinear operator with the scale and zero point at `index` and after it."""
-    scale, zero = call.number(index), call.number(index + 1, np.zeros((), np.uint8))
+    scale, zero = call.number(index), call.number(index + 1, np.zeros((), call.value(0).array.dtype))
     return Plain(result.quantised(scale.reshape(()), zero.reshape(())), behind=sources_of(result))
 
 

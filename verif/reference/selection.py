@@ -18,7 +18,7 @@ def selection(evaluate: Callable[..., list[np.ndarray]]) -> Callable[[Any], list
     """Return the operator of all nodes that select; `evaluate` runs one node on arrays by onnx.reference."""
 
     def operator(call: Any) -> list[Value]:
-        node = call.node
+        node = call.entire()
         if all(v.constant for v in call.inputs if v is not None):
             outputs = evaluate(node, call.opset, [None if v is None else v.real() for v in call.inputs])
             return [Plain(a, True) for a in outputs]

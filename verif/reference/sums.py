@@ -43,6 +43,10 @@ def window_of(attributes: dict[str, Any], size: tuple[int, ...], kernel: tuple[i
     strides, dilations = (list(attributes.get(k, [1] * rank)) for k in ("strides", "dilations"))
     pads = list(attributes.get("pads", [0] * 2 * rank))
     mode = attributes.get("auto_pad", b"NOTSET").decode()
+    if any(pads) and mode != "NOTSET":
+        raise ValueError(f"window: found pads {pads} and auto_pad {mode}; expected one of them; leave the other out")
+    if list(attributes.get("kernel_shape", kernel)) != list(kernel):
+        raise ValueError(f"window: found a kernel_shape {attributes['kernel_shape']}; expected {list(kernel)}, that of the weights; leave it out")
     axes = []
     for i in range(rank):
         reach = (kernel[i] - 1) * dilations[i] + 1
@@ -95,8 +99,8 @@ def volume_products(image: np.ndarray, weight: np.ndarray, attributes: dict[str,
 
     A sum over the kernel's depth of convolutions of images.
     """
-    depth: dict[str, Any] = {name: list(attributes[name])[:1] for name in ("strides", "dilations") if name in attributes}
-    plane: dict[str, Any] = {name: list(attributes[name])[1:] for name in ("strides", "dilations") if name in attributes}
+    depth: dict[str, Any] = {name: list(attributes[name])[:1] for name in ("strides", "dilations", "kernel_shape") if name in attributes}
+    plane: dict[str, Any] = {name: list(attributes[name])[1:] for name in ("strides", "dilations", "kernel_shape") if name in attributes}
     if "pads" in attributes:
         pads = list(attributes["pads"])
         depth["pads"], plane["pads"] = [pads[0], pads[3]], [*pads[1:3], *pads[4:]]

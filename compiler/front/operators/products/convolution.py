@@ -36,6 +36,8 @@ def real_operand(step: Step, index: int, scale_index: int) -> Real:
 def result_target(step: Step, scale_index: int, zero_index: int) -> Quantisation:
     """Return how a QLinear operator quantises its result."""
     scale, zero, dtype = step.quantisation(scale_index, zero_index)
+    if step.value(zero_index) is None:  # then the result is of the operands' type
+        dtype = next((v.dtype for v in step.values.peek() if isinstance(v, Quant)), dtype)
     step.require(eight_bits, dtype, found=dtype)
     return Quantisation(step.output, dtype, scale, zero, *RANGES[dtype])
 
