@@ -129,3 +129,32 @@ def test_exported_networks_mean_what_they_meant(kind):
         outputs = open_session(clean(model)).run(None, dict(zip(names, recorded(path.parent, "input", len(names)), strict=True)))
         for got, expected in zip(outputs, recorded(path.parent, "output", len(outputs)), strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5, err_msg=path.parent.name)
+
+
+def resizing(opset, mode, scales):
+    """A float Resize, or Upsample before opset 10, by scales alone."""
+    op, roi = ("Upsample" if opset < 10 else "Resize"), [] if opset < 11 else ["roi"]
+    given = {"scales": np.array(scales, np.float32), "roi": np.zeros(0, np.float32)}
+    attributes = {"mode": mode} | ({"scales": [float(s) for s in scales]} if opset < 9 else {})
+    names = ["x", *roi, *(["scales"] if opset > 8 else [])]
+    graph = helper.make_graph([helper.make_node(op, names, ["y"], **attributes)], "resizing", [helper.make_tensor_value_info("x", 1, [1, 2, 6, 8])],
+                              [helper.make_tensor_value_info("y", 1, None)], [numpy_helper.from_array(given[n], n) for n in names[1:]])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+@pytest.mark.parametrize("scales", [(1, 1, 2, 2), (1, 1, 1.5, 1.3), (1, 1, 0.5, 0.7), (1, 1, 0.6, 1.7)])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("opset", [8, 9, 10, 11])
+def test_coordinates_of_old_resizes_are_kept(opset, mode, scales):
+    """Before opset 11 they are asymmetric; onnx's converter says nothing, and half_pixel is the default since."""
+    if opset < 10 and min(scales) < 1:
+        return  # Upsample only grows
+    model, x = resizing(opset, mode, scales), np.random.default_rng(opset).random((1, 2, 6, 8)).astype(np.float32)
+    if opset == 10 and mode == "nearest" and min(scales) < 1 < max(scales):
+        with pytest.raises(ModelError) as error:
+            clean(model)
+        assert str(error.value).startswith("node #0 (Resize): found scales [1.0, 1.0, 0.6") or "found scales [1.0, 1.0, 0.6" in str(error.value)
+        assert str(error.value).endswith("expected all axes to grow or all to shrink; export it with opset 11 or newer")
+        return
+    before, after = (open_session(m).run(None, {"x": x})[0] for m in (model, clean(model)))
+    np.testing.assert_allclose(after, before, atol=1e-6)

@@ -20,7 +20,7 @@ from onnx import numpy_helper, version_converter
 from compiler.errors import ModelError
 from compiler.front.reading.formalities import settle
 from compiler.front.reading.newer import spell_out
-from compiler.front.reading.older import carry_over
+from compiler.front.reading.older import carry_over, keep_resized, resized
 from compiler.front.rewrite.subgraphs import reads
 from compiler.front.state.schema import misuse
 from compiler.support import FIRST_OPSET, LAST_OPSET
@@ -61,14 +61,17 @@ def convert_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     if opset > LAST_OPSET:
         spell_out(model, opset)
     carry_over(model, opset)
+    names = resized(model, opset)
     try:
-        return version_converter.convert_version(model, wanted)
+        converted = version_converter.convert_version(model, wanted)
     except (version_converter.ConvertError, RuntimeError, ValueError) as error:
         reason = re.sub(r"^.*Assertion `.*?` failed: ", "", str(error).strip().splitlines()[0]).rstrip(".")
         raise ModelError(
             where, found=f"opset {opset}, which onnx cannot convert to {wanted} ({reason})",
             expected=f"an opset from {FIRST_OPSET} to {LAST_OPSET}", do="export it again with such an opset",
         ) from None
+    keep_resized(converted, names)
+    return converted
 
 
 def name_nodes(model: onnx.ModelProto) -> None:
