@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compiler.codelets.base import Codelet
 from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Value
 from compiler.codelets.rowwise import Writer, row_codelet, row_names
 from compiler.ir.expression import Digits, Expression
+from compiler.ir.floats import Term
 from compiler.ir.graph import Graph, Node
 
 
@@ -39,8 +42,11 @@ def expression(node: Node, graph: Graph) -> Codelet:
     # Bytes come before the first number of 32 bits: from there on the channels may be taken in pieces.
     digits = {i: _looked_up(out, f"f{i}", names[t.source], t) for i, t in enumerate(attrs.terms) if isinstance(t, Digits)}
     operands: list[tuple[str, float]] = []
+    used = [number for kind, i, j in attrs.operations for number in ((i,) if kind == "DIV" else (i, j))]
     for i, term in enumerate(attrs.terms):
-        if isinstance(term, Digits):
+        if i not in used:  # a divisor
+            operands.append(("", 1.0))
+        elif isinstance(term, Digits):
             operands.append(_total(out, f"f{i}", digits[i], term.unit))
         elif term.constant is None:
             operands.append((names[term.source], term.scale))
@@ -48,11 +54,24 @@ def expression(node: Node, graph: Graph) -> Codelet:
             extent = "one" if term.constant.size == 1 else "channel"
             operands.append((out.add(Value(extent, "f32"), Constant(f"k{i}", term.constant)), 1.0))
     finish = {"divisor": attrs.y_scale, "zero": attrs.y_zero, "low": attrs.y_low, "high": attrs.y_high}
+    last = len(attrs.operations) - 1
     for number, (kind, i, j) in enumerate(attrs.operations):
         (a, scale_a), (b, scale_b) = operands[i], operands[j]
+        if kind == "DIV":
+            divisor = attrs.terms[j]
+            assert isinstance(divisor, Term) and divisor.constant is not None, "a divisor is a constant"
+            by, before = float(divisor.constant[0]), out.steps[-1] if out.steps else None
+            if isinstance(before, Chain) and before.result == a and before.divisor == 1 and used.count(i) == 1:
+                out.steps[-1] = replace(before, divisor=by)
+            else:
+                a = out.add(Value("element", "f32"), Chain(f"s{number}", a, scale_a=scale_a, divisor=by))
+            operands.append((a, 1.0))
+            if number == last:
+                out.steps.append(Chain("y", a, **finish))  # type: ignore[arg-type]
+            continue
         if kind == "SUB":
             kind, scale_b = "ADD", -scale_b
-        if number == len(attrs.operations) - 1:
+        if number == last:
             out.steps.append(Chain("y", a, b, kind, scale_a, scale_b, **finish))  # type: ignore[arg-type]
         else:
             operands.append((out.wide(f"s{number}", a, b, kind, scale_a=scale_a, scale_b=scale_b, extent="element"), 1.0))

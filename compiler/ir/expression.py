@@ -1,7 +1,8 @@
 """Expression: float32 operations on tensors, functions of tensors and constants, with nothing quantised in between.
 
     v[i] = float32((q - zero) * scale) of an operand, a float32 constant, or a function of an operand's byte (`Digits`)
-    v[n + k] = kind(v[i], v[j]) for the k-th (kind, i, j) of `operations`, rounded to float32, nearest even; the last of them is s
+    v[n + k] = kind(v[i], v[j]) for the k-th (kind, i, j) of `operations`, rounded to float32, nearest even; the last of them is s.
+               DIV is by one number, a constant.
     y = saturate(round_half_even(s / y_scale)), the division correctly rounded; saturate clips to [y_low, y_high] after y_zero is added
 
 A function's numbers are sums of digits to the base 256, from the highest to the lowest. Each partial sum is the number rounded down to a multiple
@@ -16,7 +17,7 @@ import numpy as np
 
 from compiler.ir.floats import Term
 
-KINDS = ("ADD", "SUB", "MUL", "MIN", "MAX")
+KINDS = ("ADD", "SUB", "MUL", "DIV", "MIN", "MAX")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ def one_digit(source: int, floats: np.ndarray) -> Digits | None:
 
 def apply(kind: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return one operation on float32 numbers."""
-    functions = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "MIN": np.minimum, "MAX": np.maximum}
+    functions = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "DIV": np.divide, "MIN": np.minimum, "MAX": np.maximum}
     return np.asarray(functions[kind](a, b), np.float32)
 
 

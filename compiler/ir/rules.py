@@ -15,7 +15,7 @@ from compiler.errors import IRError
 from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir.expression import KINDS, Digits, Expression
-from compiler.ir.floats import Quotient, Sum
+from compiler.ir.floats import Quotient, Sum, Term
 from compiler.ir.graph import (
     FUNCTION_VALUES,
     MOST_WEIGHT,
@@ -309,6 +309,9 @@ def _expression(where: str, a: Expression, *operands: Tensor) -> None:
     early = all(kind in KINDS and max(i, j) < len(a.terms) + k for k, (kind, i, j) in enumerate(a.operations))
     _expect(early and {i for _, *pair in a.operations for i in pair} == set(range(made)), where, f"operations {a.operations}",
             f"known ones that use all of {made} numbers, none before it is made")  # fmt: skip
+    divisors = [a.terms[j] if j < len(a.terms) else None for kind, _, j in a.operations if kind == "DIV"]
+    sane = all(isinstance(t, Term) and t.constant is not None and t.constant.size == 1 and t.constant[0] != 0 for t in divisors)
+    _expect(sane, where, "a divisor that is no constant", "one number, not 0")
     _quantisation(where, y, a.y_scale, a.y_zero)
     _clamp(where, a.y_low, a.y_high, y)
 

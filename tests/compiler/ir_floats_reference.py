@@ -59,7 +59,7 @@ def expression(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.nd
             numbers.append(_real(values[node.inputs[t.source]], t.scale, t.zero))
         else:
             numbers.append(t.constant[None, :, None, None])
-    functions = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "MIN": np.minimum, "MAX": np.maximum}
+    functions = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "DIV": np.divide, "MIN": np.minimum, "MAX": np.maximum}
     for kind, i, j in a.operations:
         numbers.append(functions[kind](numbers[i], numbers[j]))
     return _rounded(numbers[-1], a, graph.tensors[node.outputs[0]].dtype)

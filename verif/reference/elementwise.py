@@ -108,7 +108,8 @@ def divide(elementwise: Callable[[Any], Value]) -> Callable[[Any], Value]:
             return elementwise(call)
         with np.errstate(divide="ignore"):
             reciprocal = np.float32(1) / divisor.real().astype(np.float32)
-        return Plain(x.real() * reciprocal)
+        product = onnx.helper.make_node("Mul", ["x", "r"], ["y"])
+        return elementwise(replace(call, node=product, inputs=[x, Plain(reciprocal, True)]))
 
     return call_divide
 

@@ -44,6 +44,7 @@ _RULES: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
     "Sum": lambda a, b: (a[0] + b[0], a[1] + b[1]),
     "Sub": lambda a, b: (a[0] - b[1], a[1] - b[0]),
     "Mul": _product,
+    "Div": lambda a, b: (min(x / b[0] for x in a), max(x / b[0] for x in a)),
     "Max": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
     "Min": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
 }

@@ -4,6 +4,8 @@
     product * k, product / k    one positive number: float32(float32(k * s_x) * s_w) is the scale, for a quotient with float32(1 / k)
     product * k[c] + d[c]       one number a channel, the second axis, and BatchNormalization: s_w[c] = float32(s_w[c] * k[c]), then d as above
 
+Over several numbers anything else is a product with their float32 reciprocals; over one it is a division.
+
 A product takes in what follows it node by node, as long as it can; what it cannot take in is an operation on its result. BatchNormalization of a
 dequantised tensor is a depthwise convolution whose weights are all 255 steps of 1/255, so that the addend is rounded to 1/255 of a step of its
 input's integers.
@@ -16,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.constraints import channel_bias, finite_constant, inference_only, one_value_a_channel, quantised_operand
-from compiler.front.floats.formula import operation, scalar_of
+from compiler.front.floats.formula import numbers_of, operation, scalar_of
 from compiler.front.operators.products.linear import Product
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
@@ -33,6 +35,9 @@ def joined(step: Step, kind: str, a: Formula, b: Formula) -> Formula:
         made = _a_channel(step, kind, product, constant) or _one_number(kind, product, constant) or _bias(step, kind, product, constant)
         if made is not None:
             return replace(made.pending(), origin=(*product.origin, step.label))  # type: ignore[attr-defined]
+    if kind == "DIV" and isinstance(b, Const | RealConst) and scalar_of(b) is None:
+        with np.errstate(divide="ignore"):
+            kind, b = "MUL", Const(np.float32(1) / numbers_of(b))
     return operation(step, kind, a, b)
 
 

@@ -1,7 +1,6 @@
 """Rule: Add, Sub, Mul, Min or Max of two dequantised tensors, or of one and a constant: an Add or a Binary node.
 
     a - b                          an Add with a negative scale
-    a / k[c], k of several         a * float32(1 / k[c])
     a and a float32 constant       a constant of ones with a scale a channel
 
 float32(a) op float32(b), rounded, over the scale of the result; the order of the operands is ONNX's but for the tensor, which comes first.
@@ -37,12 +36,7 @@ def binary(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> s
     a, b, kind = value.a, value.b, value.kind
     if not all(isinstance(part, Real | RealConst | Const) for part in (a, b)) or not (isinstance(a, Real) or isinstance(b, Real)):
         return None
-    if kind == "DIV":
-        if not isinstance(b, Const | RealConst):
-            return None
-        with np.errstate(divide="ignore"):
-            kind, b = "MUL", Const(np.float32(1) / numbers_of(b))
-    elif kind == "SUB":
+    if kind == "SUB":
         return emit_pair(value.step, "ADD", Leaf(a), Leaf(b, -1.0), target, origin)  # type: ignore[arg-type]
     return emit_pair(value.step, kind, Leaf(a), Leaf(b), target, origin) if kind in KINDS else None  # type: ignore[arg-type]
 

@@ -3,6 +3,7 @@
     Mul(dq x, HardSigmoid(dq c)) -> Q        a function of another tensor: digits of its float32 numbers, then the product
     Add(dq a, Relu(Add(dq b, dq c))) -> Q    a clamped sum: MAX with 0
     Mul(Add(dq a, dq b), dq c) -> Q          products of sums
+    Div(Sub(dq a, k[c]), l[c]) -> Q          mean and deviation a channel
 
 Every operation is rounded to float32, in the order of the network. Functions are rounded to as few digits as leave every byte of the result
 what it is, where all 65,536 pairs of two operands can be tried, and are exact otherwise.
@@ -24,7 +25,7 @@ from compiler.ir.expression import Digits, Expression, apply, digits_of, most_di
 from compiler.ir.floats import Term
 
 #: Operations as the node has them.
-KINDS = {"ADD": "ADD", "MAX": "MAX", "MEAN": "MUL", "MIN": "MIN", "MUL": "MUL", "SUB": "SUB"}
+KINDS = {"ADD": "ADD", "DIV": "DIV", "MAX": "MAX", "MEAN": "MUL", "MIN": "MIN", "MUL": "MUL", "SUB": "SUB"}
 _Operations = list[tuple[str, int, int]]
 
 

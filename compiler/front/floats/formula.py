@@ -100,6 +100,8 @@ def bounds(value: Formula) -> tuple[float, float]:
         case "MUL" | "MEAN":
             ends = (a * c, a * d, b * c, b * d)
             return min(ends), max(ends)
+        case "DIV":
+            return min(a / c, b / c), max(a / c, b / c)
         case "MIN":
             return min(a, c), min(b, d)
     assert value.kind == "MAX"
