@@ -5,19 +5,7 @@ from dataclasses import dataclass
 
 from acg.errors import ArchitectureError
 
-__all__ = ["ESTIMATES", "OPERATIONS", "Capability", "Operand", "parse_capability"]
-
-#: Operations an engine kind can offer. `queued` machines know these; the numpy semantics stand in acg/primitives.py.
-OPERATIONS: dict[str, frozenset[str]] = {
-    "load": frozenset({"COPY"}),
-    "store": frozenset({"COPY"}),
-    "matrix": frozenset({"MATMUL"}),
-    "vector": frozenset({"MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "TABLE",
-                         "RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE"}),
-}
-
-#: Value of a vector instruction's field `estimate` for each operation that it can choose; 0 chooses none.
-ESTIMATES: dict[str, int] = {"RECIPROCAL_ESTIMATE": 1, "RSQRT_ESTIMATE": 2}
+__all__ = ["Capability", "Operand", "parse_capability"]
 
 _OPERAND = re.compile(r"\(([a-z]+)([0-9]+)((?:,[0-9]+)+)\)")
 _SIGNATURE = re.compile(r"^(?P<result>\([^()]*\))=(?P<operation>[A-Z_]+)\((?P<operands>.*)\)$")

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from acg.capability import ESTIMATES, OPERATIONS
 from acg.errors import ArchitectureError
+from acg.kinds import KINDS
+from acg.kinds.spec import Port
+from acg.nodes import Engine, Graph
+from acg.operations import signature
+from acg.schema import ArchitectureModel
+from acg.yaml_source import Source
 
-if TYPE_CHECKING:
-    from acg.graph import Engine, Graph
-    from acg.schema import ArchitectureModel
-    from acg.yaml_source import Source
+__all__ = ["check_graph", "check_structure"]
 
-__all__ = ["PORTS", "check_graph", "check_structure"]
-
-#: Ports of each engine kind: (reads, least links, most links, memory kinds, element names).
-PORTS: dict[str, dict[str, tuple[bool, int, int, tuple[str, ...], tuple[str, ...]]]] = {
-    "load": {
-        "source": (True, 1, 1, ("external",), ("i8",)),
-        "destination": (False, 1, 16, ("scratchpad", "table"), ("i8", "i32")),
-    },
-    "store": {
-        "source": (True, 1, 16, ("scratchpad",), ("i8", "i32")),
-        "destination": (False, 1, 1, ("external",), ("i8",)),
-    },
-    "matrix": {
-        "activation": (True, 1, 1, ("scratchpad",), ("i8",)),
-        "weight": (True, 1, 1, ("scratchpad",), ("i8",)),
-        "accumulator": (True, 1, 1, ("scratchpad",), ("i32",)),
-        "result": (False, 1, 1, ("scratchpad",), ("i32",)),
-    },
-    "vector": {
-        "a": (True, 1, 8, ("scratchpad",), ("i8", "i32")),
-        "b": (True, 1, 8, ("scratchpad",), ("i8", "i32")),
-        "parameter": (True, 1, 1, ("scratchpad",), ("i32",)),
-        "table": (True, 1, 1, ("table",), ("i8",)),
-        "y": (False, 1, 8, ("scratchpad",), ("i8", "i32")),
-    },
-}
+Say = Callable[[tuple, str], None]
 
 _MOST_ENGINES = 16
+#: Kinds without which the compiler can place nothing.
+NEEDED = ("load", "store", "matrix", "vector")
 
 
 def check_structure(model: ArchitectureModel, source: Source) -> None:
@@ -74,30 +53,31 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
             continue
         engine_name, memory_name = (link.target, link.source) if reads else (link.source, link.target)
         engine, memory = model.engines[engine_name], model.memories[memory_name]
-        ports = PORTS[engine.kind]
+        ports = {port.name: port for port in KINDS[engine.kind].ports}
         if link.port not in ports:
             say(f"{where}: port {link.port!r} is not one of a {engine.kind} engine; expected one of {', '.join(ports)}")
             continue
-        port_reads, _, most, memory_kinds, elements = ports[link.port]
-        if port_reads != reads:
-            side = "to" if port_reads else "from"
+        port = ports[link.port]
+        if port.reads != reads:
+            side = "to" if port.reads else "from"
             say(f"{where}: port {link.port!r} of a {engine.kind} engine has the engine at the wrong end; expected the engine under '{side}'")
             continue
         element = getattr(memory, "element", "i8")
-        if memory.kind not in memory_kinds or element not in elements:
+        if memory.kind not in port.memories or element not in port.elements:
             say(f"{where}: port {link.port!r} is on {memory_name!r}, a {memory.kind} memory of {element}; "
-                f"expected a {' or '.join(memory_kinds)} memory of {' or '.join(elements)}")
+                f"expected a {' or '.join(port.memories)} memory of {' or '.join(port.elements)}")
         if (engine_name, memory_name, link.port) in seen:
             say(f"{where}: the same link stands twice; expected it once, remove one of the two")
         seen.add((engine_name, memory_name, link.port))
         counts[engine_name, link.port] = counts.get((engine_name, link.port), 0) + 1
-        if counts[engine_name, link.port] == most + 1:
-            say(f"{where}: port {link.port!r} of {engine_name!r} has more than {most} links; expected at most {most}")
+        if counts[engine_name, link.port] == port.most + 1:
+            say(f"{where}: port {link.port!r} of {engine_name!r} has more than {port.most} links; expected at most {port.most}")
     for name, engine in model.engines.items():
-        for port, (_, least, _, memory_kinds, _) in PORTS[engine.kind].items():
-            if counts.get((name, port), 0) < least and not any(line.startswith(f"{source.name}:") and "links" in line for line in problems):
-                say(f"{source.where(('engines', name))}: port {port!r} has no link; expected {least}, add a link with a {memory_kinds[0]} memory")
-    for kind in ("load", "store", "matrix", "vector"):
+        for port in KINDS[engine.kind].ports:
+            if counts.get((name, port.name), 0) < port.least and not any(line.startswith(f"{source.name}:") and "links" in line for line in problems):
+                say(f"{source.where(('engines', name))}: port {port.name!r} has no link; expected {port.least}, add a link with a "
+                    f"{port.memories[0]} memory")
+    for kind in NEEDED:
         if not any(engine.kind == kind for engine in model.engines.values()):
             say(f"{source.where(('engines',))}: no engine of kind {kind!r}; expected at least one, a queued machine cannot run a network without")
     for name, memory in model.memories.items():
@@ -111,22 +91,6 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
 
 def _power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
-
-
-def _expected_capabilities(engine: Engine) -> dict[str, str]:
-    """Signature that the hardware of an engine has, for each operation its kind may offer."""
-    if engine.kind == "matrix":
-        return {"MATMUL": f"(i32,{engine.columns})=MATMUL((i9,{engine.rows}),(i9,{engine.rows},{engine.columns}))"}
-    v = engine.lanes
-    return {
-        "MAC": f"(i32,{v})=MAC((i9,{v}),(i9,{v}))",
-        "SUM": f"(i32,{v})=SUM((i9,{v}))",
-        "MAXIMUM": f"(i32,{v})=MAXIMUM((i9,{v}))",
-        **{name: f"(f32,{v})={name}((f32,{v}),(f32,{v}))" for name in ("ADD", "MUL", "MIN", "MAX")},
-        "REQUANTIZE": f"(i8,{v})=REQUANTIZE((f32,{v}),(f32,{v}))",
-        "TABLE": f"(i8,{v})=TABLE((i8,{v}))",
-        **{name: f"(f32,{v})={name}((f32,{v}))" for name in ESTIMATES},
-    }
 
 
 def check_graph(graph: Graph, source: Source) -> None:
@@ -153,72 +117,60 @@ def check_graph(graph: Graph, source: Source) -> None:
         raise ArchitectureError(problems)
 
 
-def _check_engine(graph: Graph, engine: Engine, say) -> None:
-    path = ("engines", engine.name)
+def _check_engine(graph: Graph, engine: Engine, say: Say) -> None:
+    """In this order: capabilities, sizes against the words of the memories, the kind's own rules, memories that ports have for themselves."""
+    kind = engine.specification
+    offers = {offer.operation: offer for offer in kind.offers}
     for capability in engine.capabilities:
-        if capability.operation not in OPERATIONS[engine.kind]:
-            offered = ", ".join(sorted(OPERATIONS[engine.kind]))
-            say((*path, "capabilities"), f"found {capability.operation}; expected operations of a {engine.kind} engine: {offered}")
-        elif engine.kind in ("matrix", "vector"):
-            expected = _expected_capabilities(engine)[capability.operation]
-            if str(capability) != expected:
-                say((*path, "capabilities"), f"found {capability}; expected {expected}, as the engine's size says")
-    if engine.kind == "matrix":
-        _check_matrix(graph, engine, say)
-    elif engine.kind == "vector":
-        _check_vector(graph, engine, say)
-    else:
-        for port in ("source", "destination"):
-            for link in graph.links_of(engine.name, port):
-                memory = graph.memories[link.memory]
-                if memory.kind == "table" and graph.chunk_bytes(engine.name) > 256:
-                    say((*path,), f"moves {graph.chunk_bytes(engine.name)} bytes a cycle into {memory.name!r}; expected at most 256")
+        if capability.operation not in offers:
+            say(("engines", engine.name, "capabilities"),
+                f"found {capability.operation}; expected operations of a {kind.name} engine: {', '.join(sorted(offers))}")
+            continue
+        dimensions = offers[capability.operation].dimensions
+        if dimensions:
+            expected = signature(capability.operation, {name: engine.number(size) for name, size in dimensions})
+            if str(capability) != str(expected):
+                say(("engines", engine.name, "capabilities"), f"found {capability}; expected {expected}, as the engine's size says")
+    # A stream of several ports has one address: what its first port says of it holds for the others.
+    later = {name for stream in kind.streams for name in stream.ports[1:]}
+    for size in kind.sizes:
+        ports = [port for port in kind.ports if port.lanes == (1, size.name) and port.name not in later]
+        if ports:
+            _divides(graph, engine, size.name, ports, say)
+    for port in kind.ports:
+        if port.exact:
+            _fills_words(graph, engine, port, say)
+    for rule in kind.rules:
+        for path, message in rule(graph, engine):
+            say(path, message)
+    for port in kind.ports:
+        if port.own_memory:
+            _alone(graph, engine, port, say)
 
 
-def _divides(graph: Graph, say, engine: Engine, attribute: str, value: int, ports: tuple[str, ...]) -> None:
+def _divides(graph: Graph, engine: Engine, size: str, ports: list[Port], say: Say) -> None:
+    value = engine.number(size)
     if not _power_of_two(value):
-        say(("engines", engine.name, attribute), f"found {value}; expected a power of two, engines read aligned sub-words")
+        say(("engines", engine.name, size), f"found {value}; expected a power of two, engines read aligned sub-words")
         return
     for port in ports:
-        for link in graph.links_of(engine.name, port):
+        for link in graph.links_of(engine.name, port.name):
             memory = graph.memories[link.memory]
             if _power_of_two(memory.lanes) and memory.lanes % value:
-                say(("engines", engine.name, attribute),
-                    f"found {value} on port {port!r} of {memory.name!r}, whose words have {memory.lanes} lanes; expected a divisor of {memory.lanes}")
+                say(("engines", engine.name, size),
+                    f"found {value} on port {port.name!r} of {memory.name!r}, whose words have {memory.lanes} lanes; expected a divisor of {memory.lanes}")
 
 
-def _check_matrix(graph: Graph, engine: Engine, say) -> None:
-    _divides(graph, say, engine, "rows", engine.rows, ("activation",))
-    _divides(graph, say, engine, "columns", engine.columns, ("weight", "accumulator"))
-    accumulator, result = graph.link_of(engine.name, "accumulator").memory, graph.link_of(engine.name, "result").memory
-    if accumulator != result:
-        say(("engines", engine.name), f"accumulates from {accumulator!r} into {result!r}; expected one memory for ports 'accumulator' and 'result'")
-    weights = graph.memories[graph.link_of(engine.name, "weight").memory]
-    if weights.name == graph.link_of(engine.name, "activation").memory:
-        say(("engines", engine.name), f"reads activations and weights from {weights.name!r}; expected a memory for each, the weights of a pass are read "
-            "while the positions of the one before are, and a bank has one read port")
-    need = engine.rows * engine.columns
-    if weights.bank_bytes < need:
-        say(("memories", weights.name, "depth_words"),
-            f"a bank holds {weights.bank_bytes} bytes; expected at least {need}, one {engine.rows}x{engine.columns} block of weights")
+def _fills_words(graph: Graph, engine: Engine, port: Port, say: Say) -> None:
+    for link in graph.links_of(engine.name, port.name):
+        memory = graph.memories[link.memory]
+        if memory.lanes != link.lanes:
+            say(("memories", memory.name, "lanes"), f"found {memory.lanes}; expected {link.lanes}, {port.exact.format_map(engine.sizes)}")
 
 
-def _check_vector(graph: Graph, engine: Engine, say) -> None:
-    _divides(graph, say, engine, "lanes", engine.lanes, ("a", "b", "y"))
-    parameter = graph.memories[graph.link_of(engine.name, "parameter").memory]
-    if parameter.lanes != 2 * engine.lanes:
-        say(("memories", parameter.name, "lanes"),
-            f"found {parameter.lanes}; expected {2 * engine.lanes}, a bias and a scale for each of {engine.lanes} vector lanes")
-    ports_a = {link.memory for link in graph.links_of(engine.name, "a")}
-    for link in graph.links_of(engine.name, "b"):
-        if link.memory in ports_a and graph.memories[link.memory].banks < 2:
-            say(("memories", link.memory, "banks"),
-                "found 1; expected at least 2, one instruction reads operands a and b at the same time and a bank has one read port")
-    offered = [name for name in ESTIMATES if engine.can(name)]
-    if offered and all(graph.memories[link.memory].element.bits == 8 for link in graph.links_of(engine.name, "y")):
-        say(("engines", engine.name, "capabilities"), f"found {offered[0]}, but port 'y' reaches bytes only; expected a link of it to a memory of i32, "
-            "which holds float32 results, add one or remove the operation")
-    for port in ("a", "b", "y"):
-        for link in graph.links_of(engine.name, port):
-            if link.memory == parameter.name:
-                say(("engines", engine.name), f"port {port!r} is on the parameter memory {parameter.name!r}; expected a memory of its own for parameters")
+def _alone(graph: Graph, engine: Engine, own: Port, say: Say) -> None:
+    for memory in {link.memory: None for link in graph.links_of(engine.name, own.name)}:
+        for port in engine.specification.ports:
+            if port.name != own.name and any(link.memory == memory for link in graph.links_of(engine.name, port.name)):
+                say(("engines", engine.name),
+                    f"port {port.name!r} is on the {own.name} memory {memory!r}; expected a memory of its own for {own.name}s")

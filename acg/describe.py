@@ -61,12 +61,8 @@ def describe(graph: Graph) -> str:
     """The whole manual of a machine."""
     engines = []
     for engine in graph.engines.values():
-        if engine.kind == "matrix":
-            size = f"{engine.organisation}, {engine.rows} x {engine.columns}"
-        elif engine.kind == "vector":
-            size = f"{engine.lanes} lanes"
-        else:
-            size = f"{engine.outstanding_bursts} bursts outstanding, {graph.chunk_bytes(engine.name)} bytes a cycle"
+        chunk = {"chunk": graph.chunk_bytes(engine.name)}
+        size = engine.specification.doc.format_map({**engine.sizes, **chunk})
         engines.append((engine.index, engine.name, engine.kind, size, ", ".join(capability.operation for capability in engine.capabilities)))
     control = graph.control
     return "\n\n".join([

@@ -3,12 +3,21 @@
 import hashlib
 import json
 
-from acg.graph import Graph
+from acg.nodes import Engine, Graph
 
 __all__ = ["canonical", "fingerprint"]
 
 #: Changes when the meaning of a graph changes (encodings, timing contract): old programs are then refused.
 CONTRACT_VERSION = 1
+
+
+#: Sizes that the first kinds had, each engine giving all of them, and what stands for one that its kind lacks.
+_FIRST_SIZES = (("organisation", ""), ("rows", 0), ("columns", 0), ("lanes", 0), ("outstanding_bursts", 0))
+
+
+def _further_sizes(engine: Engine) -> list[list[int | str]]:
+    first = {name for name, _ in _FIRST_SIZES}
+    return [[name, value] for name, value in engine.sizes.items() if name not in first]
 
 
 def canonical(graph: Graph) -> str:
@@ -22,7 +31,8 @@ def canonical(graph: Graph) -> str:
             for m in graph.memories.values()
         ],
         "engines": [
-            [e.kind, [str(c) for c in e.capabilities], e.organisation, e.rows, e.columns, e.lanes, e.outstanding_bursts] for e in graph.engines.values()
+            [e.kind, [str(c) for c in e.capabilities], *[e.sizes.get(name, none) for name, none in _FIRST_SIZES], *_further_sizes(e)]
+            for e in graph.engines.values()
         ],
         "links": [[graph.engines[link.engine].index, memory_index[link.memory], link.port, link.reads] for link in graph.links],
     }

@@ -1,25 +1,24 @@
 """What an instruction touches: memories, banks, byte ranges. The compiler orders by it, loaders refuse by it.
 
 Every access is a conservative interval: an instruction touches no byte outside the intervals named here, and holds the read or
-write port of every bank from ``first_bank`` to ``last_bank`` from its start to its retire.
+write port of every bank from ``first_bank`` to ``last_bank`` from its start to its retire. One walker serves the streams of every kind.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import prod
+from typing import NamedTuple
 
-from acg.graph import Engine, Graph, Memory
 from acg.isa import Instruction, instruction_set
+from acg.kinds.spec import Stream
+from acg.nodes import Engine, Graph, Memory
 
-__all__ = ["MATRIX_WALK", "Access", "Footprints"]
+__all__ = ["Access", "Footprints"]
 
-#: Fields that say which accumulator words a matrix instruction walks, in which order: the engine keeps the order of accesses to them
-#: (`Access.self_ordered`) between instructions that have the same, and where the later one begins new sums.
-MATRIX_WALK = ("c_base", "c_stride_0", "c_stride_4", "c_stride_5", "n_0", "n_4", "n_5")
+Fields = Mapping[str, int]
+Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """Bytes [lo_byte, hi_byte) of ``memory`` read or written over ``port``; ``self_ordered``: the engine itself keeps the order of
     this access against its own other instructions, so that it need not wait for itself."""
 
@@ -44,25 +43,16 @@ def _span(counts_and_strides: Iterable[tuple[int, int]]) -> tuple[int, int]:
     return low, high
 
 
-@cache
-def _names(prefix: str, levels: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
-    return tuple((f"n_{level}", f"{prefix}_stride_{level}") for level in levels)
-
-
-def _loops(fields: Mapping[str, int], prefix: str, levels: tuple[int, ...]) -> tuple[int, int]:
-    """Span of the loops at these levels with the strides of one port."""
-    return _span([(fields[count], fields[stride]) for count, stride in _names(prefix, levels)])
-
-
-def _padded_span(fields: Mapping[str, int], axis: str, prefix: str, outer: int, inner: int) -> tuple[int, int] | None:
+def _padded_span(fields: Fields, axis: str, prefix: str, outer: int, inner: int) -> Span | None:
     """Least and greatest address part of one axis over coordinates within bounds; None when none is.
 
     ``outer`` and ``inner`` are the two levels that move the coordinate.
     """
-    origin, bound = fields[f"{axis}_origin"], fields[f"{axis}_bound"]
-    step_o, step_i = fields[f"{axis}_step_{outer}"], fields[f"{axis}_step_{inner}"]
-    stride_o, stride_i = fields[f"{prefix}_stride_{outer}"], fields[f"{prefix}_stride_{inner}"]
-    count_o, count_i = fields[f"n_{outer}"], fields[f"n_{inner}"]
+    get = fields.get
+    origin, bound = get(f"{axis}_origin", 0), get(f"{axis}_bound", 0)
+    step_o, step_i = get(f"{axis}_step_{outer}", 0), get(f"{axis}_step_{inner}", 0)
+    stride_o, stride_i = get(f"{prefix}_stride_{outer}", 0), get(f"{prefix}_stride_{inner}", 0)
+    count_o, count_i = get(f"n_{outer}", 1), get(f"n_{inner}", 1)
     if origin >= 0 and origin + (count_o - 1) * step_o + (count_i - 1) * step_i < bound:
         return _span(((count_o, stride_o), (count_i, stride_i)))
     if count_o > count_i:  # walk the shorter loop
@@ -90,79 +80,95 @@ class Footprints:
     """Footprints of the instructions of one graph."""
 
     def __init__(self, graph: Graph):
-        self.graph = graph
-        self._formats = {name: layout.by_name for name, layout in instruction_set(graph).formats.items()}
-        self._defaults = {name: {item.name: item.bias for item in layout.values()} for name, layout in self._formats.items()}
-        self._rules = {"load": self._copy, "store": self._copy, "matrix": self._matrix, "vector": self._vector}
+        self._walks = {name: [_walk(graph, engine, stream) for stream in engine.specification.streams] for name, engine in graph.engines.items()}
 
     def __call__(self, instruction: Instruction) -> list[Access]:
         """Accesses of one instruction. An access outside its memory is returned as such: ``hi_byte`` is then beyond the memory's size."""
-        engine = self.graph.engines[instruction.engine]
-        return self._rules[engine.kind](engine, {**self._defaults[instruction.engine], **instruction.fields})
+        fields = instruction.fields
+        return [access for walk in self._walks[instruction.engine] for access in walk(fields)]
 
-    def _access(self, memory: Memory, port: str, write: bool, lo: int, hi: int, self_ordered: bool = False) -> Access:
-        if memory.kind == "external":
-            return Access(memory.name, port, write, lo, hi, 0, 0, self_ordered)
-        bank = memory.bank_bytes
-        return Access(memory.name, port, write, lo, hi, lo // bank, (hi - 1) // bank, self_ordered)
 
-    def _words(self, engine: Engine, port: str, select: int, write: bool, base: int, span: tuple[int, int], self_ordered: bool = False) -> Access | None:
-        links = self.graph.links_of(engine.name, port)
-        if select >= len(links):
-            return None
-        link = links[select]
-        name = {"activation": "a", "weight": "w", "accumulator": "c", "result": "c", "parameter": "p"}.get(port, port)
-        modulus = 1 << self._formats[engine.name][f"{name}_base"].width
-        first = (base + span[0]) % modulus
-        last = first + span[1] - span[0]
-        return self._access(self.graph.memories[link.memory], port, write, first * link.port_bytes, (last + 1) * link.port_bytes, self_ordered)
+def _reach(engine: Engine, stream: Stream) -> Callable[[Fields], Span | None]:
+    """The function that gives the least and the greatest part of a stream's address beyond its base; None where no access happens."""
+    prefix = stream.prefix
+    if stream.run[1]:
+        counts, size = tuple(f"n_{level}" for level in stream.run[0]), engine.number(stream.run[1])
+        return lambda fields: (0, prod(fields.get(count, 1) for count in counts) * size - 1)
+    bounded = {level for axis in stream.axes for level in axis.levels}
+    control, folded = stream.folded
+    loops = tuple((f"n_{level}", f"{prefix}_stride_{level}", level in folded) for level in stream.levels if level not in bounded)
+    axes = tuple((axis.name, *axis.levels) for axis in stream.axes)
 
-    def _copy(self, engine: Engine, fields: Mapping[str, int]) -> list[Access]:
-        on_chip_port = "destination" if engine.kind == "load" else "source"
-        links = self.graph.links_of(engine.name, on_chip_port)
-        row = fields["n_3"]
-        ext = _loops(fields, "ext", (0, 1, 2))
-        local = _loops(fields, "local", (0, 1, 2))
-        lo, hi = fields["ext_address"] + ext[0], fields["ext_address"] + ext[1] + row
-        loads = engine.kind == "load"
-        result = [self._access(self.graph.external, "source" if loads else "destination", not loads, lo, hi)]
-        if fields["select"] < len(links):
-            memory = self.graph.memories[links[fields["select"]].memory]
-            lo, hi = fields["local_address"] + local[0], fields["local_address"] + local[1] + row
-            result.append(self._access(memory, on_chip_port, loads, lo, hi))
-        return result
+    def reach(fields: Fields) -> Span | None:
+        get = fields.get
+        low = high = 0
+        fold = bool(control) and get(control, 0)
+        for count, stride, folds in loops:
+            steps = get(count, 1) - 1
+            if steps and not (folds and fold):
+                way = steps * get(stride, 0)
+                if way >= 0:
+                    high += way
+                else:
+                    low += way
+        for axis, outer, inner in axes:
+            span = _padded_span(fields, axis, prefix, outer, inner)
+            if span is None:
+                return None
+            low += span[0]
+            high += span[1]
+        return low, high
 
-    def _matrix(self, engine: Engine, fields: Mapping[str, int]) -> list[Access]:
-        accesses = []
-        y = _padded_span(fields, "y", "a", 1, 4)
-        x = _padded_span(fields, "x", "a", 2, 5)
-        if y is not None and x is not None:
-            rest = _loops(fields, "a", (0, 3))
-            accesses.append(self._words(engine, "activation", 0, False, fields["a_base"], (rest[0] + y[0] + x[0], rest[1] + y[1] + x[1])))
-        passes = fields["n_0"] * fields["n_1"] * fields["n_2"] * fields["n_3"]
-        accesses.append(self._words(engine, "weight", 0, False, fields["w_base"], (0, passes * engine.rows - 1)))
-        span = _loops(fields, "c", (0, 4, 5))
-        for port, write in (("accumulator", False), ("result", True)):
-            accesses.append(self._words(engine, port, 0, write, fields["c_base"], span, True))
-        return [access for access in accesses if access is not None]
+    return reach
 
-    def _vector(self, engine: Engine, fields: Mapping[str, int]) -> list[Access]:
-        accesses = []
-        y = _padded_span(fields, "y", "a", 2, 4)
-        x = _padded_span(fields, "x", "a", 3, 5)
-        if y is not None and x is not None:
-            rest = _loops(fields, "a", (0, 1))
-            accesses.append(self._words(engine, "a", fields["a_select"], False, fields["a_base"], (rest[0] + y[0] + x[0], rest[1] + y[1] + x[1])))
-        if fields["b_enable"]:
-            span = _loops(fields, "b", (0, 1, 2, 3, 4, 5))
-            accesses.append(self._words(engine, "b", fields["b_select"], False, fields["b_base"], span))
-        if fields["p_enable"]:
-            span = _loops(fields, "p", (0, 1))
-            accesses.append(self._words(engine, "parameter", 0, False, fields["p_base"], span))
-        if fields["table_enable"]:
-            memory = self.graph.memories[self.graph.link_of(engine.name, "table").memory]
-            first = fields["table_select"] * memory.bank_bytes
-            accesses.append(self._access(memory, "table", False, first, first + memory.bank_bytes))
-        span = _loops(fields, "y", (0, 1, 2, 3) if fields["reduce"] else (0, 1, 2, 3, 4, 5))
-        accesses.append(self._words(engine, "y", fields["y_select"], True, fields["y_base"], span))
-        return [access for access in accesses if access is not None]
+
+def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], Iterable[Access]]:
+    """The function that gives the accesses of one stream of one engine."""
+    ports = [(port, not engine.specification.port(port).reads, graph.links_of(engine.name, port)) for port in stream.ports]
+    enabled, select, ordered, row = stream.enabled_by, stream.select, stream.self_ordered, f"n_{stream.row}"
+    reach = _reach(engine, stream)
+    if stream.unit == "bank":
+        return _walk_banks(graph, stream, ports[0])
+    words = stream.unit == "word"
+    base = f"{stream.prefix}_base" if words else f"{stream.prefix}_address"
+    modulus = 1 << instruction_set(graph).formats[engine.name].by_name[base].width
+
+    def walk(fields: Fields) -> Iterator[Access]:
+        if enabled and not fields.get(enabled, 0):
+            return
+        span = reach(fields)
+        if span is None:
+            return
+        chosen = fields.get(select, 0) if select else 0
+        first = fields.get(base, 0) + span[0]
+        for port, write, links in ports:
+            if chosen >= len(links):
+                continue
+            link = links[chosen]
+            if words:
+                first %= modulus
+                low, high = first * link.port_bytes, (first + span[1] - span[0] + 1) * link.port_bytes
+            else:
+                low, high = first, first + span[1] - span[0] + fields.get(row, 1)
+            yield _access(graph.memories[link.memory], port, write, low, high, ordered)
+
+    return walk
+
+
+def _walk_banks(graph: Graph, stream: Stream, port: tuple) -> Callable[[Fields], Iterable[Access]]:
+    name, write, links = port
+    memory = graph.memories[links[0].memory]
+
+    def walk(fields: Fields) -> Iterator[Access]:
+        if not stream.enabled_by or fields.get(stream.enabled_by, 0):
+            first = fields.get(f"{stream.prefix}_select", 0) * memory.bank_bytes
+            yield _access(memory, name, write, first, first + memory.bank_bytes, stream.self_ordered)
+
+    return walk
+
+
+def _access(memory: Memory, port: str, write: bool, low: int, high: int, self_ordered: bool) -> Access:
+    if memory.kind == "external":
+        return Access(memory.name, port, write, low, high, 0, 0, self_ordered)
+    bank = memory.bank_bytes
+    return Access(memory.name, port, write, low, high, low // bank, (high - 1) // bank, self_ordered)

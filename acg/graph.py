@@ -1,15 +1,15 @@
-"""The architecture graph: memories and engines joined by links, plus one control node."""
+"""Reading an architecture description into its graph."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-
-import networkx as nx
+from types import MappingProxyType
 
 from acg import check, schema
-from acg.capability import Capability, parse_capability
+from acg.capability import parse_capability
 from acg.errors import ArchitectureError
+from acg.kinds import kind_of
+from acg.kinds.spec import BUS, CHUNK
+from acg.nodes import Control, Element, Engine, Graph, Link, Memory
 from acg.shared import shared_folder
 from acg.yaml_source import MOST_BYTES, read_yaml
 
@@ -17,169 +17,6 @@ __all__ = ["ARCHITECTURES", "Control", "Element", "Engine", "Graph", "Link", "Me
 
 #: Folder of the architecture descriptions that come with the project.
 ARCHITECTURES = shared_folder("archs")
-
-
-@dataclass(frozen=True)
-class Element:
-    """Type of a memory's elements: ``name`` 'i8' (int8 or uint8, the instruction says) or 'i32', and its ``bits``."""
-
-    name: str
-    bits: int
-
-
-@dataclass(frozen=True)
-class Memory:
-    """A memory node. Fields that a kind does not have are 0 (see the schema for units)."""
-
-    name: str
-    kind: str
-    element: Element
-    lanes: int = 0
-    banks: int = 1
-    depth_words: int = 0
-    read_latency_cycles: int = 0
-    size_bytes_external: int = 0
-    bus_bits: int = 0
-    address_bits: int = 0
-    write_latency_cycles: int = 0
-
-    @property
-    def word_bytes(self) -> int:
-        """Bytes of one word (external: of one bus beat; table: one entry)."""
-        if self.kind == "external":
-            return self.bus_bytes
-        return self.lanes * self.element.bits // 8
-
-    @property
-    def bus_bytes(self) -> int:
-        return self.bus_bits // 8
-
-    @property
-    def size_words(self) -> int:
-        return self.banks * self.depth_words
-
-    @property
-    def size_bytes(self) -> int:
-        return self.size_bytes_external if self.kind == "external" else self.size_words * self.word_bytes
-
-    @property
-    def bank_bytes(self) -> int:
-        return self.depth_words * self.word_bytes
-
-
-@dataclass(frozen=True)
-class Engine:
-    """An engine node. ``index`` is its place in the description: instruction ``engine`` field minus one, and wait index."""
-
-    name: str
-    index: int
-    kind: str
-    capabilities: tuple[Capability, ...]
-    organisation: str = ""
-    rows: int = 0
-    columns: int = 0
-    lanes: int = 0
-    outstanding_bursts: int = 0
-
-    def can(self, operation: str) -> bool:
-        """Whether one of the capabilities is ``operation``."""
-        return any(capability.operation == operation for capability in self.capabilities)
-
-
-@dataclass(frozen=True)
-class Link:
-    """A port of an engine on a memory: ``lanes`` elements of the memory's type an access; ``reads`` is seen from the engine."""
-
-    engine: str
-    memory: str
-    port: str
-    reads: bool
-    lanes: int
-    port_bytes: int
-
-
-@dataclass(frozen=True)
-class Control:
-    """The control node."""
-
-    discipline: str
-    queue_depth: int
-    fetch_memory: str
-    fetch_outstanding_bursts: int
-
-
-class Graph:
-    """An architecture graph. Immutable; iteration orders are those of the description.
-
-    Attributes
-    ----------
-    name, summary : str
-    description : str
-        The YAML text that it was read from, comments included.
-    control : Control
-    memories : dict[str, Memory]
-    engines : dict[str, Engine]
-    links : tuple[Link, ...]
-    network : networkx.DiGraph
-        Bipartite: node attribute ``node`` holds the Memory or Engine, edge attribute ``links`` the Links.
-    """
-
-    def __init__(self, *, name: str, summary: str, description: str, control: Control, memories: dict[str, Memory], engines: dict[str, Engine],
-                 links: tuple[Link, ...]):
-        self.name = name
-        self.summary = summary
-        self.description = description
-        self.control = control
-        self.memories = memories
-        self.engines = engines
-        self.links = links
-        self.network = nx.DiGraph()
-        nodes: dict[str, Memory | Engine] = {**memories, **engines}
-        for key, node in nodes.items():
-            self.network.add_node(key, node=node)
-        for link in links:
-            ends = (link.memory, link.engine) if link.reads else (link.engine, link.memory)
-            if self.network.has_edge(*ends):
-                self.network.edges[ends]["links"] += (link,)
-            else:
-                self.network.add_edge(*ends, links=(link,))
-        nx.freeze(self.network)
-
-    def links_of(self, engine: str, port: str) -> tuple[Link, ...]:
-        """Links of one port, in the order of the description: the order of the instruction's select field."""
-        return self._by_port.get((engine, port), ())
-
-    def link_of(self, engine: str, port: str) -> Link:
-        """The only link of a port."""
-        (link,) = self.links_of(engine, port)
-        return link
-
-    @cached_property
-    def _by_port(self) -> dict[tuple[str, str], tuple[Link, ...]]:
-        table: dict[tuple[str, str], tuple[Link, ...]] = {}
-        for link in self.links:
-            table[link.engine, link.port] = (*table.get((link.engine, link.port), ()), link)
-        return table
-
-    def engines_of(self, kind: str) -> Iterator[Engine]:
-        """Engines of one kind in order of their index."""
-        return (engine for engine in self.engines.values() if engine.kind == kind)
-
-    def capable(self, operation: str) -> tuple[Engine, ...]:
-        """Engines that offer ``operation``, in order of their index."""
-        return tuple(engine for engine in self.engines.values() if engine.can(operation))
-
-    @cached_property
-    def external(self) -> Memory:
-        """The external memory."""
-        return next(memory for memory in self.memories.values() if memory.kind == "external")
-
-    def chunk_bytes(self, engine: str) -> int:
-        """Bytes a DMA moves on its on-chip side each cycle: the bus, or the narrowest of its on-chip words if that is less."""
-        ports = self.links_of(engine, "destination") if self.engines[engine].kind == "load" else self.links_of(engine, "source")
-        words = [self.memories[link.memory].word_bytes for link in ports if self.memories[link.memory].kind == "scratchpad"]
-        return min([self.external.bus_bytes, *words])
-
 
 _ELEMENTS = {"i8": Element("i8", 8), "i32": Element("i32", 32)}
 
@@ -201,19 +38,18 @@ def _memory(name: str, model) -> Memory:
 
 def _engine(name: str, index: int, model, where: str) -> Engine:
     capabilities = tuple(parse_capability(text, where=where) for text in model.capabilities)
-    return Engine(
-        name, index, model.kind, capabilities, organisation=getattr(model, "organisation", ""), rows=getattr(model, "rows", 0),
-        columns=getattr(model, "columns", 0), lanes=getattr(model, "lanes", 0), outstanding_bursts=getattr(model, "outstanding_bursts", 0),
-    )
+    sizes = {size.name: getattr(model, size.name) for size in kind_of(model.kind).sizes}
+    return Engine(name, index, model.kind, capabilities, MappingProxyType(sizes))
 
 
-def _port_lanes(engine: Engine, memory: Memory, port: str, chunk_bytes: int) -> int:
-    """Natural width of a port in elements of its memory."""
-    if engine.kind == "matrix":
-        return engine.rows if port == "activation" else engine.columns
-    if engine.kind == "vector":
-        return {"parameter": 2 * engine.lanes, "table": 1}.get(port, engine.lanes)
-    return chunk_bytes * 8 // memory.element.bits or 1
+def _link(engine: Engine, memory: Memory, port: str, reads: bool, bus_bytes: int, chunk_bytes: int) -> Link:
+    """A link with the natural width of its port: elements of the memory's type and bytes an access."""
+    factor, size = engine.specification.port(port).lanes
+    if size in (BUS, CHUNK):
+        width = bus_bytes if size == BUS else chunk_bytes
+        return Link(engine.name, memory.name, port, reads, width * 8 // memory.element.bits or 1, width)
+    lanes = factor * (engine.number(size) if size else 1)
+    return Link(engine.name, memory.name, port, reads, lanes, lanes * memory.element.bits // 8)
 
 
 def parse_graph(text: str, *, name: str = "architecture") -> Graph:
@@ -236,23 +72,18 @@ def _parsed(text: str, name: str) -> Graph:
     engines = {
         key: _engine(key, index, value, source.where(("engines", key, "capabilities"))) for index, (key, value) in enumerate(model.engines.items())
     }
-    external = next(memory for memory in memories.values() if memory.kind == "external")
-    links = []
-    for link in model.links:
-        reads = link.target in engines
-        engine = engines[link.target if reads else link.source]
-        memory = memories[link.source if reads else link.target]
-        chunk = external.bus_bytes
-        if engine.kind in ("load", "store"):
-            ends = (other.target if engine.kind == "load" else other.source for other in model.links if engine.name in (other.source, other.target))
-            chunk = min([chunk, *(memories[end].word_bytes for end in ends if end in memories and memories[end].kind == "scratchpad")])
-        lanes = external.bus_bytes if memory.kind == "external" else _port_lanes(engine, memory, link.port, chunk)
-        port_bytes = chunk if engine.kind in ("load", "store") and memory.kind != "external" else lanes * memory.element.bits // 8
-        links.append(Link(engine.name, memory.name, link.port, reads, lanes, port_bytes))
+    bus_bytes = next(memory for memory in memories.values() if memory.kind == "external").bus_bytes
+    ends = [(engines[link.target], memories[link.source], link.port, True) if link.target in engines else
+            (engines[link.source], memories[link.target], link.port, False) for link in model.links]
+    chunks = dict.fromkeys(engines, bus_bytes)
+    for engine, memory, port, _ in ends:
+        if engine.specification.port(port).lanes[1] == CHUNK and memory.kind == "scratchpad":
+            chunks[engine.name] = min(chunks[engine.name], memory.word_bytes)
+    links = tuple(_link(engine, memory, port, reads, bus_bytes, chunks[engine.name]) for engine, memory, port, reads in ends)
     graph = Graph(
         name=model.name, summary=model.summary, description=text,
         control=Control(model.control.discipline, model.control.queue_depth, model.control.fetch.memory, model.control.fetch.outstanding_bursts),
-        memories=memories, engines=engines, links=tuple(links),
+        memories=memories, engines=engines, links=links,
     )
     check.check_graph(graph, source)
     return graph

@@ -1,16 +1,16 @@
 """The instruction set of a graph: field layout derived, never retyped; encode, decode, disassemble."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 import numpy as np
 
-from acg.capability import ESTIMATES
 from acg.errors import InstructionError
 from acg.fingerprint import fingerprint
-from acg.graph import Engine, Graph
+from acg.kinds.spec import BOUND_BITS, ORIGIN_BITS, STEP_BITS, Control, Counts, Stream
+from acg.nodes import Engine, Graph
 
 __all__ = ["ENGINE_BITS", "Field", "Format", "Instruction", "InstructionSet", "instruction_set"]
 
@@ -83,112 +83,55 @@ def _bits(values: int) -> int:
     return max(1, (values - 1).bit_length())
 
 
-class _Layout:
-    """Collects (name, width, signed, bias, wraps) rows."""
-
-    def __init__(self):
-        self.rows: list[tuple[str, int, bool, int, bool]] = []
-
-    def add(self, name: str, width: int, *, signed: bool = False, bias: int = 0, wraps: bool = False) -> None:
-        self.rows.append((name, width, signed, bias, wraps))
-
-    def counts(self, number: int, widths: Iterable[int]) -> None:
-        for level, width in zip(range(number), widths, strict=True):
-            self.add(f"n_{level}", width, bias=1)
-
-    def stream(self, prefix: str, words: int, levels: Iterable[int]) -> None:
-        """A base in port words and a signed stride a level."""
-        width = _bits(words)
-        self.add(f"{prefix}_base", width, wraps=True)
-        for level in levels:
-            self.add(f"{prefix}_stride_{level}", width + 1, signed=True)
-
-    def coordinate(self, axis: str, levels: Iterable[int]) -> None:
-        """Virtual padding: origin, one step for each of two levels, and the bound."""
-        self.add(f"{axis}_origin", ORIGIN_BITS, signed=True)
-        for level in levels:
-            self.add(f"{axis}_step_{level}", STEP_BITS)
-        self.add(f"{axis}_bound", BOUND_BITS)
-
-    def number(self, prefix: str) -> None:
-        """Signedness and zero point of an 8-bit operand."""
-        self.add(f"{prefix}_signed", 1)
-        self.add(f"{prefix}_zero", 9, signed=True)
+Row = tuple[str, int, bool, int, bool]  # name, width, signed, bias, wraps
 
 
-COUNT_BITS = 16
-ROW_BYTES_BITS = 24
-ORIGIN_BITS = 17
-STEP_BITS = 12
-BOUND_BITS = 16
+def _counts(graph: Graph, engine: Engine, item: Counts) -> Iterator[Row]:
+    for level, width in enumerate(item.widths):
+        yield f"n_{level}", width, False, 1, False
 
 
-def _port_words(graph: Graph, engine: Engine, port: str) -> int:
-    return max(graph.memories[link.memory].size_bytes // link.port_bytes for link in graph.links_of(engine.name, port))
+def _control(graph: Graph, engine: Engine, item: Control) -> Iterator[Row]:
+    if item.wide and all(graph.memories[link.memory].element.bits != 32 for link in graph.links_of(engine.name, item.wide)):
+        return
+    if item.only_if_offered and not any(engine.can(operation) for operation, _ in item.codes):
+        return
+    yield item.name, _bits(len(graph.links_of(engine.name, item.links_of))) if item.links_of else item.bits, item.signed, 0, False
 
 
-def _copy_layout(graph: Graph, engine: Engine, layout: _Layout) -> None:
-    port = "destination" if engine.kind == "load" else "source"
-    links = graph.links_of(engine.name, port)
-    local_bytes = max(graph.memories[link.memory].size_bytes for link in links)
-    layout.add("select", _bits(len(links)))
-    layout.counts(4, (COUNT_BITS, COUNT_BITS, COUNT_BITS, ROW_BYTES_BITS))
-    layout.add("ext_address", graph.external.address_bits)
-    for level in range(3):
-        layout.add(f"ext_stride_{level}", _bits(graph.external.size_bytes) + 1, signed=True)
-    layout.add("local_address", _bits(local_bytes))
-    for level in range(3):
-        layout.add(f"local_stride_{level}", _bits(local_bytes) + 1, signed=True)
+def _stream(graph: Graph, engine: Engine, item: Stream) -> Iterator[Row]:
+    links = graph.links_of(engine.name, item.ports[0])
+    memories = [graph.memories[link.memory] for link in links]
+    if item.unit == "bank":
+        yield f"{item.prefix}_select", _bits(max(memory.banks for memory in memories)), False, 0, False
+        return
+    if item.unit == "byte":
+        width = stride_width = _bits(max(memory.size_bytes for memory in memories))
+        if memories[0].kind == "external":
+            width = memories[0].address_bits
+        yield f"{item.prefix}_address", width, False, 0, False
+    else:
+        width = stride_width = _bits(max(memory.size_bytes // link.port_bytes for memory, link in zip(memories, links, strict=True)))
+        yield f"{item.prefix}_base", width, False, 0, True
+    for level in item.levels:
+        yield f"{item.prefix}_stride_{level}", stride_width + 1, True, 0, False
+    if item.number:
+        yield f"{item.prefix}_signed", 1, False, 0, False
+        yield f"{item.prefix}_zero", 9, True, 0, False
+    for axis in item.axes:
+        yield f"{axis.name}_origin", ORIGIN_BITS, True, 0, False
+        for level in axis.levels:
+            yield f"{axis.name}_step_{level}", STEP_BITS, False, 0, False
+        yield f"{axis.name}_bound", BOUND_BITS, False, 0, False
 
 
-def _matrix_layout(graph: Graph, engine: Engine, layout: _Layout) -> None:
-    layout.counts(6, [COUNT_BITS] * 6)
-    layout.stream("a", _port_words(graph, engine, "activation"), range(6))
-    layout.number("a")
-    layout.coordinate("y", (1, 4))
-    layout.coordinate("x", (2, 5))
-    layout.stream("w", _port_words(graph, engine, "weight"), ())
-    layout.number("w")
-    layout.stream("c", _port_words(graph, engine, "accumulator"), (0, 4, 5))
-    layout.add("accumulate", 1)
+_ROWS: dict[type, Callable[..., Iterator[Row]]] = {Counts: _counts, Control: _control, Stream: _stream}
 
 
-def _vector_layout(graph: Graph, engine: Engine, layout: _Layout) -> None:
-    layout.counts(6, [COUNT_BITS] * 6)
-    layout.add("a_select", _bits(len(graph.links_of(engine.name, "a"))))
-    layout.stream("a", _port_words(graph, engine, "a"), range(6))
-    layout.number("a")
-    layout.coordinate("y", (2, 4))
-    layout.coordinate("x", (3, 5))
-    layout.add("b_enable", 1)
-    layout.add("b_select", _bits(len(graph.links_of(engine.name, "b"))))
-    layout.stream("b", _port_words(graph, engine, "b"), range(6))
-    layout.number("b")
-    layout.add("p_enable", 1)
-    layout.stream("p", _port_words(graph, engine, "parameter"), (0, 1))
-    layout.add("int_op", 1)
-    layout.add("reduce", 2)
-    layout.add("numeric", 1)
-    if any(graph.memories[link.memory].element.bits == 32 for link in graph.links_of(engine.name, "y")):
-        layout.add("a_float", 1)
-        layout.add("b_float", 1)
-    layout.add("binary", 3)
-    if any(engine.can(operation) for operation in ESTIMATES):
-        layout.add("estimate", 2)
-    layout.add("scale_a", 32)
-    layout.add("scale_b", 32)
-    layout.add("scale_y", 32)
-    layout.add("scale_y_low", 28)
-    layout.add("y_zero", 9, signed=True)
-    layout.add("y_low", 9, signed=True)
-    layout.add("y_high", 9, signed=True)
-    layout.add("table_enable", 1)
-    layout.add("table_select", _bits(graph.memories[graph.link_of(engine.name, "table").memory].banks))
-    layout.add("y_select", _bits(len(graph.links_of(engine.name, "y"))))
-    layout.stream("y", _port_words(graph, engine, "y"), range(6))
-
-
-_LAYOUTS = {"load": _copy_layout, "store": _copy_layout, "matrix": _matrix_layout, "vector": _vector_layout}
+def _body(graph: Graph, engine: Engine) -> Iterator[Row]:
+    """Fields of an engine's instructions, in the order of its kind's body."""
+    for item in engine.specification.body:
+        yield from _ROWS[type(item)](graph, engine, item)
 
 
 class InstructionSet:
@@ -222,11 +165,9 @@ class InstructionSet:
         self.formats: dict[str, Format] = {}
         widest = 0
         for engine in graph.engines.values():
-            layout = _Layout()
-            _LAYOUTS[engine.kind](graph, engine, layout)
             fields = []
             position = self.body_lsb
-            for name, width, signed, bias, wraps in layout.rows:
+            for name, width, signed, bias, wraps in _body(graph, engine):
                 fields.append(Field(name, width, position, signed, bias, wraps))
                 position += width
             self.formats[engine.name] = Format(engine.name, tuple(fields), self.body_lsb, position - self.body_lsb)
@@ -234,6 +175,10 @@ class InstructionSet:
         self.instruction_bytes = max(1 << ((widest + 7) // 8 - 1).bit_length(), graph.external.bus_bytes)
         self.instruction_bits = 8 * self.instruction_bytes
         self._names = tuple(graph.engines)
+        self._floats = {
+            name: {item.name for item in engine.specification.body if isinstance(item, Control) and item.shown_as == "float32"}
+            for name, engine in graph.engines.items()
+        }
         #: Of each engine's fields: name, bias, mask, wraps, low, high, lsb.
         self._rows = {
             engine: [(f.name, f.bias, (1 << f.width) - 1, f.wraps, f.low, f.high, f.lsb) for f in layout.fields]
@@ -333,7 +278,7 @@ class InstructionSet:
             value = instruction.fields.get(item.name, item.bias)
             if value == item.bias:
                 continue
-            if item.name in ("scale_a", "scale_b", "scale_y"):
+            if item.name in self._floats[instruction.engine]:
                 parts.append(f"{item.name}={float(np.uint32(value).view(np.float32))!r}")
             else:
                 parts.append(f"{item.name}={value}")

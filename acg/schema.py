@@ -1,10 +1,14 @@
 """The strict schema of an architecture description (YAML)."""
 
-from typing import Annotated, Literal
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from acg.errors import ArchitectureError
+from acg.kinds import KINDS
+from acg.kinds.spec import EngineKind, Size
 from acg.shared import document
 from acg.yaml_source import Source
 
@@ -77,33 +81,18 @@ MemoryModel = Annotated[ExternalModel | ScratchpadModel | TableModel, Field(disc
 Capabilities = Annotated[list[str], Field(min_length=1)]
 
 
-class CopyModel(_Model):
-    """A DMA: strided copies between external and on-chip memory."""
-
-    kind: Literal["load", "store"]
-    outstanding_bursts: Annotated[int, Field(strict=True, ge=1, le=64)]
-    capabilities: Capabilities
+def _size_type(size: Size) -> Any:
+    return Literal[size.choices] if size.choices else Annotated[int, Field(strict=True, ge=size.low, le=size.high)]
 
 
-class MatrixModel(_Model):
-    """A matrix unit: ``rows`` input lanes by ``columns`` output lanes."""
-
-    kind: Literal["matrix"]
-    organisation: Literal["systolic", "dot"]
-    rows: Annotated[int, Field(strict=True, ge=1, le=64)]
-    columns: Annotated[int, Field(strict=True, ge=1, le=64)]
-    capabilities: Capabilities
+def _engine_model(kind: EngineKind) -> type[_Model]:
+    """What a description says of an engine of this kind: its sizes and its capabilities."""
+    fields: dict[str, Any] = {"kind": (Literal[kind.name], ...)}
+    fields |= {size.name: (_size_type(size), ...) for size in kind.sizes}
+    return create_model(f"{kind.name.capitalize()}Model", __base__=_Model, **fields, capabilities=(Capabilities, ...))
 
 
-class VectorModel(_Model):
-    """A vector unit of ``lanes`` lanes."""
-
-    kind: Literal["vector"]
-    lanes: Annotated[int, Field(strict=True, ge=1, le=64)]
-    capabilities: Capabilities
-
-
-EngineModel = Annotated[CopyModel | MatrixModel | VectorModel, Field(discriminator="kind")]
+EngineModel: Any = Annotated[reduce(or_, map(_engine_model, KINDS.values())), Field(discriminator="kind")]
 
 
 class LinkModel(BaseModel):
@@ -122,7 +111,7 @@ class ArchitectureModel(_Model):
     summary: Summary
     control: ControlModel
     memories: dict[Name, MemoryModel]
-    engines: dict[Name, EngineModel]
+    engines: dict[Name, EngineModel]  # type: ignore[valid-type]
     links: list[LinkModel]
 
 
@@ -134,7 +123,7 @@ def parse(source: Source) -> ArchitectureModel:
         raise ArchitectureError([_line(source, problem) for problem in error.errors()]) from None
 
 
-_TAGS = {"external", "scratchpad", "table", "load", "store", "load,store", "matrix", "vector"}
+_TAGS = {"external", "scratchpad", "table", *KINDS}
 
 
 def _line(source: Source, problem) -> str:

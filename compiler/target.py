@@ -26,12 +26,12 @@ class MatrixUnit:
     @property
     def rows(self) -> int:
         """Input channels a pass reduces."""
-        return self.engine.rows
+        return self.engine.number("rows")
 
     @property
     def columns(self) -> int:
         """Output channels a pass computes."""
-        return self.engine.columns
+        return self.engine.number("columns")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class VectorUnit:
     @property
     def lanes(self) -> int:
         """Elements an iteration."""
-        return self.engine.lanes
+        return self.engine.number("lanes")
 
 
 @dataclass(frozen=True)

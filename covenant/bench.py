@@ -43,7 +43,7 @@ def matrix_utilisation(graph: Graph, program, start: np.ndarray, retire: np.ndar
     engine = graph.capable("MATMUL")[0]
     mine = np.array([instruction.engine == engine.name for instruction in program.instructions])
     cycles = int(retire[mine].max() - start[mine].min() + 1)
-    return sum(layer.macs for layer in program.layers) / (engine.rows * engine.columns * cycles)
+    return sum(layer.macs for layer in program.layers) / (engine.number("rows") * engine.number("columns") * cycles)
 
 
 def convolution_figures(arch: str = "edge16", *, on_rtl: bool = True) -> dict[str, float]:

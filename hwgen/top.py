@@ -9,10 +9,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
-from acg.capability import ESTIMATES
 from acg.fingerprint import fingerprint
 from acg.graph import Engine, Graph, Link
 from acg.isa import InstructionSet
+from acg.kinds.vector import ESTIMATES
 from acg.register_bits import ControlBit, StatusBit
 from acg.regmap import ErrorCode, RegisterMap
 from hwgen.bus.axi import AXI4Lite, AXI4Read, AXI4Write
@@ -208,7 +208,8 @@ class Accelerator(wiring.Component):
             parameters[f"{port}_latency_cycles"] = self._latency(links[port])
             parameters[f"{port}_address_bits"] = self._address_bits(links[port])
         unit = MatrixUnit(
-            rows=engine.rows, columns=engine.columns, organisation=engine.organisation, layout=self._body(engine.name), **parameters)
+            rows=engine.number("rows"), columns=engine.number("columns"), organisation=engine.word("organisation"),
+            layout=self._body(engine.name), **parameters)
         return _Unit(engine.name, unit, tuple(_Use(link.memory, getattr(unit, port), link.reads) for port, link in links.items()))
 
     def _vector(self, engine: Engine) -> _Unit:
@@ -222,7 +223,7 @@ class Accelerator(wiring.Component):
             return VectorDestination(self.graph.memories[link.memory].element.bits, self._address_bits(link))
 
         unit = VectorUnit(
-            body=self._body(engine.name), lanes=engine.lanes, a_sources=[source(link) for link in links["a"]],
+            body=self._body(engine.name), lanes=engine.number("lanes"), a_sources=[source(link) for link in links["a"]],
             b_sources=[source(link) for link in links["b"]], p_addr_bits=self._address_bits(parameter),
             p_read_latency_cycles=self._latency(parameter),
             y_destinations=[destination(link) for link in links["y"]],
@@ -238,7 +239,7 @@ class Accelerator(wiring.Component):
         unit = LoadUnit(
             bus_bits=external.bus_bits, address_bits=external.address_bits, size_bytes=external.size_bytes,
             chunk_bytes=self.graph.chunk_bytes(engine.name), destination_addr_bits=[self._address_bits(link) for link in links],
-            outstanding_bursts=engine.outstanding_bursts, body=self._body(engine.name),
+            outstanding_bursts=engine.number("outstanding_bursts"), body=self._body(engine.name),
             code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS, code_illegal=ErrorCode.ILLEGAL)
         uses = [_Use(link.memory, port, False, byte_masked=True) for link, port in zip(links, unit.destinations, strict=True)]
         return _Unit(engine.name, unit, tuple(uses), unit.axi)
@@ -249,7 +250,7 @@ class Accelerator(wiring.Component):
             bus_bits=external.bus_bits, address_bits=external.address_bits, size_bytes=external.size_bytes,
             chunk_bytes=self.graph.chunk_bytes(engine.name), source_addr_bits=[self._address_bits(link) for link in links],
             source_latency_cycles=[self._latency(link) for link in links],
-            outstanding_bursts=engine.outstanding_bursts, body=self._body(engine.name),
+            outstanding_bursts=engine.number("outstanding_bursts"), body=self._body(engine.name),
             code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS, code_illegal=ErrorCode.ILLEGAL)
         uses = [_Use(link.memory, port, True) for link, port in zip(links, unit.sources, strict=True)]
         return _Unit(engine.name, unit, tuple(uses), unit.axi)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acg.footprint import MATRIX_WALK, Access, Footprints
+from acg.footprint import Access, Footprints
 from acg.graph import Graph
 from acg.isa import Instruction
+from acg.kinds.matrix import MATRIX_WALK
 from acg.predictor import Timeline
 
 __all__ = ["Hazard", "find_hazards"]

@@ -1,27 +1,14 @@
 """Fields that hold a code: a number that chooses a memory, a table or an operation. Which values exist follows from the graph."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from acg.capability import ESTIMATES
-from acg.graph import Graph
-from acg.isa import Instruction, instruction_set
+from acg.isa import Field, Instruction, instruction_set
+from acg.kinds.spec import Control
+from acg.nodes import Engine, Graph
 
-__all__ = ["BINARIES", "REDUCTIONS", "Code", "absent", "codes"]
-
-#: Meanings of a vector instruction's fields ``reduce`` and ``binary``, by their values.
-REDUCTIONS = ("none", "sum", "maximum")
-BINARIES = ("none", "add", "multiply", "minimum", "maximum")
-
-#: Select fields of each engine kind: the port whose links they number, and the field that must be 1 for the choice to be made (None: always).
-_SELECTS: dict[str, dict[str, tuple[str, str | None]]] = {
-    "load": {"select": ("destination", None)},
-    "store": {"select": ("source", None)},
-    "matrix": {},
-    "vector": {"a_select": ("a", None), "b_select": ("b", "b_enable"), "y_select": ("y", None)},
-}
-
+__all__ = ["Code", "absent", "codes"]
 
 @dataclass(frozen=True)
 class Code:
@@ -55,23 +42,27 @@ class Code:
 def codes(graph: Graph) -> Mapping[str, tuple[Code, ...]]:
     """Codes of each engine's instructions, by engine; of an instruction with several that do not exist, the machine reports the first."""
     isa = instruction_set(graph)
-    result = {}
-    for name, engine in graph.engines.items():
-        fields = isa.formats[name].by_name
-        rows: list[tuple[str, str, Mapping[int, str], str | None]] = []
-        for field, (port, needs) in _SELECTS[engine.kind].items():
-            rows.append((field, f"the links of port {port}", {value: link.memory for value, link in enumerate(graph.links_of(name, port))}, needs))
-        if engine.kind == "vector":
-            table = graph.memories[graph.link_of(name, "table").memory]
-            estimates = {0: "none"} | {value: operation.lower().replace("_", " ") for operation, value in ESTIMATES.items() if engine.can(operation)}
-            rows += [
-                ("table_select", f"the tables of {table.name}", {value: f"table {value} of {table.name}" for value in range(table.banks)}, "table_enable"),
-                ("reduce", "the reductions", dict(enumerate(REDUCTIONS)), None),
-                ("binary", "the operations on two values", dict(enumerate(BINARIES)), None),
-                ("estimate", "the estimates", estimates, None),
-            ]
-        result[name] = tuple(Code(field, what, meanings, 1 << fields[field].width, needs) for field, what, meanings, needs in rows if field in fields)
-    return result
+    return {name: tuple(_codes(graph, engine, isa.formats[name].by_name)) for name, engine in graph.engines.items()}
+
+
+def _codes(graph: Graph, engine: Engine, fields: Mapping[str, Field]) -> Iterator[Code]:
+    """Those that choose a link, then tables, then what controls choose; each in the order of the kind's body."""
+    streams = engine.specification.streams
+    for stream in streams:
+        if stream.select:
+            links = graph.links_of(engine.name, stream.ports[0])
+            meanings = {value: link.memory for value, link in enumerate(links)}
+            yield Code(stream.select, f"the links of port {stream.ports[0]}", meanings, 1 << fields[stream.select].width, stream.enabled_by or None)
+    for stream in streams:
+        if stream.unit == "bank":
+            memory, field = graph.memories[graph.link_of(engine.name, stream.ports[0]).memory], f"{stream.prefix}_select"
+            meanings = {value: f"table {value} of {memory.name}" for value in range(memory.banks)}
+            yield Code(field, f"the tables of {memory.name}", meanings, 1 << fields[field].width, stream.enabled_by or None)
+    for item in engine.specification.body:
+        if isinstance(item, Control) and item.what and item.name in fields:
+            meanings = dict(enumerate(item.meanings)) or \
+                {0: "none"} | {value: operation.lower().replace("_", " ") for operation, value in item.codes if engine.can(operation)}
+            yield Code(item.name, item.what, meanings, 1 << fields[item.name].width)
 
 
 def absent(graph: Graph, instruction: Instruction) -> tuple[Code, int] | None:

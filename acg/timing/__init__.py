@@ -1,13 +1,14 @@
-"""Timing of every engine kind, from the graph: the classes state the contract, this file gives them their numbers."""
+"""Timing of engines and of the fetch unit, from the graph: the modules state the contract, kinds (`acg.kinds`) give them their numbers."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from acg.graph import Graph
-from acg.timing.dma import LoadTiming, StoreTiming
 from acg.timing.fetch import DONE_CYCLES, FetchTiming
-from acg.timing.matrix import MatrixTiming
-from acg.timing.vector import VectorTiming
+
+if TYPE_CHECKING:
+    from acg.nodes import Graph
 
 __all__ = ["DONE_CYCLES", "EngineTiming", "engine_timing", "fetch_timing"]
 
@@ -34,29 +35,7 @@ def fetch_timing(graph: Graph) -> FetchTiming:
     )
 
 
-def _latency(graph: Graph, engine: str, *ports: str) -> int:
-    """Largest read latency of the memories behind ``ports``, in cycles."""
-    return max(graph.memories[link.memory].read_latency_cycles for port in ports for link in graph.links_of(engine, port))
-
-
 def engine_timing(graph: Graph, name: str) -> EngineTiming:
     """A fresh timing state of one engine of ``graph``."""
     engine = graph.engines[name]
-    if engine.kind == "matrix":
-        return MatrixTiming(
-            rows=engine.rows, columns=engine.columns, organisation=engine.organisation,
-            activation_latency_cycles=_latency(graph, name, "activation"), weight_latency_cycles=_latency(graph, name, "weight"),
-            accumulator_latency_cycles=_latency(graph, name, "accumulator"),
-        )
-    if engine.kind == "vector":
-        return VectorTiming(read_latency_cycles=_latency(graph, name, "a", "b", "parameter"))
-    external = graph.external
-    if engine.kind == "load":
-        return LoadTiming(
-            bus_bytes=external.bus_bytes, chunk_bytes=graph.chunk_bytes(name), outstanding_bursts=engine.outstanding_bursts,
-            read_latency_cycles=external.read_latency_cycles,
-        )
-    return StoreTiming(
-        bus_bytes=external.bus_bytes, chunk_bytes=graph.chunk_bytes(name), outstanding_bursts=engine.outstanding_bursts,
-        write_latency_cycles=external.write_latency_cycles, source_latency_cycles=_latency(graph, name, "source"),
-    )
+    return engine.specification.timing(graph, engine)

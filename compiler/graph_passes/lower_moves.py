@@ -102,7 +102,7 @@ class _Lowering:
         runs = 1 + int((breaks & ~(stays[1:] & stays[:-1])).sum())
         store = self.target.store_path(self.unit.activation).engine
         external = self.target.external
-        burst = max(1.0, (external.write_latency_cycles + self.unit.activation.read_latency_cycles + 5) / store.outstanding_bursts)
+        burst = max(1.0, (external.write_latency_cycles + self.unit.activation.read_latency_cycles + 5) / store.number("outstanding_bursts"))
         bytes_ = pixels * ceil_div(y.shape[1], self.lanes) * self.lanes
         return pixels * runs * burst + 2 * bytes_ / external.bus_bytes
 

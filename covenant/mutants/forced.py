@@ -118,20 +118,20 @@ def _compute_cases(graph: Graph, case, of) -> Iterator[Case]:
     isa = instruction_set(graph)
     matrix, vector = next(graph.engines_of("matrix")), next(graph.engines_of("vector"))
     act = graph.memories[graph.link_of(matrix.name, "activation").memory]
-    words = act.size_bytes // matrix.rows
+    words = act.size_bytes // matrix.number("rows")
     plain = {"y_bound": 1, "x_bound": 1}
     yield case(f"{matrix.name} beyond {act.name}", of(Instruction(matrix.name, {**plain, "n_5": 3, "a_base": words - 1, "a_stride_5": 1, "c_stride_5": 1})),
-               "ADDRESS", 1 + matrix.index, words * matrix.rows)
+               "ADDRESS", 1 + matrix.index, words * matrix.number("rows"))
     a_links = graph.links_of(vector.name, "a")
     select = next(number for number, link in enumerate(a_links) if link.memory == act.name)
-    words = act.size_bytes // vector.lanes
+    words = act.size_bytes // vector.number("lanes")
     fields = {**plain, "a_select": select, "n_5": 3, "a_base": words - 1, "a_stride_5": 1, "y_low": -128, "y_high": 127}
-    yield case(f"{vector.name} beyond {act.name}", of(Instruction(vector.name, fields)), "ADDRESS", 1 + vector.index, words * vector.lanes)
+    yield case(f"{vector.name} beyond {act.name}", of(Instruction(vector.name, fields)), "ADDRESS", 1 + vector.index, words * vector.number("lanes"))
     yield case("an instruction longer than the watchdog's patience", of(Instruction(matrix.name, {**plain, "n_0": 3, "n_4": 30, "n_5": 30, "c_stride_5": 0})),
                "NONE", 0, 0, watchdog_cycles=_WATCHDOG_CYCLES)
-    bank_words = act.depth_words * act.lanes // vector.lanes
+    bank_words = act.depth_words * act.lanes // vector.number("lanes")
     both = [isa.encode(Instruction(matrix.name, {**plain, "n_5": 200, "n_4": 2, "c_stride_5": 0})),
             isa.encode(Instruction(vector.name, {**plain, "a_select": select, "n_5": 200, "a_base": bank_words - 1, "y_base": bank_words, "y_low": -128}))]
     number = 1 + min(matrix.index, vector.index)
-    address = 0 if number == 1 + matrix.index else (bank_words - 1) * vector.lanes
+    address = 0 if number == 1 + matrix.index else (bank_words - 1) * vector.number("lanes")
     yield case("two engines in one bank", both, "CONFLICT", number, address)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from acg.capability import ESTIMATES
 from acg.fingerprint import fingerprint
 from acg.graph import load_graph
 from acg.isa import Instruction, instruction_set
+from acg.kinds.vector import ESTIMATES
 from acg.predictor import predict
 from acg.regmap import ErrorCode, RegisterMap
 from covenant.hardware import simulator

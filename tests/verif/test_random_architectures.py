@@ -1,7 +1,7 @@
 """Random architectures: always valid, always the same, and as different from each other as the schema allows."""
 
-from acg.capability import ESTIMATES
 from acg.fingerprint import fingerprint
+from acg.kinds.vector import ESTIMATES
 from verif.random.architectures import random_architecture, random_architecture_text
 
 SEEDS = range(400)
@@ -40,9 +40,9 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
         weight = graph.link_of(matrix.name, "weight").memory
         y = [graph.memories[link.memory].element.bits for link in graph.links_of(vector.name, "y")]
         found = {
-            "one row": matrix.rows == 1, "one column": matrix.columns == 1, "rows above columns": matrix.rows > matrix.columns,
-            "columns above rows": matrix.columns > matrix.rows, "large": max(matrix.rows, matrix.columns) > 8,
-            "lanes unlike columns": vector.lanes != matrix.columns, matrix.organisation: True, "two loads": len(loads) == 2, "two stores": len(stores) == 2,
+            "one row": matrix.number("rows") == 1, "one column": matrix.number("columns") == 1, "rows above columns": matrix.number("rows") > matrix.number("columns"),
+            "columns above rows": matrix.number("columns") > matrix.number("rows"), "large": max(matrix.number("rows"), matrix.number("columns")) > 8,
+            "lanes unlike columns": vector.number("lanes") != matrix.number("columns"), matrix.word("organisation"): True, "two loads": len(loads) == 2, "two stores": len(stores) == 2,
             "memory of two loads": len(loaded) > len(set(loaded)), "odd depth": any(memory.depth_words & (memory.depth_words - 1) for memory in pads),
             "slow memory": any(memory.read_latency_cycles > 2 for memory in pads), "i32 results": 32 in y, "second byte memory": y.count(8) == 2,
             "two matrix units": len(matrices) == 2, "two vector units": len(vectors) == 2,
@@ -54,7 +54,7 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
             "floats without estimates": 32 in y and not any(map(vector.can, ESTIMATES)),
             "floats read back twice": 32 in y and 32 in [graph.memories[link.memory].element.bits for link in graph.links_of(vector.name, "b")],
             "table alone": any(all(graph.memories[link.memory].kind == "table" for link in graph.links_of(engine.name, "destination")) for engine in loads),
-            "one outstanding burst": any(engine.outstanding_bursts == 1 for engine in (*loads, *stores)), f"bus of {graph.external.bus_bits}": True,
+            "one outstanding burst": any(engine.number("outstanding_bursts") == 1 for engine in (*loads, *stores)), f"bus of {graph.external.bus_bits}": True,
         }
         for name, present in found.items():
             seen[name] += present

@@ -59,19 +59,19 @@ class Machine:
             local = [self.memories[link.memory] for link in self.graph.links_of(name, port)]
             return lambda fields: execute(fields, external=external, memories=local)
         if engine.kind == "matrix":
-            (activation,) = self._views(name, "activation", engine.rows)
-            (weight,) = self._views(name, "weight", engine.columns)
-            (accumulator,) = self._views(name, "accumulator", engine.columns)
+            (activation,) = self._views(name, "activation", engine.number("rows"))
+            (weight,) = self._views(name, "weight", engine.number("columns"))
+            (accumulator,) = self._views(name, "accumulator", engine.number("columns"))
             return lambda fields: execute_matrix(
-                fields, rows=engine.rows, columns=engine.columns, activation=activation, weight=weight, accumulator=accumulator
+                fields, rows=engine.number("rows"), columns=engine.number("columns"), activation=activation, weight=weight, accumulator=accumulator
             )
-        a = self._views(name, "a", engine.lanes)
-        b = self._views(name, "b", engine.lanes)
-        y = self._views(name, "y", engine.lanes)
-        (parameter,) = self._views(name, "parameter", 2 * engine.lanes)
+        a = self._views(name, "a", engine.number("lanes"))
+        b = self._views(name, "b", engine.number("lanes"))
+        y = self._views(name, "y", engine.number("lanes"))
+        (parameter,) = self._views(name, "parameter", 2 * engine.number("lanes"))
         table = self.memories[self.graph.link_of(name, "table").memory]
         return lambda fields: execute_vector(
-            fields, lanes=engine.lanes, a_memories=a, b_memories=b, parameter=parameter, table=table, y_memories=y
+            fields, lanes=engine.number("lanes"), a_memories=a, b_memories=b, parameter=parameter, table=table, y_memories=y
         )
 
     def write(self, address: int, data: bytes | np.ndarray) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from acg import primitives
-from acg.capability import ESTIMATES
+from acg.kinds.vector import ESTIMATES
 from acg.regmap import ErrorCode
 from verif.iss.errors import MachineError
 

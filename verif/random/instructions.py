@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from acg.capability import ESTIMATES
-from acg.footprint import MATRIX_WALK, Access, Footprints
+from acg.footprint import Access, Footprints
 from acg.graph import Engine, Graph
 from acg.isa import Instruction, instruction_set
+from acg.kinds.matrix import MATRIX_WALK
+from acg.kinds.vector import ESTIMATES
 
 __all__ = ["InstructionDraw"]
 

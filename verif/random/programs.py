@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from acg.footprint import MATRIX_WALK, Access, Footprints
+from acg.footprint import Access, Footprints
 from acg.graph import Graph
 from acg.isa import Instruction, instruction_set
+from acg.kinds.matrix import MATRIX_WALK
 from verif.random.instructions import InstructionDraw
 
 __all__ = ["Draft", "RandomProgram", "ordered", "random_program"]
@@ -167,7 +168,7 @@ def random_program(graph: Graph, seed: int, *, instructions: int = 40) -> Random
     rng = np.random.default_rng([seed, 0x9406])
     draw = InstructionDraw(graph, rng, window_bytes=WINDOW_BYTES, reach=int(rng.choice([24, 24, 24, 5, 1])))
     names = list(graph.engines)
-    lanes = next(engine.lanes for engine in graph.engines_of("vector"))
+    lanes = next(engine.number("lanes") for engine in graph.engines_of("vector"))
     image = ((0, rng.integers(0, 256, WINDOW_BYTES // 2, np.uint8).tobytes()), (WINDOW_BYTES // 2, _parameters(rng, lanes)))
     drafts = [Draft(item) for item in _fills(graph, rng)]
     favourite, share = names[int(rng.integers(len(names)))], rng.choice([0.0, 0.0, 0.5, 0.8])  # floods one queue, starves the others

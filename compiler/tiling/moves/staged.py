@@ -49,7 +49,7 @@ class Chunk:
 def burst_cycles(context: TileContext, memory: Memory) -> float:
     """Cycles of a store's short row: outstanding bursts wait for their responses, see `acg.timing.dma`."""
     path = context.target.store_path(memory)
-    return max(1.0, (context.target.external.write_latency_cycles + memory.read_latency_cycles + 5) / path.engine.outstanding_bursts)
+    return max(1.0, (context.target.external.write_latency_cycles + memory.read_latency_cycles + 5) / path.engine.number("outstanding_bursts"))
 
 
 def _words(part: Part, lanes: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from acg.capability import ESTIMATES
 from acg.graph import Memory
+from acg.kinds.vector import ESTIMATES
 from acg.primitives import divide_constant, scale_constant
 from compiler.codelets.row_program import Chain
 from compiler.target import MatrixUnit, VectorUnit

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
-from acg.capability import ESTIMATES
+from acg.kinds.vector import ESTIMATES
 from acg.timing.vector import depth_cycles
 from hwgen.datapath import float32
 from hwgen.memory.lookup import LookupTable

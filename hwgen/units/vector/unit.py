@@ -16,7 +16,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from acg.capability import ESTIMATES
+from acg.kinds.vector import ESTIMATES
 from acg.regmap import ErrorCode
 from acg.timing.vector import PIPELINE_CYCLES, depth_cycles
 from hwgen.memory.lookup import ENTRIES
@@ -64,7 +64,7 @@ class VectorUnit(wiring.Component):
     table_banks, table_write_bytes : int
         Lookup tables of 256 entries and bytes of their write port; 0 tables leave them out.
     estimates : collection of int
-        Values of field ``estimate`` that exist besides 0, of those in `acg.capability.ESTIMATES`.
+        Values of field ``estimate`` that exist besides 0, of those in `acg.kinds.vector.ESTIMATES`.
 
     Members
     -------

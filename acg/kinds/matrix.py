@@ -1,0 +1,103 @@
+"""The kind ``matrix``: one instruction is a tile of a contraction, passes over blocks of weights times the positions of each pass.
+
+Levels: 0 output blocks, 1 to 3 the reduction (kernel y, kernel x, input blocks), 4 and 5 positions (y, x).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import gcd, prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from acg.kinds.rules import apart, block, same
+from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
+from acg.timing.matrix import MatrixTiming
+
+if TYPE_CHECKING:
+    from acg.footprint import Access
+    from acg.nodes import Engine, Graph
+
+__all__ = ["MATRIX", "MATRIX_WALK"]
+
+Fields = Mapping[str, int]
+
+
+def _timing(graph: Graph, engine: Engine) -> MatrixTiming:
+    return MatrixTiming(
+        rows=engine.number("rows"), columns=engine.number("columns"), organisation=engine.word("organisation"),
+        activation_latency_cycles=graph.read_latency_cycles(engine.name, "activation"),
+        weight_latency_cycles=graph.read_latency_cycles(engine.name, "weight"),
+        accumulator_latency_cycles=graph.read_latency_cycles(engine.name, "accumulator"),
+    )
+
+
+def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
+    """Rows times positions of all passes, a pass no less than its weights."""
+    counts = [fields.get(f"n_{level}", 1) for level in range(6)]
+    rows = engine.number("rows")
+    return prod(counts[:4]) * max(counts[4] * counts[5], rows) * rows
+
+
+def _order(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence[Access]) -> tuple[str, str] | None:
+    """It adds to each accumulator word once a pass: its positions are different words, those of its blocks too unless all blocks have the same."""
+    if _apart(fields):
+        return None
+    return "accumulator words that several positions of a pass add to", "another word for each position"
+
+
+def _apart(fields: Fields) -> bool:
+    """Whether the accumulator words of a matrix instruction are as they must be."""
+    levels = (4, 5) if fields["c_stride_0"] == 0 else (0, 4, 5)
+    steps = sorted((abs(fields[f"c_stride_{level}"]), fields[f"n_{level}"]) for level in levels if fields[f"n_{level}"] > 1)
+    reach = 0
+    for stride, count in steps:
+        if stride <= reach:
+            break
+        reach += (count - 1) * stride
+    else:
+        return True  # each stride is longer than all shorter ones together reach
+    if steps[0][0] == 0:
+        return False
+    if len(steps) == 2:  # i * s = j * t has its least solution at i = t / g, j = s / g
+        (s, n), (t, k) = steps
+        return t // gcd(s, t) >= n or s // gcd(s, t) >= k
+    words = np.zeros(1, np.int64)
+    for level in levels:
+        words = (words[:, None] + np.arange(fields[f"n_{level}"]) * fields[f"c_stride_{level}"]).reshape(-1)
+    return len(np.unique(words)) == words.size
+
+
+MATRIX = EngineKind(
+    name="matrix",
+    doc="{organisation}, {rows} x {columns}",
+    sizes=(Size("organisation", choices=("systolic", "dot")), Size("rows"), Size("columns")),
+    ports=(
+        Port("activation", True, (1, "rows"), elements=("i8",)),
+        Port("weight", True, (1, "columns"), elements=("i8",)),
+        Port("accumulator", True, (1, "columns"), elements=("i32",)),
+        Port("result", False, (1, "columns"), elements=("i32",)),
+    ),
+    body=(
+        Counts((COUNT_BITS,) * 6),
+        Stream("a", ("activation",), (0, 1, 2, 3, 4, 5), number=True, axes=(Axis("y", (1, 4)), Axis("x", (2, 5)))),
+        Stream("w", ("weight",), run=((0, 1, 2, 3), "rows"), number=True),
+        Stream("c", ("accumulator", "result"), (0, 4, 5), self_ordered=True),
+        Control("accumulate"),
+    ),
+    offers=(Offer("MATMUL", (("c", "columns"), ("r", "rows"))),),
+    rules=(
+        same("accumulator", "result"),
+        apart("weight", "activation", what="activations and weights", why="the weights of a pass are read while the positions of the one before are, and "
+              "a bank has one read port"),
+        block("weight", "rows", "columns", what="block of weights"),
+    ),
+    timing=_timing,
+    work=_work,
+    order=_order,
+)
+
+#: Fields that say which accumulator words an instruction walks, in which order: the engine keeps the order of accesses to them
+#: (`acg.footprint.Access.self_ordered`) between instructions that have the same, and where the later one begins new sums.
+MATRIX_WALK = next(stream for stream in MATRIX.streams if stream.self_ordered).walk

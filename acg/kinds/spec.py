@@ -1,0 +1,236 @@
+"""The vocabulary in which a kind of engine is described. Everything that is not the datapath, its timing or its meaning follows from it: the YAML
+schema and its checks, instruction fields, footprints, port widths, the manual.
+
+A kind's **body** is one ordered list: the order of its items is that of the bits in an instruction, and that of its streams the order of accesses.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from acg.footprint import Access
+    from acg.nodes import Engine, Graph
+
+__all__ = ["BUS", "CHUNK", "Axis", "Control", "Counts", "EngineKind", "Item", "Offer", "Order", "Port", "Rule", "Size", "Stream", "Work"]
+
+#: Widths of a port that are no size of the engine: bytes of a bus beat, and what a copy moves a cycle, the least of the bus and the words behind it.
+BUS, CHUNK = "bus", "chunk"
+
+COUNT_BITS = 16
+ORIGIN_BITS = 17
+STEP_BITS = 12
+BOUND_BITS = 16
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number from ``low`` to ``high`` that a description gives an engine of the kind, or one of the words ``choices``."""
+
+    name: str
+    low: int = 1
+    high: int = 64
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port on memories.
+
+    Attributes
+    ----------
+    name : str
+    reads : bool
+        Seen from the engine.
+    lanes : tuple[int, str]
+        Elements an access: a factor, and the size it multiplies ("" for none); or 1 and `BUS` or `CHUNK`, which are bytes.
+    memories, elements : tuple[str, ...]
+        Kinds of memory and element types that it may be on.
+    least, most : int
+        Links that it must and may have.
+    exact : str
+        Not empty: the memory's word is one access; says why, with the engine's sizes in braces.
+    own_memory : bool
+        No other port of the engine is on its memory.
+    built_in : bool
+        The memory stands within the unit (tables): no port of the unit at the top level.
+    """
+
+    name: str
+    reads: bool
+    lanes: tuple[int, str]
+    memories: tuple[str, ...] = ("scratchpad",)
+    elements: tuple[str, ...] = ("i8", "i32")
+    least: int = 1
+    most: int = 1
+    exact: str = ""
+    own_memory: bool = False
+    built_in: bool = False
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Loop counts ``n_0``, ``n_1``..., outermost first, each at least 1 and encoded minus one."""
+
+    widths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A field that chooses.
+
+    Attributes
+    ----------
+    name : str
+    bits : int
+        Its width; 0 with ``links_of``, the port whose links it numbers.
+    signed : bool
+    codes : tuple[tuple[str, int], ...]
+        Operations and the value that chooses each; 0 chooses none.
+    what : str
+        What its values number, where values that choose nothing are illegal ("the reductions"); "" where every value is legal.
+    meanings : tuple[str, ...]
+        What each value chooses, from 0 on, as manuals say it; of a control that is there only if offered: what each of ``codes`` does.
+    only_if_offered : bool
+        It is there only where the engine offers one of ``codes``.
+    wide : str
+        It is there only where this port reaches 32-bit elements.
+    shown_as : str
+        "integer", or "float32" where the disassembler shows its bits as a float.
+    """
+
+    name: str
+    bits: int = 1
+    signed: bool = False
+    links_of: str = ""
+    codes: tuple[tuple[str, int], ...] = ()
+    what: str = ""
+    meanings: tuple[str, ...] = ()
+    only_if_offered: bool = False
+    wide: str = ""
+    shown_as: str = "integer"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Virtual padding: a coordinate that starts at an origin and that two levels, outer and inner, move by a step each; beyond 0 to its bound no
+    access happens and the operand is its zero point."""
+
+    name: str
+    levels: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The address generator of an operand.
+
+    Attributes
+    ----------
+    prefix : str
+        Of its fields.
+    ports : tuple[str, ...]
+        Where it goes, in the order of the accesses; all at the same address.
+    levels : tuple[int, ...]
+        Loop levels that move it, each with a stride.
+    unit : str
+        What it counts: "word" of the port, wrapping; "byte" of the memory; "bank", without levels.
+    select, enabled_by : str
+        Controls: which of the port's links, and whether it is there at all.
+    folded : tuple[str, tuple[int, ...]]
+        A control, and the levels that do not move it while that is not 0.
+    run : tuple[tuple[int, ...], str]
+        No strides: it reads the product of the counts of these levels times this size words, one after the other.
+    row : int
+        A level that counts the bytes of a contiguous row; -1 for none.
+    number : bool
+        Its operand is an 8-bit number with a sign and a zero point.
+    axes : tuple[Axis, ...]
+    self_ordered : bool
+        The engine itself keeps the order of these accesses against those of its other instructions.
+    """
+
+    prefix: str
+    ports: tuple[str, ...]
+    levels: tuple[int, ...] = ()
+    unit: str = "word"
+    select: str = ""
+    enabled_by: str = ""
+    folded: tuple[str, tuple[int, ...]] = ("", ())
+    run: tuple[tuple[int, ...], str] = ((), "")
+    row: int = -1
+    number: bool = False
+    axes: tuple[Axis, ...] = ()
+    self_ordered: bool = False
+
+    @property
+    def walk(self) -> tuple[str, ...]:
+        """Fields that say which words a word stream without axes visits, in which order."""
+        return (f"{self.prefix}_base", *(f"{self.prefix}_stride_{level}" for level in self.levels), *(f"n_{level}" for level in self.levels))
+
+
+Item = Counts | Control | Stream
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An operation that engines of the kind may offer: a name of `acg.operations`, and the engine's size for each of its dimensions. Without
+    dimensions any numbers are accepted: they say nothing that links do not."""
+
+    operation: str
+    dimensions: tuple[tuple[str, str], ...] = ()
+
+
+#: (graph, engine, fields) -> elements that an instruction goes over.
+Work = Callable[["Graph", "Engine", Mapping[str, int]], int]
+#: (graph, engine, every field, footprint) -> what of an instruction depends on the unit's latency and what was expected instead, or None.
+Order = Callable[["Graph", "Engine", Mapping[str, int], Sequence["Access"]], tuple[str, str] | None]
+#: Yields (path below the description, message) for whatever does not fit.
+Rule = Callable[["Graph", "Engine"], Iterator[tuple[tuple[str, ...], str]]]
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """A kind of engine.
+
+    Attributes
+    ----------
+    name, doc : str
+        ``doc``: one sentence, for manuals; the engine's sizes stand in braces.
+    sizes : tuple[Size, ...]
+    ports : tuple[Port, ...]
+    body : tuple[Counts | Control | Stream, ...]
+    offers : tuple[Offer, ...]
+    rules : tuple[Rule, ...]
+        What sizes and memories must satisfy beyond what ports say.
+    timing : callable
+        (graph, engine) -> a fresh timing state (`acg.timing.EngineTiming`).
+    work : Work
+        How much an instruction asks for.
+    order : Order or None
+        What in an instruction must not depend on how far the unit's pipeline has got; None for a unit whose parts cannot.
+    """
+
+    name: str
+    doc: str
+    sizes: tuple[Size, ...]
+    ports: tuple[Port, ...]
+    body: tuple[Item, ...]
+    offers: tuple[Offer, ...]
+    timing: Callable[["Graph", "Engine"], Any]
+    work: Work
+    rules: tuple[Rule, ...] = ()
+    order: Order | None = None
+
+    def port(self, name: str) -> Port:
+        """The port of this name."""
+        return next(port for port in self.ports if port.name == name)
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """Its address generators, in the order of the body."""
+        return tuple(item for item in self.body if isinstance(item, Stream))
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Names of what it may offer."""
+        return tuple(offer.operation for offer in self.offers)

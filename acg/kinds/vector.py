@@ -1,0 +1,132 @@
+"""The kind ``vector``: one instruction is a chain over a loop nest, lane by lane: operands, reduction, float32 arithmetic, table, saturation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from acg.kinds.rules import banks, needs_wide
+from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
+from acg.timing.vector import VectorTiming
+
+if TYPE_CHECKING:
+    from acg.footprint import Access
+    from acg.nodes import Engine, Graph
+
+__all__ = ["ESTIMATES", "VECTOR"]
+
+Fields = Mapping[str, int]
+
+#: Value of the field `estimate` for each operation that it can choose.
+ESTIMATES: dict[str, int] = {"RECIPROCAL_ESTIMATE": 1, "RSQRT_ESTIMATE": 2}
+_ALL = (0, 1, 2, 3, 4, 5)
+
+
+def _timing(graph: Graph, engine: Engine) -> VectorTiming:
+    return VectorTiming(read_latency_cycles=graph.read_latency_cycles(engine.name, "a", "b", "parameter"))
+
+
+def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
+    """Lanes of all iterations."""
+    return prod(fields.get(f"n_{level}", 1) for level in range(6)) * engine.number("lanes")
+
+
+def _order(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence[Access]) -> tuple[str, str] | None:
+    """An iteration reads nothing that an earlier one of the same instruction has written; what a later one writes, or its own word, it may."""
+    port = _early_read(graph, engine, fields, accesses)
+    if port is None:
+        return None
+    return f"iterations whose port {port} reads what earlier ones have written", "reads of what the instruction found, or of the iteration's own word"
+
+
+def _walk(fields: Fields, prefix: str, levels: Sequence[int], start: int) -> np.ndarray:
+    """start + sum of stride times index, for each iteration of the whole loop nest in order: int64 [iterations]."""
+    counts = [fields[f"n_{level}"] for level in range(6)]
+    total = np.full((1,) * 6, start, np.int64)
+    for level in levels:
+        total = total + (np.arange(counts[level]) * fields[f"{prefix}_{level}"]).reshape([-1 if other == level else 1 for other in range(6)])
+    return np.broadcast_to(total, counts).reshape(-1)
+
+
+def _early_read(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence[Access]) -> str | None:
+    written = next(access for access in accesses if access.port == "y")
+    ports = [access.port for access in accesses if access.memory == written.memory and access.port in ("a", "b")
+             and access.lo_byte < written.hi_byte and written.lo_byte < access.hi_byte]
+    if not ports:
+        return None
+    words_of = {port: max(graph.memories[link.memory].size_bytes // link.port_bytes for link in graph.links_of(engine.name, port)) for port in "aby"}
+    masks = {f"{port}_base": (1 << max(1, (words - 1).bit_length())) - 1 for port, words in words_of.items()}  # a base wraps in its field
+    y = _walk(fields, "y_stride", range(4) if fields["reduce"] else range(6), fields["y_base"]) & masks["y_base"]
+    number = np.arange(y.size)
+    if fields["reduce"]:
+        inner = fields["n_4"] * fields["n_5"]
+        y, number = y[inner - 1 :: inner], number[inner - 1 :: inner]
+    words, first = np.unique(y, return_index=True)
+    first = number[first]  # the iteration that writes each word first
+    for port in ports:
+        reads = _walk(fields, f"{port}_stride", range(6), fields[f"{port}_base"]) & masks[f"{port}_base"]
+        place = np.minimum(np.searchsorted(words, reads), len(words) - 1)
+        early = (words[place] == reads) & (first[place] < np.arange(reads.size))
+        if port == "a":
+            early &= _inside(fields)
+        if early.any():
+            return port
+    return None
+
+
+def _inside(fields: Fields) -> np.ndarray:
+    """Whether each iteration's coordinates are within bounds: padding reads nothing."""
+    y, x = (_walk(fields, f"{axis}_step", levels, fields[f"{axis}_origin"]) for axis, levels in (("y", (2, 4)), ("x", (3, 5))))
+    return (y >= 0) & (y < fields["y_bound"]) & (x >= 0) & (x < fields["x_bound"])
+
+
+VECTOR = EngineKind(
+    name="vector",
+    doc="{lanes} lanes",
+    sizes=(Size("lanes"),),
+    ports=(
+        Port("a", True, (1, "lanes"), most=8),
+        Port("b", True, (1, "lanes"), most=8),
+        Port("parameter", True, (2, "lanes"), elements=("i32",), exact="a bias and a scale for each of {lanes} vector lanes", own_memory=True),
+        Port("table", True, (1, ""), memories=("table",), elements=("i8",), built_in=True),
+        Port("y", False, (1, "lanes"), most=8),
+    ),
+    body=(
+        Counts((COUNT_BITS,) * 6),
+        Control("a_select", links_of="a"),
+        Stream("a", ("a",), _ALL, select="a_select", number=True, axes=(Axis("y", (2, 4)), Axis("x", (3, 5)))),
+        Control("b_enable"),
+        Control("b_select", links_of="b"),
+        Stream("b", ("b",), _ALL, select="b_select", enabled_by="b_enable", number=True),
+        Control("p_enable"),
+        Stream("p", ("parameter",), (0, 1), enabled_by="p_enable"),
+        Control("int_op", codes=(("MAC", 1),)),
+        Control("reduce", 2, codes=(("MAC", 1), ("SUM", 1), ("MAXIMUM", 2)), what="the reductions", meanings=("none", "sum", "maximum")),
+        Control("numeric", codes=(("REQUANTIZE", 1),)),
+        Control("a_float", wide="y"),
+        Control("b_float", wide="y"),
+        Control("binary", 3, codes=(("ADD", 1), ("MUL", 2), ("MIN", 3), ("MAX", 4)), what="the operations on two values",
+                meanings=("none", "add", "multiply", "minimum", "maximum")),
+        Control("estimate", 2, codes=tuple(ESTIMATES.items()), what="the estimates", only_if_offered=True),
+        Control("scale_a", 32, shown_as="float32"),
+        Control("scale_b", 32, shown_as="float32"),
+        Control("scale_y", 32, shown_as="float32"),
+        Control("scale_y_low", 28),
+        Control("y_zero", 9, signed=True),
+        Control("y_low", 9, signed=True),
+        Control("y_high", 9, signed=True),
+        Control("table_enable", codes=(("TABLE", 1),)),
+        Stream("table", ("table",), unit="bank", enabled_by="table_enable"),
+        Control("y_select", links_of="y"),
+        Stream("y", ("y",), _ALL, select="y_select", folded=("reduce", (4, 5))),
+    ),
+    offers=tuple(Offer(name, (("l", "lanes"),)) for name in (
+        "MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "TABLE", *ESTIMATES)),
+    rules=(banks("a", "b"), needs_wide("y", *ESTIMATES, what="float32 results")),
+    timing=_timing,
+    work=_work,
+    order=_order,
+)

@@ -1,0 +1,194 @@
+"""The nodes and edges of an architecture graph: memories and engines joined by links, plus one control node."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+import networkx as nx
+
+from acg.capability import Capability
+from acg.kinds import kind_of
+from acg.kinds.spec import CHUNK, EngineKind
+
+__all__ = ["Control", "Element", "Engine", "Graph", "Link", "Memory"]
+
+
+@dataclass(frozen=True)
+class Element:
+    """Type of a memory's elements: ``name`` 'i8' (int8 or uint8, the instruction says) or 'i32', and its ``bits``."""
+
+    name: str
+    bits: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory node. Fields that a kind does not have are 0 (see the schema for units)."""
+
+    name: str
+    kind: str
+    element: Element
+    lanes: int = 0
+    banks: int = 1
+    depth_words: int = 0
+    read_latency_cycles: int = 0
+    size_bytes_external: int = 0
+    bus_bits: int = 0
+    address_bits: int = 0
+    write_latency_cycles: int = 0
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of one word (external: of one bus beat; table: one entry)."""
+        if self.kind == "external":
+            return self.bus_bytes
+        return self.lanes * self.element.bits // 8
+
+    @property
+    def bus_bytes(self) -> int:
+        return self.bus_bits // 8
+
+    @property
+    def size_words(self) -> int:
+        return self.banks * self.depth_words
+
+    @property
+    def size_bytes(self) -> int:
+        return self.size_bytes_external if self.kind == "external" else self.size_words * self.word_bytes
+
+    @property
+    def bank_bytes(self) -> int:
+        return self.depth_words * self.word_bytes
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine node. ``index`` is its place in the description: instruction ``engine`` field minus one, and wait index; ``sizes`` are the numbers
+    and words that the description gives it, as its kind asks for them."""
+
+    name: str
+    index: int
+    kind: str
+    capabilities: tuple[Capability, ...]
+    sizes: Mapping[str, int | str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def specification(self) -> EngineKind:
+        """What its kind is."""
+        return kind_of(self.kind)
+
+    def number(self, size: str) -> int:
+        """A size that is a number."""
+        value = self.sizes[size]
+        assert isinstance(value, int)
+        return value
+
+    def word(self, size: str) -> str:
+        """A size that is one of several words."""
+        value = self.sizes[size]
+        assert isinstance(value, str)
+        return value
+
+    def can(self, operation: str) -> bool:
+        """Whether one of the capabilities is ``operation``."""
+        return any(capability.operation == operation for capability in self.capabilities)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A port of an engine on a memory: ``lanes`` elements of the memory's type an access; ``reads`` is seen from the engine."""
+
+    engine: str
+    memory: str
+    port: str
+    reads: bool
+    lanes: int
+    port_bytes: int
+
+
+@dataclass(frozen=True)
+class Control:
+    """The control node."""
+
+    discipline: str
+    queue_depth: int
+    fetch_memory: str
+    fetch_outstanding_bursts: int
+
+
+class Graph:
+    """An architecture graph. Immutable; iteration orders are those of the description.
+
+    Attributes
+    ----------
+    name, summary : str
+    description : str
+        The YAML text that it was read from, comments included.
+    control : Control
+    memories : dict[str, Memory]
+    engines : dict[str, Engine]
+    links : tuple[Link, ...]
+    network : networkx.DiGraph
+        Bipartite: node attribute ``node`` holds the Memory or Engine, edge attribute ``links`` the Links.
+    """
+
+    def __init__(self, *, name: str, summary: str, description: str, control: Control, memories: dict[str, Memory], engines: dict[str, Engine],
+                 links: tuple[Link, ...]):
+        self.name = name
+        self.summary = summary
+        self.description = description
+        self.control = control
+        self.memories = memories
+        self.engines = engines
+        self.links = links
+        self.network = nx.DiGraph()
+        nodes: dict[str, Memory | Engine] = {**memories, **engines}
+        for key, node in nodes.items():
+            self.network.add_node(key, node=node)
+        for link in links:
+            ends = (link.memory, link.engine) if link.reads else (link.engine, link.memory)
+            if self.network.has_edge(*ends):
+                self.network.edges[ends]["links"] += (link,)
+            else:
+                self.network.add_edge(*ends, links=(link,))
+        nx.freeze(self.network)
+
+    def links_of(self, engine: str, port: str) -> tuple[Link, ...]:
+        """Links of one port, in the order of the description: the order of the instruction's select field."""
+        return self._by_port.get((engine, port), ())
+
+    def link_of(self, engine: str, port: str) -> Link:
+        """The only link of a port."""
+        (link,) = self.links_of(engine, port)
+        return link
+
+    @cached_property
+    def _by_port(self) -> dict[tuple[str, str], tuple[Link, ...]]:
+        table: dict[tuple[str, str], tuple[Link, ...]] = {}
+        for link in self.links:
+            table[link.engine, link.port] = (*table.get((link.engine, link.port), ()), link)
+        return table
+
+    def engines_of(self, kind: str) -> Iterator[Engine]:
+        """Engines of one kind in order of their index."""
+        return (engine for engine in self.engines.values() if engine.kind == kind)
+
+    def capable(self, operation: str) -> tuple[Engine, ...]:
+        """Engines that offer ``operation``, in order of their index."""
+        return tuple(engine for engine in self.engines.values() if engine.can(operation))
+
+    @cached_property
+    def external(self) -> Memory:
+        """The external memory."""
+        return next(memory for memory in self.memories.values() if memory.kind == "external")
+
+    def chunk_bytes(self, engine: str) -> int:
+        """Bytes a cycle on the on-chip side of an engine that copies: the bus, or the narrowest of its on-chip words if that is less."""
+        ports = [port.name for port in self.engines[engine].specification.ports if port.lanes[1] == CHUNK]
+        memories = [self.memories[link.memory] for port in ports for link in self.links_of(engine, port)]
+        return min([self.external.bus_bytes, *(memory.word_bytes for memory in memories if memory.kind == "scratchpad")])
+
+    def read_latency_cycles(self, engine: str, *ports: str) -> int:
+        """Largest read latency of the memories behind these ports of an engine."""
+        return max(self.memories[link.memory].read_latency_cycles for port in ports for link in self.links_of(engine, port))

@@ -1,0 +1,77 @@
+"""What operations mean, as far as types and shapes go: the one table of them. Their arithmetic stands in `acg.primitives`.
+
+An operand is indexed by named dimensions, and an engine's capability gives each of them a size. A dimension of the result is parallel, any
+other is reduced:
+
+    MATMUL     y[c] += a[r] * w[r,c]        parallel c, reduced r
+    MAC        y[l] += a[l] * b[l]          parallel l
+    ADD ...    y[l] = a[l] + b[l]           lane by lane
+
+The last dimension of an operand lies in one word, those before it are further words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from acg.capability import Capability, Operand
+
+__all__ = ["OPERATIONS", "Formula", "Typed", "signature"]
+
+
+@dataclass(frozen=True)
+class Typed:
+    """An operand: its element type (``i9`` holds an 8-bit value minus a zero point) and the dimensions that index it."""
+
+    element: str
+    dimensions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An operation's result and operands."""
+
+    result: Typed
+    operands: tuple[Typed, ...]
+
+    @property
+    def parallel(self) -> tuple[str, ...]:
+        """Dimensions of the result."""
+        return self.result.dimensions
+
+    @property
+    def reduced(self) -> tuple[str, ...]:
+        """Dimensions that the result has not, in the order in which operands name them."""
+        named = dict.fromkeys(dimension for operand in self.operands for dimension in operand.dimensions)
+        return tuple(dimension for dimension in named if dimension not in self.parallel)
+
+
+def _lanes(result: str, *operands: str) -> Formula:
+    """One element a lane of everything."""
+    return Formula(Typed(result, ("l",)), tuple(Typed(element, ("l",)) for element in operands))
+
+
+OPERATIONS: dict[str, Formula] = {
+    "COPY": _lanes("i8", "i8"),
+    "MATMUL": Formula(Typed("i32", ("c",)), (Typed("i9", ("r",)), Typed("i9", ("r", "c")))),
+    "MAC": _lanes("i32", "i9", "i9"),
+    "SUM": _lanes("i32", "i9"),
+    "MAXIMUM": _lanes("i32", "i9"),
+    **{name: _lanes("f32", "f32", "f32") for name in ("ADD", "MUL", "MIN", "MAX")},
+    "REQUANTIZE": _lanes("i8", "f32", "f32"),
+    "TABLE": _lanes("i8", "i8"),
+    **{name: _lanes("f32", "f32") for name in ("RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE")},
+}
+
+
+def signature(operation: str, sizes: Mapping[str, int]) -> Capability:
+    """The capability in the paper's notation, ``sizes`` giving each dimension its number.
+
+    >>> str(signature("MATMUL", {"c": 8, "r": 4}))
+    '(i32,8)=MATMUL((i9,4),(i9,4,8))'
+    """
+    formula = OPERATIONS[operation]
+
+    def operand(typed: Typed) -> Operand:
+        return Operand(typed.element[0], int(typed.element[1:]), tuple(sizes[dimension] for dimension in typed.dimensions))
+
+    return Capability(operation, operand(formula.result), tuple(map(operand, formula.operands)))

@@ -1,0 +1,109 @@
+"""Kinds of engines: what follows from their specifications, held to layouts written down once and to rules of the vocabulary itself.
+
+A wrong level in a specification would be wrong everywhere alike, so the layouts stand here literally.
+"""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from acg.errors import ArchitectureError
+from acg.footprint import Footprints
+from acg.graph import load_graph, parse_graph
+from acg.isa import Instruction, instruction_set
+from acg.kinds import KINDS, kind_of
+from acg.kinds.spec import BUS, CHUNK, Control, Counts, Stream
+from acg.operations import OPERATIONS, signature
+
+TINY = load_graph("tiny")
+
+#: Fields of tiny's instructions in the order of their bits: name, s for signed, width, -1 for counts encoded minus one, ~ for a base that wraps.
+LAYOUTS = {
+    "load": """
+        select:2 n_0:16-1 n_1:16-1 n_2:16-1 n_3:24-1 ext_address:32 ext_stride_0:s25 ext_stride_1:s25 ext_stride_2:s25 local_address:14
+        local_stride_0:s15 local_stride_1:s15 local_stride_2:s15
+    """,
+    "matrix": """
+        n_0:16-1 n_1:16-1 n_2:16-1 n_3:16-1 n_4:16-1 n_5:16-1 a_base:12~ a_stride_0:s13 a_stride_1:s13 a_stride_2:s13 a_stride_3:s13 a_stride_4:s13
+        a_stride_5:s13 a_signed:1 a_zero:s9 y_origin:s17 y_step_1:12 y_step_4:12 y_bound:16 x_origin:s17 x_step_2:12 x_step_5:12 x_bound:16 w_base:11~
+        w_signed:1 w_zero:s9 c_base:8~ c_stride_0:s9 c_stride_4:s9 c_stride_5:s9 accumulate:1
+    """,
+    "vector": """
+        n_0:16-1 n_1:16-1 n_2:16-1 n_3:16-1 n_4:16-1 n_5:16-1 a_select:1 a_base:12~ a_stride_0:s13 a_stride_1:s13 a_stride_2:s13 a_stride_3:s13
+        a_stride_4:s13 a_stride_5:s13 a_signed:1 a_zero:s9 y_origin:s17 y_step_2:12 y_step_4:12 y_bound:16 x_origin:s17 x_step_3:12 x_step_5:12
+        x_bound:16 b_enable:1 b_select:2 b_base:12~ b_stride_0:s13 b_stride_1:s13 b_stride_2:s13 b_stride_3:s13 b_stride_4:s13 b_stride_5:s13
+        b_signed:1 b_zero:s9 p_enable:1 p_base:6~ p_stride_0:s7 p_stride_1:s7 int_op:1 reduce:2 numeric:1 a_float:1 b_float:1 binary:3 estimate:2
+        scale_a:32 scale_b:32 scale_y:32 scale_y_low:28 y_zero:s9 y_low:s9 y_high:s9 table_enable:1 table_select:1 y_select:1 y_base:12~
+        y_stride_0:s13 y_stride_1:s13 y_stride_2:s13 y_stride_3:s13 y_stride_4:s13 y_stride_5:s13
+    """,
+    "store": """
+        select:1 n_0:16-1 n_1:16-1 n_2:16-1 n_3:24-1 ext_address:32 ext_stride_0:s25 ext_stride_1:s25 ext_stride_2:s25 local_address:14
+        local_stride_0:s15 local_stride_1:s15 local_stride_2:s15
+    """,
+}
+
+
+@pytest.mark.parametrize("engine", LAYOUTS)
+def test_layouts_are_those_written_down(engine):
+    fields = instruction_set(TINY).formats[engine].fields
+    shown = [f"{f.name}:{'s' if f.signed else ''}{f.width}{'-1' if f.bias else ''}{'~' if f.wraps else ''}" for f in fields]
+    assert shown == LAYOUTS[engine].split()
+    assert [f.lsb for f in fields[1:]] == [f.lsb + f.width for f in fields[:-1]]
+
+
+def test_every_kind_has_a_layout_here():
+    assert {engine.kind for engine in TINY.engines.values()} == set(KINDS) and set(TINY.engines) == set(LAYOUTS)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_a_specification_names_only_what_it_has(kind):
+    ports, sizes = {port.name for port in kind.ports}, {size.name for size in kind.sizes}
+    controls = {item.name for item in kind.body if isinstance(item, Control)}
+    levels = sum(len(item.widths) for item in kind.body if isinstance(item, Counts))
+    streamed = [port for stream in kind.streams for port in stream.ports]
+    assert sorted(streamed) == sorted(ports), "each port is reached by one stream"
+    for stream in kind.streams:
+        assert {stream.select, stream.enabled_by, stream.folded[0]} - {""} <= controls
+        used = {*stream.levels, *stream.folded[1], *stream.run[0], *(level for axis in stream.axes for level in axis.levels), max(stream.row, 0)}
+        assert used <= set(range(levels))
+        assert set(stream.folded[1]) | {level for axis in stream.axes for level in axis.levels} <= set(stream.levels)
+    for item in kind.body:
+        if isinstance(item, Control):
+            assert {item.links_of, item.wide} - {""} <= ports
+            assert {operation for operation, _ in item.codes} <= set(kind.operations)
+            assert all(0 < code < 1 << item.bits for _, code in item.codes)
+    assert {port.lanes[1] for port in kind.ports} <= sizes | {"", BUS, CHUNK}
+    for offer in kind.offers:
+        formula = OPERATIONS[offer.operation]
+        assert {size for _, size in offer.dimensions} <= sizes
+        assert not offer.dimensions or {name for name, _ in offer.dimensions} == {*formula.parallel, *formula.reduced}
+
+
+def test_an_unknown_kind_is_an_error_and_never_another_one():
+    with pytest.raises(KeyError):
+        kind_of("systolic")
+    with pytest.raises(ArchitectureError) as error:
+        parse_graph(TINY.description.replace("kind: matrix", "kind: tensor"))
+    assert re.search(r"engines\.matrix: found .*; input tag 'tensor' found using 'kind' does not match any of the expected tags: "
+                     r"'load', 'store', 'matrix', 'vector'$", error.value.problems[0])
+
+
+def test_dimensions_say_what_is_reduced():
+    assert (OPERATIONS["MATMUL"].parallel, OPERATIONS["MATMUL"].reduced) == (("c",), ("r",))
+    assert (OPERATIONS["MAC"].parallel, OPERATIONS["MAC"].reduced) == (("l",), ())
+    assert {str(capability) for engine in TINY.engines.values() for capability in engine.capabilities if engine.kind in ("matrix", "vector")} == {
+        str(signature(offer.operation, {name: engine.number(size) for name, size in offer.dimensions}))
+        for engine in TINY.engines.values() if engine.kind in ("matrix", "vector") for offer in engine.specification.offers}
+
+
+def test_a_level_taken_out_of_a_specification_is_seen(monkeypatch):
+    """The comparison with the literal layouts, and the footprints, can fail."""
+    kind = KINDS["vector"]
+    body = tuple(replace(item, levels=(0, 1, 2, 3, 4)) if isinstance(item, Stream) and item.prefix == "b" else item for item in kind.body)
+    fields = {"b_enable": 1, "n_5": 3, "b_stride_5": 1}
+    whole = Footprints(TINY)(Instruction("vector", fields))
+    monkeypatch.setitem(KINDS, "vector", replace(kind, body=body))
+    graph = parse_graph(TINY.description + "# not the text of a graph that is kept\n")
+    assert "b_stride_5" not in instruction_set(graph).formats["vector"].by_name
+    assert Footprints(graph)(Instruction("vector", fields)) != whole
