@@ -37,7 +37,7 @@ _TESTS = {
     "hwgen/memory/ports.py": ("tests/hwgen/test_hwgen_scratchpad.py",),
     "acg/timing/matrix.py": ("tests/acg/test_acg_timing_matrix.py", "tests/hwgen/test_hwgen_matrix.py"),
     "hwgen/verilog.py": ("tests/hwgen/test_hwgen_emit.py",),
-    "acg/timing/__init__.py": ("tests/acg/test_acg_predictor.py",),
+    "acg/kinds/vector.py": ("tests/acg/test_acg_predictor.py",),
 }
 #: Unit tests that take less time than to build a simulator: they are asked first.
 _QUICK = tuple(f"tests/hwgen/test_hwgen_{name}.py" for name in (

@@ -30,7 +30,7 @@ _JUDGING = ("acg", "hwgen", "verif/bench", "verif/hostile", "verif/timeline.py",
             *(f"covenant/mutants/{name}.py" for name in ("witnesses", "forced", "hostility", "judge")))
 _SUFFIXES = {".py", ".yaml", ".v", ".cpp", ".h"}
 #: Sources of the timing model from which no RTL is made: on their mutants the unmutated sources' Verilog serves.
-_NOT_IN_RTL = ("acg/predictor.py", "acg/timing/__init__.py", "acg/timing/dma.py", "acg/timing/fetch.py")
+_NOT_IN_RTL = ("acg/predictor.py", "acg/timing/dma.py", "acg/timing/fetch.py")
 #: A traceback of pytest that a mutant causes which is no valid program any more.
 _NO_PROGRAM = re.compile(r"^E +(SyntaxError|IndentationError|NameError|UnboundLocalError|AttributeError|ImportError|TypeError)\b", re.M)
 #: Seconds of wall time after which a process counts as broken: an error of the run, never a kill. Hangs of the RTL end by simulated cycles.
