@@ -117,9 +117,9 @@ def constant_weights(value: object) -> bool:
     return isinstance(value, RealConst) and value.array.dtype in (np.int8, np.uint8)
 
 
-def positive_weight_scale(scale: np.ndarray) -> bool:
-    """Weight scales must be positive float32 numbers."""
-    return bool(np.all((scale > 0) & np.isfinite(scale)))
+def usable_weight_scale(scale: np.ndarray) -> bool:
+    """Weight scales must be finite float32 numbers that are not negative."""
+    return bool(np.all((scale >= 0) & np.isfinite(scale)))
 
 
 def constant_bias(value: object) -> bool:

@@ -55,7 +55,6 @@ from compiler.constraints import (
     output_not_empty,
     overwrites,
     padding_not_negative,
-    positive_weight_scale,
     product_of_two,
     quadratic_norm,
     quantisable,
@@ -77,6 +76,7 @@ from compiler.constraints import (
     usable_function,
     usable_quotient,
     usable_scale,
+    usable_weight_scale,
     windows_touch_input,
 )
 from compiler.front.state.immaterial import ATTRIBUTES, INPUTS
@@ -97,8 +97,8 @@ class Operator:
 _WINDOW = (two_dimensions_at_most, padding_not_negative, output_not_empty)
 _VOLUME = (three_dimensions_at_most, padding_not_negative, output_not_empty)
 _WEIGHTS = (
-    constant_weights, positive_weight_scale, constant_bias, channel_bias,
-    bias_fits, finite_requantisation,
+    constant_weights, usable_weight_scale, constant_bias, channel_bias,
+    finite_constant, finite_requantisation,
 )  # fmt: skip
 _QLINEAR = (integer_operand, constant_parameters, one_scale, usable_scale, eight_bits)
 _TABLE = (one_source, finite_values)

@@ -15,6 +15,7 @@ from compiler.pipeline import compile_graph
 from compiler.program import Program
 from covenant.errors import UserError
 from covenant.open_model import open_model
+from covenant.warn import warn
 from verif.hazards import find_hazards
 
 __all__ = ["DEFAULT_ARCHITECTURE", "Network", "compile_network", "is_program", "load_ordered_program", "load_program_file", "open_network"]
@@ -39,7 +40,10 @@ Shapes = Mapping[str, tuple[int, ...]]
 def compile_network(path: str, graph: Graph, *, shapes: Shapes | None = None) -> tuple[onnx.ModelProto, Program]:
     """Import and compile an ONNX file, its inputs in ``shapes`` where given. Raises CompilerError, UserError."""
     model = open_model(path, shapes)
-    return model, compile_graph(read_network(model, name=Path(path).name), graph)
+    ir = read_network(model, name=Path(path).name)
+    for note in ir.notes:
+        warn(f"model {path}: {note}")
+    return model, compile_graph(ir, graph)
 
 
 def is_program(path: str) -> bool:

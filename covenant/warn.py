@@ -4,9 +4,19 @@ import sys
 
 from acg.text import printable
 
-__all__ = ["warn"]
+__all__ = ["given", "warn"]
+
+_given: list[str] = []
 
 
 def warn(text: str) -> None:
     """Print one line on standard error; what cannot be printed is escaped."""
     print(f"covenant: warning: {printable(text)}", file=sys.stderr, flush=True)
+    _given.append(text)
+
+
+def given() -> list[str]:
+    """Return the warnings since the last call, for a report."""
+    texts = list(_given)
+    _given.clear()
+    return texts

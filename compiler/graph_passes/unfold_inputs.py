@@ -105,4 +105,4 @@ def unfold_inputs(graph: Graph, target: Target) -> tuple[Graph, dict[str, tuple[
     read = {name for node in nodes for name in node.inputs}
     kept = [item for item in graph.inputs if item.tensor in read or all(source != item.tensor for source, _ in made.values())]
     new = [EdgeInput(inputs[source].name, inputs[source].dtype, inputs[source].shape, name) for name, (source, _) in made.items()]
-    return Graph(graph.name, (*kept, *new), graph.outputs, tuple(nodes), tensors), made
+    return Graph(graph.name, (*kept, *new), graph.outputs, tuple(nodes), tensors, graph.notes), made

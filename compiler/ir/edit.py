@@ -43,4 +43,5 @@ def rebuild(
         tuple(edges),
         tuple(kept),
         {name: t for name, t in table.items() if name in live},
+        graph.notes,
     )

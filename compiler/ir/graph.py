@@ -307,13 +307,14 @@ class EdgeOutput:
 
 @dataclass(frozen=True)
 class Graph:
-    """Inputs, outputs, nodes in topological order, tensors by name."""
+    """Inputs, outputs, nodes in topological order, tensors by name; `notes`: sentences on what is computed otherwise than one would expect."""
 
     name: str
     inputs: tuple[EdgeInput, ...]
     outputs: tuple[EdgeOutput, ...]
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))

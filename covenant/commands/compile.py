@@ -6,6 +6,7 @@ from covenant.fallback import open_plan, placement_text, write_plan
 from covenant.fallback.write import require_new_folder
 from covenant.files import require_writable, write_bytes, write_json
 from covenant.networks import compile_network
+from covenant.warn import given
 
 __all__ = ["compile_"]
 
@@ -16,11 +17,12 @@ def compile_(options) -> int:
         return _segments(options)
     graph = load_graph(options.arch)
     require_writable(options.output)
+    given()
     _, program = compile_network(options.model, graph, shapes=dict(options.shape))
     data = program.to_bytes()
     write_bytes(options.output, data)
     summary = {"arch": graph.name, "model": options.model, "file": options.output, "bytes": len(data), "instructions": len(program.instructions),
-               "layers": len(program.layers), "memory_bytes": program.external_bytes}
+               "layers": len(program.layers), "memory_bytes": program.external_bytes, "warnings": given()}
     if options.json:
         write_json(options.json, summary)
     else:
@@ -31,9 +33,10 @@ def compile_(options) -> int:
 
 def _segments(options) -> int:
     require_new_folder(options.output)
+    given()
     summary = write_plan(open_plan(options.model, options.arch, shapes=dict(options.shape)), options.output)
     if options.json:
-        write_json(options.json, summary | {"folder": options.output})
+        write_json(options.json, summary | {"folder": options.output, "warnings": given()})
     else:
         print(placement_text(summary["segments"], summary["placement"]))
         print(f"\n{options.output}: {len(summary['segments'])} segments and plan.json")

@@ -12,6 +12,7 @@ from covenant.progress import Progress
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, program_inputs, take
 from covenant.show import run_table
+from covenant.warn import given
 
 __all__ = ["run"]
 
@@ -43,14 +44,15 @@ def run(options) -> int:
         if path:
             require_writable(path)
     prepared = []
+    given()
     network: Network | Plan
     for path in options.file:
         shapes = dict(options.shape)
         as_plan = options.fallback or is_plan(path)
         network = open_plan(path, options.arch, shapes=shapes) if as_plan else open_network(path, options.arch, shapes=shapes)
-        prepared.append((network, *_samples(network, options)))
+        prepared.append((network, given(), *_samples(network, options)))
     reports = []
-    for network, samples, labels in prepared:
+    for network, warnings, samples, labels in prepared:
         progress = Progress("run", quiet=options.quiet)
         if isinstance(network, Network):
             report, outputs = judge_network(network, samples, labels=labels, on=options.on, progress=progress)
@@ -59,6 +61,7 @@ def run(options) -> int:
         if options.output:
             arrays = {name: outputs[0][name] if len(outputs) == 1 else _stack([sample[name] for sample in outputs]) for name in outputs[0]}
             write_arrays(options.output, arrays)
+        report["warnings"] = warnings
         reports.append(report)
         if options.json != "-":
             print(run_table(report) if isinstance(network, Network) else run_text(report))

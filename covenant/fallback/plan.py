@@ -17,6 +17,7 @@ from compiler.program import Program
 from covenant.fallback.extract import extract
 from covenant.fallback.partition import Cut, partition
 from covenant.fallback.prepare import Prepared, prepare, reads
+from covenant.warn import warn
 
 __all__ = ["Plan", "Segment", "make_plan"]
 
@@ -111,6 +112,8 @@ def make_plan(model: onnx.ModelProto, graph: Graph, *, name: str) -> Plan:
         if not found:
             break
         refused |= found
+    for note in dict.fromkeys(note for cut in cuts if not cut.host for note in networks[_key(cut)].notes):
+        warn(f"model {name}: {note}")
     segments = tuple(
         Segment(number, part, cut, None if cut.host else programs[_key(cut)])
         for number, (cut, part) in enumerate(zip(cuts, models, strict=True))

@@ -231,14 +231,15 @@ CASES = {
         CONV, X, C, {**P, "w": W, "sx": np.float32(1e19), "sw": np.float32(1e19), "sy": np.float32(1e-18)},
         ("n_c", "Conv", "The requantisation scale x_scale * w_scale / y_scale must be a finite float32 number. Found scales from inf to inf."),
     ),
-    "large bias": (
+    "infinite bias": (
         [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Conv", "d e b", "c"), quantize("c", "y", "y")], X, C,
-        {**P, "w": W, "sw": np.float32(1e-12), "b": np.ones(5, np.float32)},
-        ("n_c", "Conv", "A bias must fit into int32 in steps of x_scale * w_scale. Found 1e+13 steps."),
+        {**P, "w": W, "b": np.full(5, np.inf, np.float32)},
+        ("n_c", "Conv", "A constant operand must be of finite float32 numbers, or quantised to 8 bits. "
+         "Found a number that is infinite in a bias of shape (5, 1, 1)."),
     ),
     "weight scale": (
         CONV, X, C, {**P, "w": W, "sw": np.float32(-1)},
-        ("n_c", "Conv", "Weight scales must be positive float32 numbers. Found -1.0."),
+        ("n_c", "Conv", "Weight scales must be finite float32 numbers that are not negative. Found -1.0."),
     ),
     "shapes of Add": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Add", "d e", "a"), quantize("a", "y", "y")],

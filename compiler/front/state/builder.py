@@ -45,6 +45,8 @@ class Builder:
         self.outputs: list[EdgeOutput] = []
         #: Tensor of a value quantised with given parameters, and the value: movements that share an operand share it.
         self.quantised: dict[tuple, tuple[str, object]] = {}
+        #: Sentences on what is computed otherwise than one would expect, each led by the node's name.
+        self.notes: list[str] = []
         self._renames: dict[str, str] = {}
         self._views: dict[tuple[str, Shape4], str] = {}
         self._reinterpreted: dict[tuple[str, float, int], str] = {}
@@ -132,4 +134,5 @@ class Builder:
             tuple(replace(e, tensor=final[e.tensor]) for e in self.outputs),
             tuple(replace(n, inputs=tuple(final[t] for t in n.inputs), outputs=tuple(final[t] for t in n.outputs)) for n in nodes),
             {final[t]: replace(self.tensors[t], name=final[t]) for t in self.tensors if t in live},
+            tuple(dict.fromkeys(self.notes)),
         )

@@ -10,6 +10,7 @@ from compiler.constraints import (
     bias_fits,
     channel_bias,
     constant_bias,
+    finite_constant,
     finite_requantisation,
 )
 from compiler.front.state.step import Step
@@ -149,7 +150,8 @@ def bias_integers(step: Step, bias: Const | RealConst, product_scale: np.ndarray
     """Return the bias as int32 (OC,), in steps of the int32 sum.
 
     A bias dequantised with the scale of the sum (to 1e-5, the usual case) is the integers that it was; any other is
-    round_half_even(beta * bias / product_scale), computed in float64.
+    round_half_even(beta * bias / product_scale), computed in float64, and saturates: the channels of which it does, whose scale is next to nothing
+    beside it, are noted.
     """
     channels = product_scale.size
     scale = product_scale.astype(np.float64)
@@ -160,5 +162,14 @@ def bias_integers(step: Step, bias: Const | RealConst, product_scale: np.ndarray
     real = bias.real() if isinstance(bias, RealConst) else bias.array
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.rint(beta * np.broadcast_to(real.reshape(-1), (channels,)).astype(np.float64) / scale)
-    step.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
-    return steps.astype(np.int32)
+    step.require(finite_constant, real, found=f"a number that is infinite in a bias of shape {bias.shape}")
+    integers = np.clip(np.nan_to_num(steps), -(2**31), 2**31 - 1).astype(np.int64)
+    wanted = beta * np.broadcast_to(real.reshape(-1), (channels,)).astype(np.float64)
+    lost = np.flatnonzero((steps > 2**31 - 1) | (steps < -(2**31)))
+    if lost.size:
+        c = lost[0]
+        step.builder.notes.append(
+            f"{step.label} ({step.op}): the bias of {lost.size} of {channels} channels is beyond int32 in steps of x_scale * w_scale and saturates, as "
+            f"onnxruntime's does: channel {c} adds {integers[c] * scale[c]:.3g} in place of {wanted[c]:.3g}"
+        )
+    return integers.astype(np.int32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.constraints import constant_weights, positive_weight_scale
+from compiler.constraints import constant_weights, usable_weight_scale
 from compiler.front.state.step import Step
 from compiler.front.state.values import RealConst
 
@@ -36,7 +36,7 @@ def weights_of(step: Step, value: object, described: str) -> Weights:
     step.require(constant_weights, value, found=described)
     assert isinstance(value, RealConst)
     scale = value.scale.astype(np.float32)
-    step.require(positive_weight_scale, scale, found=f"{scale.min()}")
+    step.require(usable_weight_scale, scale, found=f"{scale.min()}")
     array, zero = _beside_zeros(value.array, value.zero)
     if all(size == 1 for size in scale.shape[1:]):
         return Weights(array, scale.reshape(-1), zero)
