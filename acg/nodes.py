@@ -78,6 +78,11 @@ class Engine:
         """What its kind is."""
         return kind_of(self.kind)
 
+    @property
+    def copies(self) -> bool:
+        """Whether it moves data between external and on-chip memory, as all do that have a port on the bus; the others compute."""
+        return any("external" in port.memories for port in self.specification.ports)
+
     def number(self, size: str) -> int:
         """A size that is a number."""
         value = self.sizes[size]

@@ -20,7 +20,7 @@ def layer_cycles(graph: Graph, instructions: Sequence[Instruction], layer_of: np
 
     Layers overlap: the sum over layers can exceed the total. ``layer_of``, ``start`` and ``retire`` have one entry an instruction.
     """
-    copies = np.array([graph.engines[item.engine].kind in ("load", "store") for item in instructions], bool)
+    copies = np.array([graph.engines[item.engine].copies for item in instructions], bool)
     result = []
     for layer in range(layers):
         mine = layer_of == layer

@@ -68,7 +68,7 @@ def _instruction(graph: Architecture, program: Program, name: str, got: np.ndarr
     lines = [f"  {found}"]
     sources = [access for access in accesses[found.instruction] if not access.write and access.memory != external]
     for number in range(found.instruction - 1, -1, -1):
-        if graph.engines[program.instructions[number].engine].kind not in ("load", "store") and any(
+        if not graph.engines[program.instructions[number].engine].copies and any(
             access.write and access.memory == source.memory and access.lo_byte < source.hi_byte and source.lo_byte < access.hi_byte
             for access in accesses[number] for source in sources
         ):

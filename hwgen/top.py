@@ -12,7 +12,6 @@ from amaranth.utils import exact_log2
 from acg.fingerprint import fingerprint
 from acg.graph import Engine, Graph, Link
 from acg.isa import InstructionSet
-from acg.kinds.vector import ESTIMATES
 from acg.register_bits import ControlBit, StatusBit
 from acg.regmap import ErrorCode, RegisterMap
 from hwgen.bus.axi import AXI4Lite, AXI4Read, AXI4Write
@@ -25,10 +24,8 @@ from hwgen.control.queue import Queue
 from hwgen.control.registers import Control, RegisterShape
 from hwgen.control.sequencer import Sequencer
 from hwgen.memory.scratchpad import PortShape, Scratchpad
-from hwgen.units.copy.load import LoadUnit
-from hwgen.units.copy.store import StoreUnit
-from hwgen.units.matrix.unit import MatrixUnit
-from hwgen.units.vector.unit import VectorDestination, VectorSource, VectorUnit
+from hwgen.units.builders import BUILDERS
+from hwgen.units.socket import PortSocket, Socket
 
 from .layout import body_layout
 
@@ -50,11 +47,12 @@ class _Use:
 
 @dataclass(frozen=True)
 class _Unit:
-    """The hardware of an engine and what it is to be connected to."""
+    """The hardware of an engine and what it is to be connected to; ``tables``: memories that stand within it, and the ports that write them."""
 
     name: str
     component: wiring.Component
     uses: tuple[_Use, ...]
+    tables: tuple[tuple[str, wiring.PureInterface], ...]
     axi: wiring.PureInterface | None = None
 
 
@@ -65,8 +63,9 @@ def _buses(graph: Graph) -> tuple[FlatBus, dict[str, FlatBus]]:
     write = AXI4Write(addr_bits=external.address_bits, data_bits=external.bus_bits)
     masters = {"fetch": FlatBus("m_axi_fetch", read)}
     for engine in graph.engines.values():
-        if engine.kind in ("load", "store"):
-            masters[engine.name] = FlatBus(f"m_axi_{engine.name}", read if engine.kind == "load" else write)
+        for port in engine.specification.ports:
+            if port.memories == ("external",):
+                masters[engine.name] = FlatBus(f"m_axi_{engine.name}", read if port.reads else write)
     return FlatBus("s_axil", AXI4Lite(addr_bits=exact_log2(RegisterMap(graph).size_bytes)).flip()), masters
 
 
@@ -153,7 +152,7 @@ class Accelerator(wiring.Component):
         m.submodules.fetch = ResetInserter(clear)(fetch)
         m.submodules.dispatch = dispatch
 
-        units = [getattr(self, f"_{engine.kind}")(engine) for engine in engines]
+        units = [self._unit(engine) for engine in engines]
         queues = []
         for index, (name, unit) in enumerate(zip(names, units, strict=True)):
             m.submodules[f"engine_{name}"] = ResetInserter(clear)(unit.component)
@@ -194,66 +193,31 @@ class Accelerator(wiring.Component):
         fields = [(field.name, field.width, field.lsb - layout.body_lsb, field.signed) for field in layout.fields]
         return body_layout(fields, size_bits=layout.body_bits)
 
-    def _address_bits(self, link: Link) -> int:
-        """Width of a port's address, which counts port words."""
-        return max(1, (self.graph.memories[link.memory].size_bytes // link.port_bytes - 1).bit_length())
+    def _unit(self, engine: Engine) -> _Unit:
+        """The hardware of an engine: its kind's builder is told the numbers of its place."""
+        graph, external = self.graph, self.graph.external
+        on_chip = [port for port in engine.specification.ports if port.memories != ("external",)]
+        links = {port.name: graph.links_of(engine.name, port.name) for port in on_chip}
+        plug = BUILDERS[engine.kind](Socket(
+            sizes=engine.sizes, operations=frozenset(capability.operation for capability in engine.capabilities), body=self._body(engine.name),
+            ports={port.name: tuple(self._port(link, port.built_in) for link in links[port.name]) for port in on_chip},
+            bus_bits=external.bus_bits, bus_address_bits=external.address_bits, external_bytes=external.size_bytes,
+            chunk_bytes=graph.chunk_bytes(engine.name), codes={code.name: code for code in ErrorCode}))
+        uses, tables = [], []
+        for port in on_chip:
+            for link, interface in zip(links[port.name], plug.ports[port.name], strict=True):
+                if port.built_in:
+                    tables.append((link.memory, interface))
+                else:
+                    uses.append(_Use(link.memory, interface, port.reads, port.masked))
+        return _Unit(engine.name, plug.component, tuple(uses), tuple(tables), plug.axi)
 
-    def _latency(self, link: Link) -> int:
-        return self.graph.memories[link.memory].read_latency_cycles
-
-    def _matrix(self, engine: Engine) -> _Unit:
-        links = {port: self.graph.link_of(engine.name, port) for port in ("activation", "weight", "accumulator", "result")}
-        parameters = {}
-        for port in ("activation", "weight", "accumulator"):
-            parameters[f"{port}_latency_cycles"] = self._latency(links[port])
-            parameters[f"{port}_address_bits"] = self._address_bits(links[port])
-        unit = MatrixUnit(
-            rows=engine.number("rows"), columns=engine.number("columns"), organisation=engine.word("organisation"),
-            layout=self._body(engine.name), **parameters)
-        return _Unit(engine.name, unit, tuple(_Use(link.memory, getattr(unit, port), link.reads) for port, link in links.items()))
-
-    def _vector(self, engine: Engine) -> _Unit:
-        links = {port: self.graph.links_of(engine.name, port) for port in ("a", "b", "y")}
-        parameter, table = self.graph.link_of(engine.name, "parameter"), self.graph.link_of(engine.name, "table")
-
-        def source(link: Link) -> VectorSource:
-            return VectorSource(self.graph.memories[link.memory].element.bits, self._address_bits(link), self._latency(link))
-
-        def destination(link: Link) -> VectorDestination:
-            return VectorDestination(self.graph.memories[link.memory].element.bits, self._address_bits(link))
-
-        unit = VectorUnit(
-            body=self._body(engine.name), lanes=engine.number("lanes"), a_sources=[source(link) for link in links["a"]],
-            b_sources=[source(link) for link in links["b"]], p_addr_bits=self._address_bits(parameter),
-            p_read_latency_cycles=self._latency(parameter),
-            y_destinations=[destination(link) for link in links["y"]],
-            table_banks=self.graph.memories[table.memory].banks, table_write_bytes=self._table_writer(table.memory).port_bytes,
-            estimates=[code for operation, code in ESTIMATES.items() if engine.can(operation)])
-        uses = [_Use(parameter.memory, unit.p, True)]
-        for port, group in links.items():
-            uses += [_Use(link.memory, getattr(unit, f"{port}_{number}"), link.reads) for number, link in enumerate(group)]
-        return _Unit(engine.name, unit, tuple(uses))
-
-    def _load(self, engine: Engine) -> _Unit:
-        external, links = self.graph.external, self.graph.links_of(engine.name, "destination")
-        unit = LoadUnit(
-            bus_bits=external.bus_bits, address_bits=external.address_bits, size_bytes=external.size_bytes,
-            chunk_bytes=self.graph.chunk_bytes(engine.name), destination_addr_bits=[self._address_bits(link) for link in links],
-            outstanding_bursts=engine.number("outstanding_bursts"), body=self._body(engine.name),
-            code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS, code_illegal=ErrorCode.ILLEGAL)
-        uses = [_Use(link.memory, port, False, byte_masked=True) for link, port in zip(links, unit.destinations, strict=True)]
-        return _Unit(engine.name, unit, tuple(uses), unit.axi)
-
-    def _store(self, engine: Engine) -> _Unit:
-        external, links = self.graph.external, self.graph.links_of(engine.name, "source")
-        unit = StoreUnit(
-            bus_bits=external.bus_bits, address_bits=external.address_bits, size_bytes=external.size_bytes,
-            chunk_bytes=self.graph.chunk_bytes(engine.name), source_addr_bits=[self._address_bits(link) for link in links],
-            source_latency_cycles=[self._latency(link) for link in links],
-            outstanding_bursts=engine.number("outstanding_bursts"), body=self._body(engine.name),
-            code_bus=ErrorCode.BUS, code_external=ErrorCode.EXTERNAL, code_address=ErrorCode.ADDRESS, code_illegal=ErrorCode.ILLEGAL)
-        uses = [_Use(link.memory, port, True) for link, port in zip(links, unit.sources, strict=True)]
-        return _Unit(engine.name, unit, tuple(uses), unit.axi)
+    def _port(self, link: Link, built_in: bool) -> PortSocket:
+        memory = self.graph.memories[link.memory]
+        return PortSocket(
+            element_bits=memory.element.bits, address_bits=max(1, (memory.size_bytes // link.port_bytes - 1).bit_length()),
+            read_latency_cycles=memory.read_latency_cycles, banks=memory.banks,
+            write_bytes=self._table_writer(memory.name).port_bytes if built_in else 0)
 
     def _table_writer(self, memory: str) -> Link:
         """The only link that writes a table memory."""
@@ -307,12 +271,11 @@ class Accelerator(wiring.Component):
             writers = [(number, use) for number, use in users if not use.reads]
             moving += [use.port.en for _, use in users]
             if memory.kind == "table":
-                # The tables themselves are in the vector units that look them up, each unit with its own copies.
+                # The tables themselves are in the units that look them up, each unit with its own copies.
                 (_, writer), = writers
-                for unit in units:
-                    if any(link.memory == memory.name for link in self.graph.links_of(unit.name, "table")):
-                        for signal in ("en", "addr", "data", "mask"):
-                            m.d.comb += getattr(unit.component.table, signal).eq(getattr(writer.port, signal))
+                for table in (interface for unit in units for name, interface in unit.tables if name == memory.name):
+                    for signal in ("en", "addr", "data", "mask"):
+                        m.d.comb += getattr(table, signal).eq(getattr(writer.port, signal))
             if memory.kind != "scratchpad":
                 continue
             pad = Scratchpad(

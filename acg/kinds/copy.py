@@ -44,7 +44,8 @@ def _work(graph: Graph, engine: Engine, fields: Mapping[str, int]) -> int:
 
 def _copy(name: str, *, loads: bool) -> EngineKind:
     external = Port("source" if loads else "destination", loads, (1, BUS), memories=("external",), elements=("i8",))
-    local = Port("destination" if loads else "source", not loads, (1, CHUNK), memories=("scratchpad", "table") if loads else ("scratchpad",), most=16)
+    local = Port("destination" if loads else "source", not loads, (1, CHUNK), memories=("scratchpad", "table") if loads else ("scratchpad",), most=16,
+                 masked=loads)
     return EngineKind(
         name=name,
         doc="{outstanding_bursts} bursts outstanding, {chunk} bytes a cycle",

@@ -52,6 +52,8 @@ class Port:
         Not empty: the memory's word is one access; says why, with the engine's sizes in braces.
     own_memory : bool
         No other port of the engine is on its memory.
+    masked : bool
+        A writer enables bytes; others write whole accesses.
     built_in : bool
         The memory stands within the unit (tables): no port of the unit at the top level.
     """
@@ -65,6 +67,7 @@ class Port:
     most: int = 1
     exact: str = ""
     own_memory: bool = False
+    masked: bool = False
     built_in: bool = False
 
 

@@ -29,6 +29,7 @@ _TESTS = {
     "hwgen/units/copy/bursts.py": ("tests/hwgen/test_hwgen_dma_load.py", "tests/hwgen/test_hwgen_dma_store.py"),
     "hwgen/units/copy/load.py": ("tests/hwgen/test_hwgen_dma_load.py",),
     "hwgen/units/copy/store.py": ("tests/hwgen/test_hwgen_dma_store.py",),
+    **{f"hwgen/units/{kind}/build.py": ("tests/hwgen/test_hwgen_top.py",) for kind in ("copy", "matrix", "vector")},
     "hwgen/bus/wires.py": ("tests/hwgen/test_hwgen_bus.py",),
     "hwgen/control/registers.py": ("tests/hwgen/test_hwgen_control.py",),
     "hwgen/units/matrix/unit.py": ("tests/hwgen/test_hwgen_matrix.py",),

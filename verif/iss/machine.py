@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from acg.graph import Graph
+from acg.graph import Graph, Link
 from acg.isa import Instruction, instruction_set
 from acg.regmap import ErrorCode
 from acg.rules import absent
-from verif.iss.copy import execute_load, execute_store
 from verif.iss.errors import MachineError
-from verif.iss.matrix import execute_matrix
-from verif.iss.vector import execute_vector
+from verif.iss.meanings import MEANINGS
 
 __all__ = ["Machine"]
 
@@ -40,39 +38,19 @@ class Machine:
         self._defaults = {name: {item.name: item.bias for item in layout.fields} for name, layout in instruction_set(graph).formats.items()}
         self._run = {name: self._runner(name) for name in graph.engines}
 
-    def _views(self, engine: str, port: str, width: int) -> list[np.ndarray]:
-        """Memories behind a port as arrays of port words, int32 where the memory's elements are."""
-        views = []
-        for link in self.graph.links_of(engine, port):
-            flat = self.memories[link.memory]
-            if self.graph.memories[link.memory].element.bits == 32:
-                flat = flat.view(np.int32)
-            views.append(flat.reshape(-1, width))
-        return views
-
     def _runner(self, name: str) -> Callable[[Mapping[str, int]], None]:
         engine = self.graph.engines[name]
-        external = self.memories[self.graph.external.name]
-        if engine.kind in ("load", "store"):
-            execute = execute_load if engine.kind == "load" else execute_store
-            port = "destination" if engine.kind == "load" else "source"
-            local = [self.memories[link.memory] for link in self.graph.links_of(name, port)]
-            return lambda fields: execute(fields, external=external, memories=local)
-        if engine.kind == "matrix":
-            (activation,) = self._views(name, "activation", engine.number("rows"))
-            (weight,) = self._views(name, "weight", engine.number("columns"))
-            (accumulator,) = self._views(name, "accumulator", engine.number("columns"))
-            return lambda fields: execute_matrix(
-                fields, rows=engine.number("rows"), columns=engine.number("columns"), activation=activation, weight=weight, accumulator=accumulator
-            )
-        a = self._views(name, "a", engine.number("lanes"))
-        b = self._views(name, "b", engine.number("lanes"))
-        y = self._views(name, "y", engine.number("lanes"))
-        (parameter,) = self._views(name, "parameter", 2 * engine.number("lanes"))
-        table = self.memories[self.graph.link_of(name, "table").memory]
-        return lambda fields: execute_vector(
-            fields, lanes=engine.number("lanes"), a_memories=a, b_memories=b, parameter=parameter, table=table, y_memories=y
-        )
+        words = {port for stream in engine.specification.streams if stream.unit == "word" for port in stream.ports}
+        ports = {port.name: [self._view(link, port.name in words) for link in self.graph.links_of(name, port.name)] for port in engine.specification.ports}
+        meaning = MEANINGS[engine.kind]
+        return lambda fields: meaning(fields, engine.sizes, ports)
+
+    def _view(self, link: Link, words: bool) -> np.ndarray:
+        """The memory behind a link: its bytes, or port words, of int32 where its elements are."""
+        flat = self.memories[link.memory]
+        if not words:
+            return flat
+        return (flat.view(np.int32) if self.graph.memories[link.memory].element.bits == 32 else flat).reshape(-1, link.lanes)
 
     def write(self, address: int, data: bytes | np.ndarray) -> None:
         """Put bytes into the external memory at a byte address."""

@@ -100,6 +100,6 @@ CONTROL = (
     Mutant("top.unit-halt", "hwgen/top.py", "component.halt.eq(sequencer.halt)", "component.halt.eq(0)", "reset"),
     Mutant("top.all-idle", "hwgen/top.py", "sequencer.all_idle.eq(fetch.idle & Cat(unit.component.idle for unit in units).all())",
            "sequencer.all_idle.eq(fetch.idle)", "wait"),
-    Mutant("top.select-order", "hwgen/top.py", 'links = {port: self.graph.links_of(engine.name, port) for port in ("a", "b", "y")}',
-           'links = {port: self.graph.links_of(engine.name, port)[::-1] for port in ("a", "b", "y")}', "select"),
+    Mutant("top.select-order", "hwgen/top.py", "links = {port.name: graph.links_of(engine.name, port.name) for port in on_chip}",
+           "links = {port.name: graph.links_of(engine.name, port.name)[::-1] for port in on_chip}", "select"),
 )

@@ -7,6 +7,8 @@ __all__ = ["COPIES"]
 _BURSTS, _LOAD, _STORE = "hwgen/units/copy/bursts.py", "hwgen/units/copy/load.py", "hwgen/units/copy/store.py"
 
 COPIES = (
+    Mutant("copy_build.latency", "hwgen/units/copy/build.py",
+           "source_latency_cycles=[link.read_latency_cycles for", "source_latency_cycles=[1 for", "late", "dot"),
     # dma_bursts
     Mutant("dma_bursts.limit", _BURSTS, "(under_way != self.outstanding_bursts)", "(under_way != self.outstanding_bursts - 1)", "bound"),
     Mutant("dma_bursts.no-limit", _BURSTS, "(under_way != self.outstanding_bursts) & ", "", "wait"),

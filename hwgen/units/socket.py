@@ -1,0 +1,70 @@
+"""What a unit is plugged into: the numbers of an engine's place in a machine, made by `hwgen.top`, and what the unit offers in return.
+
+Every folder of a kind has a function that takes a `Socket` and returns a `Plug`; `hwgen.units.builders` lists them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from amaranth.lib import data, wiring
+
+__all__ = ["Plug", "PortSocket", "Socket"]
+
+
+@dataclass(frozen=True)
+class PortSocket:
+    """One link of a port.
+
+    Attributes
+    ----------
+    element_bits, address_bits : int
+        Width of an element of the memory, and of an address, which counts port words.
+    read_latency_cycles : int
+    banks : int
+    write_bytes : int
+        Of a port that is built into the unit: bytes a cycle in which its memory is written from outside; else 0.
+    """
+
+    element_bits: int
+    address_bits: int
+    read_latency_cycles: int
+    banks: int
+    write_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Socket:
+    """Attributes
+    ----------
+    sizes : Mapping[str, int | str]
+        Of the engine, by the names of its kind.
+    operations : frozenset[str]
+        What the engine offers: what it does not offer need not be built.
+    body : amaranth.lib.data.FlexibleLayout
+        Of its instructions.
+    ports : Mapping[str, tuple[PortSocket, ...]]
+        Links of each port, in select order.
+    bus_bits, bus_address_bits, external_bytes, chunk_bytes : int
+        External memory, and what a copy moves a cycle on chip.
+    codes : Mapping[str, int]
+        Error codes by name.
+    """
+
+    sizes: Mapping[str, int | str]
+    operations: frozenset[str]
+    body: data.FlexibleLayout
+    ports: Mapping[str, tuple[PortSocket, ...]]
+    bus_bits: int
+    bus_address_bits: int
+    external_bytes: int
+    chunk_bytes: int
+    codes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Plug:
+    """A unit: its component, the interfaces of each port on chip (one a link; of a port that is built in, the one that writes it), and its bus."""
+
+    component: wiring.Component
+    ports: Mapping[str, tuple[wiring.PureInterface, ...]]
+    axi: wiring.PureInterface | None = None

@@ -1,0 +1,41 @@
+"""What an instruction of each kind of engine does, by kind: its fields, the engine's sizes and the memories behind its ports.
+
+A memory is uint8 [bytes] where the kind's stream counts bytes or banks; where it counts words it is [words, lanes of the port], int32 if the
+memory's elements are. Each writes its memories in place, or raises MachineError with nothing written.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from verif.iss.copy import execute_load, execute_store
+from verif.iss.matrix import execute_matrix
+from verif.iss.vector import execute_vector
+
+__all__ = ["MEANINGS"]
+
+Fields = Mapping[str, int]
+Sizes = Mapping[str, int | str]
+Ports = Mapping[str, Sequence[np.ndarray]]
+
+
+def _load(fields: Fields, sizes: Sizes, ports: Ports) -> None:
+    execute_load(fields, external=ports["source"][0], memories=ports["destination"])
+
+
+def _store(fields: Fields, sizes: Sizes, ports: Ports) -> None:
+    execute_store(fields, external=ports["destination"][0], memories=ports["source"])
+
+
+def _matrix(fields: Fields, sizes: Sizes, ports: Ports) -> None:
+    (activation,), (weight,), (accumulator,) = ports["activation"], ports["weight"], ports["accumulator"]
+    execute_matrix(fields, rows=int(sizes["rows"]), columns=int(sizes["columns"]), activation=activation, weight=weight, accumulator=accumulator)
+
+
+def _vector(fields: Fields, sizes: Sizes, ports: Ports) -> None:
+    (parameter,), (table,) = ports["parameter"], ports["table"]
+    execute_vector(fields, lanes=int(sizes["lanes"]), a_memories=ports["a"], b_memories=ports["b"], parameter=parameter, table=table, y_memories=ports["y"])
+
+
+#: By the name of the kind (`acg.kinds`).
+MEANINGS: dict[str, Callable[[Fields, Sizes, Ports], None]] = {"load": _load, "store": _store, "matrix": _matrix, "vector": _vector}
