@@ -80,7 +80,9 @@ def digits_of(source: int, floats: np.ndarray, count: int) -> Digits:
 
 
 def one_digit(source: int, floats: np.ndarray) -> Digits | None:
-    """Return float32 numbers (256,) that are 8-bit multiples of one of them, exactly, as one digit; None where they are not."""
+    """Return float32 numbers (256,) that are 8-bit multiples of one of them, exactly, as one digit; None where they are not, infinity among them."""
+    if not np.isfinite(floats).all():
+        return None
     sizes = np.unique(np.abs(floats[floats != 0]))
     for unit in sizes[:1]:
         multiples = np.rint(floats.astype(np.float64) / float(unit))
