@@ -39,13 +39,18 @@ def tensor_product(a: Dequantised, b: Dequantised, *, trans_a: bool = False, tra
 
 
 def constant_matrices(call: Any, a: Dequantised, b: Dequantised) -> Sum | Plain:
-    """Return the product by constant matrices, in front or behind, however many."""
+    """Return the product by a constant vector or constant matrices, in front or behind, however many."""
     if a.constant == b.constant:
         raise call.refuse("two constants")
     x, w = (b, a) if a.constant else (a, b)
-    if w.array.ndim < 2:
-        raise call.refuse("a constant vector")
     numbers = x.centred().astype(np.float64)  # every partial sum is below 2^53
+    if w.array.ndim == 1:
+
+        def along(kernel: np.ndarray) -> np.ndarray:
+            vector = kernel.reshape(-1).astype(np.float64)
+            return (np.matmul(vector, numbers) if w is a and numbers.ndim > 2 else numbers @ vector).astype(np.int64)
+
+        return product(x, w, along, outputs_first=lambda array: array.reshape(1, -1), beside=lambda own: own.reshape(()))
     *groups, rows, columns = w.array.shape
     if w is a:
 
