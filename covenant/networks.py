@@ -1,5 +1,6 @@
 """Networks and programs as a command meets them: an ONNX file, or a program file made earlier."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,9 @@ import onnx
 from acg.graph import Graph, load_graph
 from acg.predictor import predict
 from compiler.check_program import AGAIN, ProgramError
+from compiler.errors import ModelError, UnsupportedError
 from compiler.front.read_network import read_network
+from compiler.front.reading.quantised import quantised_operator
 from compiler.loader import carried_architecture, load_program
 from compiler.pipeline import compile_graph
 from compiler.program import Program
@@ -18,7 +21,9 @@ from covenant.open_model import open_model
 from covenant.warn import warn
 from verif.hazards import find_hazards
 
-__all__ = ["DEFAULT_ARCHITECTURE", "Network", "compile_network", "is_program", "load_ordered_program", "load_program_file", "open_network"]
+__all__ = [
+    "DEFAULT_ARCHITECTURE", "Network", "compile_network", "is_program", "load_ordered_program", "load_program_file", "open_network", "quantise_command",
+]
 
 #: Where neither the user nor a program file names another.
 DEFAULT_ARCHITECTURE = "edge16"
@@ -40,10 +45,21 @@ Shapes = Mapping[str, tuple[int, ...]]
 def compile_network(path: str, graph: Graph, *, shapes: Shapes | None = None) -> tuple[onnx.ModelProto, Program]:
     """Import and compile an ONNX file, its inputs in ``shapes`` where given. Raises CompilerError, UserError."""
     model = open_model(path, shapes)
-    ir = read_network(model, name=Path(path).name)
-    for note in ir.notes:
-        warn(f"model {path}: {note}")
-    return model, compile_graph(ir, graph)
+    try:
+        ir = read_network(model, name=Path(path).name)
+        for note in ir.notes:
+            warn(f"model {path}: {note}")
+        return model, compile_graph(ir, graph)
+    except UnsupportedError:
+        if quantised_operator(model) is not None:
+            raise
+    raise ModelError(f"model {Path(path).name}", found="a float network", expected="a quantised one", do=f"quantise it first: {quantise_command(path, shapes)}")
+
+
+def quantise_command(path: str, shapes: Shapes | None = None) -> str:
+    """The command line that quantises the float network in a file."""
+    given = [f"--shape {shlex.quote(name)}={','.join(map(str, sizes))}" for name, sizes in (shapes or {}).items()]
+    return " ".join(["covenant quantize", shlex.quote(path), "--calibrate SAMPLES.npz", f"-o {shlex.quote(Path(path).stem + '.int8.onnx')}", *given])
 
 
 def is_program(path: str) -> bool:

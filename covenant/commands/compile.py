@@ -1,8 +1,8 @@
 """``covenant compile``."""
 
 from acg.graph import load_graph
-from covenant.errors import EXACT
-from covenant.fallback import open_plan, placement_text, write_plan
+from covenant.errors import BROKEN, EXACT
+from covenant.fallback import open_plan, placement_text, warn_if_idle, write_plan
 from covenant.fallback.write import require_new_folder
 from covenant.files import require_writable, write_bytes, write_json
 from covenant.networks import compile_network
@@ -34,10 +34,11 @@ def compile_(options) -> int:
 def _segments(options) -> int:
     require_new_folder(options.output)
     given()
-    summary = write_plan(open_plan(options.model, options.arch, shapes=dict(options.shape)), options.output)
+    plan = open_plan(options.model, options.arch, shapes=dict(options.shape))
+    summary = write_plan(plan, options.output)
     if options.json:
         write_json(options.json, summary | {"folder": options.output, "warnings": given()})
     else:
         print(placement_text(summary["segments"], summary["placement"]))
         print(f"\n{options.output}: {len(summary['segments'])} segments and plan.json")
-    return EXACT
+    return BROKEN if warn_if_idle(plan, options.model, dict(options.shape)) else EXACT

@@ -1,11 +1,12 @@
 """``covenant predict``: cycles without simulation."""
 
+import sys
 import time
 
 from acg.fingerprint import fingerprint
 from acg.predictor import predict as predict_timeline
-from covenant.errors import EXACT
-from covenant.fallback import is_plan, open_plan, placement_text
+from covenant.errors import BROKEN, EXACT
+from covenant.fallback import is_plan, open_plan, placement_text, warn_if_idle
 from covenant.fallback.write import segment_rows
 from covenant.files import write_json
 from covenant.networks import open_network
@@ -61,7 +62,8 @@ def _segments(options) -> int:
     if options.json:
         write_json(options.json, {"arch": plan.graph.name, "fingerprint": f"{fingerprint(plan.graph):016x}", "file": options.file, "cycles": cycles,
                                   "segments": rows, "placement": plan.placement()})
-        return EXACT
-    print(placement_text(rows, plan.placement()))
-    print(f"\n{options.file} on {plan.graph.name}: {cycles['predicted']:,} cycles in accelerator segments, ideal {cycles['ideal']:,}")
-    return EXACT
+    else:
+        print(placement_text(rows, plan.placement()))
+        print(f"\n{options.file} on {plan.graph.name}: {cycles['predicted']:,} cycles in accelerator segments, ideal {cycles['ideal']:,}")
+        sys.stdout.flush()
+    return BROKEN if warn_if_idle(plan, options.file, dict(options.shape)) else EXACT

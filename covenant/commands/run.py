@@ -5,7 +5,7 @@ import sys
 
 from covenant.arrays import read_arrays
 from covenant.errors import BROKEN, EXACT, UserError
-from covenant.fallback import Plan, is_plan, open_plan, run_plan, run_text
+from covenant.fallback import Plan, is_plan, open_plan, run_plan, run_text, warn_if_idle
 from covenant.files import require_writable, write_arrays, write_json
 from covenant.networks import Network, open_network
 from covenant.progress import Progress
@@ -37,7 +37,7 @@ def _samples(network: Network | Plan, options):
 
 
 def run(options) -> int:
-    """Run one or several networks. With several, the JSON is a list and ``-o`` is refused."""
+    """Run one or several networks. With several, the JSON is a list and ``-o`` is refused. A network of which the host does all is not exact."""
     if len(options.file) > 1 and options.output:
         raise UserError(f"run: -o {options.output} with {len(options.file)} networks; expected one network, run them one by one")
     for path in (options.output, options.json if options.json != "-" else None):
@@ -51,8 +51,8 @@ def run(options) -> int:
         as_plan = options.fallback or is_plan(path)
         network = open_plan(path, options.arch, shapes=shapes) if as_plan else open_network(path, options.arch, shapes=shapes)
         prepared.append((network, given(), *_samples(network, options)))
-    reports = []
-    for network, warnings, samples, labels in prepared:
+    reports, idle = [], False
+    for path, (network, warnings, samples, labels) in zip(options.file, prepared, strict=True):
         progress = Progress("run", quiet=options.quiet)
         if isinstance(network, Network):
             report, outputs = judge_network(network, samples, labels=labels, on=options.on, progress=progress)
@@ -66,9 +66,11 @@ def run(options) -> int:
         if options.json != "-":
             print(run_table(report) if isinstance(network, Network) else run_text(report))
             sys.stdout.flush()
+        if isinstance(network, Plan):
+            idle |= warn_if_idle(network, path, dict(options.shape))
     if options.json:
         write_json(options.json, reports[0] if len(reports) == 1 else reports)
-    return BROKEN if any(report["exact"] is False for report in reports) else EXACT
+    return BROKEN if idle or any(report["exact"] is False for report in reports) else EXACT
 
 
 def _stack(arrays):

@@ -12,7 +12,7 @@
 from covenant.fallback.execute import run_plan
 from covenant.fallback.plan import Plan, Segment, make_plan
 from covenant.fallback.read import is_plan, open_plan
-from covenant.fallback.show import placement_text, run_text
+from covenant.fallback.show import placement_text, run_text, warn_if_idle
 from covenant.fallback.write import write_plan
 
-__all__ = ["Plan", "Segment", "is_plan", "make_plan", "open_plan", "placement_text", "run_plan", "run_text", "write_plan"]
+__all__ = ["Plan", "Segment", "is_plan", "make_plan", "open_plan", "placement_text", "run_plan", "run_text", "warn_if_idle", "write_plan"]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from acg.text import printable
+from compiler.front.reading.quantised import quantised_operator
+from covenant.fallback.plan import Plan
+from covenant.fallback.write import NETWORK
+from covenant.networks import quantise_command
 from covenant.show import table
+from covenant.warn import warn
 
-__all__ = ["placement_text", "run_text"]
+__all__ = ["placement_text", "run_text", "warn_if_idle"]
 
 
 def _operators(row: dict[str, Any]) -> str:
@@ -31,6 +38,18 @@ def placement_text(rows: list[dict[str, Any]], placement: list[dict[str, Any]]) 
     if host:
         lines += ["", "on the host:", *(printable(f"  {node['node']} ({node['op']}): {node['why']}") for node in host)]
     return "\n".join(lines)
+
+
+def warn_if_idle(plan: Plan, path: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> bool:
+    """Say it loudly, on standard error, where nothing of a network in a file runs on the accelerator. Returns whether that is so."""
+    if any(segment.program is not None for segment in plan.segments):
+        return False
+    do = "every node's reason is listed"
+    if quantised_operator(plan.model) is None:
+        source = Path(path) / NETWORK if Path(path).is_dir() else path
+        do = f"it is a float network, quantise it first: {quantise_command(str(source), shapes)}"
+    warn(f"{path}: NOTHING runs on {plan.graph.name}, the host does all of it; {do}")
+    return True
 
 
 def run_text(report: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from acg.isa import Instruction, InstructionSet
 from compiler.loader import parse_program
 from covenant.cli import main
 from covenant.networks import compile_network
-from tests.support.models import F32, U8, model_of, node
+from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DIGITS, SAMPLES = str(EXAMPLES / "digits_cnn.onnx"), str(EXAMPLES / "digits_test.npz")
@@ -214,8 +214,9 @@ def test_a_dynamic_dimension(refused):
 
 
 def test_unsupported_operators_are_listed_all_at_once(refused):
-    nodes = [node("Hardmax", "x", "a"), node("Bernoulli", "a", "b"), node("Hardmax", "x", "y")]
-    onnx.save(model_of(nodes, {"x": (F32, (1, 4))}, {"b": (F32, (1, 4)), "y": (F32, (1, 4))}, {}), "m.onnx")
+    nodes = [dequantize("x", "d", "x"), node("Hardmax", "d", "a"), node("Bernoulli", "a", "b"), node("Hardmax", "d", "y"), quantize("d", "q", "x")]
+    outputs = {"b": (F32, (1, 4)), "y": (F32, (1, 4)), "q": (U8, (1, 4))}
+    onnx.save(model_of(nodes, {"x": (U8, (1, 4))}, outputs, parameters(x=(0.1, 3))), "m.onnx")
     reason = "The operator must be one of those that the support table lists. Found"
     assert refused("compile", "m.onnx", "-o", "p.covenant").splitlines() == [
         "model m.onnx: found 3 unsupported nodes; expected supported operators only; change or remove:",
