@@ -1,12 +1,25 @@
 """``covenant quantize``: a float network becomes a quantised one, on onnxruntime's quantisation.
 
-    data        calibration samples from an .npz or a folder
-    convert     pre-processing, calibration, QDQ nodes, clean-up: ModelProto to ModelProto
+    data        calibration samples from an .npz or a folder, or drawn
+    float32     networks of other floats
+    products    products in the forms that can be quantised
+    prepare     all pre-processing: ModelProto to ModelProto
+    weights     scales of weights: along which axis, or one for the tensor
+    convert     calibration, QDQ nodes, clean-up
+    ranges      ranges of any values over the samples
+    gaps        what the compiler needs quantised beside that
+    outcome     the result compiled, as the user will
     noise       what quantisation costs, tensor by tensor, and in accuracy
 """
 
-from covenant.quantise.convert import METHODS, quantise
-from covenant.quantise.data import Calibration, read_calibration
+from covenant.quantise.convert import Quantised, quantise
+from covenant.quantise.data import Calibration, draw_calibration, read_calibration
 from covenant.quantise.noise import TensorNoise, accuracies, noise
+from covenant.quantise.outcome import Outcome, outcome
+from covenant.quantise.prepare import prepared
+from covenant.quantise.ranges import METHODS
 
-__all__ = ["METHODS", "Calibration", "TensorNoise", "accuracies", "noise", "quantise", "read_calibration"]
+__all__ = [
+    "METHODS", "Calibration", "Outcome", "Quantised", "TensorNoise", "accuracies", "draw_calibration", "noise", "outcome", "prepared",
+    "quantise", "read_calibration",
+]

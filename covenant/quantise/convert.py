@@ -1,113 +1,67 @@
-"""Quantisation of a float network: onnxruntime's pre-processing, calibration and QDQ nodes, made the same bytes every time."""
+"""Quantisation of a prepared float network: onnxruntime's calibration and QDQ nodes, and what the compiler needs beside these; the same bytes every time."""
 
 from __future__ import annotations
 
-import io
-import logging
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from compiler.errors import ModelError
-from compiler.front.reading.load import prepare_model
+from compiler.errors import CompilerError, UnsupportedEntry
 from covenant.errors import UserError
-from covenant.quantise.normalisations import with_normalisations
-from verif.golden import open_session
+from covenant.quantise.gaps import fill_gaps
+from covenant.quantise.prepare import refusal, silent, words
+from covenant.quantise.ranges import METHODS, Reader, ranges
+from covenant.quantise.weights import Shared, weight_scales
 
-__all__ = ["METHODS", "prepared", "quantise"]
+__all__ = ["Quantised", "quantise"]
 
-#: Calibration methods by the name of the option.
-METHODS = {"minmax": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy, "percentile": CalibrationMethod.Percentile}
-ACTIVATIONS = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
-
-
-class _Reader(CalibrationDataReader):
-    """Hands out samples one at a time."""
-
-    def __init__(self, samples: Sequence[dict[str, np.ndarray]]) -> None:
-        self._samples = iter(samples)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next sample, None after the last."""
-        return next(self._samples, None)
+ACTIVATIONS = {"int8": (QuantType.QInt8, np.dtype(np.int8)), "uint8": (QuantType.QUInt8, np.dtype(np.uint8))}
 
 
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Onnxruntime's quantiser reports through the root logger and print; what matters comes back as an error."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)
+@dataclass(frozen=True)
+class Quantised:
+    """A QDQ network: the bytes of its file, what the compiler refuses of it, and the weights that have one scale although one a channel was asked for."""
+
+    data: bytes
+    unsupported: tuple[UnsupportedEntry, ...] = ()
+    shared: tuple[Shared, ...] = ()
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """The network."""
+        return onnx.ModelProto.FromString(self.data)
 
 
-def _refusal(name: str, what: str, error: Exception) -> UserError:
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__).rstrip(".")
-    return UserError(f"model {name}: onnxruntime cannot {what} ({line}); expected a float network that it runs")
-
-
-def _sums_as_additions(model: onnx.ModelProto) -> None:
-    """Write each Sum as additions from left to right, in place: onnxruntime adds in that order, but quantises only Add."""
-    nodes = []
+def _names(model: onnx.ModelProto) -> None:
+    """Give each node a name of its own, in place."""
+    seen: set[str] = set()
     for node in model.graph.node:
-        if node.op_type != "Sum" or node.domain not in ("", "ai.onnx"):
-            nodes.append(node)
-            continue
-        if len(node.input) == 1:
-            nodes.append(onnx.helper.make_node("Identity", [node.input[0]], [node.output[0]], name=node.name))
-        partial = node.input[0]
-        for number, other in enumerate(node.input[1:], 1):
-            last = number == len(node.input) - 1
-            total = node.output[0] if last else f"{node.output[0]}/sum_{number}"
-            nodes.append(onnx.helper.make_node("Add", [partial, other], [total], name=node.name if last else f"{node.name}/sum_{number}"))
-            partial = total
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-
-
-def prepared(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
-    """Return a float network as the quantiser wants it: readable opset, fixed shapes, batch normalisation folded, constants folded.
-
-    Raises ModelError, and UserError for a network that is quantised already or that onnxruntime cannot run.
-    """
-    try:
-        fixed, _ = prepare_model(model, name=name)
-    except UnicodeDecodeError:  # names are decoded when they are first looked at
-        raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None
-    quantised = [node.op_type for node in fixed.graph.node if "QuantizeLinear" in node.op_type or node.op_type.startswith("QLinear")]
-    if quantised:
-        raise UserError(f"model {name}: quantised already, it has {quantised[0]}; expected a float network")
-    try:
-        open_session(fixed)
-    except Exception as error:  # onnxruntime's exceptions have no common base
-        raise _refusal(name, "run it", error) from None
-    fixed = with_normalisations(fixed)
-    _sums_as_additions(fixed)
-    with tempfile.TemporaryDirectory() as scratch, _silent():
-        source, target = Path(scratch) / "float.onnx", Path(scratch) / "prepared.onnx"
-        onnx.save(fixed, source)
-        quant_pre_process(str(source), str(target), skip_symbolic_shape=True)  # shapes are fixed: onnx infers them all
-        return onnx.load(target)
+        name = node.name or f"{node.op_type}_{node.output[0]}"
+        while name in seen:
+            name += "_"
+        seen.add(name)
+        node.name = name
 
 
 def _tidy(model: onnx.ModelProto) -> bytes:
-    """The file's bytes: without comments, unused operator sets and stale shapes, in protobuf's deterministic order."""
+    """The file's bytes: without comments, unused constants and operator sets, and stale shapes, in protobuf's deterministic order."""
     for node in model.graph.node:
         node.doc_string = ""
     used = {node.domain for node in model.graph.node} | {""}
     opsets = [entry for entry in model.opset_import if entry.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(opsets)
+    read = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
+    if not any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
+        kept = [onnx.TensorProto.FromString(item.SerializeToString()) for item in model.graph.initializer if item.name in read]
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(kept)
     del model.metadata_props[:]
     del model.graph.value_info[:]
     model = onnx.shape_inference.infer_shapes(model)
@@ -115,33 +69,77 @@ def _tidy(model: onnx.ModelProto) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def _columns(model: onnx.ModelProto) -> dict[str, list[dict[str, object]]]:
-    """Batches of constant matrices, with a scale for each column: onnxruntime would take the second axis, which is summed."""
-    ranks = {item.name: len(item.dims) for item in model.graph.initializer}
-    weights = [node.input[1] for node in model.graph.node if node.op_type == "MatMul" and ranks.get(node.input[1], 0) > 2]
-    return {name: [{"quant_type": QuantType.QInt8, "axis": ranks[name] - 1}] for name in weights}
+def _static(model: onnx.ModelProto, samples: Sequence[dict[str, np.ndarray]], *, method: str, activations: str, overrides: dict | None) -> onnx.ModelProto:
+    """onnxruntime's quantiser; ``overrides`` of weights a channel, None for weights a tensor."""
+    # Without the first it refuses a Gemm quantised per channel. CalibMaxIntermediateOutputs would forget all samples but the last few.
+    options: dict[str, object] = {"QDQDisableWeightAdjustForInt32Bias": True}
+    if overrides is not None:
+        options["TensorQuantOverrides"] = overrides
+    with tempfile.TemporaryDirectory() as scratch, silent():
+        source, target = Path(scratch) / "prepared.onnx", Path(scratch) / "quantised.onnx"
+        onnx.save(model, source)
+        quantize_static(
+            str(source), str(target), Reader(samples), quant_format=QuantFormat.QDQ, per_channel=overrides is not None,
+            op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry}), activation_type=ACTIVATIONS[activations][0],
+            weight_type=QuantType.QInt8, calibrate_method=METHODS[method], extra_options=options,
+        )
+        return onnx.load(target)
+
+
+def _floats(model: onnx.ModelProto) -> set[str]:
+    """Names of the float activations of a network."""
+    constants = {item.name for item in model.graph.initializer}
+    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    return {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT} - constants
+
+
+def _require_finite(model: onnx.ModelProto, samples: Sequence[dict[str, np.ndarray]], name: str) -> None:
+    """Refuse a network whose values are infinite or no numbers over the samples. Raises UserError."""
+    try:
+        with silent():
+            found = ranges(model, samples, sorted(_floats(model)), method="minmax")
+    except Exception:  # then onnxruntime's first words say more
+        return
+    producer = {output: f"{node.name} ({node.op_type})" for node in model.graph.node for output in node.output}
+    for value in (item for node in model.graph.node for item in node.output):
+        if value in found and not np.isfinite(found[value]).all():
+            low, high = found[value]
+            raise UserError(f"model {name}: node {producer[value]}: its result is from {low:g} to {high:g} over the samples, and no scale holds that; "
+                            "expected finite numbers, give other samples or change the node")
 
 
 def quantise(model: onnx.ModelProto, samples: Sequence[dict[str, np.ndarray]], *, name: str, method: str = "minmax", per_channel: bool = True,
-             activations: str = "uint8") -> bytes:
-    """Return the QDQ network of a `prepared` float network as the bytes of an ONNX file.
+             activations: str = "uint8") -> Quantised:
+    """Return the QDQ network of a `prepared` float network.
 
-    ``method`` is a key of METHODS; ``activations`` 'int8' or 'uint8'; weights are int8, a scale a channel or a tensor.
+    ``method`` is a key of METHODS; ``activations`` 'int8' or 'uint8'; weights are int8, a scale a channel or a tensor. Where onnxruntime fails a
+    channel, and not a tensor, all weights have one scale.
     Raises UserError with onnxruntime's words where it cannot quantise the network.
     """
-    # Without the first it refuses a Gemm quantised per channel. CalibMaxIntermediateOutputs would forget all samples but the last few.
-    options: dict[str, object] = {"QDQDisableWeightAdjustForInt32Bias": True}
-    if per_channel:
-        options["TensorQuantOverrides"] = _columns(model)
-    with tempfile.TemporaryDirectory() as scratch, _silent():
-        source, target = Path(scratch) / "prepared.onnx", Path(scratch) / "quantised.onnx"
-        onnx.save(model, source)
+    overrides, shared = weight_scales(model) if per_channel else (None, [])
+    choices = {"method": method, "activations": activations}
+    try:
+        made = _static(model, samples, overrides=overrides, **choices)
+    except Exception as error:  # the quantiser raises whatever happens to it
+        _require_finite(model, samples, name)
+        if overrides is None:
+            raise refusal(name, "quantise it", error) from None
         try:
-            quantize_static(
-                str(source), str(target), _Reader(samples), quant_format=QuantFormat.QDQ, per_channel=per_channel,
-                op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry}), activation_type=ACTIVATIONS[activations],
-                weight_type=QuantType.QInt8, calibrate_method=METHODS[method], extra_options=options,
-            )
-        except Exception as error:  # the quantiser raises whatever happens to it
-            raise _refusal(name, "quantise it", error) from None
-        return _tidy(onnx.load(target))
+            made = _static(model, samples, overrides=None, **choices)
+        except Exception:
+            raise refusal(name, "quantise it", error) from None
+        shared = [Shared("all weights", f"onnxruntime fails with a scale a channel ({words(error)})")]
+    _names(made)
+
+    def measured(names: list[str]) -> dict[str, tuple[float, float]]:
+        try:
+            with silent():
+                return ranges(model, samples, names, method=method)
+        except Exception as error:  # the calibrator raises whatever happens to it
+            raise refusal(name, "calibrate it", error) from None
+
+    try:
+        made, entries = fill_gaps(made, _floats(model), measured, name=name, dtype=ACTIVATIONS[activations][1])
+    except CompilerError as error:
+        entries = (UnsupportedEntry(name, "network", str(error)),)
+    return Quantised(_tidy(made), entries, tuple(shared))

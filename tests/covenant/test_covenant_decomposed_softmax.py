@@ -12,7 +12,7 @@ from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates import softmax
 from compiler.pipeline import compile_graph
 from covenant.quantise import quantise
-from covenant.quantise.convert import prepared
+from covenant.quantise.prepare import prepared
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
@@ -82,6 +82,6 @@ def test_the_quantiser_sees_a_softmax():
     nodes = [node("Identity", "x", "d"), *FORMS["jax"][:-1], node("Div", "e v", "y")]
     made = prepared(model_of(nodes, {"x": (F32, SHAPE)}, {"y": (F32, SHAPE)}, CONSTANTS), name="softmax")
     samples = [{"x": np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)} for seed in range(3)]
-    quantised = onnx.load_from_string(quantise(made, samples, name="softmax"))
+    quantised = quantise(made, samples, name="softmax").model
     assert [n.op_type for n in quantised.graph.node if "Linear" not in n.op_type] == ["Softmax"]
     assert [type(n.attrs).__name__ for n in read_network(quantised).nodes if type(n.attrs).__name__ != "Reshape"] == ["Softmax"]

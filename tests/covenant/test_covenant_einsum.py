@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
 
 from acg.graph import load_graph
@@ -12,7 +11,7 @@ from compiler.front.read_network import read_network
 from compiler.front.rewrite.einsum import Equation, parse
 from compiler.pipeline import compile_graph
 from covenant.quantise import quantise
-from covenant.quantise.convert import prepared
+from covenant.quantise.prepare import prepared
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
@@ -115,7 +114,7 @@ def test_the_quantiser_quantises_the_product():
     constants = {"k": rng.normal(0, 0.4, (6, 2, 4)).astype(np.float32), "w": rng.normal(0, 0.4, (6, 3)).astype(np.float32)}
     made = prepared(model_of(nodes, {"x": (F32, (1, 5, 2, 4))}, {"y": (F32, (1, 5, 2, 3))}, constants), name="attention")
     samples = [{"x": rng.standard_normal((1, 5, 2, 4)).astype(np.float32)} for _ in range(4)]
-    quantised = onnx.load_from_string(quantise(made, samples, name="attention"))
+    quantised = quantise(made, samples, name="attention").model
     kinds = [n.op_type for n in quantised.graph.node]
     assert "Einsum" not in kinds and kinds.count("MatMul") == 2
     made_by = {name: n.op_type for n in quantised.graph.node for name in n.output}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
 
 from acg.graph import load_graph
@@ -11,7 +10,7 @@ from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from covenant.networks import Network
 from covenant.quantise import quantise
-from covenant.quantise.convert import prepared
+from covenant.quantise.prepare import prepared
 from covenant.report import judge_network
 from tests.support.models import F32, model_of, node
 from verif.golden import open_session
@@ -45,7 +44,7 @@ def test_one_operator(affine, opset):
     assert [n.op_type for n in made.graph.node] == ["MatMul", "LayerNormalization"]
     expected, found = (open_session(m).run(None, samples[0])[0] for m in (model, made))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    quantised = onnx.load_from_string(quantise(made, samples, name="n"))
+    quantised = quantise(made, samples, name="n").model
     assert [type(n.attrs).__name__ for n in read_network(quantised).nodes if type(n.attrs).__name__ != "Reshape"] == ["Conv", "LayerNormalization"]
 
 
@@ -75,7 +74,7 @@ def test_images(axes, operators, machine, opset):
     assert [n.op_type for n in made.graph.node] == ["Conv", *operators]
     expected, found = (open_session(m).run(None, samples[0])[0] for m in (model, made))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    quantised = onnx.load_from_string(quantise(made, samples, name="n"))
+    quantised = quantise(made, samples, name="n").model
     graph = read_network(quantised)
     assert [n.op for n in graph.nodes if n.op not in ("Reshape", "Unary")] == ["Conv", *machine]
     program = compile_graph(graph, TINY)

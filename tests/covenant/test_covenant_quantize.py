@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from covenant.cli import main
-from covenant.quantise import convert, noise
+from covenant.quantise import noise, prepared
 from tests.support.models import F32, dequantize, model_of, node, parameters, quantize
 from verif.golden import open_session
 
@@ -212,7 +212,7 @@ def test_a_sum_is_quantised_as_additions(tmp_path, monkeypatch, capsys, count):
     onnx.save(model, "m.onnx")
     np.savez("x.npz", x=x)
     before = open_session(model).run(None, {"x": x[:1]})[0]
-    after = open_session(convert.prepared(model, name="m")).run(None, {"x": x[:1]})[0]
+    after = open_session(prepared(model, name="m")).run(None, {"x": x[:1]})[0]
     assert before.tobytes() == after.tobytes()
     assert main(["quantize", "m.onnx", "--calibrate", "x.npz", "-o", "q.onnx", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["unsupported"] == []
