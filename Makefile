@@ -13,7 +13,7 @@ COVENANT := $(BIN)/covenant
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend fuzz mutants accuracy clean
+.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend networks fuzz mutants accuracy clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ accuracy: setup ## docs/accuracy.md: 1,000 Fashion-MNIST images on the functiona
 
 backend: setup ## docs/onnx_backend.md: onnx's own node tests on the functional simulator
 	$(COVENANT) backend-test --markdown docs/onnx_backend.md
+
+networks: setup ## docs/onnx_networks.md: the float networks inside the onnx package, quantised with defaults and run on the functional simulator
+	$(COVENANT) quantize-test --markdown docs/onnx_networks.md
 
 ops: setup ## docs/operators.md, the support table, from compiler/support.py
 	$(COVENANT) ops --markdown > docs/operators.md

@@ -129,19 +129,28 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("quantize", "quantise a float network on onnxruntime, and report the noise tensor by tensor", commands.quantize)
     sub.add_argument("model", metavar="MODEL", help="float ONNX network")
-    sub.add_argument("--calibrate", metavar="DATA", required=True, help="calibration samples: an .npz with an array for each ONNX input (labels under 'y'), "
-                     "or a folder of .npz and .npy files")
+    sub.add_argument("--calibrate", metavar="DATA", help="calibration samples: an .npz with an array for each ONNX input (labels under 'y'), "
+                     "or a folder of .npz and .npy files (default: drawn from --seed, with a warning)")
     sub.add_argument("-o", "--output", metavar="FILE", required=True, help="quantised ONNX network to write")
     sub.add_argument("--method", choices=("minmax", "entropy", "percentile"), default="minmax", help="how ranges follow from the samples (default minmax)")
     sub.add_argument("--per-tensor", action="store_true", help="one weight scale a tensor (default: one a channel)")
     sub.add_argument("--activations", choices=("int8", "uint8"), default="uint8", help="type of activations (default uint8)")
-    sub.add_argument("--limit", type=_positive, metavar="N", help="the first N samples only")
+    sub.add_argument("--limit", type=_positive, metavar="N", help="the first N samples only (drawn samples: N of them, default 16)")
+    sub.add_argument("--seed", type=_count, default=0, help="seed of drawn samples (default 0)")
+    arch(sub)
+    fallback(sub)
     shape(sub)
     machine_readable(sub)
 
     sub = command("backend-test", "onnx's own node tests on the functional simulator", commands.backend_test)
     sub.add_argument("test", metavar="TEST", nargs="*", help="names of node tests, as in test_qlinearconv (default: all)")
     sub.add_argument("--markdown", metavar="FILE", help="write the table of docs/onnx_backend.md")
+    machine_readable(sub)
+
+    sub = command("quantize-test", "the float networks inside the onnx package, quantised and run on the functional simulator", commands.quantize_test)
+    sub.add_argument("network", metavar="NETWORK", nargs="*", help="names of networks, as in Conv2d or operator_pow (default: all)")
+    arch(sub)
+    sub.add_argument("--markdown", metavar="FILE", help="write the table of docs/onnx_networks.md")
     machine_readable(sub)
 
     sub = command("ops", "the support table: ONNX operators, what they become, the engine, the conditions", commands.ops)

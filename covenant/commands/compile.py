@@ -36,9 +36,10 @@ def _segments(options) -> int:
     given()
     plan = open_plan(options.model, options.arch, shapes=dict(options.shape))
     summary = write_plan(plan, options.output)
+    idle = warn_if_idle(plan, options.model, dict(options.shape))
     if options.json:
         write_json(options.json, summary | {"folder": options.output, "warnings": given()})
     else:
         print(placement_text(summary["segments"], summary["placement"]))
         print(f"\n{options.output}: {len(summary['segments'])} segments and plan.json")
-    return BROKEN if warn_if_idle(plan, options.model, dict(options.shape)) else EXACT
+    return BROKEN if idle else EXACT

@@ -68,6 +68,7 @@ def run(options) -> int:
             sys.stdout.flush()
         if isinstance(network, Plan):
             idle |= warn_if_idle(network, path, dict(options.shape))
+            warnings += given()
     if options.json:
         write_json(options.json, reports[0] if len(reports) == 1 else reports)
     return BROKEN if idle or any(report["exact"] is False for report in reports) else EXACT
