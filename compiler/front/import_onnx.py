@@ -25,6 +25,7 @@ from compiler.front.operators.normalise import group_norm, l2_norm, local_respon
 from compiler.front.operators.products import convolution, integers, matrix_product, transposed_convolution, volumes
 from compiler.front.reading.load import prepare_model
 from compiler.front.rewrite import einsum
+from compiler.front.rewrite.account import require_read
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
 from compiler.front.state.builder import Builder, default_view
@@ -248,6 +249,8 @@ def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapp
     """
     try:
         checked, opset = prepare_model(model, name=name, dimensions=dimensions)
-        return verify(_Import(restored(checked, NORMALISATIONS), name, opset).run())
+        rewritten = restored(checked, NORMALISATIONS)
+        require_read(checked, rewritten, opset, name)
+        return verify(_Import(rewritten, name, opset).run())
     except UnicodeDecodeError:  # names are decoded when they are first looked at
         raise ModelError(f"model {name}", found="names that are not UTF-8", expected="a file written by onnx.save", do="export it again") from None

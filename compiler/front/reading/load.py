@@ -10,10 +10,11 @@ from google.protobuf.message import DecodeError
 from onnx import inliner, shape_inference
 from onnx.external_data_helper import load_external_data_for_model
 
-from compiler.errors import ModelError
+from compiler.errors import CompilerError, ModelError
 from compiler.front.reading.clean import clean, drop_unread, opset_of
 from compiler.front.reading.external import bounded_external_data
 from compiler.front.reading.names import settle_names
+from compiler.front.rewrite.account import require_read
 from compiler.front.rewrite.branches import settle_branches
 from compiler.front.rewrite.computed_bias import split_computed_bias
 from compiler.front.rewrite.einsum import write_einsums
@@ -109,12 +110,13 @@ def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
             raise error from None
 
 
-def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model in operators that the importer knows in its place."""
+def _rewritten(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto:
+    """Return the model in operators that the importer knows in its place. Raises UnsupportedError where these would say less."""
     written = hoist_transposes(restored(write_einsums(split_computed_bias(model), _inferred), OPERATORS))
     if written is model:
         return model
     drop_unread(written)
+    require_read(model, written, opset, name)
     return _inferred(written)
 
 
@@ -123,7 +125,8 @@ def prepare_model(
 ) -> tuple[onnx.ModelProto, int]:
     """Return (checked copy, cleaned, with local functions inlined, dimensions fixed and shapes inferred; opset).
 
-    `dimensions` gives sizes to named dimensions. Raises ModelError for a model that onnx refuses, another opset or open dimensions.
+    `dimensions` gives sizes to named dimensions. Raises ModelError for a model that onnx refuses, another opset or open dimensions, and
+    UnsupportedError where operators that the importer knows would say less than those that they stand for.
     """
     where = f"model {name}"
     fixed = clean(model, name=name)
@@ -135,8 +138,8 @@ def prepare_model(
         onnx.checker.check_model(fixed)
         if fixed.functions:
             fixed = inliner.inline_local_functions(fixed)
-        fixed = _rewritten(settle_branches(_inferred(fixed), opset, _inferred))
-    except UnicodeDecodeError:  # the caller's, whichever name it is
+        fixed = _rewritten(settle_branches(_inferred(fixed), opset, _inferred), opset, name)
+    except (UnicodeDecodeError, CompilerError):  # the caller's, whichever name it is; said already
         raise
     except (onnx.checker.ValidationError, shape_inference.InferenceError, RuntimeError, ValueError) as error:
         found = f"a model that onnx refuses ({_line(error)})"
