@@ -38,8 +38,8 @@ def _store_timing(graph: Graph, engine: Engine) -> StoreTiming:
 
 
 def _work(graph: Graph, engine: Engine, fields: Mapping[str, int]) -> int:
-    """Bytes, a row no less than a beat of the bus."""
-    return prod(fields.get(f"n_{level}", 1) for level in range(3)) * max(fields.get("n_3", 1), graph.external.bus_bytes)
+    """Four times the bytes, a row no less than a beat of the bus."""
+    return 4 * prod(fields.get(f"n_{level}", 1) for level in range(3)) * max(fields.get("n_3", 1), graph.external.bus_bytes)
 
 
 def _copy(name: str, *, loads: bool) -> EngineKind:

@@ -30,8 +30,10 @@ def _timing(graph: Graph, engine: Engine) -> VectorTiming:
 
 
 def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
-    """Lanes of all iterations."""
-    return prod(fields.get(f"n_{level}", 1) for level in range(6)) * engine.number("lanes")
+    """Lanes of all iterations, those that give a result sixteen times."""
+    iterations = prod(fields.get(f"n_{level}", 1) for level in range(6))
+    results = prod(fields.get(f"n_{level}", 1) for level in range(4)) if fields.get("reduce", 0) else iterations
+    return (iterations + 15 * results) * engine.number("lanes")
 
 
 def _order(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence[Access]) -> tuple[str, str] | None:

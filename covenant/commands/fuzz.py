@@ -18,7 +18,7 @@ def fuzz(options) -> int:
     from covenant.fuzz.campaign import Tally, run_campaign
     from covenant.fuzz.case import Case
     from covenant.fuzz.families import FAMILIES
-    from covenant.fuzz.run_case import make_case
+    from covenant.fuzz.verdict import Outcome, Verdict
 
     chosen = []
     if options.replay:
@@ -30,9 +30,15 @@ def fuzz(options) -> int:
     families = {name: family for name, family in FAMILIES.items() if not options.family or name in options.family}
     count = options.count or (None if options.minutes else 1000)
     shown = time.monotonic()
+    seen: set[str] = set()
 
     def progress(tally: Tally) -> None:
+        """At once, so that a campaign that is interrupted has not been for nothing."""
         nonlocal shown
+        for signature in tally.failures.keys() - seen:
+            seen.add(signature)
+            _keep(families, tally.failures[signature].verdict, options.keep)
+            print(f"fuzz: {signature[:200]}\n      replay: covenant fuzz --replay {tally.failures[signature].verdict.case}", file=sys.stderr, flush=True)
         if not options.quiet and time.monotonic() - shown > 5:
             shown = time.monotonic()
             speed = tally.tried / tally.seconds
@@ -41,14 +47,8 @@ def fuzz(options) -> int:
     tally = run_campaign(families, seed=options.seed, count=count, minutes=options.minutes, jobs=options.jobs, chosen=chosen, progress=progress)
     kept = [failure.verdict for failure in tally.failures.values()]
     if options.replay and not kept:
-        kept = [_sound(families, chosen[0])]
-    for verdict in kept:
-        folder = Path(options.keep).absolute() / str(verdict.case).replace(":", "-")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        with contextlib.suppress(Exception):  # a fault in making the input, as its message says
-            make_case(families[verdict.case.family], verdict.case, folder)
-        write_text(folder / "message.txt", f"{verdict.outcome}\n{verdict.command}\n{verdict.message}\n")
+        kept = [Verdict(chosen[0], Outcome.REFUSED)]
+        _keep(families, kept[0], options.keep)
     if options.json:
         write_json(options.json, _report(tally, options.seed))
     if options.json != "-":
@@ -56,11 +56,16 @@ def fuzz(options) -> int:
     return BROKEN if tally.failures or not tally.tried else EXACT
 
 
-def _sound(families, case):
-    """A verdict on an input that ends as it should, for its files and message."""
-    from covenant.fuzz.verdict import Outcome, Verdict
+def _keep(families, verdict, place: str) -> None:
+    """Write an input's files, and what was said of it, into a folder of its own."""
+    from covenant.fuzz.run_case import make_case
 
-    return Verdict(case, Outcome.REFUSED)
+    folder = Path(place).absolute() / str(verdict.case).replace(":", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with contextlib.suppress(Exception):  # a fault in making the input, as its message says
+        make_case(families[verdict.case.family], verdict.case, folder)
+    write_text(folder / "message.txt", f"{verdict.outcome}\n{verdict.command}\n{verdict.message}\n")
 
 
 def _report(tally, seed: int) -> dict:

@@ -50,10 +50,10 @@ def refusal(given, graph=TINY):
 @pytest.mark.parametrize(("instruction", "expected"), [
     (Instruction("vector", {**PLAIN, "reduce": 3}), "reduce 3; expected one of the reductions: 0, 1, 2"),
     (Instruction("vector", {**PLAIN, "b_enable": 1, "b_select": 3}), "b_select 3; expected one of the links of port b: 0, 1, 2"),
-    (Instruction("vector", {**PLAIN, "n_0": 65536, "n_1": 65536, "n_2": 65536}), "counts that make 1125899906842624 elements; expected at most 16777216 an instruction"),
-    (Instruction("load", {f"n_{level}": 65536 for level in range(3)}), "counts that make 2251799813685248 elements; expected at most 16777216 an instruction"),
+    (Instruction("vector", {**PLAIN, "n_0": 65536, "n_1": 65536, "n_2": 65536}), f"counts that make {(1 << 48) * 16 * 4} elements; expected at most {1 << 26} an instruction"),
+    (Instruction("load", {f"n_{level}": 65536 for level in range(3)}), f"counts that make {(1 << 48) * 8 * 4} elements; expected at most {1 << 26} an instruction"),
     (Instruction("matrix", {**PLAIN, **{f"n_{level}": 65536 for level in range(6)}}),
-     f"counts that make {(1 << 96) * 4} elements; expected at most 16777216 an instruction"),
+     f"counts that make {(1 << 96) * 4} elements; expected at most {1 << 26} an instruction"),
     (Instruction("matrix", {**PLAIN, "n_5": 4}), "accumulator words that several positions of a pass add to; expected another word for each position"),
     (Instruction("vector", {**PLAIN, "a_select": 1, "n_5": 4, "a_stride_5": 1, "y_base": 1, "y_stride_5": 1}),
      "iterations whose port a reads what earlier ones have written; expected reads of what the instruction found, or of the iteration's own word"),
