@@ -177,7 +177,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "Resize"): Operator("Move, Conv", (*_MOVED, constant_parameters, nearest_only, known_mode, quantised_operand, two_dimensions_at_most, small_weights)),
     ("", "ConvTranspose"): Operator("Conv, BlockwiseConv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, kernel_of_weights, *_WEIGHTS)),
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
-    ("", "Softmax"): Operator("Softmax", (quantised_operand, countable_row)),
+    **{("", name): Operator(name, (quantised_operand, countable_row)) for name in ("LogSoftmax", "Softmax")},
     ("", "ArgMax"): Operator("ArgMax", (quantised_operand, comparable_channels)),
     ("", "RMSNormalization"): Operator(
         "RMSNormalization", (quantised_operand, countable_row, constant_parameters, usable_factors, usable_epsilon)
@@ -222,6 +222,7 @@ ENGINES = {
     "Quotient": "vector",
     "Reduction": "vector, matrix",
     "Reshape": "load and store",
+    "LogSoftmax": "matrix, vector",
     "Softmax": "matrix, vector",
     "Sum": "vector",
     "Unary": "vector",

@@ -16,6 +16,7 @@ from compiler.codelets.expression import expression
 from compiler.codelets.floats import quotient, sum_of_several
 from compiler.codelets.group_norm import group_normalization
 from compiler.codelets.local_response import local_response
+from compiler.codelets.log_softmax import log_softmax
 from compiler.codelets.movement import movement
 from compiler.codelets.pooling import average, average_as_contraction, largest
 from compiler.codelets.product import product
@@ -40,6 +41,7 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "Expression": (expression,),
     "MatMul": (product,),
     "Softmax": (softmax,),
+    "LogSoftmax": (log_softmax,),
     "LayerNormalization": (layer_normalization,),
     "Variance": (variance,),
     "ArgMax": (arg_max,),

@@ -70,13 +70,8 @@ def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
     return Codelet(node.name, node.op, "rowwise", loops, operands, operations, Finish("float"), node.origin, program=program)
 
 
-def softmax(node: Node, graph: Graph) -> Codelet:
-    """Codelet of a Softmax node; the arithmetic is that of `compiler.ir.rowwise`."""
-    attrs = node.attrs
-    assert isinstance(attrs, Softmax)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-    out = Writer(Value("element", x.dtype, RANGES[x.dtype][0]), Value("element", y.dtype))
-    tables = attrs.tables(x.shape[1])
+def write_exponentials(out: Writer, tables: tuple[np.ndarray, ...]) -> tuple[str, list[str], str]:
+    """Append the largest channel, the digits of each channel's exponential, by tables, and their sum; returns their names."""
     largest = out.add(Value("pixel", "u8"), Largest("m", "x"))
     digits = [
         out.add(Value("element", "u8"), Chain(f"e{i}", "x", largest, "ADD", scale_b=-1.0, zero=255, table=table)) for i, table in enumerate(tables)
@@ -85,6 +80,16 @@ def softmax(node: Node, graph: Graph) -> Codelet:
     if len(digits) == 3:
         lowest = out.add(Value("pixel", "i32"), Total("S2", ((digits[2], 1),)))
         total = out.wide("S3", total, lowest, "ADD", scale_a=BASE)
+    return largest, digits, total
+
+
+def softmax(node: Node, graph: Graph) -> Codelet:
+    """Codelet of a Softmax node; the arithmetic is that of `compiler.ir.rowwise`."""
+    attrs = node.attrs
+    assert isinstance(attrs, Softmax)
+    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    out = Writer(Value("element", x.dtype, RANGES[x.dtype][0]), Value("element", y.dtype))
+    _, digits, total = write_exponentials(out, attrs.tables(x.shape[1]))
     r = write_reciprocal(out, total)
     w = out.wide("w1", digits[0], digits[1], "ADD", scale_a=BASE, extent="element")
     if len(digits) == 3:

@@ -87,7 +87,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
        ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "ScatterElements", "ScatterND", "Trilu")},
     ("", "Resize"): resize.resize,
     ("", "ConvTranspose"): transposed_convolution.conv_transpose,
-    ("", "Softmax"): normalise.softmax,
+    **{("", name): normalise.softmax for name in ("LogSoftmax", "Softmax")},
     ("", "ArgMax"): normalise.arg_max,
     ("com.microsoft", "QLinearSoftmax"): normalise.qlinear_softmax,
     ("", "LayerNormalization"): normalise.layer_normalization,

@@ -34,6 +34,7 @@ from compiler.ir.graph import (
     Tensor,
     Unary,
 )
+from compiler.ir.log_softmax import LogSoftmax
 from compiler.ir.move import Move
 from compiler.ir.normalise import LRN, MOST_SUMMED, POWERS, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
 from compiler.ir.rowwise import BASE, MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
@@ -349,6 +350,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Quotient: (2, _quotient),
     Expression: (1, _expression),
     Softmax: (1, _rowwise),
+    LogSoftmax: (1, _rowwise),
     LayerNormalization: (1, _rowwise),
     Variance: (1, _variance),
     ArgMax: (1, _arg_max),

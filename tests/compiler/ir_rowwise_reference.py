@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.ir.graph import NUMPY_TYPES, Graph, Node
+from compiler.ir.log_softmax import LogSoftmax
 from compiler.ir.rowwise import LEAST_RADICAND, PEAKS, CentredQuotient, LayerNormalization, Softmax, Variance
 
 F = np.float32
@@ -31,7 +32,7 @@ def one_over_root(value: np.ndarray) -> np.ndarray:
     return r
 
 
-def _softmax(a: Softmax, x: np.ndarray) -> np.ndarray:
+def _exponentials(a: Softmax, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     planes = a.planes(x.shape[1])
     distance = x.astype(np.int64) - x.max(1, keepdims=True)
     e = np.rint(np.exp(a.x_scale * distance.astype(np.float64)) * PEAKS[planes]).astype(np.int64)
@@ -39,7 +40,35 @@ def _softmax(a: Softmax, x: np.ndarray) -> np.ndarray:
         total = e.sum(1, keepdims=True).astype(np.int32).astype(F)
     else:
         total = F(255) * (e // 255).sum(1, keepdims=True).astype(np.int32).astype(F) + (e % 255).sum(1, keepdims=True).astype(np.int32).astype(F)
+    return distance, e, total
+
+
+def _softmax(a: Softmax, x: np.ndarray) -> np.ndarray:
+    _, e, total = _exponentials(a, x)
     return e.astype(F) * reciprocal(total)
+
+
+def _logarithm(p: np.ndarray, most: int) -> np.ndarray:
+    """The logarithm of numbers from 1 on, by their nearest bytes."""
+
+    def byte(value: np.ndarray, least: int) -> np.ndarray:
+        return np.clip(np.rint(value.astype(np.float64)), least, 255)
+
+    twos = F(-1)
+    for unit in (128, 1) if most > 255 else (1,):
+        b = byte(p / F(unit), int(unit == 1))
+        k = np.rint(np.log2(np.maximum(b * unit, 1)))
+        k = np.minimum(k, 7) if unit == 1 else k
+        p, twos = p * F(2) ** -k.astype(F), twos + k.astype(F)
+    c = np.minimum(np.rint(16384 / byte(F(128) * p, 1)), 255)
+    r = p * (c / 128).astype(F) + F(-1)
+    return twos * F(np.log(2)) + (((r * F(1 / 3) + F(-0.5)) * r + F(1)) * r + (np.rint(-np.log(c / 256) * 32768) / 32768).astype(F))
+
+
+def _log_softmax(a: LogSoftmax, x: np.ndarray) -> np.ndarray:
+    distance, _, total = _exponentials(a, x)
+    p = total * F(1 / PEAKS[a.planes(x.shape[1])])
+    return distance.astype(F) * F(a.x_scale) - _logarithm(p, x.shape[1])
 
 
 def _moments(x: np.ndarray, zero: int, info: np.iinfo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,7 +90,9 @@ def rowwise(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarr
     a, y = node.attrs, graph.tensors[node.outputs[0]]
     x = values[node.inputs[0]]
     with np.errstate(over="ignore"):
-        if isinstance(a, Softmax):
+        if isinstance(a, LogSoftmax):
+            result = _log_softmax(a, x)
+        elif isinstance(a, Softmax):
             result = _softmax(a, x)
         else:
             assert isinstance(a, LayerNormalization | Variance | CentredQuotient)

@@ -1,6 +1,6 @@
 """Random operators that reduce whole axes into a normalised tensor, drawn onto a network that `verif.random.networks` builds.
 
-    softmax     Softmax along any axis
+    softmax     Softmax and LogSoftmax along any axis
     layernorm   LayerNormalization over the last axes, or over the last one as elementary operators, with quantisations between or without
 """
 
@@ -21,9 +21,11 @@ LAYER_OPSET, AXES_OPSET = 17, 18
 
 
 def softmax(draw: Any, x: Activation) -> Activation:
-    """Softmax along any axis, counted from either end; its result has the usual scale of 1/256 now and then."""
+    """Softmax along any axis, counted from either end, or its logarithm; its result has the usual scale of 1/256 now and then."""
     b, rank = draw.b, len(x.shape)
     axis = draw.integer(0, rank - 1) - (rank if draw.chance(0.5) else 0)
+    if draw.chance(0.25):
+        return b.quantised(b.node("LogSoftmax", [b.dequantised(x)], axis=axis), x.shape)
     result = b.node("Softmax", [b.dequantised(x)], axis=axis)
     if draw.chance(0.5):
         return b.quantised(result, x.shape, lowest_zero=True)

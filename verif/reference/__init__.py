@@ -13,7 +13,7 @@ It evaluates the ONNX graph itself. DequantizeLinear -> operator -> QuantizeLine
 * BatchNormalization, ReduceMean, ReduceSum, ReduceMax: verif.reference.elementwise; linear Resize: verif.reference.resize.
 * data movement: onnx.reference moves the numbers of the elements, and each element keeps its state until it is quantised; Resize to the nearest
   neighbour by the operator's text. ConvTranspose: each input element adds its multiple of the kernel, then as Conv. verif.reference.movement.
-* Softmax, LayerNormalization: integer sums, then float32 in the order that verif.reference.normalise states.
+* Softmax, LayerNormalization: integer sums, then float32 in the order that verif.reference.normalise states; LogSoftmax: verif.reference.log_softmax.
 
 Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in tests/verif/test_golden.py count again):
 
@@ -34,6 +34,7 @@ Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in te
     ReduceMean, ReduceSum, ReduceMax               3,954           0           other networks: at exact halves, as AveragePool
     Resize, linear                                 5,760         278       1   exact halves, as its scale is kept; none with another
     Softmax                                      722,400          92       1   exponentials of 16 or 24 bits here; and see below
+    LogSoftmax                                   279,828          24       1   the same exponentials
     LayerNormalization                           722,400         119       1   other order of the float32 operations
 
 AveragePool differs where s_x / s_y / n makes exact halves, as equal scales and windows of 2 or 4 do (up to a quarter of the elements

@@ -33,7 +33,7 @@ UNHEARD_INPUTS: dict[tuple[str, int], Callable[[dict[str, Any]], bool]] = {
 #: What recognisers look at in the nodes that they take together.
 RECOGNISED = {
     **dict.fromkeys(("ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceSum", "ReduceSumSquare"), ("axes", "keepdims", "noop_with_empty_axes")),
-    **dict.fromkeys(("DequantizeLinear", "Flatten", "QuantizeLinear", "Softmax"), ("axis",)), "Cast": ("to",),
+    **dict.fromkeys(("DequantizeLinear", "Flatten", "LogSoftmax", "QuantizeLinear", "Softmax"), ("axis",)), "Cast": ("to",),
     "InstanceNormalization": ("epsilon",), "Reshape": ("allowzero",), "Transpose": ("perm",),
 }  # fmt: skip
 #: What text attributes may say; an operator's own, or any operator's.

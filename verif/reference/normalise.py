@@ -108,15 +108,19 @@ def _number(value: float | np.floating) -> np.ndarray:
     return np.array(value, np.float32)
 
 
+def exponentials(rows: np.ndarray, x_scale: float, *, fine: bool) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return (exponentials of the distances from each row's largest, integers; their float32 total; the exponential of 0), `fine` the finer ones."""
+    peak = _PEAKS[fine]
+    e = np.rint(np.exp(x_scale * (rows - rows.max(-1, keepdims=True)).astype(np.float64)) * peak).astype(np.int64)
+    if not fine:
+        return e, p.int32_to_float32(e.sum(-1, keepdims=True)), peak
+    upper, lowest = (p.int32_to_float32(part.sum(-1, keepdims=True)) for part in (e // 255, e % 255))
+    return e, p.add(p.multiply(upper, _number(255)), lowest), peak
+
+
 def _softmax_steps(x_scale: float) -> Callable[[np.ndarray, float], np.ndarray]:
     def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
-        peak = _PEAKS[rows.shape[-1] / (2 * _PEAKS[0]) > y_scale / 2]
-        e = np.rint(np.exp(x_scale * (rows - rows.max(-1, keepdims=True)).astype(np.float64)) * peak).astype(np.int64)
-        if peak == _PEAKS[0]:
-            total = p.int32_to_float32(e.sum(-1, keepdims=True))
-        else:
-            upper, lowest = (p.int32_to_float32(part.sum(-1, keepdims=True)) for part in (e // 255, e % 255))
-            total = p.add(p.multiply(upper, _number(255)), lowest)
+        e, total, _ = exponentials(rows, x_scale, fine=rows.shape[-1] / (2 * _PEAKS[0]) > y_scale / 2)
         return divided(p.multiply(e.astype(np.float32), reciprocal(total)), y_scale)
 
     return steps
@@ -158,12 +162,17 @@ def arg_max(call: Any) -> Value:
     return Plain(np.expand_dims(found, axis) if call.attributes.get("keepdims", 1) else found)
 
 
-def softmax(call: Any) -> Value:
-    """Softmax: along one axis, before opset 13 along all from it on."""
+def of_axis(call: Any) -> Normalised:
+    """Return the Softmax that a node's operand and its attribute `axis` say: along one axis, before opset 13 along all from it on."""
     x = call.value(0)
     if not isinstance(x, Dequantised):
         raise call.refuse("an operand that is not dequantised")
-    return _of_axis(operand(call), call.attributes.get("axis", 1 if call.opset < 13 else -1), call.opset)  # type: ignore[return-value]
+    return _of_axis(operand(call), call.attributes.get("axis", 1 if call.opset < 13 else -1), call.opset)
+
+
+def softmax(call: Any) -> Value:
+    """Softmax."""
+    return of_axis(call)  # type: ignore[return-value]
 
 
 def _of_axis(x: Dequantised, axis: int, opset: int) -> Normalised:

@@ -17,6 +17,7 @@ from verif.reference.grid import gridded
 from verif.reference.group_norm import group_normalization
 from verif.reference.l2_norm import l2_normalization
 from verif.reference.local_response import local_response
+from verif.reference.log_softmax import log_softmax
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
 from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
 from verif.reference.products import (
@@ -320,6 +321,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("com.microsoft", "QLinearConcat"): qlinear_concat,
     ("", "ConvTranspose"): gridded(conv_transpose),
     ("", "Softmax"): gridded(softmax),
+    ("", "LogSoftmax"): gridded(log_softmax),
     ("", "ArgMax"): arg_max,
     ("", "LpNormalization"): l2_normalization,
     (L2_DOMAIN, "LpNormalization"): l2_normalization,

@@ -19,9 +19,9 @@ from verif.reference.algebra import Algebra, Form, Shape
 _AROUND = 64
 #: Operators that an operator may have been written as.
 _LOOSE = {
-    "Add", "Cast", "Clip", "Div", "Exp", "Expand", "Flatten", "GlobalAveragePool", "Identity", "InstanceNormalization", "Log", "Max", "Mul", "Neg", "Pow",
-    "Reciprocal", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Reshape", "Softmax", "Sqrt", "Squeeze", "Sub",
-    "Sum", "Unsqueeze",
+    "Add", "Cast", "Clip", "Div", "Exp", "Expand", "Flatten", "GlobalAveragePool", "Identity", "InstanceNormalization", "Log", "LogSoftmax", "Max", "Mul",
+    "Neg", "Pow", "Reciprocal", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Reshape", "Softmax", "Sqrt",
+    "Squeeze", "Sub", "Sum", "Unsqueeze",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from verif.reference.algebra import Form
+from verif.reference.algebra import Form, settings
 from verif.reference.recognise import Around
 
 
@@ -30,13 +30,34 @@ def _rows(around: Around) -> Iterator[tuple[str, int, Form, Form, Form]]:
                 yield name, axes[0] + len(around.shape(name)), exponent, e, total
 
 
-def softmax(around: Around) -> onnx.NodeProto | None:
-    """A Softmax."""
+def _inverse(around: Around, function: str, operator: str, made: str) -> onnx.NodeProto | None:
+    """The operator that a function of another operator's result is."""
     algebra = around.algebra
-    for name, axis, _, e, total in _rows(around):
-        if around.form == algebra.times(e, algebra.power(total, -1)):
-            return around.made("Softmax", [name], axis=axis)
+    for name in around.names[1:]:
+        inner = algebra.maker.get(name)
+        if inner is not None and inner.op_type == operator and not inner.domain and around.form == algebra.call(function, algebra.form[name]):
+            return around.made(made, list(inner.input), **settings(inner))
     return None
 
 
-__all__ = ["softmax"]
+def softmax(around: Around) -> onnx.NodeProto | None:
+    """A Softmax."""
+    algebra = around.algebra
+    for name, axis, exponent, e, total in _rows(around):
+        logarithm = algebra.minus(exponent, algebra.call("Log", total))
+        if around.form in (algebra.times(e, algebra.power(total, -1)), algebra.call("Exp", logarithm)):
+            return around.made("Softmax", [name], axis=axis)
+    return _inverse(around, "Exp", "LogSoftmax", "Softmax")
+
+
+def log_softmax(around: Around) -> onnx.NodeProto | None:
+    """A LogSoftmax."""
+    algebra = around.algebra
+    for name, axis, exponent, e, total in _rows(around):
+        quotient = algebra.times(e, algebra.power(total, -1))
+        if around.form in (algebra.minus(exponent, algebra.call("Log", total)), algebra.call("Log", quotient)):
+            return around.made("LogSoftmax", [name], axis=axis)
+    return _inverse(around, "Log", "Softmax", "LogSoftmax")
+
+
+__all__ = ["log_softmax", "softmax"]

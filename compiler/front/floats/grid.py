@@ -16,7 +16,7 @@ from compiler.ir.expression import one_digit
 from compiler.ir.graph import Unary
 
 #: Operators whose operands become tensors.
-GRIDDED = ("AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "LayerNormalization", "MatMul", "Softmax")
+GRIDDED = ("AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "LayerNormalization", "LogSoftmax", "MatMul", "Softmax")
 
 
 def dequantised(builder: Builder, value: Table) -> Real | None:

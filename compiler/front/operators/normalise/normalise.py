@@ -26,6 +26,7 @@ from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape, Value
 from compiler.ir.graph import Attrs, Shape4
+from compiler.ir.log_softmax import LogSoftmax
 from compiler.ir.rowwise import BASE, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 
@@ -67,18 +68,19 @@ def pending_rows(
     return Pending(x.shape if one_channel is None else one_channel, (step.label,), emit)
 
 
-def _softmax(step: Step, x: Real, axis: int, opset: int) -> Pending:
+def _softmax(step: Step, x: Real, axis: int, opset: int, kind: type[Softmax] = Softmax) -> Pending:
     axis = axis + len(x.shape) if axis < 0 else axis
     view = row_view(x.shape, axis, onwards=opset < 13)
-    return pending_rows(step, x, view, lambda t: Softmax(x.scale, x.zero, t.scale, t.zero, t.low, t.high))
+    return pending_rows(step, x, view, lambda t: kind(x.scale, x.zero, t.scale, t.zero, t.low, t.high))
 
 
 def softmax(step: Step) -> list[Value]:
-    """Softmax of a dequantised tensor, along any axis."""
+    """Softmax and LogSoftmax of a dequantised tensor, along any axis."""
     x = step.value(0)
     step.require(quantised_operand, x, found=step.describe(0))
     assert isinstance(x, Real)
-    return [_softmax(step, x, step.attribute("axis", 1 if step.opset < 13 else -1), step.opset)]
+    kind = LogSoftmax if step.op == "LogSoftmax" else Softmax
+    return [_softmax(step, x, step.attribute("axis", 1 if step.opset < 13 else -1), step.opset, kind)]
 
 
 def qlinear_softmax(step: Step) -> list[Value]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from compiler.front.rewrite.templates import group_normalization, l2_normalization, layer_normalization, rms_normalization, softmax
+from compiler.front.rewrite.templates import group_normalization, l2_normalization, layer_normalization, log_softmax, rms_normalization, softmax
 
 #: Operators that stand in any model, before anything else looks at it.
-OPERATORS = (softmax.WHOLE,)
+OPERATORS = (softmax.WHOLE, log_softmax.WHOLE)
 
 #: Normalisations, whole and in parts: the importer's own, of any opset and of domains that nobody else knows.
 NORMALISATIONS = (

@@ -1,20 +1,13 @@
-"""Softmax: exponentials over their sum along one axis, of the distances from the largest number or as they are."""
+"""Softmax: exponentials over their sum along one axis, of the distances from the largest number or as they are, or the exponential of a LogSoftmax."""
 
 from __future__ import annotations
 
-import onnx
+from functools import partial
 
-from compiler.front.rewrite.formulas import Value, exp, largest, total
-from compiler.front.rewrite.restore import Found, Template
+from compiler.front.rewrite.formulas import call, exp, total
+from compiler.front.rewrite.restore import Template
+from compiler.front.rewrite.templates.log_softmax import difference, make, plain, shifted, x
 
-x = Value("x")
-shifted, plain = exp(x - largest(x)), exp(x)
+operator = call("LogSoftmax", x).called("core")
 
-
-def _make(found: Found) -> onnx.NodeProto | None:
-    if len(found["axes"]) != 1 or not found.shape("x"):
-        return None
-    return found.node("Softmax", [found["x"]], axis=found["axes"][0] + len(found.shape("x")))
-
-
-WHOLE = Template(shifted / total(shifted) | plain / total(plain), _make)
+WHOLE = Template(shifted / total(shifted) | plain / total(plain) | exp(operator) | exp(difference), partial(make, name="Softmax"))
