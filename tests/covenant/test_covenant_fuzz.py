@@ -18,7 +18,7 @@ from covenant.fuzz.case import Case, draw
 from covenant.fuzz.families import FAMILIES, Family
 from covenant.fuzz.run_case import make_case
 from covenant.fuzz.verdict import Outcome
-from verif.iss import machine
+from verif.iss import meanings
 
 SEED = 13
 #: Inputs of each family in the short campaign.
@@ -137,13 +137,13 @@ def test_a_process_that_dies_is_counted_and_replaced(plant):
 
 
 def test_a_wrong_byte_is_counted(monkeypatch):
-    true = machine.execute_vector
+    true = meanings.execute_vector
 
     def wrong(fields, **memories):
         true(fields, **memories)
         memories["y_memories"][fields["y_select"]] ^= 1
 
-    monkeypatch.setattr(machine, "execute_vector", wrong)
+    monkeypatch.setattr(meanings, "execute_vector", wrong)
     tally = run_campaign({"network": FAMILIES["network"]}, seed=SEED, count=8, minutes=None)
     assert tally.of(Outcome.BROKEN) > 0
     assert any("exact: NO" in failure.verdict.message for failure in tally.failures.values() if failure.verdict.outcome is Outcome.BROKEN)
