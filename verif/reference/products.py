@@ -70,14 +70,21 @@ def _transposed(x: Dequantised) -> Dequantised:
 
 
 def gemm(call: Call) -> Value:
-    """Gemm of dequantised operands."""
+    """Gemm of dequantised operands; beta times a third operand that is computed is added to the product in float32."""
     a = call.attributes
     x, w = _operands(call, computed=True)
+    third, beta = call.optional(2), a.get("beta", 1.0)
+    bias = third if third is None or third.constant else None
     if not w.constant:
         sums = tensor_product(x, w, trans_a=bool(a.get("transA")), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0))
-        return with_bias(call, sums, call.optional(2), a.get("beta", 1.0))
-    x = _transposed(x) if a.get("transA") else x
-    return _matrix(call, x, w, call.optional(2), trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=a.get("beta", 1.0))
+        result = with_bias(call, sums, bias, beta)
+    else:
+        x = _transposed(x) if a.get("transA") else x
+        result = _matrix(call, x, w, bias, trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=beta)
+    if third is bias:
+        return result
+    addend = np.float32(beta) * third.real().astype(np.float32)  # type: ignore[union-attr]
+    return Plain(result.real().astype(np.float32) + addend.reshape(addend.shape[0], *[1] * (3 - addend.ndim), *addend.shape[1:]))
 
 
 def matmul(call: Call) -> Value:
