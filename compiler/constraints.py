@@ -273,8 +273,8 @@ _CODES = {2: "u8", 3: "i8", 6: "i32"}
 
 
 def float_only(value: object, to: int) -> bool:
-    """Cast must make float32 numbers of float32 numbers or of an 8-bit tensor, or leave the type as it is."""
-    eight = isinstance(value, Quant) and value.dtype in ("i8", "u8")
+    """Cast must make float32 numbers of float32 numbers, of an 8-bit tensor or of the sums of an Integer operator, or leave the type as it is."""
+    eight = isinstance(value, Quant) and (value.dtype in ("i8", "u8") or value.sums is not None)
     if isinstance(value, Quant) and to in _CODES:
         return value.dtype == _CODES[to]
     return to == 1 and (eight or isinstance(value, Real | Table | Unquantised | HostFloat | RealConst))

@@ -22,7 +22,7 @@ class MatMul:
     """y[i] = requantise(bias + sum over k of (a[a_batch[i], m, k] - a_zero) * (b[b_batch[i], k, n] - b_zero)).
 
     Sums are int32 (modulo 2^32); bias int32 (N,) or None; requantise(acc) = clip(round_half_even(float32(float32(acc) * scale)) + y_zero,
-    y_low, y_high). y_scale None: no requantisation, the result is the int32 sum. alpha: Gemm's.
+    y_low, y_high). y_scale None: no requantisation, the result is the int32 sum. a_scale, b_scale None: of integers, as if they were 1. alpha: Gemm's.
     """
 
     a_scale: float | None
@@ -45,10 +45,11 @@ class MatMul:
     @property
     def scale(self) -> float:
         """Requantisation scale, a float32 value: float32(float32(float32(alpha * a_scale) * b_scale) / y_scale)."""
-        if self.y_scale is None or self.a_scale is None or self.b_scale is None:
+        if self.y_scale is None:
             return 1.0
+        a, b = (np.float32(1.0 if scale is None else scale) for scale in (self.a_scale, self.b_scale))
         with np.errstate(over="ignore"):
-            return float(np.float32(self.alpha) * np.float32(self.a_scale) * np.float32(self.b_scale) / np.float32(self.y_scale))
+            return float(np.float32(self.alpha) * a * b / np.float32(self.y_scale))
 
     def sizes(self, a_shape: Sequence[int], b_shape: Sequence[int]) -> tuple[int, int, int]:
         """(M, K, N) from the IR shapes of a and b."""

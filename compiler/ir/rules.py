@@ -102,7 +102,8 @@ def _conv(where: str, a: Conv, x: Tensor, y: Tensor) -> None:
     if a.y_scale is None:
         _expect(y.dtype == "i32", where, f"result {y.dtype} without a scale", "i32")
     else:
-        _quantisation(where, x, a.x_scale, a.x_zero)
+        if a.x_scale is not None:
+            _quantisation(where, x, a.x_scale, a.x_zero)
         _quantisation(where, y, a.y_scale, a.y_zero)
         _clamp(where, a.y_low, a.y_high, y)
         finite = np.isfinite(a.scale)
@@ -172,8 +173,9 @@ def _matmul(where: str, a: MatMul, x: Tensor, b: Tensor, y: Tensor) -> None:
     if a.y_scale is None:
         _expect(y.dtype == "i32" and a.bias is None, where, f"result {y.dtype} without a scale", "i32 and no bias")
     else:
-        _quantisation(where, x, a.a_scale, a.a_zero)
-        _quantisation(where, b, a.b_scale, a.b_zero)
+        for t, scale, zero in ((x, a.a_scale, a.a_zero), (b, a.b_scale, a.b_zero)):
+            if scale is not None:
+                _quantisation(where, t, scale, zero)
         _quantisation(where, y, a.y_scale, a.y_zero)
         _clamp(where, a.y_low, a.y_high, y)
         _expect(bool(np.isfinite(a.scale)), where, f"requantisation scale {a.scale}", "a finite number")

@@ -327,7 +327,8 @@ CASES = {
     ),
     "Cast to integers": (
         [dequantize("x", "d", "x"), node("Cast", "d", "c", to=6), node("Cast", "c", "e", to=1), quantize("e", "y", "y")], X, Y, P,
-        ("n_c", "Cast", "Cast must make float32 numbers of float32 numbers or of an 8-bit tensor, or leave the type as it is. Found d, a dequantised tensor, to int32."),
+        ("n_c", "Cast", "Cast must make float32 numbers of float32 numbers, of an 8-bit tensor or of the sums of an Integer operator, or leave the type as it is. "
+         "Found d, a dequantised tensor, to int32."),
     ),
     "alpha": (
         [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Gemm", "d e", "g", alpha=0.0), quantize("g", "y", "y")],

@@ -114,9 +114,9 @@ def divide(elementwise: Callable[[Any], Value]) -> Callable[[Any], Value]:
     return call_divide
 
 
-def _along(numbers: np.ndarray, rank: int) -> np.ndarray:
-    """Numbers a channel, against (samples, N, C, ..)."""
-    return numbers.reshape(-1, *[1] * (rank - 3))
+def _along(numbers: np.ndarray, trailing: int) -> np.ndarray:
+    """Numbers a channel, with so many axes behind it."""
+    return numbers.reshape(-1, *[1] * trailing)
 
 
 def batch_normalization(call: Any) -> Value:
@@ -124,6 +124,8 @@ def batch_normalization(call: Any) -> Value:
     x = call.value(0)
     if call.attributes.get("training_mode") or not isinstance(x, Sum | Dequantised) or x.array.ndim < 3:
         raise call.refuse("a training mode, or an operand that is no quantised tensor with channels")
+    if isinstance(x, Sum) and x.axis_from_end != x.array.ndim - 2:
+        raise call.refuse("a product whose channels are not the second axis")
     parameters = [call.value(i) for i in range(1, 5)]
     if not all(p.constant for p in parameters):
         raise call.refuse("factors that are no constants")
@@ -134,12 +136,13 @@ def batch_normalization(call: Any) -> Value:
 
 def affine(call: Any, x: Sum | Dequantised, k: np.ndarray, d: np.ndarray) -> Sum:
     """Return k * x + d, float64 a channel, of a product or of a dequantised tensor."""
-    rank, channels = x.array.ndim, x.array.shape[2]
+    trailing = x.array.ndim - 3 if isinstance(x, Dequantised) else x.axis_from_end - 1
+    channels = x.array.shape[-1 - trailing]
     if isinstance(x, Dequantised):
         unit = x.scale.reshape(()).astype(np.float32)
         sums, stored = x.centred() * UNIT, np.broadcast_to(np.array(1 / UNIT, np.float32), (channels,))
     else:
-        if "channels" not in x.takes or x.factors is None or rank - 2 - x.axis_from_end:
+        if "channels" not in x.takes or x.factors is None:
             raise call.refuse("a result that is no product")
         sums, unit, stored = x.sums, x.factors[0], np.broadcast_to(x.factors[1].reshape(-1), (channels,))
     given = (unit * (stored.astype(np.float64) * k).astype(np.float32)).astype(np.float64)
@@ -148,9 +151,9 @@ def affine(call: Any, x: Sum | Dequantised, k: np.ndarray, d: np.ndarray) -> Sum
     scale = unit * own
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.rint(d / scale.astype(np.float64)).astype(np.int64)
-    sums = wrap(np.where(_along(gone, rank), 0, sums.astype(np.int64)) + _along(steps, rank))
+    sums = wrap(np.where(_along(gone, trailing), 0, sums.astype(np.int64)) + _along(steps, trailing))
     takes = x.takes - {"bias"} if isinstance(x, Sum) else frozenset({"channels", "number"})
-    return Sum(sums, _along(scale, rank), np.ones((), np.float32), axis_from_end=rank - 2, factors=(unit, own), takes=takes)
+    return Sum(sums, _along(scale, trailing), np.ones((), np.float32), axis_from_end=trailing + 1, factors=(unit, own), takes=takes)
 
 
 def a_channel(other: Callable[[Any], Value]) -> Callable[[Any], Value]:
@@ -160,13 +163,13 @@ def a_channel(other: Callable[[Any], Value]) -> Callable[[Any], Value]:
         x, constant, op = call.value(0), call.value(1), call.node.op_type
         if isinstance(constant, Sum) and op != "Div":
             x, constant = constant, x
-        plain = isinstance(x, Sum) and "channels" in x.takes and x.array.ndim - 2 == x.axis_from_end
+        plain = isinstance(x, Sum) and "channels" in x.takes
         if not plain or not constant.constant or (op == "Add" and "bias" in x.takes):
             return other(call)
-        channels, rank = x.array.shape[2], x.array.ndim - 2
-        numbers = constant.real().astype(np.float64)
-        wrong = channels == 1 or numbers.size != channels or not rank <= numbers.ndim <= rank + 1
-        if wrong or numbers.shape[numbers.ndim - rank :] != (channels, *[1] * (rank - 1)):
+        from_end = x.axis_from_end
+        channels, numbers = x.array.shape[-from_end], constant.real().astype(np.float64)
+        wrong = channels == 1 or numbers.size != channels or not from_end <= numbers.ndim < x.array.ndim
+        if wrong or numbers.shape[numbers.ndim - from_end :] != (channels, *[1] * (from_end - 1)):
             return other(call)
         numbers, one = numbers.reshape(-1), np.ones(channels)
         if op == "Add":
@@ -237,7 +240,8 @@ def reduction(call: Any) -> Value:
 
 
 def unchanged(call: Any) -> Value:
-    """Cast to float32: of float32 numbers, and of 8-bit integers, which are dequantised by a scale of 1; Dropout at inference."""
+    """Cast to float32: of float32 numbers, of 8-bit integers, which are dequantised by a scale of 1, and of the sums of an Integer operator, of scale 1;
+    Dropout at inference."""
     value = call.value(0)
     if call.node.op_type == "Dropout" and call.optional(2) is not None and call.number(2).any():
         raise call.refuse("a training mode")
@@ -245,6 +249,8 @@ def unchanged(call: Any) -> Value:
         return value
     if call.node.op_type == "Cast" and call.attributes.get("to") != 1:
         raise call.refuse("a cast to another type")
+    if isinstance(value, Plain) and value.product is not None:
+        return value.product
     if isinstance(value, Plain) and value.array.dtype in RANGES:
         rank = value.array.ndim
         one, zero = np.ones((1,) * rank, np.float32), np.zeros((1,) * rank, value.array.dtype)

@@ -159,7 +159,7 @@ def conv_integer(call: Call) -> Value:
     """ConvInteger: the int32 sums."""
     result = _convolve(call, *_integer_operands(call, 0), None)
     assert isinstance(result, Sum), "all scales are 1"
-    return Plain(result.sums)
+    return Plain(result.sums, product=replace(result, takes=result.takes | {"numbers"}))
 
 
 def matmul_integer(call: Call) -> Value:
@@ -167,4 +167,4 @@ def matmul_integer(call: Call) -> Value:
     x, w = _integer_operands(call, 1)
     result = _matrix(call, x, w) if w.constant else tensor_product(x, w)
     assert isinstance(result, Sum), "all scales are 1"
-    return Plain(result.sums)
+    return Plain(result.sums, product=replace(result, takes=result.takes | {"numbers"}))

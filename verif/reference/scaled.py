@@ -25,7 +25,7 @@ def scaled(other: Callable[[Any], Value]) -> Callable[[Any], Value]:
             return other(call)
         first, second = (number if call.node.op_type == "Mul" else np.float32(1) / number) * a.factors[0], a.factors[1]
         scale = np.broadcast_to(first * second, a.scale.size).reshape(a.scale.shape)
-        return replace(a, scale=scale, factors=(first, second), takes=a.takes - {"number"})
+        return replace(a, scale=scale, factors=(first, second), takes=a.takes if "numbers" in a.takes else a.takes - {"number"})
 
     return operator
 

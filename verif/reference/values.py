@@ -40,7 +40,7 @@ class Plain:
 
     `codes`: for a function of one 8-bit tensor its float32 numbers for all 256 integers of that, in ascending order; `source`: those integers.
     `behind`: the integers that it is a function of, through whatever quantisations, nearest first and its own in front.
-    `bounds`: (least, greatest) number of float operations on quantised tensors.
+    `bounds`: (least, greatest) number of float operations on quantised tensors. `product`: what int32 sums of an Integer operator are as numbers.
     """
 
     array: np.ndarray
@@ -49,6 +49,7 @@ class Plain:
     source: np.ndarray | None = None
     behind: tuple[np.ndarray, ...] = ()
     bounds: Callable[[], tuple[float, float]] | None = None
+    product: Sum | None = None
 
     def real(self) -> np.ndarray:
         """Return the array."""
@@ -56,7 +57,8 @@ class Plain:
 
     def reshaped(self, shape: tuple[int, ...]) -> Plain:
         """Return the value with another shape (samples included unless constant)."""
-        return replace(self, array=self.array.reshape(shape), behind=sources_of(self))
+        product = None if self.product is None else self.product.reshaped(shape)
+        return replace(self, array=self.array.reshape(shape), behind=sources_of(self), product=product)
 
     def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """Return QuantizeLinear of the value."""
@@ -113,7 +115,8 @@ class Sum:
     """sums * scale / divisor, clamped to [low, high]: the result of a product (divisor 1) or of an average, not yet rounded.
 
     sums int32; scale, divisor float32 and broadcasting against sums; `axis_from_end` of the output channels.
-    `takes`: the constants it takes in before it is rounded: a `bias`, a positive `number` as a factor, factors and addends of its `channels`.
+    `takes`: the constants it takes in before it is rounded: a `bias`, a positive `number` as a factor (`numbers`: any number of them), factors and
+    addends of its `channels`.
     `factors`: the float32 numbers whose product is `scale`, of the input and of the weights.
     """
 

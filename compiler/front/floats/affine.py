@@ -2,7 +2,7 @@
 
     product + k                 k joins the bias: round_half_even(k / s), s the real value of a step of the int32 sums, float64
     product * k, product / k    one positive number: float32(float32(k * s_x) * s_w) is the scale, for a quotient with float32(1 / k)
-    product * k[c] + d[c]       one number a channel, the second axis, and BatchNormalization: s_w[c] = float32(s_w[c] * k[c]), then d as above
+    product * k[c] + d[c]       one number a channel, and BatchNormalization: s_w[c] = float32(s_w[c] * k[c]), then d as above
 
 Over several numbers anything else is a product with their float32 reciprocals; over one it is a division.
 
@@ -45,9 +45,9 @@ def _a_channel(step: Step, kind: str, value: Pending, constant: Const | RealCons
     product, rank, own = value.of, len(value.shape), tuple(constant.shape)
     if not isinstance(product, Product) or kind not in ("ADD", "DIV", "MUL") or (kind == "ADD" and product.bias is None):
         return None
-    channels = product.channels
-    fits = rank > 1 and rank - product.axis_from_end == 1 and channels > 1 and own[max(len(own) - rank + 1, 0) :] == (channels, *[1] * (rank - 2))
-    if not fits or constant.array.size != channels or len(own) > rank:
+    channels, at = product.channels, product.axis_from_end
+    fits = channels > 1 and at <= len(own) <= rank and own[len(own) - at :] == (channels, *[1] * (at - 1))
+    if not fits or constant.array.size != channels:
         return None
     numbers, one = (constant.real() if isinstance(constant, RealConst) else constant.array).astype(np.float64).reshape(-1), np.ones(channels)
     if kind == "ADD":

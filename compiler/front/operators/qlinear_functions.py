@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 
@@ -27,12 +29,18 @@ def qlinear_function(step: Step) -> list[Value]:
 
 
 def cast(step: Step) -> list[Value]:
-    """Cast to float32: of float32 numbers, and of 8-bit integers, which are dequantised by a scale of 1. Cast to the type that there is."""
+    """Cast to float32: of float32 numbers, of 8-bit integers, which are dequantised by a scale of 1, and of the sums of an Integer operator, which
+    wait for their quantisation as those of any product. Cast to the type that there is."""
     value, to = step.value(0), step.attribute("to", 0)
     assert value is not None
     kind = onnx.TensorProto.DataType.Name(to).lower() if to in onnx.TensorProto.DataType.values() else str(to)
     step.require(float_only, value, to, found=f"{step.describe(0)}, to {kind}")
-    return [step.builder.dequantise(value, 1.0, 0, step.label)] if isinstance(value, Quant) and to == onnx.TensorProto.FLOAT else [value]
+    if not isinstance(value, Quant) or to != onnx.TensorProto.FLOAT:
+        return [value]
+    if value.sums is None:
+        return [step.builder.dequantise(value, 1.0, 0, step.label)]
+    sums = value.sums.pending()
+    return [replace(sums, shape=value.shape, of=sums.of if value.shape == sums.shape else None, origin=(*sums.origin, step.label))]
 
 
 def dropout(step: Step) -> list[Value]:

@@ -88,11 +88,16 @@ class HostFloat:
 
 @dataclass(frozen=True)
 class Quant:
-    """Integers of IR tensor `tensor`, seen in ONNX as `shape`."""
+    """Integers of IR tensor `tensor`, seen in ONNX as `shape`.
+
+    `sums`: of the int32 result of an Integer operator the product that it is (`compiler.front.operators.products`), for those that go on with it as
+    float numbers.
+    """
 
     tensor: str
     shape: Shape
     dtype: str
+    sums: Any = None
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ class ComputedProduct:
 
     @property
     def scalable(self) -> bool:
-        """Whether no number has been multiplied with yet."""
-        return self.alpha == 1
+        """Whether no number has been multiplied with yet, or the scale is nothing but numbers that have: an Integer operator's."""
+        return self.alpha == 1 or not isinstance(self.a, Real)
 
     def with_bias(self, step: Step, bias: Const | RealConst, beta: float = 1.0) -> ComputedProduct:
         """Return the product with the constant `beta * bias` added, one value a column."""
@@ -69,7 +69,7 @@ class ComputedProduct:
 
     def scaled(self, factor: float) -> ComputedProduct:
         """Return the product times a positive number."""
-        return replace(self, alpha=factor)
+        return replace(self, alpha=float(np.float32(self.alpha) * np.float32(factor)))
 
     def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the node that writes `target`; return its tensor."""

@@ -112,7 +112,7 @@ def conv_integer(step: Step) -> list[Value]:
     source, zero = integer_source(step, 2)
     product = _product(step, source, zero, integer_weights(step, 3, 0), step.describe(1))
     assert isinstance(product, Product), "all scales are 1"
-    return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32")]
+    return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32", product)]
 
 
 def integer_source(step: Step, zero_index: int, index: int = 0) -> tuple[Quant, int]:

@@ -129,12 +129,12 @@ class Product:
 
     @property
     def scalable(self) -> bool:
-        """Whether no number has been multiplied with yet."""
-        return self.alpha == 1
+        """Whether no number has been multiplied with yet, or the scale is nothing but numbers that have: an Integer operator's."""
+        return self.alpha == 1 or self.x_scale is None
 
     def scaled(self, factor: float) -> Product:
         """Return the product times a positive number."""
-        return replace(self, alpha=factor)
+        return replace(self, alpha=float(np.float32(self.alpha) * np.float32(factor)))
 
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""

@@ -149,6 +149,6 @@ def matmul_integer(step: Step) -> list[Value]:
     if isinstance(step.value(1), Quant):
         other, other_zero = integer_source(step, 3, 1)
         computed = ComputedProduct(step, source, other, zero, other_zero)
-        return [Quant(computed.emit_integers(step.output, (step.label,)), computed.shape, "i32")]
+        return [Quant(computed.emit_integers(step.output, (step.label,)), computed.shape, "i32", computed)]
     product = _plain(_product(step, source, zero, integer_weights(step, 3, 1), step.describe(1)))
-    return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32")]
+    return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32", product)]
