@@ -41,6 +41,7 @@ from verif.reference.scaled import scaled
 from verif.reference.selection import SELECTING, selection
 from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
+from verif.reference.views import of_views
 from verif.reference.weights import bytes_of, in_blocks, with_bias
 
 
@@ -96,9 +97,11 @@ def max_pool(call: Call) -> Value:
     if isinstance(x, Sum) and x.divisor.size > 1:
         raise call.refuse("an average that no QuantizeLinear follows")
     window = window_of(call.attributes, array.shape[3:], call.attributes["kernel_shape"], ceil=bool(call.attributes.get("ceil_mode")))
+    if isinstance(x, Sum):  # scales are one a channel: the largest number is of the largest sum, or of the least where the scale is negative
+        sign = np.where(x.scale < 0, -1, 1)
+        largest = _spatial(window_maxima(_images(x.sums.astype(np.int64) * sign), window), array.shape)
+        return replace(x, sums=(largest * sign).astype(np.int32), takes=frozenset())
     result = _spatial(window_maxima(_images(array), window), array.shape)
-    if isinstance(x, Sum):
-        return replace(x, sums=result, takes=frozenset())  # scales are positive and one a channel: the largest sum is the largest number
     return Dequantised(result, x.scale, x.zero) if isinstance(x, Dequantised) else Plain(result)
 
 
@@ -300,11 +303,11 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "GlobalAveragePool"): average_pool,
     ("com.microsoft", "QLinearAveragePool"): qlinear_average_pool,
     ("com.microsoft", "QLinearGlobalAveragePool"): qlinear_average_pool,
-    ("", "Add"): a_channel(add),
+    ("", "Add"): of_views(a_channel(add)),
     **{("com.microsoft", name): qlinear_combination for name in ("QLinearAdd", "QLinearMul")},
     **{("com.microsoft", name): qlinear_function for name in ("QLinearLeakyRelu", "QLinearSigmoid")},
-    ("", "Div"): a_channel(scaled(divide(elementwise))),
-    ("", "Mul"): a_channel(scaled(elementwise)),
+    ("", "Div"): of_views(a_channel(scaled(divide(elementwise)))),
+    ("", "Mul"): of_views(a_channel(scaled(elementwise))),
     ("", "Mean"): mean(elementwise),
     ("", "BatchNormalization"): gridded(batch_normalization),
     **{("", name): reduction for name in ("GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum")},

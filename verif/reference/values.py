@@ -117,7 +117,8 @@ class Sum:
     sums int32; scale, divisor float32 and broadcasting against sums; `axis_from_end` of the output channels.
     `takes`: the constants it takes in before it is rounded: a `bias`, a positive `number` as a factor (`numbers`: any number of them), factors and
     addends of its `channels`.
-    `factors`: the float32 numbers whose product is `scale`, of the input and of the weights.
+    `factors`: the float32 numbers whose product is `scale`, of the input and of the weights. `before`: of these `sums` in another shape what they
+    were in their own.
     """
 
     sums: np.ndarray
@@ -129,6 +130,7 @@ class Sum:
     constant: bool = False
     factors: tuple[np.ndarray, np.ndarray] | None = None
     takes: frozenset[str] = frozenset()
+    before: tuple[Sum, np.ndarray] | None = None
 
     @property
     def array(self) -> np.ndarray:
@@ -146,7 +148,9 @@ class Sum:
     def reshaped(self, shape: tuple[int, ...]) -> Sum:
         """Return the value with another shape."""
         scale, divisor = (np.broadcast_to(a, self.sums.shape).reshape(shape) for a in (self.scale, self.divisor))
-        return replace(self, sums=self.sums.reshape(shape), scale=scale, divisor=divisor, axis_from_end=0, takes=frozenset())
+        sums = self.sums.reshape(shape)
+        first = self.before[0] if self.before is not None and self.before[1] is self.sums else self
+        return replace(self, sums=sums, scale=scale, divisor=divisor, axis_from_end=0, takes=frozenset(), before=(first, sums))
 
     def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """Return the requantised sums, clamped between the quantised bounds."""

@@ -6,9 +6,9 @@
 
 Over several numbers anything else is a product with their float32 reciprocals; over one it is a division.
 
-A product takes in what follows it node by node, as long as it can; what it cannot take in is an operation on its result. BatchNormalization of a
-dequantised tensor is a depthwise convolution whose weights are all 255 steps of 1/255, so that the addend is rounded to 1/255 of a step of its
-input's integers.
+A product takes in what follows it node by node, as long as it can, through Reshape too; what it cannot take in is an operation on its result.
+BatchNormalization of a dequantised tensor is a depthwise convolution whose weights are all 255 steps of 1/255, so that the addend is rounded to
+1/255 of a step of its input's integers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from compiler.front.floats.formula import numbers_of, operation, scalar_of
 from compiler.front.operators.products.linear import Product
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Const, Formula, Pending, Real, RealConst, Value
+from compiler.front.state.values import Const, Formula, Pending, Real, RealConst, Value, plainest
 
 #: The weight that stands for 1.
 UNIT = 255
@@ -32,13 +32,31 @@ def joined(step: Step, kind: str, a: Formula, b: Formula) -> Formula:
     """Return `kind` of two values: a product that has taken the constant in, or an operation."""
     product, constant = (b, a) if kind in ("ADD", "MUL") and isinstance(b, Pending) else (a, b)
     if isinstance(product, Pending) and isinstance(constant, Const | RealConst) and step.op in ("Add", "Div", "Mul"):
-        made = _a_channel(step, kind, product, constant) or _one_number(kind, product, constant) or _bias(step, kind, product, constant)
+        own = _in_own_shape(product, constant)
+        made = None if own is None else _a_channel(step, kind, *own) or _one_number(kind, *own) or _bias(step, kind, *own)
         if made is not None:
-            return replace(made.pending(), origin=(*product.origin, step.label))  # type: ignore[attr-defined]
+            return replace(made.pending(), shape=product.shape, origin=(*product.origin, step.label))  # type: ignore[attr-defined]
     if kind == "DIV" and isinstance(b, Const | RealConst) and scalar_of(b) is None:
         with np.errstate(divide="ignore"):
             kind, b = "MUL", Const(np.float32(1) / numbers_of(b))
     return operation(step, kind, a, b)
+
+
+def _in_own_shape(value: Pending, constant: Const | RealConst) -> tuple[Pending, Const | RealConst] | None:
+    """Return a product in its own shape, and a constant as it meets it there: it may be seen in another one. None for what is no product."""
+    own = getattr(value.of, "shape", None)
+    if own is None or own == value.shape:
+        return None if own is None else (value, constant)
+    behind = value.shape[len(value.shape) - len(constant.shape) :]
+    if len(constant.shape) > len(value.shape) or any(a not in (1, b) for a, b in zip(constant.shape, behind, strict=True)):
+        return None
+    index = plainest(np.broadcast_to(np.arange(constant.array.size).reshape(constant.shape), value.shape).reshape(own))
+
+    def there(array: np.ndarray) -> np.ndarray:
+        return array.reshape(-1)[index]
+
+    plain = constant.moved(there) if isinstance(constant, RealConst) else Const(there(constant.array))
+    return replace(value, shape=own), plain
 
 
 def _a_channel(step: Step, kind: str, value: Pending, constant: Const | RealConst) -> Product | None:
@@ -81,7 +99,7 @@ def batch_normalization(step: Step) -> list[Value]:
     scale, bias, mean, variance = (np.asarray(step.constant(i), np.float64).reshape(-1) for i in range(1, 5))
     factor = scale / np.sqrt(variance + step.attribute("epsilon", 1e-5))
     addend = bias - mean * factor
-    if isinstance(value, Pending) and isinstance(value.of, Product) and len(value.shape) > 1:
+    if isinstance(value, Pending) and isinstance(value.of, Product) and value.shape == value.of.shape and len(value.shape) > 1:
         fits = factor.size == value.of.channels and len(value.shape) - value.of.axis_from_end == 1
         step.require(one_value_a_channel, fits, found=f"{factor.size} values for a result of shape {value.shape}")
         return [replace(value.of.with_affine(step, factor, addend).pending(), origin=(*value.origin, step.label))]

@@ -82,7 +82,9 @@ def reshaped(value: Formula, shape: Shape) -> Formula | None:
         return Const(value.array.reshape(shape))
     if isinstance(value, RealConst):
         return value.moved(lambda array: array.reshape(shape))
-    return replace(value, shape=shape, of=None) if isinstance(value, Pending) else replace(value, shape=shape)
+    if isinstance(value, Pending):
+        return replace(value, shape=shape, of=value.of if hasattr(value.of, "biasable") else None)
+    return replace(value, shape=shape)
 
 
 def bounds(value: Formula) -> tuple[float, float]:

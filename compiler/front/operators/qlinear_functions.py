@@ -40,7 +40,7 @@ def cast(step: Step) -> list[Value]:
     if value.sums is None:
         return [step.builder.dequantise(value, 1.0, 0, step.label)]
     sums = value.sums.pending()
-    return [replace(sums, shape=value.shape, of=sums.of if value.shape == sums.shape else None, origin=(*sums.origin, step.label))]
+    return [replace(sums, shape=value.shape, origin=(*sums.origin, step.label))]
 
 
 def dropout(step: Step) -> list[Value]:

@@ -42,7 +42,7 @@ def along(numbers: np.ndarray, rank: int, axis: int) -> np.ndarray:
     return numbers.reshape(shape)
 
 
-def _plainest(numbers: np.ndarray) -> np.ndarray:
+def plainest(numbers: np.ndarray) -> np.ndarray:
     """Return the smallest array that broadcasts to `numbers`."""
     for axis, size in enumerate(numbers.shape):
         first = np.take(numbers, [0], axis) if size else numbers
@@ -72,7 +72,7 @@ class RealConst:
         """Return the constant after a movement of its elements; `move` does it to an array of the constant's shape."""
         array = move(self.array)
         parameters = [
-            numbers.reshape([1] * array.ndim) if numbers.size == 1 else _plainest(move(np.broadcast_to(numbers, self.array.shape)))
+            numbers.reshape([1] * array.ndim) if numbers.size == 1 else plainest(move(np.broadcast_to(numbers, self.array.shape)))
             for numbers in (self.scale, self.zero)
         ]
         return RealConst(array, *parameters)
@@ -152,8 +152,8 @@ Emit = Callable[[Quantisation, tuple[str, ...]], str]
 class Pending:
     """The float result of an operator on quantised tensors, not yet quantised itself.
 
-    `emit(target, origin)` adds the IR node and returns its tensor's name. `of`: what it is the result of, for those who join something to it,
-    as long as nothing has changed its shape (a product of `compiler.front.operators.products`, a reduction).
+    `emit(target, origin)` adds the IR node and returns its tensor's name. `of`: what it is the result of, for those who join something to it: a
+    reduction, or a product of `compiler.front.operators.products`, which may be seen in another shape than its own.
     """
 
     shape: Shape
