@@ -2,6 +2,7 @@
 (onnxruntime writes one when it is)."""
 
 import sys
+import warnings
 
 from covenant.interrupt import guarded
 
@@ -10,6 +11,7 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the process's command line and return its exit status."""
+    warnings.filterwarnings("ignore", category=RuntimeWarning)  # numpy's, of numbers that a message then refuses
     with guarded():
         from covenant.cli import main as run
 

@@ -55,12 +55,17 @@ def _call(command: Command) -> tuple[int, str, str]:
     return status, out.getvalue(), err.getvalue()
 
 
+#: What commands say that end with status 1 although nothing was wrong: what cannot run was named.
+_NAMED = ("NOT compiled for ", "exact: not judged; no node runs on the accelerator")
+
+
 def _outcome(status: int, err: str, megabytes: int) -> Outcome:
     if "MemoryError" in err or "bad_alloc" in err or "bad allocation" in err or megabytes > MEGABYTES:
         return Outcome.LARGE
     if "Traceback (most recent call last)" in err:
         return Outcome.TRACEBACK
-    if status == REFUSED and err.startswith(("covenant: ", "usage: ")):
+    said = any(line.startswith(("covenant: ", "usage: ")) for line in err.splitlines())
+    if (status == REFUSED and said) or (status == BROKEN and any(text in err for text in _NAMED)):
         return Outcome.REFUSED
     return {EXACT: Outcome.EXACT, BROKEN: Outcome.BROKEN}.get(status, Outcome.TRACEBACK)
 
