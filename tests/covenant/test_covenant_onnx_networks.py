@@ -32,8 +32,8 @@ def test_the_document_is_of_this_package():
 @pytest.mark.parametrize("network", quick(7), ids=lambda network: network.name)
 def test_what_the_document_lists_as_exact_is(network):
     verdict = suite.judge(network, load_graph("edge16"))
-    expected = (suite.EXACT,) if network.name in suite.exact_in(DOCUMENT) else (suite.NAMED, suite.REFUSED)
-    assert verdict.state in expected, verdict.detail
+    expected = (suite.EXACT,) if network.name in suite.exact_in(DOCUMENT) else (suite.EXACT, suite.NAMED, suite.REFUSED)
+    assert verdict.state in expected, verdict.detail  # one more than listed is no fault: make networks
     assert verdict.state == suite.EXACT or verdict.detail
 
 
