@@ -207,10 +207,11 @@ def clamp(call: Call) -> Value:
 
 def extreme(call: Call) -> Value:
     """Max and Min: of what waits for its quantisation and numbers a clamp, as quantisation keeps order."""
-    waiting = [v for v in call.inputs if isinstance(v, Sum | Moved)]
-    numbers = [v.real().astype(np.float32) for v in call.inputs if v is not None and v.constant]
+    operands = [call.value(index) for index in range(len(call.inputs))]
+    waiting = [v for v in operands if isinstance(v, Sum | Moved)]
+    numbers = [v.real().astype(np.float32) for v in operands if v.constant]
     uniform = all(array.size and (array == array.flat[0]).all() for array in numbers)
-    if len(waiting) != 1 or len(numbers) + 1 < len(call.inputs) or not uniform:
+    if len(waiting) != 1 or len(numbers) + 1 < len(operands) or not uniform:
         return elementwise(call)
     (x,), bounds = waiting, [float(array.flat[0]) for array in numbers]
     whole = x.clamped(max(bounds), np.inf) if call.node.op_type == "Max" else x.clamped(-np.inf, min(bounds))

@@ -19,7 +19,7 @@ _REDUCED = ("axes", "keepdims", "noop_with_empty_axes")
 #: Operator -> attributes that whoever rewrites such a node reads.
 READ: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare"), _REDUCED),
-    **dict.fromkeys(("DequantizeLinear", "Flatten", "QuantizeLinear", "Softmax"), ("axis",)),
+    **dict.fromkeys(("DequantizeLinear", "Flatten", "LogSoftmax", "QuantizeLinear", "Softmax"), ("axis",)),
     "Cast": ("to",),
     "Einsum": ("equation",),
     "Gemm": ("alpha", "beta", "transA", "transB"),
