@@ -67,7 +67,7 @@ def model_inputs(model: onnx.ModelProto) -> list[ModelInput]:
                 scale = numpy_helper.to_array(constants[node.input[1]])
                 zero = numpy_helper.to_array(constants[node.input[2]]) if len(node.input) > 2 and node.input[2] in constants else np.uint8(0)
                 limits = np.iinfo(zero.dtype)
-                if scale.size == 1:
+                if scale.size == zero.size == 1:
                     value = ModelInput(info.name, value.dtype, value.shape, float(scale.reshape(())), int(zero.reshape(())), int(limits.min), int(limits.max))
                 break
         result.append(value)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, NonNegativeInt, mod
 
 from acg.graph import load_graph
 from compiler.archive import read_bytes
-from compiler.front.reading.load import load_model
+from compiler.front.reading.load import load_model, prepare_model
 from compiler.manifest import parse
 from covenant.errors import UserError
 from covenant.fallback.partition import Cut
@@ -98,6 +98,8 @@ def _model_of(path: Path, row: _Row, number: int) -> onnx.ModelProto:
         if found != expected:
             raise UserError(f"{path}: its {what} are {', '.join(found)}, those of segment {number} in {PLAN} {', '.join(expected)}; "
                             "expected the files of one plan, compile again")
+    if row.where == "accelerator":  # nobody imports it again before the definition evaluates it
+        prepare_model(model, name=str(path))
     return model
 
 

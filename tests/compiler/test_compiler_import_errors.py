@@ -105,6 +105,24 @@ def test_external_data_is_read_as_far_as_its_tensor_goes(tmp_path, entries, expe
     assert str(error.value).endswith("); expected a complete ONNX model; export it again")
 
 
+@pytest.mark.parametrize(("change", "expected"), [
+    (lambda tensor: tensor.dims.extend([1 << 40]), f"tensor sx of {4 << 40} bytes, of which 4 are there"),
+    (lambda tensor: tensor.dims.extend([0]), "tensor sx of 0 bytes, of which 4 are there"),
+    (lambda tensor: tensor.dims.extend([-1]), "tensor sx with the size -1"),
+    (lambda tensor: setattr(tensor, "data_type", 0), "tensor sx of the type 0, whose elements have no size"),
+    (lambda tensor: setattr(tensor, "data_type", onnx.TensorProto.DOUBLE), "tensor sx of 8 bytes, of which 4 are there"),
+    (lambda tensor: (tensor.ClearField("raw_data"), tensor.float_data.extend([1, 2])), "tensor sx: "),
+    (lambda tensor: (tensor.ClearField("raw_data"), tensor.dims.extend([1 << 62])), "tensor sx: "),
+])
+def test_data_that_a_tensor_does_not_have(tmp_path, change, expected):
+    model = model_of([dequantize("x", "d", "x"), quantize("d", "y", "y")], X, Y, P)
+    change(next(item for item in model.graph.initializer if item.name == "sx"))
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError) as error:
+        read_network(tmp_path / "a.onnx")
+    assert str(error.value).startswith(f"model {tmp_path}/a.onnx: found an unreadable model ({expected}")
+
+
 def test_a_file_that_no_message_can_be(tmp_path):
     (tmp_path / "a.onnx").touch()
     os.truncate(tmp_path / "a.onnx", 1 << 31)

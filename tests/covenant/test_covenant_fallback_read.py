@@ -100,6 +100,15 @@ def test_a_segment_that_is_none_of_the_plan_is_refused(folder, capsys):
     )
 
 
+def test_a_segment_that_lacks_a_constant_is_refused(folder, capsys):
+    """Found by the fuzzer: the definition ended in a KeyError, since nobody imports a segment's model again."""
+    model = onnx.load("plan/segment0.onnx")
+    model.graph.initializer[0].name = "elsewhere"
+    onnx.save(model, "plan/segment0.onnx")
+    assert main(["run", "plan", "--on", "iss"]) == 2
+    assert capsys.readouterr().err.startswith("covenant: model plan/segment0.onnx: found ")
+
+
 def test_shapes_of_a_plan_are_fixed(folder, capsys):
     assert main(["run", "plan", "--shape", "x=1,4,4,4"]) == 2
     assert capsys.readouterr().err == (

@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 import onnx
-from onnx import numpy_helper, version_converter
+from onnx import numpy_helper, shape_inference, version_converter
 
 from compiler.errors import ModelError
 from compiler.front.reading.formalities import settle
@@ -64,7 +64,7 @@ def convert_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     names = resized(model, opset)
     try:
         converted = version_converter.convert_version(model, wanted)
-    except (version_converter.ConvertError, RuntimeError, ValueError) as error:
+    except (version_converter.ConvertError, shape_inference.InferenceError, RuntimeError, ValueError) as error:
         reason = re.sub(r"^.*Assertion `.*?` failed: ", "", str(error).strip().splitlines()[0]).rstrip(".")
         raise ModelError(
             where, found=f"opset {opset}, which onnx cannot convert to {wanted} ({reason})",

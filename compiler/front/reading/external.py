@@ -1,11 +1,11 @@
-"""Tensors whose data stands in other files: how much of them is read is known from the tensor, before it is read."""
+"""The data of tensors is as long as their type and sizes say, within the file and in others: known before it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 __all__ = ["bounded_external_data"]
 
@@ -14,9 +14,13 @@ _NARROW_BITS: dict[int, int] = {TensorProto.INT4: 4, TensorProto.UINT4: 4, Tenso
 
 
 def bounded_external_data(model: onnx.ModelProto) -> None:
-    """Give every tensor with external data the length that its type and sizes have. Raises ValueError where the file says another."""
+    """Give every tensor with external data the length that its type and sizes have.
+
+    Raises ValueError where the file says another, and for a tensor whose data within the file is not what its type and sizes ask for.
+    """
     for tensor in _tensors(model):
         if tensor.data_location != TensorProto.EXTERNAL:
+            _check_inner(tensor)
             continue
         needed = _bytes(tensor)
         given = [entry for entry in tensor.external_data if entry.key == "length"]
@@ -25,6 +29,20 @@ def bounded_external_data(model: onnx.ModelProto) -> None:
                 raise ValueError(f"tensor {tensor.name} of {needed} bytes, of which {entry.value!r:.40} stand in another file")
         if not given:
             tensor.external_data.add(key="length", value=str(needed))
+
+
+def _check_inner(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type == TensorProto.STRING:
+        return
+    needed = _bytes(tensor)
+    if tensor.HasField("raw_data"):
+        if len(tensor.raw_data) != needed:
+            raise ValueError(f"tensor {tensor.name} of {needed} bytes, of which {len(tensor.raw_data)} are there")
+        return
+    try:
+        numpy_helper.to_array(tensor)  # no more than is there: its sizes are looked at last
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise ValueError(f"tensor {tensor.name}: {str(error).splitlines()[0]}") from None
 
 
 def _bytes(tensor: onnx.TensorProto) -> int:
