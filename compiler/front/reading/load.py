@@ -43,7 +43,7 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     except DecodeError:
         found = "bytes that are not an ONNX model"
         raise ModelError(where, found=found, expected="a file written by onnx.save", do="export it again") from None
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         found = f"an unreadable model ({_line(error)})"
         raise ModelError(where, found=found, expected="a complete ONNX model", do="export it again") from None
     if not model.graph.node and not model.graph.output:
