@@ -14,6 +14,7 @@ from covenant.locate import locate
 from covenant.networks import Network
 from covenant.progress import Progress
 from covenant.run import Execution, execute_iss, execute_rtl, ideal_cycles, layer_rows
+from verif.agreement import agreement, unlike
 from verif.golden import VERSION, Golden
 from verif.reference import Reference
 
@@ -38,16 +39,18 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
     """Run and judge; returns the report and the outputs of each sample. ``opt``: C++ optimisation of a simulator yet to be built.
 
     A program file carries no network: its run on the RTL is held against the functional simulator, its run there against nothing
-    (``exact`` and ``mismatches`` are None).
+    (``exact`` and ``mismatches`` are None). ``witnesses`` says whether onnxruntime differs from the definition by more than is known of the
+    operators (`verif.agreement`); where it does nothing is exact, as nobody knows what the network means.
     """
     graph, program = network.graph, network.program
     execution: Execution = execute_rtl(graph, program, samples, progress=progress, opt=opt) if on == "rtl" else execute_iss(graph, program, samples)
     reference_name: str | None = None
-    expected, golden, refusal = None, None, None
+    expected, golden, refusal, judged = None, None, None, None
     if network.model is None and on == "rtl":
         reference_name, expected = "functional simulator", execute_iss(graph, program, samples).outputs
     elif network.model is not None:
-        reference_name, expected = "ONNX definition (numpy)", Reference(definition(network.model)).run_each(samples)
+        reference = Reference(definition(network.model))
+        reference_name, expected = "ONNX definition (numpy)", reference.run_each(samples)
         golden, refusal = _golden(network.model, samples)
     steps = {item.name: item.scale if item.dtype == "f32" and not item.function else None for item in program.outputs}
     bytes_exact: bool | None = None
@@ -58,8 +61,10 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
     else:
         report_outputs = {name: dict(entry) for name, entry in judge.compare(execution.outputs, expected, steps).items()}
         bytes_exact = judge.exact(report_outputs)
-    if golden is not None:
-        for name, entry in judge.compare(execution.outputs, golden, steps).items():
+    if golden is not None and expected is not None and network.model is not None:
+        judged = agreement(network.model, reference, samples, expected, golden, steps)
+        alike = not any(unlike(ours, theirs) for ours, theirs in zip(expected, golden, strict=True))
+        for name, entry in judge.compare(execution.outputs, golden, steps).items() if alike else ():
             report_outputs[name]["onnxruntime"] = {key: entry[key] for key in ("mismatches", "max_abs_diff_steps")}
     predicted = execution.predicted.total_cycles
     cycles_exact = on != "rtl" or (
@@ -73,7 +78,11 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
         "counter_mismatches": sum(map(len, execution.counter_faults)) if on == "rtl" else None,
         "outputs": report_outputs,
         "golden": {"reference": reference_name, "onnxruntime": VERSION if golden is not None else None} | ({"onnxruntime_error": refusal} if refusal else {}),
-        "exact": None if bytes_exact is None else bytes_exact and cycles_exact,
+        "witnesses": None if judged is None else {
+            "agree": judged.agree, "by": judged.how, "differences": list(judged.lines),
+            "known_steps": {name: most for name, (_, most) in judged.outputs.items()},
+        },
+        "exact": None if bytes_exact is None else bytes_exact and cycles_exact and (judged is None or judged.agree),
         "layers": layer_rows(graph, program, execution),
         "simulation": {"cycles_per_second": execution.cycles_per_second, "build_cached": execution.build_cached} if on == "rtl" else None,
     }
@@ -85,6 +94,6 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
         if golden is not None:
             scores["onnxruntime"] = judge.accuracy(golden, name, labels)
         report["accuracy"] = scores
-    if report["exact"] is False:
+    if report["exact"] is False and not (bytes_exact and cycles_exact):
         report["divergence"] = locate(network, samples, execution, on=on, bytes_exact=bool(bytes_exact))
     return report, execution.outputs

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from acg.text import printable
 
-__all__ = ["run_table", "table"]
+__all__ = ["run_table", "table", "witness_lines"]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: frozenset[int] = frozenset()) -> str:
@@ -22,6 +22,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: froze
 
 def _count(value) -> str:
     return "-" if value is None else f"{value:,}"
+
+
+def witness_lines(report: dict) -> list[str]:
+    """What is to be said of a report's witnesses: nothing where they agree on the outputs."""
+    witnesses = report.get("witnesses")
+    if witnesses is None or (witnesses["agree"] and not witnesses["differences"]):
+        return []
+    head = "onnxruntime and the definition agree operator by operator:" if witnesses["agree"] else (
+        "WITNESSES DISAGREE: onnxruntime differs from the definition by more than is known of these operators (docs/verification.md). One of them is wrong:"
+    )
+    return [head, *(f"  {line}" for line in witnesses["differences"])]
 
 
 def run_table(report: dict) -> str:
@@ -44,7 +55,8 @@ def run_table(report: dict) -> str:
             lines.append(f"  output {name}: {golden['mismatches']:,} mismatches against onnxruntime {report['golden']['onnxruntime']}"
                          + (f" (largest {golden['max_abs_diff_steps']} steps)" if golden["mismatches"] else ""))
     if "onnxruntime_error" in report["golden"]:
-        lines.append(f"  onnxruntime cannot run this network: {report['golden']['onnxruntime_error']}")
+        lines.append(f"  WARNING: onnxruntime cannot run this network, the definition is the only witness: {report['golden']['onnxruntime_error']}")
+    lines += [f"  {line}" for line in witness_lines(report)]
     if "accuracy" in report:
         lines.append("  accuracy: " + ", ".join(f"{name} {100 * value:.2f}%" for name, value in report["accuracy"].items()))
     lines.append(f"  instructions: {report['instructions']['count']:,}, timeline mismatches: {_count(report['instructions']['timeline_mismatches'])}, "

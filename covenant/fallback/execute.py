@@ -91,7 +91,7 @@ def run_plan(plan: Plan, samples: Sequence[Sample], *, labels: np.ndarray | None
             part = Network(f"{plan.name}, segment {segment.number}", plan.graph, segment.program, segment.model)
             report, outputs = judge_network(part, inputs, on=on, progress=progress)
             reports.append(report)
-            row |= {key: report[key] for key in ("cycles", "instructions", "golden", "exact", "divergence") if key in report}
+            row |= {key: report[key] for key in ("cycles", "instructions", "golden", "exact", "divergence", "witnesses") if key in report}
             row["compared"] = report["outputs"]
         for sample, made in zip(values, outputs, strict=True):
             sample.update(made)

@@ -11,7 +11,7 @@ from compiler.front.reading.quantised import quantised_operator
 from covenant.fallback.plan import Plan
 from covenant.fallback.write import NETWORK
 from covenant.networks import quantise_command
-from covenant.show import table
+from covenant.show import table, witness_lines
 from covenant.warn import warn
 
 __all__ = ["placement_text", "run_text", "warn_if_idle"]
@@ -66,7 +66,7 @@ def run_text(report: dict[str, Any]) -> str:
                 text += " (of another shape)" if golden["max_abs_diff"] is None else f" (largest difference {golden['max_abs_diff']:g})"
         lines.append(text)
     if "onnxruntime_error" in report["golden"]:
-        lines.append(f"  onnxruntime cannot run the whole network: {report['golden']['onnxruntime_error']}")
+        lines.append(f"  WARNING: onnxruntime cannot run the whole network, only its segments are judged: {report['golden']['onnxruntime_error']}")
     if "accuracy" in report:
         lines.append("  accuracy: " + ", ".join(f"{name} {100 * value:.2f}%" for name, value in report["accuracy"].items()))
     instructions = report["instructions"]
@@ -74,6 +74,6 @@ def run_text(report: dict[str, Any]) -> str:
     texts = ", ".join(f"{key} {_count(cycles[key])}" for key in ("predicted", "measured", "ideal"))
     lines.append(f"  accelerator cycles an inference: {texts}")
     for row in report["segments"]:
-        lines += [f"  segment {row['segment']}: {line}" for line in row.get("divergence", [])]
+        lines += [f"  segment {row['segment']}: {line}" for line in (*witness_lines(row), *row.get("divergence", []))]
     state = {True: "yes, every accelerator segment", False: "NO", None: "not judged; no node runs on the accelerator"}[report["exact"]]
     return "\n".join([lines[0], *map(printable, lines[1:]), f"exact: {state}"])

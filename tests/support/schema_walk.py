@@ -194,7 +194,7 @@ BASES: dict[tuple[str, str], Base] = {
     **{("", name): Base(FUNCTION) for name in (
         "Abs", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Neg", "Round", "Selu",
         "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Tanh", "ThresholdedRelu", "Asinh", "Atan", "Cosh", "Shrink", "Sinh", "Tan", "Relu", "Clip",
-        "Reciprocal", "Identity", "GlobalAveragePool", "GlobalMaxPool", "Softmax", "Flatten", "Transpose", "LpNormalization", "Trilu", "Dropout",
+        "Reciprocal", "Identity", "GlobalAveragePool", "GlobalMaxPool", "LogSoftmax", "Softmax", "Flatten", "Transpose", "LpNormalization", "Trilu", "Dropout",
         "Squeeze", "ReduceMax", "ReduceMean", "ReduceSum",
     )},
     **{("", name): Base([Tensor("p", (2, 3, 4, 9))]) for name in ("Log", "Sqrt")},
@@ -373,6 +373,7 @@ VARIANTS: dict[str, dict[str, list[Variant]]] = {
     "Shape": {"start": [Variant({"start": 1})], "end": [Variant({"end": -1})]},
     "Shrink": {"bias": [Variant({"bias": 0.3})], "lambd": [Variant({"lambd": 1.0})]},
     "Softmax": {"axis": [Variant({"axis": 1}), Variant({"axis": -2})]},
+    "LogSoftmax": {"axis": [Variant({"axis": 1}), Variant({"axis": -2})]},
     "QLinearSoftmax": {"axis": [Variant({"axis": 1}), Variant({"axis": -2})], "opset": [Variant({"opset": 12, "axis": 2})]},
     "Split": {"axis": [Variant({"axis": 1}), Variant({"axis": -1})], "num_outputs": [Variant({"num_outputs": 3}, outputs=3)], "split": [Variant({"split": [2, 4]})]},
     "Transpose": {"perm": [Variant({"perm": [0, 2, 1, 3]})]},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,16 @@ NORMALISATIONS = (groups, layer, layer_part, rms, rms_part, l2)
 CHUNK = 64
 #: Operators of constants too: a dequantised constant stays one. Of any other whose inputs are all constant the result is a number like others.
 KEEPING = frozenset({"DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze", *MOVING})
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A quantised tensor or an output: what the definition makes of another witness's tensors before it, and what that witness makes."""
+
+    name: str
+    ours: np.ndarray
+    theirs: np.ndarray
+    output: bool
 
 
 class Reference:
@@ -91,6 +102,37 @@ class Reference:
     def run_all(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return every quantised tensor and every output by its ONNX name (8-bit integers, int32 sums of Integer operators)."""
         return self._joined(inputs, None)
+
+    def quantised(self, inputs: Mapping[str, np.ndarray]) -> list[str]:
+        """Return the names of the quantised tensors, in the order of the graph, that `follow` can be given."""
+        values: dict[str, Value] = dict(self._constants)
+        values.update({n: Plain(inputs[n].reshape(1, *shape)) for n, (shape, _) in self.inputs.items()})
+        names = []
+        for node in self.model.graph.node:
+            made = dict(zip(node.output, evaluate_node(node, self.opset, values), strict=False))
+            values.update(made)
+            names += [n for n, v in made.items() if n and not v.constant and v.array.dtype.kind in "iu" and isinstance(v, Plain)]
+        return names
+
+    def follow(self, inputs: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray]) -> Iterator[Followed]:
+        """Yield each quantised tensor in `given`, in the order of the graph, and then each output there, of one sample.
+
+        Tensors are computed from those of `given` before them, so that what differs has no other cause than the operators in between.
+        """
+        values: dict[str, Value] = dict(self._constants)
+        values.update({n: Plain(inputs[n].reshape(1, *shape)) for n, (shape, _) in self.inputs.items()})
+        for node in self.model.graph.node:
+            for name, value in zip(node.output, evaluate_node(node, self.opset, values), strict=False):
+                values[name] = value
+                if name not in given or value.constant or value.array.dtype.kind not in "iu" or not isinstance(value, Plain):
+                    continue
+                ours, theirs = value.array[0], given[name]
+                yield Followed(name, ours, theirs, False)
+                if (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape) and not np.array_equal(ours, theirs):
+                    values[name] = replace(value, array=theirs[None])
+        for name in self.outputs:
+            if name in given:
+                yield Followed(name, self._output(values[name])[0, ...], given[name], True)
 
     def _joined(self, inputs: Mapping[str, np.ndarray], names: tuple[str, ...] | None) -> dict[str, np.ndarray]:
         stacked = self._stacked(inputs, names)
