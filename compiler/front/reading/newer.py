@@ -1,6 +1,7 @@
 """Operators that are newer than the opsets that are read, written with older ones: what onnx's version converter has no adapter for.
 
     RMSNormalization    Div(x, Sqrt(Add(ReduceMean(Mul(x, x)), epsilon))) times the scale
+    Swish               Mul(x, Sigmoid(Mul(x, alpha)))
     int2, uint2         constants of two bits: int8, uint8
 """
 
@@ -14,8 +15,8 @@ from compiler.errors import ModelError
 from compiler.front.state.immaterial import departures
 from compiler.front.state.schema import misuse, shown
 
-#: Attributes that are written out; others are refused where they are not at their defaults.
-_WRITTEN = ("axis", "epsilon")
+#: Operators, and their attributes that are written out; others are refused where they are not at their defaults.
+_WRITTEN = {"RMSNormalization": ("axis", "epsilon"), "Swish": ("alpha",)}
 
 
 def _rms_normalization(model: onnx.ModelProto, node: onnx.NodeProto, rank: int) -> list[onnx.NodeProto]:
@@ -38,6 +39,18 @@ def _rms_normalization(model: onnx.ModelProto, node: onnx.NodeProto, rank: int) 
     return [helper.make_node(op, inputs, [out], name=f"{node.name}/{op}/{out}" if out != names["quotient"] else node.name) for op, inputs, out in parts]
 
 
+def _swish(model: onnx.ModelProto, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """Nodes of a Swish."""
+    alpha = next((a.f for a in node.attribute if a.name == "alpha"), 1.0)
+    x, y = str(node.input[0]), str(node.output[0])
+    nodes = []
+    if alpha != 1:
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(alpha, np.float32), f"{y}/alpha"))
+        nodes.append(helper.make_node("Mul", [x, f"{y}/alpha"], [f"{y}/scaled"], name=f"{node.name}/scaled"))
+    sigmoid = helper.make_node("Sigmoid", [f"{y}/scaled" if nodes else x], [f"{y}/sigmoid"], name=f"{node.name}/sigmoid")
+    return [*nodes, sigmoid, helper.make_node("Mul", [x, f"{y}/sigmoid"], [y], name=node.name)]
+
+
 #: Types of two bits, and those that hold their numbers.
 _WIDER = {onnx.TensorProto.INT2: onnx.TensorProto.INT8, onnx.TensorProto.UINT2: onnx.TensorProto.UINT8}
 
@@ -57,24 +70,28 @@ def _widen(model: onnx.ModelProto) -> None:
 def _require_written(node: onnx.NodeProto, opset: int) -> None:
     """Raise ModelError where a node says something that the older operators would not."""
     found = misuse(node, opset)
-    more = [f"{name} = {shown(value)}" for name, value in departures(node, opset, {}).items() if name not in _WRITTEN]
+    more = [f"{name} = {shown(value)}" for name, value in departures(node, opset, {}).items() if name not in _WRITTEN[node.op_type]]
     if found or more:
-        expected = "attributes that its operator has" if found else f"no attributes but {' and '.join(_WRITTEN)}, or others at their defaults"
+        expected = "attributes that its operator has" if found else f"no attributes but {' and '.join(_WRITTEN[node.op_type])}, or others at their defaults"
         raise ModelError(f"node {node.name} ({node.op_type})", found=found or more[0], expected=expected, do="leave it out, or export with an older opset")
 
 
 def spell_out(model: onnx.ModelProto, opset: int) -> None:
     """Write the operators above, of a model of this opset, with older ones, in place. Raises ModelError where they say more than these can."""
     _widen(model)
-    if not any(node.op_type == "RMSNormalization" and node.domain in ("", "ai.onnx") for node in model.graph.node):
+    if not any(node.op_type in _WRITTEN and node.domain in ("", "ai.onnx") for node in model.graph.node):
         return
     graph = shape_inference.infer_shapes(model).graph
     ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.value_info, *graph.input) if v.type.tensor_type.HasField("shape")}
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        found = node.op_type == "RMSNormalization" and node.domain in ("", "ai.onnx") and len(node.input) == 2 and node.input[0] in ranks
-        if found:
+        standard = node.domain in ("", "ai.onnx")
+        rms = standard and node.op_type == "RMSNormalization" and len(node.input) == 2 and node.input[0] in ranks
+        swish = standard and node.op_type == "Swish" and len(node.input) == 1
+        if rms or swish:
             _require_written(node, opset)
-        nodes += _rms_normalization(model, node, ranks[node.input[0]]) if found else [onnx.NodeProto.FromString(node.SerializeToString())]
+            nodes += _rms_normalization(model, node, ranks[node.input[0]]) if rms else _swish(model, node)
+        else:
+            nodes.append(onnx.NodeProto.FromString(node.SerializeToString()))
     del model.graph.node[:]
     model.graph.node.extend(nodes)
