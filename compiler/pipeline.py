@@ -11,6 +11,7 @@ are others than before (`compiler.tiling.tile.Memo`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from acg.graph import Graph as Architecture
 from acg.isa import InstructionSet
@@ -20,6 +21,7 @@ from compiler.graph_passes.lower_moves import lower_moves
 from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs
 from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Tensor
 from compiler.ir.rules import verify
+from compiler.layout import ELEMENT_BYTES
 from compiler.loader import check_program
 from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.insert_transfers import Plan, insert_transfers
@@ -64,6 +66,7 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     """
     options = options or Options()
     verify(ir)
+    _require_room(ir, architecture)
     target = Target(architecture)
     given = ir = lower_moves(ir, target)
     ir, windows = unfold_inputs(ir, target) if options.unfold else (ir, {})
@@ -94,6 +97,16 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     )
     check_program(program, architecture, where=f"program {ir.name}")  # addresses, banks and waits of what is about to be handed out
     return program
+
+
+def _require_room(ir: Graph, architecture: Architecture) -> None:
+    """Refuse, before anything is laid out, a tensor that alone is larger than external memory. Raises CompilerError."""
+    room = architecture.external.size_bytes
+    for tensor in ir.tensors.values():
+        size = prod(tensor.shape) * ELEMENT_BYTES[tensor.dtype]
+        if size > room:
+            raise CompilerError(f"memory {architecture.external.name}", found=f"tensor {tensor.name} of {size} bytes", expected=f"at most {room}",
+                                do="use an architecture with a larger external memory")
 
 
 def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, options: Options) -> tuple[TileContext, list[Buffer]]:

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compiler.constraints import by_schema, computed_outputs, explain, listed, quantised_output
+from compiler.constraints import by_schema, computable, computed_outputs, explain, listed, quantised_output
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.front.floats import affine, elementwise, grid, quantise
 from compiler.front.operators import pooling, qlinear_functions, reduction
@@ -32,6 +32,7 @@ from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.schema import misuse
 from compiler.front.state.step import DTYPES, Refusal, Step
 from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Value
+from compiler.front.validity.folding import FoldError, computed, require_small
 from compiler.ir.graph import EdgeInput, EdgeOutput, Graph
 from compiler.ir.rules import verify
 from compiler.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
@@ -213,7 +214,11 @@ class _Import:
         if moved is not None:
             return moved
         arrays = [step.constant(i) for i in range(len(step.values))]
-        return [Const(a) for a in elementwise.evaluate(step.whole(), self.opset, arrays)]
+        try:
+            require_small(step.node, [self.shapes.get(name) for name in step.node.output], sum(a.size for a in arrays if a is not None))
+            return [Const(a) for a in computed(step.whole(), self.opset, arrays)]
+        except FoldError as error:
+            step.refuse(computable, str(error))
 
     def _outputs(self) -> None:
         for value in self.model.graph.output:

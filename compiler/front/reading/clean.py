@@ -23,6 +23,7 @@ from compiler.front.reading.newer import spell_out
 from compiler.front.reading.older import carry_over, keep_resized, resized
 from compiler.front.rewrite.subgraphs import reads
 from compiler.front.state.schema import misuse
+from compiler.front.validity.file import judge_file
 from compiler.support import FIRST_OPSET, LAST_OPSET
 
 #: Operators that a message names before it says that there are more.
@@ -127,6 +128,7 @@ def clean(model: onnx.ModelProto, *, name: str = "model") -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     name_nodes(copy)
+    judge_file(copy, f"model {name}")
     settle(copy)
     require_standard(copy, f"model {name}")
     copy = convert_opset(copy, f"model {name}")

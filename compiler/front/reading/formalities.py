@@ -105,8 +105,9 @@ def settle_values(model: onnx.ModelProto) -> None:
             graph.node.extend(copies)
     if all(value.type.tensor_type.HasField("shape") for value in model.graph.output if value.type.WhichOneof("value") in (None, "tensor_type")):
         return
+    computed = all(node.op_type != "Range" for node in model.graph.node)  # onnx would compute its numbers, however many
     try:
-        inferred = {value.name: value for value in onnx.shape_inference.infer_shapes(model, data_prop=True).graph.output}
+        inferred = {value.name: value for value in onnx.shape_inference.infer_shapes(model, data_prop=computed).graph.output}
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return  # whoever checks the model says what is wrong with it
     for value in model.graph.output:

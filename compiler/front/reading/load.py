@@ -21,6 +21,7 @@ from compiler.front.rewrite.einsum import write_einsums
 from compiler.front.rewrite.hoist_transposes import hoist_transposes
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import OPERATORS
+from compiler.front.validity.infer import Inference
 
 #: Most bytes of a protobuf message.
 MOST_BYTES = (1 << 31) - 1
@@ -138,6 +139,7 @@ def prepare_model(
         onnx.checker.check_model(fixed)
         if fixed.functions:
             fixed = inliner.inline_local_functions(fixed)
+        Inference(where).judge(fixed)
         fixed = _rewritten(settle_branches(_inferred(fixed), opset, _inferred), opset, name)
     except (UnicodeDecodeError, CompilerError):  # the caller's, whichever name it is; said already
         raise
