@@ -15,6 +15,7 @@ from compiler.constraints import (
     channel_bias,
     channels_first,
     comparable_channels,
+    computable,
     computed_divisor,
     computed_outputs,
     constant_bias,
@@ -121,7 +122,7 @@ _SELECTIONS = ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "Scat
 _SHAPES = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
 #: What every node is held to.
-EVERYWHERE: tuple[Constraint, ...] = (listed, by_schema, honoured, computed_outputs)
+EVERYWHERE: tuple[Constraint, ...] = (listed, by_schema, computable, honoured, computed_outputs)
 #: (domain, operator) -> what is supported of it.
 OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "QuantizeLinear"): Operator(
