@@ -110,5 +110,5 @@ def test_damaged_sixteen_bits(tmp_path, capsys):
     tensor = next(item for item in model.graph.initializer if item.name == "sx")
     tensor.raw_data = b"\0"
     assert run(model, tmp_path) == 2
-    assert capsys.readouterr().err == (f"covenant: model {tmp_path}/m.onnx: found an unreadable model (buffer size must be a multiple of element size); "
+    assert capsys.readouterr().err == (f"covenant: model {tmp_path}/m.onnx: found an unreadable model (tensor sx of 2 bytes, of which 1 are there); "
                                        "expected a complete ONNX model; export it again\n")
