@@ -115,6 +115,7 @@ def predict(path: Path, samples: np.ndarray) -> np.ndarray:
     """Return the class (S,) that onnxruntime's integer kernels give to each of `samples` (S, C, H, W)."""
     options = ort.SessionOptions()
     options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     logits = [session.run([OUTPUT], {INPUT: sample[None]})[0] for sample in samples]

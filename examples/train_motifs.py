@@ -109,6 +109,7 @@ def score(model: onnx.ModelProto, samples: np.ndarray, labels: np.ndarray) -> di
     """Samples that onnxruntime's integer kernels classify correctly."""
     options = ort.SessionOptions()
     options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     predicted = np.array([session.run(None, {"input": sample[None]})[0].argmax() for sample in samples])

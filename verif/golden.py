@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
+from onnx import numpy_helper
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
+#: The opset whose matrix products `session.x64quantprecision` does not know.
+FIRST_FORGOTTEN = 21
 #: What `run --json` reports beside the mismatches against this library.
 VERSION = ort.__version__
 
@@ -27,6 +30,7 @@ def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
     without it. And it fails where two products share weights or a zero point: they get copies of their own. Where onnxruntime puts operators
     into a network that do not take its types (weights of two bits) it runs as it is.
     """
+    model = unsigned(model)
     for apart in (False, True):
         data = (unshared(model) if apart else model).SerializeToString()
         try:
@@ -39,6 +43,57 @@ def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
             if "Attempt to replace the existing tensor" not in str(error):
                 raise
     return ort.InferenceSession(model.SerializeToString(), _options(precise=False), providers=["CPUExecutionProvider"])
+
+
+def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with constant int8 matrices behind uint8 activations as uint8, 128 added to them and to their zero points: the same numbers.
+
+    `session.x64quantprecision` does that for all products but the matrix products of opset 21 and newer, whose kernel then saturates in 16 bits.
+    """
+    if max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0) < FIRST_FORGOTTEN:
+        return model
+    constants = {item.name: item for item in model.graph.initializer}
+    maker = {name: node for node in model.graph.node for name in node.output}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+
+    def shifted(names: list[str], label: str, size: int) -> list[str] | None:
+        """New constants for integers and their zero points; None where they are no int8 constants."""
+        if names[0] not in constants or constants[names[0]].data_type != onnx.TensorProto.INT8 or (names[1] and names[1] not in constants):
+            return None
+        zero = numpy_helper.to_array(constants[names[1]]) if names[1] else np.zeros(size, np.int8).reshape(() if size == 1 else (size,))
+        arrays = (numpy_helper.to_array(constants[names[0]]), zero)
+        tensors = [numpy_helper.from_array((a.astype(np.int16) + 128).astype(np.uint8), f"{label}/unsigned{i}") for i, a in enumerate(arrays)]
+        copy.graph.initializer.extend(tensors)
+        return [t.name for t in tensors]
+
+    def is_unsigned(zero: str) -> bool:
+        return not zero or (zero in constants and constants[zero].data_type == onnx.TensorProto.UINT8)
+
+    nodes: list[onnx.NodeProto] = []
+    for index, node in enumerate(copy.graph.node):
+        made = maker.get(node.input[1]) if node.op_type == "MatMul" and node.domain in ("", "ai.onnx") else None
+        front = maker.get(node.input[0]) if made is not None else None
+        label = f"{node.output[0]}/{index}" if node.output else ""
+        if made is not None and front is not None and made.op_type == front.op_type == "DequantizeLinear" and is_unsigned("".join(front.input[2:3])):
+            scale = constants.get(made.input[1])
+            new = shifted([made.input[0], "".join(made.input[2:3])], label, int(np.prod(scale.dims)) if scale is not None else 1)
+            if new is not None:
+                weights = onnx.NodeProto.FromString(made.SerializeToString())
+                weights.input[:], weights.output[0], weights.name = [new[0], made.input[1], new[1]], f"{label}/weights", f"{label}/weights"
+                nodes.append(weights)
+                node.input[1] = weights.output[0]
+        elif node.op_type == "QLinearMatMul" and is_unsigned(node.input[2]):
+            new = shifted([node.input[3], node.input[5]], label, 1)
+            if new is not None:
+                node.input[3], node.input[5] = new
+        nodes.append(node)
+    if len(copy.graph.initializer) == len(constants):
+        return model
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del copy.graph.node[:]
+    copy.graph.node.extend(kept)
+    return copy
 
 
 def unshared(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -102,6 +102,7 @@ def test_int8_accuracy(name: str) -> None:
     samples, labels = samples_of(name)
     options = ort.SessionOptions()
     options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(EXAMPLES / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
     predicted = [int(session.run(["logits"], {"input": sample[None]})[0].argmax()) for sample in samples]

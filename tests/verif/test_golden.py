@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
+from tests.support import schema_walk
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
-from verif.golden import Golden
+from verif.golden import Golden, unsigned
 from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
 
@@ -132,3 +133,32 @@ def test_weights_that_products_share(second):
     model = model_of(nodes, {"x": (U8, (5, 8))}, {"y": (U8, (5, 8))}, constants)
     inputs = random_inputs(model, 1)
     np.testing.assert_array_equal(Golden(model).run(inputs)["y"], Reference(model).run(inputs)["y"])
+
+
+@pytest.mark.parametrize("opset", [13, 21, 23])
+@pytest.mark.parametrize("op", ["MatMul", "QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger", "Gemm", "Conv"])
+def test_products_of_eight_bits_do_not_saturate(op, opset):
+    """Unsigned activations and signed weights, all of them large: no kernel of onnxruntime may add in 16 bits, whatever the processor and the opset."""
+    base = schema_walk.BASES["", op]
+    model = schema_walk.model_of(op, base, opset)
+    for seed in range(3):
+        inputs = {name: np.where(array > 127, 255, array).astype(np.uint8) for name, array in schema_walk.inputs_of(base, model, seed).items()}
+        ours, theirs = Reference(model).run(inputs), Golden(model).run(inputs)
+        for name, array in ours.items():
+            np.testing.assert_array_equal(array, theirs[name])
+
+
+def test_the_same_matrix_for_two_products_is_made_unsigned_twice():
+    """A shared constant, one without a zero point, and an activation that is signed, which keeps its weights as they are."""
+    base = schema_walk.BASES["", "MatMul"]
+    model = schema_walk.model_of("MatMul", base, 21)
+    product = next(n for n in model.graph.node if n.op_type == "MatMul")
+    weights = next(n for n in model.graph.node if n.output[0] == product.input[1])
+    del weights.input[2:]
+    made = unsigned(model)
+    assert len(made.graph.node) == len(model.graph.node) + 1
+    inputs = schema_walk.inputs_of(base, model)
+    np.testing.assert_array_equal(Reference(made).run(inputs)["y0"], Reference(model).run(inputs)["y0"])
+    constant = next(i for i in model.graph.initializer if i.name.startswith("zero"))
+    constant.CopyFrom(numpy_helper.from_array(np.int8(3), constant.name))
+    assert unsigned(model) is model
