@@ -160,6 +160,8 @@ class DmaTiming(ABC):
         rows = counts[0] * counts[1] * counts[2]
         if rows == 1:
             return self._walk(self._template(ext, local, size))
+        if size == 1:                                                    # a byte crosses nothing, wherever it lies
+            return self._repeat(self._template(ext, local, size), rows)
         ext_strides = [fields[f"ext_stride_{level}"] if counts[level] > 1 else 0 for level in _LEVELS]
         local_strides = [fields[f"local_stride_{level}"] if counts[level] > 1 else 0 for level in _LEVELS]
         if all(stride % self.chunk_bytes == 0 for stride in local_strides):
