@@ -15,6 +15,7 @@ from compiler.codelets.elementwise import addition, lookup
 from compiler.codelets.expression import expression
 from compiler.codelets.floats import quotient, sum_of_several
 from compiler.codelets.group_norm import group_normalization
+from compiler.codelets.interpolation import interpolation
 from compiler.codelets.local_response import local_response
 from compiler.codelets.log_softmax import log_softmax
 from compiler.codelets.movement import movement
@@ -45,6 +46,7 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
     "LayerNormalization": (layer_normalization,),
     "Variance": (variance,),
     "ArgMax": (arg_max,),
+    "Interpolation": (interpolation,),
     "LRN": (local_response,),
     "GroupNormalization": (group_normalization,),
     "RMSNormalization": (rms_normalization,),

@@ -50,6 +50,17 @@ class Neighbours:
     last: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """`result` (element, i32): of each channel of the result the sum of weight * value over the value's channels and all (value, weights) of `terms`.
+
+    Values are bytes one an element, their zeros subtracted; weights int8 or uint8 (channels of the result, channels of the value).
+    """
+
+    result: str
+    terms: tuple[tuple[str, np.ndarray], ...]
+
+
 @dataclass(frozen=True)
 class PixelSum:
     """`result` (channel, i32) = sum over the pixels of an image of (operand - zero), one a channel.
@@ -110,21 +121,25 @@ class Lookup:
     table: np.ndarray
 
 
-Step = Total | Neighbours | PixelSum | Largest | Constant | Chain | Lookup
+Step = Total | Neighbours | Weighted | PixelSum | Largest | Constant | Chain | Lookup
 
 
 @dataclass(frozen=True, eq=False)
 class RowProgram:
-    """`values` by name, 'x' and 'y' among them, and `steps` in order; `images` that the pixels belong to, for sums over those of an image."""
+    """`values` by name, 'x' and 'y' among them, and `steps` in order; `images` that the pixels belong to, for sums over those of an image.
+
+    `channels`: of y and all values one an element but the inputs, where these have others (0: as many as x).
+    """
 
     values: dict[str, Value] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     images: int = 1
+    channels: int = 0
 
     def operands(self, step: Step) -> tuple[str, ...]:
         """Names that a step reads."""
         match step:
-            case Total() | Neighbours():
+            case Total() | Neighbours() | Weighted():
                 return tuple(name for name, _ in step.terms)
             case Largest() | PixelSum():
                 return (step.operand,)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
-from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, PixelSum, RowProgram, Step, Total, Value
+from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, PixelSum, RowProgram, Step, Total, Value, Weighted
 from compiler.ir.graph import RANGES, Graph, Node, Tensor
 from compiler.ir.rowwise import BASE, LayerNormalization, Softmax
 
@@ -50,7 +50,7 @@ def row_names(count: int) -> tuple[str, ...]:
 def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     n, c, h, w = x.shape
-    names = {"MATMUL": Total | Neighbours, "SUM": Total | PixelSum, "MAXIMUM": Largest}
+    names = {"MATMUL": Total | Neighbours | Weighted, "SUM": Total | PixelSum, "MAXIMUM": Largest}
     used = {name for name, kind in names.items() if any(isinstance(step, kind) for step in program.steps)}
     if any(isinstance(step, Constant) and program.values[step.result].wide for step in program.steps):
         used.add("MAC")

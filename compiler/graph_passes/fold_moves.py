@@ -84,11 +84,14 @@ def _merged(node: Node, inner: dict[str, Node], graph: Graph) -> Node:
 
 
 def _views(shape: tuple[int, ...]) -> Iterator[Shape4]:
-    """Every (N, C, H, W) that keeps the dimensions of an ONNX shape in order."""
+    """Every (N, C, H, W) that keeps the dimensions of an ONNX shape in order, each once."""
+    seen = set()
     for i, j, k in combinations_with_replacement(range(len(shape) + 1), 3):
         parts = (shape[:i], shape[i:j], shape[j:k], shape[k:])
         n, c, h, w = (int(np.prod(p)) if p else 1 for p in parts)
-        yield n, c, h, w
+        if (n, c, h, w) not in seen:
+            seen.add((n, c, h, w))
+            yield n, c, h, w
 
 
 def _edges(graph: Graph) -> Graph:

@@ -16,10 +16,11 @@ from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.floats import Quotient, Sum
 from compiler.ir.graph import Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Node, Unary
+from compiler.ir.interpolation import Interpolation
 from compiler.ir.rules import verify
 
 #: Nodes that clamp their result.
-CLAMPING = (Conv, BlockwiseConv, Add, Binary, Sum, Quotient, Expression, Reduction, AveragePool, GlobalAveragePool, MaxPool)
+CLAMPING = (Conv, BlockwiseConv, Add, Binary, Sum, Quotient, Expression, Interpolation, Reduction, AveragePool, GlobalAveragePool, MaxPool)
 
 
 def _clamp(graph: Graph, producer: Node, node: Node) -> tuple[int, int] | None:

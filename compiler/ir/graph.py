@@ -22,6 +22,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Move                 every element of the result is an element of an input or a constant (compiler.ir.move)
     Softmax LayerNormalization Variance CentredQuotient ArgMax    over the channels of each pixel (compiler.ir.rowwise)
     RMSNormalization MeanSquare RootQuotient    over the channels of each pixel (compiler.ir.normalise)
+    Interpolation        weighted sums of the channels of each pixel, one axis of a Resize (compiler.ir.interpolation)
     LRN GroupNormalization    over windows of the channels of each pixel, over groups of the channels of each image (compiler.ir.normalise)
     Reshape              row-major reinterpretation of (N, C, H, W): moves data where C, H, W change places in memory
 
@@ -53,6 +54,7 @@ from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.floats import Quotient, Sum
+from compiler.ir.interpolation import Interpolation
 from compiler.ir.matmul import MatMul
 from compiler.ir.move import Move
 from compiler.ir.normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
@@ -216,7 +218,7 @@ class Reshape:
 Attrs = (
     Conv | BlockwiseConv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
     | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN | GroupNormalization | Sum | Quotient | Expression
-    | RMSNormalization | MeanSquare | RootQuotient
+    | RMSNormalization | MeanSquare | RootQuotient | Interpolation
 )
 
 
@@ -352,6 +354,7 @@ __all__ = [
     "EdgeOutput",
     "GlobalAveragePool",
     "Graph",
+    "Interpolation",
     "LayerNormalization",
     "MatMul",
     "MaxPool",

@@ -34,6 +34,8 @@ from compiler.ir.graph import (
     Tensor,
     Unary,
 )
+from compiler.ir.interpolation import BASE as DIGITS
+from compiler.ir.interpolation import EXACT, MOST, PARTS, Interpolation, rounded
 from compiler.ir.log_softmax import LogSoftmax
 from compiler.ir.move import Move
 from compiler.ir.normalise import LRN, MOST_SUMMED, POWERS, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
@@ -229,6 +231,33 @@ def _lrn(where: str, a: LRN, x: Tensor, y: Tensor) -> None:
     _clamp(where, a.y_low, a.y_high, y)
 
 
+def _interpolation(where: str, a: Interpolation, *operands: Tensor) -> None:
+    *inputs, y = operands
+    x = inputs[0]
+    pixels = {(t.shape[0], *t.shape[2:]) for t in operands}
+    alike = {t.shape[1] for t in inputs} == {a.weights.shape[1]} and y.shape[1] == a.weights.shape[0] and len(pixels) == 1
+    _expect(alike, where, f"shapes {', '.join(str(t.shape) for t in operands)}", f"{a.weights.shape[1]} channels to {a.weights.shape[0]}, the same pixels")
+    digits = len(a.zeros) == len(inputs) in (1, 2) and (len(inputs) == 1 or all(t.dtype == "u8" for t in inputs))
+    _expect(digits, where, f"{len(inputs)} inputs, zeros {a.zeros}", "one input, or two of type u8, a zero for each")
+    for t, zero in zip(inputs, a.zeros, strict=True):
+        _expect(RANGES[t.dtype][0] <= zero <= RANGES[t.dtype][1], where, f"zero point {zero}", f"a value of {t.dtype}")
+    _expect(a.weights.dtype == np.int32 and np.abs(a.weights).max() < MOST // 2, where, f"weights {a.weights.dtype}", f"int32 below {MOST // 2} in magnitude")
+    sums = a.sums(x.dtype)
+    room = EXACT * (DIGITS if len(inputs) + len(a.digits) > 2 else 1)  # the last addition may round
+    _expect(max(map(abs, sums)) < room, where, f"sums from {sums[0]} to {sums[1]}", f"less than {room} in magnitude")
+    _expect(a.part in PARTS, where, f"part {a.part}", f"one of {', '.join(map(repr, PARTS))}")
+    if a.part:
+        low, high = (rounded(total, a.shift) + a.offset for total in sums)
+        _expect(low >= 0 and high <= MOST and 0 <= a.shift < 16, where, f"numbers from {low} to {high}", f"0 to {MOST}")
+        _expect(y.dtype == "u8", where, f"a digit {y.dtype}", "u8")
+    else:
+        if len(inputs) == 1:
+            _quantisation(where, x, a.x_scale, a.zeros[0])
+        _quantisation(where, y, a.y_scale, a.y_zero)
+        _clamp(where, a.y_low, a.y_high, y)
+        _expect(bool(np.isfinite(a.scale)), where, f"requantisation scale {a.scale}", "a finite number")
+
+
 def _centred_quotient(where: str, a: CentredQuotient | RootQuotient, x: Tensor, e: Tensor, y: Tensor) -> None:
     _expect(x.shape == y.shape, where, f"output {y.shape}", x.shape)
     _expect(e.shape == (x.shape[0], 1, *x.shape[2:]), where, f"radicand {e.shape}", f"{x.shape} of one channel")
@@ -356,6 +385,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     LayerNormalization: (1, _rowwise),
     Variance: (1, _variance),
     ArgMax: (1, _arg_max),
+    Interpolation: (1, _interpolation),
     LRN: (1, _lrn),
     GroupNormalization: (1, _group_normalization),
     RMSNormalization: (1, _rowwise),
@@ -370,7 +400,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
 def _check_node(graph: Graph, node: Node) -> None:
     where = f"node {node.name} ({node.op})"
     arity, rule = _RULES[type(node.attrs)]
-    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum | Expression) else arity
+    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum | Expression | Interpolation) else arity
     arity -= isinstance(node.attrs, Binary) and node.attrs.constant is not None
     counts = (len(node.inputs), len(node.outputs))
     _expect(counts == (arity, 1), where, f"{counts[0]} inputs, {counts[1]} outputs", f"{arity}, 1")

@@ -15,11 +15,13 @@ from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.floats import Quotient, Sum
 from compiler.ir.graph import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Move, Node, Reshape, Unary, averaging_scales
+from compiler.ir.interpolation import Interpolation
 from compiler.ir.matmul import MatMul
 from compiler.ir.rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 from compiler.program import Program
 from tests.compiler.ir_elementwise_reference import binary, reduction
 from tests.compiler.ir_floats_reference import expression, quotient, sum_of_several
+from tests.compiler.ir_interpolation_reference import interpolated
 from tests.compiler.ir_normalise_reference import NORMALISING, normalised
 from tests.compiler.ir_rowwise_reference import rowwise
 from verif.hazards import find_hazards
@@ -108,6 +110,8 @@ def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray
         return a.apply([values[name] for name in node.inputs]).reshape(y.shape)
     if isinstance(a, Softmax | LayerNormalization | Variance | CentredQuotient):
         return rowwise(node, graph, values)
+    if isinstance(a, Interpolation):
+        return interpolated(node, graph, values)
     if isinstance(a, NORMALISING):
         return normalised(node, graph, values)
     if isinstance(a, ArgMax):

@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import lcm
 
-from compiler.codelets.row_program import Largest, Neighbours, RowProgram, Total, Value
+from compiler.codelets.row_program import Largest, Neighbours, RowProgram, Total, Value, Weighted
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import ceil_div
 from compiler.tiling.contraction.price import INSTRUCTION_CYCLES
-from compiler.tiling.rows.bands import bands
+from compiler.tiling.rows.bands import Band, bands, weighted_bands
 from compiler.tiling.tile_context import TileContext
 
 #: Cycles between the start of an operation on a short strip and that of one which needs its result.
@@ -52,15 +52,21 @@ class RowwisePricer:
         self.tensors = self.codelet.operands
         self.matrix, self.vector = step.matrix, step.vector
         self.lanes = step.vector.lanes
-        self.channels, self.pixels = self.x.shape[1], self.x.shape[2]
+        #: Channels of values one an element that are no inputs.
+        self.channels, self.pixels = self.program.channels or self.x.shape[1], self.x.shape[2]
         self.blocks = ceil_div(self.channels, self.lanes)
         #: Passes of each sum over neighbouring channels, by the name of its result.
-        self.banded = {step.result: self.band_passes(step) for step in self.program.steps if isinstance(step, Neighbours)}
+        self.banded = {step.result: self.band_passes(step) for step in self.program.steps if isinstance(step, Neighbours | Weighted)}
         self.narrow, self.wide = step.source, step.matrix.accumulator
         self.pixel_bytes = {name: context.strides(operand)[2] for name, operand in self.tensors.items()}
         #: Bytes of a value one a pixel: what the matrix unit reads or writes at once, and a block of vector lanes.
         self.row_bytes = max(self.lanes, self.matrix.rows)
         self.wide_row_bytes = 4 * max(self.lanes, self.matrix.columns)
+
+    @property
+    def narrow_bytes(self) -> int:
+        """Bytes a pixel of a value of bytes one an element that is no input."""
+        return self.pixel_bytes["y" if self.program.channels else "x"]
 
     @property
     def weight_blocks(self) -> int:
@@ -85,11 +91,28 @@ class RowwisePricer:
             cycles += groups * max(pixels * apart, rows) + rest * max(pixels, rows)
         return cycles
 
-    def band_passes(self, step: Neighbours) -> int:
+    def bands(self, step: Neighbours | Weighted, channels: tuple[int, int]) -> list[Band]:
+        """Bands of the sums of some channels over their neighbours."""
+        sizes = self.matrix.rows, self.matrix.columns
+        if isinstance(step, Neighbours):
+            return bands(step.first, step.last, channels, *sizes)
+        return weighted_bands([weights for _, weights in step.terms], channels, *sizes, most=self.weight_blocks)
+
+    def band_passes(self, step: Neighbours | Weighted) -> int:
         """Passes of sums over neighbouring channels."""
-        rows, columns = self.matrix.rows, self.matrix.columns
-        runs = bands(step.first, step.last, (0, self.channels), rows, columns)
-        return sum(run.count * run.weights.shape[1] // rows for run in runs) * len(step.terms)
+        runs = self.bands(step, (0, self.channels))
+        return sum(run.passes(self.matrix.rows, self.matrix.columns) for run in runs) * len(step.terms)
+
+    @property
+    def weighted_bytes(self) -> int:
+        """Bytes of the weights of all weighted sums."""
+        passes = sum(self.banded[step.result] for step in self.program.steps if isinstance(step, Weighted))
+        return passes * self.matrix.rows * self.matrix.columns
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the weights of all weighted sums stay in the weight memory from strip to strip, beside those of one sum."""
+        return self.weighted_bytes <= self.context.budget_bytes[self.matrix.weight.name] // 2
 
     def wide_bytes(self, name: str, blocks: int) -> int:
         """Bytes a pixel of a wide value one an element, `blocks` of it; sums that the matrix unit makes in whole blocks of its columns."""
@@ -116,7 +139,7 @@ class RowwisePricer:
         if value.wide:
             size = 4 * self.lanes if value.extent == "one" else self.wide_bytes(name, blocks)
             return (size, 0) if value.extent == "element" else (0, size)
-        return (self.pixel_bytes["x"], 0) if value.extent == "element" else (0, self.pixel_bytes["x"])
+        return (self.narrow_bytes, 0) if value.extent == "element" else (0, self.narrow_bytes)
 
     def _peak(self, choice: RowChoice) -> dict[str, int]:
         """Greatest number of bytes of each memory that are in use at once."""
@@ -161,7 +184,7 @@ class RowwisePricer:
                 chain += self.passes(step, choice.pixels) + MATRIX_LATENCY
                 instructions += len(step.terms)
                 continue
-            if isinstance(step, Neighbours):
+            if isinstance(step, Neighbours | Weighted):
                 chain += self.banded[step.result] * max(choice.pixels, self.matrix.rows) + parts * MATRIX_LATENCY
                 instructions += parts * len(step.terms)
                 continue
@@ -178,6 +201,8 @@ class RowwisePricer:
         moved = sum(self.pixel_bytes[n] for n, operand in self.tensors.items() if not self.context.is_resident(operand)) * choice.pixels / bus
         busy = max(iterations, INSTRUCTION_CYCLES * instructions)
         groups = strips / choice.copies
+        if not self.keeps_weights:
+            moved += groups * self.weighted_bytes / bus
         return groups * max(chain, choice.copies * busy) + moved
 
     def best(self) -> RowChoice:

@@ -17,11 +17,12 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.codelets.base import Operand, pixel
-from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, Step, Total, Value
+from compiler.codelets.contraction import ELEMENT
+from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, Step, Total, Value, Weighted
 from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
 from compiler.tiling.contraction.contraction import pack_weights
-from compiler.tiling.rows.bands import bands
+from compiler.tiling.rows.bands import Band
 from compiler.tiling.rows.fields import BINARY, Place, exact_parts, finish, matrix_fields, vector_fields
 from compiler.tiling.rows.price import RowChoice, RowwisePricer
 from compiler.tiling.tile_context import TileContext
@@ -48,6 +49,7 @@ class RowwiseTiler(RowwisePricer):
         self._constants: dict[tuple, Buffer] = {}
         self._kept: dict[tuple, Buffer] = {}
         self._views: dict[Strip, View] = {}
+        self._bands: dict[tuple, list[Band]] = {}
 
     # ---- operations
 
@@ -96,8 +98,8 @@ class RowwiseTiler(RowwisePricer):
         match step:
             case Total():
                 self._total(step, strip)
-            case Neighbours():
-                self._neighbours(step, strip, piece)
+            case Neighbours() | Weighted():
+                self._banded(step, strip, piece)
             case Largest():
                 self._largest(step, strip)
             case Lookup():
@@ -140,7 +142,7 @@ class RowwiseTiler(RowwisePricer):
         if value.extent == "pixel":
             pitch, block = (self.wide_row_bytes if value.wide else self.row_bytes), 0
         else:
-            pitch, block = (self.wide_bytes(name, blocks) if value.wide else self.pixel_bytes["x"]), self.lanes * size
+            pitch, block = (self.wide_bytes(name, blocks) if value.wide else self.narrow_bytes), self.lanes * size
         if value.extent == "channel":
             pitch, block = 0, self.lanes * size
         buffer = self.context.buffer(f"{self.codelet.name}.{name}", memory, strip.pixels * pitch or blocks * block)
@@ -197,7 +199,7 @@ class RowwiseTiler(RowwisePricer):
 
     def _weights(self, key: tuple, weights: np.ndarray, blocks: tuple[int, int], label: str) -> Buffer:
         """Weights (out lanes, in lanes) of the input blocks `blocks`, kept while the layer lasts."""
-        operand = Operand("u8", (*weights.shape, 1, 1), pixel("ic"), constant=weights[:, :, None, None])
+        operand = Operand(ELEMENT[weights.dtype], (*weights.shape, 1, 1), pixel("ic"), constant=weights[:, :, None, None])
         group = (0, ceil_div(weights.shape[0], self.matrix.columns))
         content = pack_weights(operand, group, (0, 1, 0, 1, *blocks), self.matrix.rows, self.matrix.columns, 1)
         if (key, content) not in self._kept:
@@ -250,24 +252,30 @@ class RowwiseTiler(RowwisePricer):
             fields = vector_fields(self.vector, sums, None, result, strip.pixels, 1, reduced=slots)
             self._emit(strip, fields | {"reduce": 1}, [sums.buffer], result.buffer)
 
-    def _neighbours(self, step: Neighbours, strip: Strip, piece: tuple[int, int]) -> None:
-        """Sums over neighbouring channels: blocks of them with equal weights in one instruction a term, or in some where the weights are long."""
+    def _banded(self, step: Neighbours | Weighted, strip: Strip, piece: tuple[int, int]) -> None:
+        """Sums over neighbouring channels: blocks of them with equal weights, or with equal inputs, in one instruction a term, or in some where the
+        weights are long."""
         result, rows, word = self._result(step.result, strip, piece), self.matrix.rows, 4 * self.matrix.columns
         channels = piece[0] * self.lanes, min(piece[1] * self.lanes, self.channels)
-        for band in bands(step.first, step.last, channels, rows, self.matrix.columns):
+        if (step.result, channels) not in self._bands:
+            self._bands[step.result, channels] = self.bands(step, channels)
+        for band in self._bands[step.result, channels]:
             c = replace(result, offset=result.offset + band.block * word, block_bytes=word)
             accumulate = 0
-            for name, weight in step.terms:
-                a, ones, value = strip.places[name], band.weights * np.uint8(weight), self.program.values[name]
+            for name, weights, key in _planes(step, band):
+                a, value = strip.places[name], self.program.values[name]
                 words = a.buffer.memory.size_bytes // rows
-                for lo, hi in spans(ones.shape[1] // rows, self.weight_blocks):
-                    place = self._weights(("w", weight), ones[:, lo * rows : hi * rows], (0, hi - lo), strip.label)
-                    fields = matrix_fields(self.matrix, a, band.first + lo, hi - lo, c, 1, strip.pixels, band.count)
+                for lo, hi in spans(weights.shape[1] // rows, self.weight_blocks):
+                    place = self._weights(key, weights[:, lo * rows : hi * rows], (0, hi - lo), strip.label)
+                    outputs = weights.shape[0] // self.matrix.columns
+                    fields = matrix_fields(self.matrix, a, band.first + lo, hi - lo, c, outputs, strip.pixels, band.count)
                     fields |= {"a_stride_3": stride(hi - lo, rows, rows, words), "a_stride_5": stride(band.count, band.step * rows, rows, words)}
                     fields |= {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero, "w_base": Ref(place, 0, self.matrix.columns)}
-                    fields["accumulate"] = accumulate
+                    fields |= {"w_signed": int(weights.dtype == np.int8), "accumulate": accumulate}
                     self.context.emit(self.matrix.engine.name, fields, [a.buffer, place], [c.buffer], strip.label)
                     accumulate = 1
+            if isinstance(step, Weighted) and not self.keeps_weights:
+                self._kept = {key: buffer for key, buffer in self._kept.items() if key[0] != ("w", step.result)}
 
     def _largest(self, step: Largest, strip: Strip) -> None:
         """Largest over the blocks, lane by lane, then over the lanes: each turn meets itself rotated by 1, 2, 4.. lanes."""
@@ -353,3 +361,9 @@ class RowwiseTiler(RowwisePricer):
             reads.append(table)
         self._emit(strip, fields, reads, places["y"].buffer)
 
+
+def _planes(step: Neighbours | Weighted, band: Band) -> list[tuple[str, np.ndarray, tuple]]:
+    """Each value that a band adds up, with its weights (columns, input lanes) and what these are known by."""
+    if isinstance(step, Neighbours):
+        return [(name, band.weights * np.uint8(weight), ("w", weight)) for name, weight in step.terms]
+    return [(name, plane.astype(weights.dtype), ("w", step.result)) for (name, weights), plane in zip(step.terms, band.weights, strict=True)]
