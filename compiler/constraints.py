@@ -286,7 +286,7 @@ def float_only(value: object, to: int) -> bool:
 
 
 def small_weights(fits: bool) -> bool:
-    """Linear interpolation must repeat itself after few positions: both axes' integer weights multiplied up to 65025, all phases' in 2^20 bytes."""
+    """The weights of an interpolated element must sum up to at most twice 1 in magnitude (cubic_coeff_a from -2), and to 1."""
     return fits
 
 
@@ -340,9 +340,24 @@ def known_mode(mode: str, modes: Sequence[str]) -> bool:
     return mode in modes
 
 
-def nearest_only(mode: str) -> bool:
-    """Resize must take the nearest neighbour or interpolate linearly (mode nearest or linear)."""
-    return mode == "nearest"
+def of_interpolation(mode: str, antialias: bool, exclude_outside: bool) -> bool:
+    """Resize's antialias and exclude_outside must be of an interpolation (mode linear or cubic)."""
+    return mode in ("linear", "cubic") or not (antialias or exclude_outside)
+
+
+def positive_scale(scales: np.ndarray) -> bool:
+    """Scales of Resize must be positive numbers."""
+    return bool(np.all((scales > 0) & np.isfinite(scales)))
+
+
+def changed_by_scale(copied: bool) -> bool:
+    """Where Resize changes no size, or with antialias not that of an axis, scales must be 1: ONNX interpolates then too, onnxruntime copies."""
+    return not copied
+
+
+def cropped_by_scale(scale: float, start: float, end: float) -> bool:
+    """What Resize crops (roi, tf_crop_and_resize) it must scale: onnxruntime crops no axis whose scale is 1, ONNX does; Slice says it plainly."""
+    return bool(np.isfinite(start) and np.isfinite(end)) and (scale != 1 or (start, end) == (0, 1))
 
 
 def reflection_fits(fits: bool) -> bool:

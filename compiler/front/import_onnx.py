@@ -19,10 +19,11 @@ from compiler.constraints import by_schema, computable, computed_outputs, explai
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.front.floats import affine, elementwise, grid, quantise
 from compiler.front.operators import pooling, qlinear_functions, reduction
-from compiler.front.operators.movement import movement, resize, selection, shapes
+from compiler.front.operators.movement import movement, selection, shapes
 from compiler.front.operators.movement.constants import moved_constants
 from compiler.front.operators.normalise import group_norm, l2_norm, local_response, normalise, rms_norm
 from compiler.front.operators.products import convolution, integers, matrix_product, transposed_convolution, volumes
+from compiler.front.operators.resize import resize
 from compiler.front.reading.load import prepare_model
 from compiler.front.rewrite import einsum
 from compiler.front.rewrite.account import require_read

@@ -363,10 +363,10 @@ CASES = {
         {"x": (U8, (1, 2, 3, 4, 5))}, {"y": (U8, (1, 2, 3, 4, 4))}, P,
         ("n_p", "MaxPool", "Convolution and pooling windows must have one or two spatial dimensions. Found an input of shape (1, 2, 3, 4, 5)."),
     ),
-    "cubic resize": (
-        [dequantize("x", "d", "x"), node("Resize", "d - k", "t", mode="cubic"), quantize("t", "y", "y")], X, {"y": (U8, (1, 3, 8, 8))},
-        {**P, "k": np.float32([1, 1, 2, 2])}, ("n_t", "Resize", "Resize must take the nearest neighbour or interpolate linearly (mode nearest or linear)."
-         " Found mode cubic."),
+    "sharp cubic resize": (
+        [dequantize("x", "d", "x"), node("Resize", "d - k", "t", mode="cubic", cubic_coeff_a=-3.0), quantize("t", "y", "y")], X,
+        {"y": (U8, (1, 3, 8, 8))}, {**P, "k": np.float32([1, 1, 2, 2])}, ("n_t", "Resize", "The weights of an interpolated element must sum up to at most"
+         " twice 1 in magnitude (cubic_coeff_a from -2), and to 1. Found weights of 2.12 with cubic_coeff_a -3."),
     ),
     "empty slice": (
         [node("Slice", "x b e a", "y")], X, {"y": (U8, (1, 3, 0, 4))}, {"b": np.array([3]), "e": np.array([3]), "a": np.array([2])},

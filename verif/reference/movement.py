@@ -139,63 +139,6 @@ def _cut(numbers: np.ndarray, pads: np.ndarray, axes: np.ndarray | None) -> tupl
     return numbers, np.maximum(pads, 0)
 
 
-def resize_nearest(call: Any) -> Value:
-    """Resize, mode nearest, by the text of the operator: every output coordinate on its own, in float32.
-
-    The length of a resized axis is that of the result, a whole number, as the text has it and onnxruntime computes it (onnx.reference
-    takes the product of length and scale, which may be no whole number).
-    """
-    a, x = call.attributes, call.value(0)
-    if a.get("mode", b"nearest") != b"nearest":
-        raise call.refuse(f"mode {a['mode'].decode()}")
-    (numbers,) = numbers_of([x])
-    axes = [axis % numbers.ndim for axis in a.get("axes", range(numbers.ndim))]
-    scales, sizes = (call.number(i, np.zeros(0)) for i in (2, 3))
-    lengths = [numbers.shape[axis] for axis in axes]
-    if sizes.size:
-        wanted = [int(s) for s in sizes]
-        factors = [np.float32(w) / np.float32(n) for w, n in zip(wanted, lengths, strict=True)]
-        policy = a.get("keep_aspect_ratio_policy", b"stretch")
-        if policy != b"stretch":
-            factors = [(min if policy == b"not_larger" else max)(factors)] * len(axes)
-            wanted = [int(np.floor(f * np.float32(n) + np.float32(0.5))) for f, n in zip(factors, lengths, strict=True)]
-    elif scales.size:
-        factors = [np.float32(f) for f in scales]
-        wanted = [int(np.floor(np.float32(n) * f)) for f, n in zip(factors, lengths, strict=True)]
-    else:
-        raise call.refuse("neither scales nor sizes")
-    for axis, length, out, factor in zip(axes, lengths, wanted, factors, strict=True):
-        if (out, factor) != (length, 1):
-            numbers = np.take(numbers, [_nearest(i, length, out, factor, a) for i in range(out)], axis)
-    return settled(Moved((x,), numbers))
-
-
-def _nearest(i: int, length: int, out: int, scale: np.float32, a: dict[str, Any]) -> int:
-    """Return the input coordinate that output coordinate `i` takes its value from."""
-    one, half = np.float32(1), np.float32(0.5)
-    mode = a.get("coordinate_transformation_mode", b"half_pixel").decode()
-    if mode in ("pytorch_half_pixel", "align_corners") and out == 1:
-        at = np.float32(0)
-    elif mode == "align_corners":
-        at = np.float32(i) * np.float32(length - 1) / np.float32(out - 1)
-    elif mode == "asymmetric":
-        at = np.float32(i) / scale
-    else:
-        at = (np.float32(i) + half) / scale - half
-        if mode == "half_pixel_symmetric":
-            at = np.float32(length) / np.float32(2) * (one - np.float32(out) / (scale * np.float32(length))) + at
-    below, above = np.floor(at), np.ceil(at)
-    rounding = a.get("nearest_mode", b"round_prefer_floor").decode()
-    middle = at - below == half
-    if rounding in ("floor", "ceil"):
-        place = below if rounding == "floor" else above
-    elif middle:
-        place = below if rounding == "round_prefer_floor" else above
-    else:
-        place = np.rint(at)
-    return int(min(max(place, 0), length - 1))
-
-
 def qlinear_concat(call: Any) -> Value:
     """com.microsoft QLinearConcat: y_scale, y_zero, then x, x_scale, x_zero of each operand."""
     parts = []
@@ -256,4 +199,4 @@ def _pads(a: dict[str, Any], size: Sequence[int], strides: Sequence[int], whole:
 
 #: Operators whose data operands keep their values.
 MOVING = ("Concat", "DepthToSpace", "Expand", "Gather", "GatherElements", "Pad", "Slice", "SpaceToDepth", "Split", "Tile")
-__all__ = ["MOVING", "Moved", "conv_transpose", "movement", "numbers_of", "qlinear_concat", "resize_nearest", "settled"]
+__all__ = ["MOVING", "Moved", "conv_transpose", "movement", "numbers_of", "qlinear_concat", "settled"]

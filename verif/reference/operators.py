@@ -18,7 +18,8 @@ from verif.reference.group_norm import group_normalization
 from verif.reference.l2_norm import l2_normalization
 from verif.reference.local_response import local_response
 from verif.reference.log_softmax import log_softmax
-from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat, resize_nearest
+from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat
+from verif.reference.nearest import resize_nearest
 from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
 from verif.reference.products import (
     conv,
@@ -35,7 +36,7 @@ from verif.reference.products import (
 from verif.reference.recognise_l2 import L2_DOMAIN
 from verif.reference.recognise_layer import PART_DOMAIN
 from verif.reference.recognise_rms import RMS_DOMAIN
-from verif.reference.resize import resize_linear
+from verif.reference.resize import interpolate
 from verif.reference.rms_norm import mean_square, rms_normalization, root_quotient
 from verif.reference.scaled import scaled
 from verif.reference.selection import SELECTING, selection
@@ -282,8 +283,8 @@ def shape_of(call: Call) -> Value:
 
 
 def resize(call: Call) -> Value | list[Value]:
-    """Resize: linear interpolation, or a movement."""
-    return resize_linear(call) if call.attributes.get("mode", b"nearest") == b"linear" else resize_nearest(call)
+    """Resize: an interpolation, or a movement."""
+    return resize_nearest(call) if call.attributes.get("mode", b"nearest") == b"nearest" else interpolate(call)
 
 
 OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {

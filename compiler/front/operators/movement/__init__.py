@@ -1,1 +1,1 @@
-"""Operators that move data, and Resize."""
+"""Operators that move data."""

@@ -1,0 +1,1 @@
+"""Resize: nearest neighbours are a movement, interpolations convolutions of few phases or weighted sums, axis by axis."""
