@@ -1,7 +1,7 @@
 """Clean-up of an ONNX graph on onnx's own tools, before the importer looks at an operator.
 
     settle              what a checker refuses and onnxruntime loads is put right (compiler.front.reading.formalities)
-    convert_opset       an opset outside what is read becomes the nearest that is (compiler.front.reading.newer, older, onnx.version_converter)
+    convert_opset       an opset outside what is read becomes the nearest that is (compiler.front.reading.newer, older, upsample, onnx.version_converter)
     name_nodes          a node without a name is called by its position, so that messages name the same node whatever is removed after
     drop_training       Dropout that does not train becomes Identity
     drop_unread         nodes that no output depends on go
@@ -20,7 +20,8 @@ from onnx import numpy_helper, shape_inference, version_converter
 from compiler.errors import ModelError
 from compiler.front.reading.formalities import settle
 from compiler.front.reading.newer import spell_out
-from compiler.front.reading.older import carry_over, keep_resized, resized
+from compiler.front.reading.older import carry_over
+from compiler.front.reading.upsample import spell_resizes
 from compiler.front.rewrite.subgraphs import reads
 from compiler.front.state.schema import misuse
 from compiler.front.validity.file import judge_file
@@ -62,17 +63,14 @@ def convert_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     if opset > LAST_OPSET:
         spell_out(model, opset)
     carry_over(model, opset)
-    names = resized(model, opset)
     try:
-        converted = version_converter.convert_version(model, wanted)
+        return version_converter.convert_version(spell_resizes(model, opset), wanted)
     except (version_converter.ConvertError, shape_inference.InferenceError, RuntimeError, ValueError) as error:
         reason = re.sub(r"^.*Assertion `.*?` failed: ", "", str(error).strip().splitlines()[0]).rstrip(".")
         raise ModelError(
             where, found=f"opset {opset}, which onnx cannot convert to {wanted} ({reason})",
             expected=f"an opset from {FIRST_OPSET} to {LAST_OPSET}", do="export it again with such an opset",
         ) from None
-    keep_resized(converted, names)
-    return converted
 
 
 def name_nodes(model: onnx.ModelProto) -> None:
