@@ -35,8 +35,7 @@ REFUSED = {
     ("GroupNormalization", "stash_type"), ("LayerNormalization", "stash_type"), ("LpNormalization", "p"), ("MaxPool", "storage_order"),
     ("QLinearAveragePool", "channels_last"), ("QLinearGlobalAveragePool", "channels_last"), ("QGemm", 7), ("QGemm", 8), ("QuantizeLinear", "axis"),
     ("QuantizeLinear", "block_size"), ("QuantizeLinear", "precision"), ("RMSNormalization", "stash_type"), ("Reshape", "allowzero"),
-    ("Resize", "antialias"), ("Resize", "coordinate_transformation_mode"), ("Resize", "cubic_coeff_a"), ("Resize", "exclude_outside"),
-    ("Resize", "extrapolation_value"), ("Resize", "mode"), ("Resize", 1), ("ScatterElements", "reduction"), ("ScatterND", "reduction"),
+    ("ScatterElements", "reduction"), ("ScatterND", "reduction"),
 }  # fmt: skip
 #: What no network can show: onnxruntime refuses it or computes the same, and where it is empty on purpose.
 UNSEEN = {

@@ -43,7 +43,7 @@ TEXTS: dict[tuple[str, str], str] = {
     ("Gelu", "approximate"): "none tanh",
     ("Pad", "mode"): "constant edge reflect wrap",
     ("Resize", "coordinate_transformation_mode"):
-        "align_corners asymmetric half_pixel half_pixel_symmetric pytorch_half_pixel tf_crop_and_resize",
+        "align_corners asymmetric half_pixel half_pixel_symmetric pytorch_half_pixel tf_crop_and_resize tf_half_pixel_for_nn",
     ("Resize", "keep_aspect_ratio_policy"): "not_larger not_smaller stretch",
     ("Resize", "mode"): "cubic linear nearest",
     ("Resize", "nearest_mode"): "ceil floor round_prefer_ceil round_prefer_floor",

@@ -73,7 +73,7 @@ WORDS: dict[tuple[str, str], tuple[bytes, ...]] = {
     ("Gelu", "approximate"): (b"none", b"tanh"),
     ("Pad", "mode"): (b"constant", b"reflect", b"edge", b"wrap"),
     ("Resize", "coordinate_transformation_mode"): (
-        b"half_pixel", b"half_pixel_symmetric", b"pytorch_half_pixel", b"align_corners", b"asymmetric", b"tf_crop_and_resize",
+        b"half_pixel", b"half_pixel_symmetric", b"pytorch_half_pixel", b"align_corners", b"asymmetric", b"tf_half_pixel_for_nn", b"tf_crop_and_resize",
     ),
     ("Resize", "keep_aspect_ratio_policy"): (b"stretch", b"not_larger", b"not_smaller"),
     ("Resize", "mode"): (b"nearest", b"linear", b"cubic"),
