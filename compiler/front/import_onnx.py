@@ -30,6 +30,7 @@ from compiler.front.rewrite.account import require_read
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
 from compiler.front.state.builder import Builder, default_view
+from compiler.front.state.folding import foldable
 from compiler.front.state.schema import misuse
 from compiler.front.state.step import DTYPES, Refusal, Step
 from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Value
@@ -195,7 +196,7 @@ class _Import:
         key = ("" if node.domain == "ai.onnx" else node.domain, node.op_type)
         constant = all(isinstance(v, Const | RealConst | None) for v in step.values.peek()) and (node.input or node.op_type == "Constant")
         constant = constant and not any(a.graphs or a.HasField("g") for a in node.attribute)  # a subgraph may read more than the inputs
-        if constant and key[0] == "" and node.op_type not in _CONSTANTS_TOO and not node.op_type.startswith("Random"):
+        if constant and key[0] == "" and node.op_type not in _CONSTANTS_TOO and foldable(node):
             return list(self._folded(step))
         operator = OPERATORS.get(key)
         if operator is None and key not in _PARTS:
