@@ -75,7 +75,9 @@ def quantisable(value: object) -> bool:
 
 
 def quantised_output(value: object) -> TypeGuard[Quant | Real | Table]:
-    """A graph output must be an integer tensor, a dequantised one or a function of one, element by element, and it must depend on an input."""
+    """A graph output must be an integer tensor, a dequantised one, a function of one, or a float result of products, averages, normalisations or operations
+    on them, and it must depend on an input.
+    """
     return isinstance(value, Quant | Real | Table)
 
 
@@ -239,13 +241,23 @@ def usable_addend(numbers: np.ndarray) -> bool:
 
 
 def most_operands(count: int) -> bool:
-    """Float operations with nothing quantised in between must have at most 8 operands, tensors and constants together."""
-    return count <= 8
+    """Float operations with nothing quantised in between must have at most 16 operands: tensors, products and constants together."""
+    return count <= 16
 
 
 def usable_function(numbers: np.ndarray) -> bool:
     """A float function of a tensor that meets another tensor must give numbers that are 0 or from 2^-64 to 2^64 in magnitude."""
     return usable_addend(numbers)
+
+
+def usable_sums(scales: np.ndarray) -> bool:
+    """The scales of a product that is an operand of float operations must be at most 2^64."""
+    return bool(np.all(np.abs(scales) <= 2.0**64))
+
+
+def whole_product(fits: bool) -> bool:
+    """A product that is an operand of float operations, with nothing quantised in between, must have the shape of the result."""
+    return fits
 
 
 def equal_sides(slope: np.ndarray) -> bool:

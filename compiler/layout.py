@@ -17,7 +17,7 @@ import numpy as np
 from compiler.errors import CompilerError
 from compiler.ir.graph import NUMPY_TYPES
 
-ELEMENT_BYTES = {"i8": 1, "u8": 1, "i32": 4}
+ELEMENT_BYTES = {"i8": 1, "u8": 1, "i32": 4, "f32": 4}
 
 
 @dataclass(frozen=True)

@@ -71,19 +71,24 @@ def read_json(text: bytes) -> dict[str, Any]:
     return value
 
 
+def _kept_as(dtype: str, tensor_dtype: str) -> bool:
+    """Whether a value of the network's edge may stand in memory as that type: float32 numbers as themselves or quantised."""
+    return dtype == "f32" if tensor_dtype == "f32" else dtype in ("f32", "i64", tensor_dtype)
+
+
 def edge_fault(item: EdgeTensor, *, most_elements: int) -> str | None:
     """What in the description of a network input or output does not fit together; None for a sound one.
 
     `most_elements` bounds what the host would lay out: the tensor, and with its padding where windows of it are stored.
     """
-    if item.dtype not in (*NUMPY_TYPES, "i64") or item.tensor_dtype not in ELEMENT_BYTES or item.dtype not in ("f32", "i64", item.tensor_dtype):
+    if item.dtype not in (*NUMPY_TYPES, "i64") or item.tensor_dtype not in ELEMENT_BYTES or not _kept_as(item.dtype, item.tensor_dtype):
         return f"type {item.dtype} kept as {item.tensor_dtype}"
     shapes = f"shapes {item.shape}, {item.tensor_shape}, {item.stored_shape} in {item.lanes} lanes"
     if min(*item.shape, *item.tensor_shape, *item.stored_shape, item.lanes, 1) < 1 or prod(item.tensor_shape) > most_elements:
         return shapes
     if item.scale is not None and not (0 < item.scale <= FLOAT32_MAX and float(np.float32(item.scale)) == item.scale and ELEMENT_BYTES[item.tensor_dtype] == 1):
         return f"scale {item.scale} of {item.tensor_dtype}"
-    low, high = RANGES[item.tensor_dtype]
+    low, high = RANGES.get(item.tensor_dtype, (0, 0))
     if not low <= item.zero_point <= high:
         return f"zero point {item.zero_point} of {item.tensor_dtype}"
     patterns_fit = item.dtype == "f32" and ELEMENT_BYTES[item.tensor_dtype] == 1 and len(item.function) == FUNCTION_VALUES

@@ -80,7 +80,9 @@ from compiler.constraints import (
     usable_function,
     usable_quotient,
     usable_scale,
+    usable_sums,
     usable_weight_scale,
+    whole_product,
     windows_touch_input,
 )
 from compiler.front.state.immaterial import ATTRIBUTES, INPUTS
@@ -118,7 +120,7 @@ COMBINATIONS = ("Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum")
 REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceSum")
 _COMBINED = (quantised_operand, broadcast_shapes, finite_constant, usable_scale, *_TABLE)
 _SUMMED = (*_COMBINED, addend_a_channel, usable_addend)
-_MIXED = (most_operands, usable_function)
+_MIXED = (most_operands, usable_function, usable_sums, whole_product)
 _MOVED = (movable_operand, elements_left, finite_values)
 _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 _SELECTIONS = ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "ScatterElements", "ScatterND", "Trilu")

@@ -1,10 +1,13 @@
 """Are the outputs exact? Counts of what differs from a reference, in elements and in quantisation steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-__all__ = ["accuracy", "compare", "exact"]
+from verif.bounds import FUNCTION
+
+__all__ = ["accuracy", "compare", "exact", "float_steps"]
+
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -15,7 +18,18 @@ def _in_order(values: np.ndarray) -> np.ndarray:
     return np.where(patterns < 0, -(patterns & 0x7FFF_FFFF), patterns)
 
 
-def compare(got: Sequence[Arrays], expected: Sequence[Arrays], steps: Mapping[str, float | None]) -> dict[str, dict[str, int]]:
+def float_steps(expected: Sequence[Arrays], names: Collection[str]) -> dict[str, float]:
+    """Return a step of each output of float32 numbers, by which another library's floats are counted: this part of its largest number."""
+    found = {}
+    for name in names:
+        sizes = np.abs(np.concatenate([np.ravel(sample[name]) for sample in expected]).astype(np.float64))
+        found[name] = float(sizes[np.isfinite(sizes)].max(initial=0.0)) * FUNCTION or 1.0
+    return found
+
+
+def compare(
+    got: Sequence[Arrays], expected: Sequence[Arrays], steps: Mapping[str, float | None], *, close: Collection[str] = ()
+) -> dict[str, dict[str, int]]:
     """Compare samples output by output.
 
     Parameters
@@ -25,6 +39,8 @@ def compare(got: Sequence[Arrays], expected: Sequence[Arrays], steps: Mapping[st
     steps : mapping
         Size of one quantisation step of each output; None for integer outputs (a step is 1) and for float functions of one (a step is a unit
         in the last place).
+    close : collection of str
+        Outputs of which less than half a step is no difference.
 
     Returns
     -------
@@ -49,6 +65,9 @@ def compare(got: Sequence[Arrays], expected: Sequence[Arrays], steps: Mapping[st
             if a.dtype != b.dtype or a.shape != b.shape:
                 raise ValueError(f"compare: output {name!r} is {a.dtype}{a.shape} against {b.dtype}{b.shape}; expected the same")
             differs = (a != b) & ~((a != a) & (b != b))  # a NaN equals a NaN
+            if name in close and step is not None:
+                with np.errstate(invalid="ignore"):  # infinities that are equal are no difference already
+                    differs &= ~(np.abs(a.astype(np.float64) - b) < step / 2)
             elements += a.size
             mismatches += int(np.count_nonzero(differs))
             if differs.any():

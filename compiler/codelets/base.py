@@ -102,7 +102,8 @@ class Codelet:
     `origin`: names of the ONNX nodes; `macs`: multiplications of the ONNX operator; `group`: channel groups of a contraction;
     `batches`: for each product of a product of two tensors, its matrix of x and of w; `move`: which element
     goes where, of one that only moves data; `program`: the steps of one that reduces the channels of each pixel; `sums`: of a contraction in
-    sets of positions (ic, ky, kx) which they are, bool, and the scale of each channel; `addend` float32 a channel, behind their sum.
+    sets of positions (ic, ky, kx) which they are, bool, and the scale of each channel; `addend` float32 a channel, behind their sum;
+    `heads`: the products whose sums the program combines, each with a result of the same view.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Codelet:
     move: Move | None = None
     sums: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
     addend: np.ndarray | None = None
+    heads: tuple[Codelet, ...] = ()
 
     def extent(self, loop: str) -> int:
         """Iterations of a loop."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.errors import CompilerError
-from compiler.ir.graph import Conv, Graph, Node
+from compiler.ir.graph import Conv, Graph, Node, Shape4
 
 ELEMENT = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "u8", np.dtype(np.int16): "i9"}
 
@@ -34,8 +34,8 @@ def weight_operand(weight: np.ndarray, zero: int) -> Operand:
     return Operand(ELEMENT[weight.dtype], (oc, ic, kh, kw), index, constant=weight, zero=zero)
 
 
-def contraction(node: Node, graph: Graph) -> Codelet:
-    """Codelet of a Conv node of any kernel, stride, dilation, padding and group."""
+def contraction(node: Node, graph: Graph, view: Shape4 | None = None) -> Codelet:
+    """Codelet of a Conv node of any kernel, stride, dilation, padding and group; `view`: how its result is seen, for pointwise ones any images."""
     attrs = node.attrs
     assert isinstance(attrs, Conv)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
@@ -43,7 +43,10 @@ def contraction(node: Node, graph: Graph) -> Codelet:
     n, oc, oh, ow = y.shape
     pointwise = (kh, kw, *attrs.strides, *attrs.pads) == (1, 1, 1, 1, 0, 0, 0, 0)
     x_shape = x.shape
-    if pointwise:  # images are further rows: one loop nest for the whole batch
+    if view is not None:
+        n, _, oh, ow = view
+        x_shape = (n, x.shape[1], oh, ow) if pointwise else x.shape
+    elif pointwise:  # images are further rows: one loop nest for the whole batch
         n, oh = 1, n * oh
         if ow == 1:  # and a column of pixels is a row
             oh, ow = 1, oh

@@ -46,7 +46,7 @@ def log_softmax(node: Node, graph: Graph) -> Codelet:
     assert isinstance(attrs, LogSoftmax)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     out = Writer(Value("element", x.dtype, RANGES[x.dtype][0]), Value("element", y.dtype))
-    largest, digits, total = write_exponentials(out, attrs.tables(x.shape[1]))
+    largest, digits, total = write_exponentials(out, attrs.tables(x.shape[1], floats=y.dtype == "f32"))
     p = out.wide("p", total, scale_a=f32(1 / PEAKS[len(digits)]))
     logarithm = write_logarithm(out, p, x.shape[1])
     distance = out.wide("d", "x", largest, "ADD", scale_b=-1.0, extent="element")

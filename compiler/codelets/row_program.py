@@ -91,7 +91,7 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """One pass of a lane-by-lane unit: result = finish((a - zero) * scale_a [* scale of the channel] `binary` (b - zero) * scale_b).
+    """One pass of a lane-by-lane unit: result = finish((a - zero [+ bias of the channel]) * scale_a [or scale of the channel] `binary` (b - zero) * scale_b).
 
     finish: divide by `divisor`; then, for a wide result, `estimate` of one over it or over its root; for bytes round, add `zero`, clamp to
     [`low`, `high`], look up in `table`. `binary`: ADD, MUL, MAX or none.
@@ -104,6 +104,7 @@ class Chain:
     scale_a: float = 1.0
     scale_b: float = 1.0
     channel_scale: np.ndarray | None = None
+    channel_bias: np.ndarray | None = None
     divisor: float = 1.0
     estimate: str = ""
     zero: int = 0
@@ -121,7 +122,15 @@ class Lookup:
     table: np.ndarray
 
 
-Step = Total | Neighbours | Weighted | PixelSum | Largest | Constant | Chain | Lookup
+@dataclass(frozen=True)
+class Product:
+    """`result` (element, i32) = the sums of product `number` of the codelet."""
+
+    result: str
+    number: int
+
+
+Step = Product | Total | Neighbours | Weighted | PixelSum | Largest | Constant | Chain | Lookup
 
 
 @dataclass(frozen=True, eq=False)

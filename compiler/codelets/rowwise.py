@@ -47,9 +47,8 @@ def row_names(count: int) -> tuple[str, ...]:
     return ("x", "b", *(f"b{i}" for i in range(2, count)))[:count]
 
 
-def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-    n, c, h, w = x.shape
+def used_operations(program: RowProgram) -> tuple[str, ...]:
+    """Operations of the steps of a program, besides REQUANTIZE and those of products."""
     names = {"MATMUL": Total | Neighbours | Weighted, "SUM": Total | PixelSum, "MAXIMUM": Largest}
     used = {name for name, kind in names.items() if any(isinstance(step, kind) for step in program.steps)}
     if any(isinstance(step, Constant) and program.values[step.result].wide for step in program.steps):
@@ -61,7 +60,13 @@ def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
             used |= {name for name in (step.binary, step.estimate) if name}
     if program.tables:
         used.add("TABLE")
-    operations = tuple(Operation(name, "y", ("x",)) for name in (*sorted(used), "REQUANTIZE"))
+    return tuple(sorted(used))
+
+
+def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
+    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    n, c, h, w = x.shape
+    operations = tuple(Operation(name, "y", ("x",)) for name in (*used_operations(program), "REQUANTIZE"))
     roles = dict(zip(row_names(len(node.inputs)), (graph.tensors[name] for name in node.inputs), strict=True)) | {"y": y}
     operands = {
         role: Operand(t.dtype, (1, t.shape[1], n * h * w, 1), pixel("c"), tensor=t.name, zero=t.zero_point) for role, t in roles.items()
@@ -89,7 +94,7 @@ def softmax(node: Node, graph: Graph) -> Codelet:
     assert isinstance(attrs, Softmax)
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     out = Writer(Value("element", x.dtype, RANGES[x.dtype][0]), Value("element", y.dtype))
-    _, digits, total = write_exponentials(out, attrs.tables(x.shape[1]))
+    _, digits, total = write_exponentials(out, attrs.tables(x.shape[1], floats=y.dtype == "f32"))
     r = write_reciprocal(out, total)
     w = out.wide("w1", digits[0], digits[1], "ADD", scale_a=BASE, extent="element")
     if len(digits) == 3:

@@ -18,6 +18,7 @@ from onnx import numpy_helper
 from compiler.constraints import by_schema, computable, computed_outputs, explain, listed, quantised_output
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.front.floats import affine, elementwise, grid, quantise
+from compiler.front.floats.lower import floats_of
 from compiler.front.operators import pooling, qlinear_functions, reduction
 from compiler.front.operators.movement import movement, selection, shapes
 from compiler.front.operators.movement.constants import moved_constants
@@ -33,7 +34,7 @@ from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.folding import foldable
 from compiler.front.state.schema import misuse
 from compiler.front.state.step import DTYPES, Refusal, Step
-from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Value
+from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Unquantised, Value
 from compiler.front.validity.folding import FoldError, computed, require_small
 from compiler.ir.graph import EdgeInput, EdgeOutput, Graph
 from compiler.ir.rules import verify
@@ -227,6 +228,9 @@ class _Import:
             result = self.values[value.name]
             if isinstance(result, Unknown):
                 continue
+            if isinstance(result, Unquantised):
+                self._float_output(value.name, result)
+                continue
             if not quantised_output(result):
                 reason = f"{explain(quantised_output)} Found {value.name}, {_KINDS[type(result).__name__]}."
                 self.entries.append(UnsupportedEntry(value.name, "graph output", reason))
@@ -238,13 +242,25 @@ class _Import:
             function = tuple(result.values().view(np.uint32).tolist()) if isinstance(result, Table) else ()
             self.builder.outputs.append(EdgeOutput(value.name, dtype, result.shape, tensor, function))
 
+    def _float_output(self, name: str, result: Unquantised) -> None:
+        """A float result that leaves the network as float32 numbers."""
+        try:
+            tensor = floats_of(result, name)
+        except Refusal as refusal:
+            entry = UnsupportedEntry(refusal.label, refusal.op, refusal.reason)
+            self.entries += [] if entry in self.entries else [entry]
+            return
+        if tensor is None:
+            found = f"{name}, a float result of {result.origin[-1]} that is made as bytes only"
+            self.entries.append(UnsupportedEntry(name, "graph output", f"{explain(quantised_output)} Found {found}."))
+        else:
+            self.builder.outputs.append(EdgeOutput(name, "f32", result.shape, tensor))
+
 
 _KINDS = {
     "Const": "a constant",
     "RealConst": "a constant",
     "HostFloat": "a float graph input",
-    "Pending": "a float result that no QuantizeLinear follows",
-    "Operation": "a float result that no QuantizeLinear follows",
 }
 
 

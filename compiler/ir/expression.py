@@ -1,9 +1,11 @@
-"""Expression: float32 operations on tensors, functions of tensors and constants, with nothing quantised in between.
+"""Expression: float32 operations on tensors, functions of tensors, sums of products and constants, with nothing quantised in between.
 
-    v[i] = float32((q - zero) * scale) of an operand, a float32 constant, or a function of an operand's byte (`Digits`)
+    v[i] = float32((q - zero) * scale) of an operand, a float32 constant, a function of an operand's byte (`Digits`), or float32(float32(s) * scale[c])
+               of the int32 sum s of products of operands and constants, its bias included (`Sums`)
     v[n + k] = kind(v[i], v[j]) for the k-th (kind, i, j) of `operations`, rounded to float32, nearest even; the last of them is s.
                DIV is by one number, a constant.
-    y = saturate(round_half_even(s / y_scale)), the division correctly rounded; saturate clips to [y_low, y_high] after y_zero is added
+    y = saturate(round_half_even(s / y_scale)), the division correctly rounded; saturate clips to [y_low, y_high] after y_zero is added;
+               where y is a float32 tensor it is s
 
 A function's numbers are sums of digits to the base 256, from the highest to the lowest. Each partial sum is the number rounded down to a multiple
 of the digit's place: where the number has 24 significant bits it has no more, and no addition rounds.
@@ -15,7 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compiler.ir.conv import Conv
 from compiler.ir.floats import Term
+from compiler.ir.matmul import MatMul
 
 KINDS = ("ADD", "SUB", "MUL", "DIV", "MIN", "MAX")
 
@@ -50,15 +54,32 @@ class Digits:
 
 
 @dataclass(frozen=True, eq=False)
-class Expression:
-    """Operations on tensors of one shape, functions of them and constants; arithmetic: see the module."""
+class Sums:
+    """The sums of a `product` whose operands are the inputs `sources` of the node: they have the shape of its result. scale: float32 (C,)."""
 
-    terms: tuple[Term | Digits, ...]
+    product: Conv | MatMul
+    sources: tuple[int, ...]
+    scale: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.scale.setflags(write=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """Operations on tensors of the result's shape, functions of them, constants and products; arithmetic: see the module."""
+
+    terms: tuple[Term | Digits | Sums, ...]
     operations: tuple[tuple[str, int, int], ...]
     y_scale: float
     y_zero: int
     y_low: int = -128
     y_high: int = 127
+
+    @property
+    def sums(self) -> tuple[Sums, ...]:
+        """Its products."""
+        return tuple(term for term in self.terms if isinstance(term, Sums))
 
 
 def most_digits(floats: np.ndarray) -> int:
@@ -98,4 +119,4 @@ def apply(kind: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(functions[kind](a, b), np.float32)
 
 
-__all__ = ["KINDS", "Digits", "Expression", "apply", "digits_of", "most_digits", "one_digit"]
+__all__ = ["KINDS", "Digits", "Expression", "Sums", "apply", "digits_of", "most_digits", "one_digit"]

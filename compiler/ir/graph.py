@@ -18,7 +18,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Unary                any function of one 8-bit tensor, as a table of 256 bytes
     Binary Reduction     see `compiler.ir.elementwise`
     Sum Quotient         of three and more tensors, and of two: float32 numbers in between (compiler.ir.floats)
-    Expression           float32 operations on tensors and functions of them (compiler.ir.expression)
+    Expression           float32 operations on tensors, functions of them and sums of products (compiler.ir.expression)
     Move                 every element of the result is an element of an input or a constant (compiler.ir.move)
     Softmax LayerNormalization Variance CentredQuotient ArgMax    over the channels of each pixel (compiler.ir.rowwise)
     RMSNormalization MeanSquare RootQuotient    over the channels of each pixel (compiler.ir.normalise)
@@ -44,13 +44,14 @@ Arrays are never changed after construction (they are made read-only).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 
 from compiler.errors import IRError
 from compiler.ir.blockwise import BlockwiseConv
+from compiler.ir.conv import Conv, Pads, Pair
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.floats import Quotient, Sum
@@ -69,8 +70,6 @@ NUMPY_TYPES = {"i8": np.int8, "u8": np.uint8, "i32": np.int32, "f32": np.float32
 MOST_WEIGHT = 255
 
 Shape4 = tuple[int, int, int, int]
-Pads = tuple[int, int, int, int]
-Pair = tuple[int, int]
 
 
 def f32(value: float | np.floating) -> float:
@@ -80,7 +79,7 @@ def f32(value: float | np.floating) -> float:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor between nodes: `shape` (N, C, H, W); `dtype` 'i8', 'u8' or 'i32'.
+    """A tensor between nodes: `shape` (N, C, H, W); `dtype` 'i8', 'u8' or 'i32', and 'f32' of one that leaves the network.
 
     8-bit tensors that stand for real numbers have real = (q - zero_point) * scale; `scale` is None for raw integers.
     """
@@ -95,53 +94,6 @@ class Tensor:
     def elements(self) -> int:
         """Number of elements."""
         return int(np.prod(self.shape))
-
-
-@dataclass(frozen=True, eq=False)
-class Conv:
-    """Convolution: y[n,o,p] = requantise(bias[o] + sum (x - x_zero) * (w - w_zero)); padding counts as x_zero.
-
-    weight (OC, IC/group, KH, KW) i8 or u8, or int16 from -255 to 255 (bytes less zero points of their own, w_zero 0); bias int32 (OC,) or None;
-    w_scale float32 (OC,) or (1,); w_zero one value for all.
-    requantise(acc) = clip(round_half_even(float32(float32(acc) * scale[o])) + y_zero, y_low, y_high), all steps in float32.
-    y_scale None: no requantisation, the result is the int32 sum (modulo 2^32). x_scale None: of integers, whatever they stand for; as if it were 1.
-    strides, dilations (y, x); pads (top, left, bottom, right); alpha: Gemm's.
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray | None
-    x_scale: float | None
-    x_zero: int
-    w_scale: np.ndarray
-    w_zero: int
-    y_scale: float | None
-    y_zero: int = 0
-    strides: Pair = (1, 1)
-    dilations: Pair = (1, 1)
-    pads: Pads = (0, 0, 0, 0)
-    group: int = 1
-    y_low: int = -128
-    y_high: int = 127
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        for array in (self.weight, self.bias, self.w_scale):
-            if array is not None:
-                array.setflags(write=False)
-
-    @property
-    def out_channels(self) -> int:
-        """Number of output channels."""
-        return int(self.weight.shape[0])
-
-    @property
-    def scale(self) -> np.ndarray:
-        """Requantisation scale a channel, float32 (OC,): float32(float32(float32(alpha * x_scale) * w_scale) / y_scale)."""
-        if self.y_scale is None:
-            return np.ones(self.out_channels, np.float32)
-        with np.errstate(over="ignore"):  # `verify` refuses what is not finite
-            product = np.float32(self.alpha) * np.float32(1.0 if self.x_scale is None else self.x_scale) * self.w_scale.astype(np.float32)
-            return np.broadcast_to(product / np.float32(self.y_scale), (self.out_channels,)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -286,8 +238,8 @@ class EdgeInput:
 class EdgeOutput:
     """ONNX graph output `name` of type `dtype` ('f32', 'i8', 'u8', 'i32', 'i64') and ONNX `shape`, taken from IR tensor `tensor`.
 
-    An 'f32' output is dequantised on the host: float32((q - zero_point) * scale); an 'i64' one is widened there. `function`, of an 'f32' output
-    of an 8-bit tensor: what it is instead for each raw byte 0..255, as 256 float32 bit patterns.
+    An 'f32' output of an 8-bit tensor is dequantised on the host: float32((q - zero_point) * scale); an 'i64' one is widened there. `function`,
+    of an 'f32' output of an 8-bit tensor: what it is instead for each raw byte 0..255, as 256 float32 bit patterns.
     """
 
     name: str
@@ -300,7 +252,7 @@ class EdgeOutput:
         """Turn integers of the tensor's type and (N, C, H, W) shape into an array of the ONNX type and shape."""
         if self.function:
             array = np.array(self.function, np.uint32).view(np.float32)[array.view(np.uint8)]
-        elif self.dtype == "f32":
+        elif self.dtype == "f32" and tensor.dtype != "f32":
             array = (array.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale or 1.0)
         if self.dtype == "i64":
             array = array.astype(np.int64)
@@ -334,7 +286,9 @@ class Graph:
         return any(o.tensor == tensor for o in self.outputs)
 
     def macs(self, node: Node) -> int:
-        """Return the multiplications of a convolution or a MatMul node, zero for any other."""
+        """Return the multiplications of a convolution, of a MatMul and of the products of an Expression; zero for any other."""
+        if isinstance(node.attrs, Expression):
+            return sum(self.macs(replace(node, attrs=term.product, inputs=tuple(node.inputs[i] for i in term.sources))) for term in node.attrs.sums)
         if isinstance(node.attrs, MatMul):
             return self.tensors[node.outputs[0]].elements * self.tensors[node.inputs[0]].shape[1]
         if not isinstance(node.attrs, Conv | BlockwiseConv):
@@ -360,6 +314,8 @@ __all__ = [
     "MaxPool",
     "Move",
     "Node",
+    "Pads",
+    "Pair",
     "Reshape",
     "Softmax",
     "Tensor",

@@ -38,9 +38,9 @@ _BYTES = np.arange(256)
 class LogSoftmax(Softmax):
     """x less the logarithm of the sum of exp(x) of a pixel's channels; arithmetic: see the module. Input and output are 8-bit and have scales."""
 
-    def planes(self, channels: int) -> int:
-        """Digits of an exponential: 2, or 3 where two could move a result of so many channels by more than a sixteenth of a step."""
-        return 2 if channels / (2 * PEAKS[2]) <= self.y_scale / 16 else 3
+    def planes(self, channels: int, *, floats: bool = False) -> int:
+        """Digits of an exponential: 2, or 3 where two could move a result of so many channels by more than a sixteenth of a step, or of float32 numbers."""
+        return 2 if channels / (2 * PEAKS[2]) <= self.y_scale / 16 and not floats else 3
 
 
 def coarse(channels: int) -> tuple[int, ...]:

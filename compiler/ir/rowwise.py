@@ -52,13 +52,13 @@ PEAKS = {2: BASE * BASE + BASE - 1, 3: (BASE * BASE + BASE - 1) * BASE + BASE - 
 class Softmax(OfOne):
     """exp(x) over the sum of exp(x) of a pixel's channels; arithmetic: see the module. Input and output are 8-bit and have scales."""
 
-    def planes(self, channels: int) -> int:
-        """Digits of an exponential: 2, or 3 where two could move a result of so many channels by more than half a step."""
-        return 2 if channels / (2 * PEAKS[2]) <= self.y_scale / 2 else 3
+    def planes(self, channels: int, *, floats: bool = False) -> int:
+        """Digits of an exponential: 2, or 3 where two could move a result of so many channels by more than half a step, or where it is a float32 tensor."""
+        return 2 if channels / (2 * PEAKS[2]) <= self.y_scale / 2 and not floats else 3
 
-    def tables(self, channels: int) -> tuple[np.ndarray, ...]:
+    def tables(self, channels: int, *, floats: bool = False) -> tuple[np.ndarray, ...]:
         """Digits of round(exp(x_scale * (i - 255)) * peak) for i in 0..255, the most significant first: uint8 (256,) each."""
-        planes = self.planes(channels)
+        planes = self.planes(channels, floats=floats)
         rest = np.rint(np.exp(self.x_scale * np.arange(-255.0, 1.0)) * PEAKS[planes]).astype(np.int64)
         digits = []
         for place in range(planes - 1, -1, -1):

@@ -14,11 +14,12 @@ import numpy as np
 from compiler.errors import IRError
 from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import BINARY_KINDS, Binary, Reduction
-from compiler.ir.expression import KINDS, Digits, Expression
+from compiler.ir.expression import KINDS, Digits, Expression, Sums
 from compiler.ir.floats import Quotient, Sum, Term
 from compiler.ir.graph import (
     FUNCTION_VALUES,
     MOST_WEIGHT,
+    NUMPY_TYPES,
     RANGES,
     Add,
     AveragePool,
@@ -51,16 +52,16 @@ def _check_tensor(key: str, t: Tensor) -> None:
     where = f"tensor {key}"
     _expect(t.name == key, where, f"name {t.name}", "the name it is listed under")
     _expect(len(t.shape) == 4 and all(isinstance(d, int) and d > 0 for d in t.shape), where, f"shape {t.shape}", "four positive dimensions")
-    _expect(t.dtype in RANGES, where, f"type {t.dtype}", "i8, u8 or i32")
+    _expect(t.dtype in NUMPY_TYPES, where, f"type {t.dtype}", "i8, u8, i32 or f32")
     if t.scale is not None:
-        _expect(t.dtype != "i32", where, "an i32 with a scale", "a scale on 8-bit tensors only")
+        _expect(t.dtype in ("i8", "u8"), where, f"an {t.dtype} with a scale", "a scale on 8-bit tensors only")
         _expect(float(np.float32(t.scale)) == t.scale and 0 < t.scale < np.inf, where, f"scale {t.scale}", "a positive float32")
-    low, high = RANGES[t.dtype]
+    low, high = RANGES.get(t.dtype, (0, 0))
     _expect(low <= t.zero_point <= high, where, f"zero point {t.zero_point}", f"a value of {t.dtype}")
 
 
 def _clamp(where: str, low: int, high: int, y: Tensor) -> None:
-    bounds = RANGES[y.dtype]
+    bounds = RANGES.get(y.dtype, (low, high))
     _expect(bounds[0] <= low <= high <= bounds[1], where, f"clamp [{low}, {high}]", f"a range within {list(bounds)}")
 
 
@@ -158,7 +159,7 @@ def _add(where: str, a: Add, x: Tensor, x2: Tensor, y: Tensor) -> None:
     _clamp(where, a.y_low, a.y_high, y)
 
 
-def _matmul(where: str, a: MatMul, x: Tensor, b: Tensor, y: Tensor) -> None:
+def _matrices(where: str, a: MatMul, x: Tensor, b: Tensor, y: Tensor) -> None:
     products = len(a.a_batch)
     matrices = [max(batch) + 1 for batch in (a.a_batch, a.b_batch)]
     sane = products == len(a.b_batch) > 0 and all(set(batch) == set(range(max(batch) + 1)) for batch in (a.a_batch, a.b_batch))
@@ -172,6 +173,10 @@ def _matmul(where: str, a: MatMul, x: Tensor, b: Tensor, y: Tensor) -> None:
         _expect(RANGES[t.dtype][0] <= zero <= RANGES[t.dtype][1], where, f"zero point {zero}", f"a value of {t.dtype}")
     if a.bias is not None:
         _expect(a.bias.dtype == np.int32 and a.bias.shape == (n,), where, f"bias {a.bias.dtype} {a.bias.shape}", f"int32 ({n},)")
+
+
+def _matmul(where: str, a: MatMul, x: Tensor, b: Tensor, y: Tensor) -> None:
+    _matrices(where, a, x, b, y)
     if a.y_scale is None:
         _expect(y.dtype == "i32" and a.bias is None, where, f"result {y.dtype} without a scale", "i32 and no bias")
     else:
@@ -322,11 +327,15 @@ def _sum(where: str, a: Sum, *operands: Tensor) -> None:
 
 def _expression(where: str, a: Expression, *operands: Tensor) -> None:
     *tensors, y = operands
-    _expect({t.shape for t in tensors} == {y.shape}, where, f"shapes {', '.join(str(t.shape) for t in operands)}", "one shape")
-    read = {t.source for t in a.terms if isinstance(t, Digits) or t.constant is None}
-    _expect(read == set(range(len(tensors))), where, "an input that is no term", "terms of every input")
+    multiplied = {i for t in a.sums for i in t.sources}
+    read = {t.source for t in a.terms if isinstance(t, Digits) or (isinstance(t, Term) and t.constant is None)}
+    shapes = {tensors[i].shape for i in read if i < len(tensors)}
+    _expect(shapes <= {y.shape}, where, f"shapes {', '.join(str(t.shape) for t in operands)}", "one shape")
+    _expect(read | multiplied == set(range(len(tensors))), where, "an input that is no term", "terms of every input")
     for term in a.terms:
-        if isinstance(term, Digits):
+        if isinstance(term, Sums):
+            _sums(where, term, [tensors[i] for i in term.sources], y)
+        elif isinstance(term, Digits):
             sane = bool(term.tables) and all(t.dtype == np.uint8 and t.shape == (256,) for t in term.tables)
             places = term.unit >= 2.0**-126 and term.unit * 256.0 ** len(term.tables) <= 2.0**120
             places = places and (len(term.tables) == 1 or float(np.frexp(term.unit)[0]) == 0.5)
@@ -346,6 +355,20 @@ def _expression(where: str, a: Expression, *operands: Tensor) -> None:
     _expect(sane, where, "a divisor that is no constant", "one number, not 0")
     _quantisation(where, y, a.y_scale, a.y_zero)
     _clamp(where, a.y_low, a.y_high, y)
+
+
+def _sums(where: str, term: Sums, operands: list[Tensor], y: Tensor) -> None:
+    a, oc = term.product, y.shape[1]
+    _expect(a.y_scale is None and len(operands) == (2 if isinstance(a, MatMul) else 1), where, f"a product of {len(operands)}", "sums, of one or two operands")
+    if isinstance(a, MatMul):
+        _matrices(where, a, operands[0], operands[1], y)
+    else:
+        _kernel(where, a, operands[0], y)
+        if a.bias is not None:
+            _expect(a.bias.dtype == np.int32 and a.bias.shape == (oc,), where, f"bias {a.bias.dtype} {a.bias.shape}", f"int32 ({oc},)")
+    size = np.abs(term.scale)
+    sane = term.scale.dtype == np.float32 and term.scale.shape == (oc,) and bool(np.all((size == 0) | ((size >= 2.0**-126) & (size <= 2.0**64))))
+    _expect(sane, where, f"scales {term.scale.dtype} {term.scale.shape}", f"float32 ({oc},), each 0 or from 2^-126 to 2^64")
 
 
 def _quotient(where: str, a: Quotient, x: Tensor, b: Tensor, y: Tensor) -> None:
@@ -397,6 +420,12 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
 }
 
 
+#: Nodes whose results may be float32 tensors: those that are programs of float operations.
+FLOATS = (
+    CentredQuotient, Expression, GroupNormalization, LayerNormalization, LRN, MeanSquare, Quotient, RMSNormalization, RootQuotient, Softmax, Sum, Variance,
+)
+
+
 def _check_node(graph: Graph, node: Node) -> None:
     where = f"node {node.name} ({node.op})"
     arity, rule = _RULES[type(node.attrs)]
@@ -405,6 +434,10 @@ def _check_node(graph: Graph, node: Node) -> None:
     counts = (len(node.inputs), len(node.outputs))
     _expect(counts == (arity, 1), where, f"{counts[0]} inputs, {counts[1]} outputs", f"{arity}, 1")
     operands = [graph.tensors[t] for t in (*node.inputs, *node.outputs)]
+    if any(t.dtype == "f32" for t in operands) and node.op != "Reshape":
+        _expect(all(t.dtype != "f32" for t in operands[:-1]), where, "an f32 input", "float32 tensors that leave the network alone")
+        floats = isinstance(node.attrs, FLOATS) and node.attrs.y_scale == 1
+        _expect(floats, where, f"an f32 result of {node.op}", "a scale of 1, of a program of float operations")
     if node.op not in ("ArgMax", "Conv", "MatMul", "Reshape"):
         _expect(all(t.dtype != "i32" for t in operands), where, "an i32 operand", "8-bit tensors")
     elif node.op == "Conv":
@@ -442,8 +475,9 @@ def verify(graph: Graph) -> Graph:
         _expect(out.tensor in sources, f"output {out.name}", f"tensor {out.tensor}", "the output of a node")
         tensor = graph.tensors[out.tensor]
         _expect(int(np.prod(out.shape)) == tensor.elements, f"output {out.name}", f"shape {out.shape}", f"{tensor.elements} elements")
-        as_integers = out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
-        quantised = (tensor.scale is not None or len(out.function) == FUNCTION_VALUES) if out.dtype == "f32" else as_integers
+        as_integers = tensor.dtype != "f32" and out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
+        as_floats = tensor.dtype == "f32" or tensor.scale is not None or len(out.function) == FUNCTION_VALUES
+        quantised = as_floats if out.dtype == "f32" else as_integers
         _expect(quantised, f"output {out.name}", f"{out.dtype} taken from {tensor.dtype}", "the tensor's type, or f32 and a scale")
         eight_bits = out.dtype == "f32" and tensor.dtype in ("i8", "u8")
         _expect(not out.function or (eight_bits and len(out.function) == FUNCTION_VALUES), f"output {out.name}", f"a function of {len(out.function)} values",

@@ -79,8 +79,8 @@ def _assign(codelet: Codelet, target: Target) -> Assigned | None:
     lanewise = names - {"MATMUL"}
     if codelet.program is not None:
         found = rowwise_units(lanewise, target)
-        sums = codelet.operands["y"].dtype == "i32"
-        return Assigned(codelet, *found, found[0].activation, None if sums else found[0].activation) if found else None
+        wide = codelet.operands["y"].dtype in ("i32", "f32")
+        return Assigned(codelet, *found, found[0].activation, None if wide else found[0].activation) if found else None
     preferred = target.matrix[0].activation if target.matrix else None
     matrices: tuple[MatrixUnit | None, ...] = target.matrix if "MATMUL" in names else (None,)
     for matrix in matrices:

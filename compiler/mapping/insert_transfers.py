@@ -111,11 +111,11 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
     readers: dict[str, list[Memory | None]] = {}
     for step in steps:
         for role, operand in step.codelet.operands.items():
-            if role not in ("w", "y") and operand.tensor:
+            if role[0] not in "wy" and operand.tensor:
                 readers.setdefault(root(operand.tensor), []).append(step.source_or_none)
-        if "w" in step.codelet.operands and step.codelet.operands["w"].tensor:  # weights that the network computes come from external memory
-            streamed.add(root(step.codelet.operands["w"].tensor))
-            readers.setdefault(root(step.codelet.operands["w"].tensor), [])
+            if role[0] == "w" and operand.tensor:  # weights that the network computes come from external memory
+                streamed.add(root(operand.tensor))
+                readers.setdefault(root(operand.tensor), [])
         writers[root(step.codelet.operands["y"].tensor)] = step.sink_or_none
     # A view of an input that nothing reads is not packed, unless it is the only one.
     useful = [pair for pair in packed if root(pair[1]) in readers or any(root(o.tensor) == root(pair[1]) for o in ir.outputs)]

@@ -9,6 +9,7 @@ The size of each tile is a search, priced by the closed forms of `price_contract
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
@@ -16,6 +17,7 @@ from compiler.mapping.insert_transfers import Plan
 from compiler.target import Target
 from compiler.tiling.contraction.blockwise import BlockwisePricer, BlockwiseTiler
 from compiler.tiling.contraction.contraction import ContractionTiler
+from compiler.tiling.contraction.expression import Choices, ExpressionPricer, ExpressionTiler
 from compiler.tiling.contraction.price import Choice, ContractionPricer
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
 from compiler.tiling.lanes.lanes import LaneTiler
@@ -35,8 +37,9 @@ class TileError(CompilerError):
 
 
 #: Families of codelets on the matrix unit: who prices and who tiles them.
-CONTRACTIONS = {
-    "blockwise": (BlockwisePricer, BlockwiseTiler), "contraction": (ContractionPricer, ContractionTiler), "product": (ProductPricer, ProductTiler),
+CONTRACTIONS: dict[str, tuple[Any, Any]] = {
+    "blockwise": (BlockwisePricer, BlockwiseTiler), "contraction": (ContractionPricer, ContractionTiler), "expression": (ExpressionPricer, ExpressionTiler),
+    "product": (ProductPricer, ProductTiler),
 }
 #: Part of a memory that tiles may fill; the rest is lost to whole banks and fragments.
 USABLE = 0.9
@@ -50,7 +53,7 @@ class Memo:
     `context`: the last one.
     """
 
-    choices: dict[tuple, Choice] = field(default_factory=dict)
+    choices: dict[tuple, Choice | Choices] = field(default_factory=dict)
     done: dict[int, tuple[Assigned, tuple, Done]] = field(default_factory=dict)
     context: TileContext | None = None
 
@@ -91,10 +94,10 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
     return context
 
 
-def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice]) -> None:
+def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice | Choices]) -> None:
     if step.codelet.move is not None:
         move(context, step, memo)
-    elif step.codelet.program is not None:
+    elif step.codelet.program is not None and not step.codelet.heads:
         (ImagewiseTiler if step.codelet.program.of_images else RowwiseTiler)(context, step).run()
     elif step.codelet.family in CONTRACTIONS:
         pricing, tiling = CONTRACTIONS[step.codelet.family]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir.expression import Digits, Expression
+from compiler.ir.expression import Digits, Expression, Sums
 from compiler.ir.floats import Quotient, Sum
 from compiler.ir.graph import NUMPY_TYPES, Graph, Node
 
@@ -42,13 +42,16 @@ def quotient(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndar
     return _rounded(np.where(dividend == 0, F(0), product), a, graph.tensors[node.outputs[0]].dtype)
 
 
-def expression(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
-    """Result of an Expression node; digits are added as integers of any size."""
+def expression(node: Node, graph: Graph, values: dict[str, np.ndarray], sums: list[np.ndarray]) -> np.ndarray:
+    """Result of an Expression node, given the int32 sums of its products; digits are added as integers of any size."""
     a = node.attrs
     assert isinstance(a, Expression)
     numbers = []
+    of_products = iter(sums)
     for t in a.terms:
-        if isinstance(t, Digits):
+        if isinstance(t, Sums):
+            numbers.append(next(of_products).astype(F) * t.scale[None, :, None, None])
+        elif isinstance(t, Digits):
             places = [table.astype(object) for table in t.tables]
             places[-1] = places[-1] + t.lowest
             whole = sum(place * 256**k for k, place in enumerate(places))
@@ -62,4 +65,6 @@ def expression(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.nd
     functions = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "DIV": np.divide, "MIN": np.minimum, "MAX": np.maximum}
     for kind, i, j in a.operations:
         numbers.append(functions[kind](numbers[i], numbers[j]))
+    if graph.tensors[node.outputs[0]].dtype == "f32":
+        return np.broadcast_to(numbers[-1], graph.tensors[node.outputs[0]].shape)
     return _rounded(numbers[-1], a, graph.tensors[node.outputs[0]].dtype)

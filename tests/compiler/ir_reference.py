@@ -105,7 +105,8 @@ def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray
     if isinstance(a, Sum | Quotient):
         return (sum_of_several if isinstance(a, Sum) else quotient)(node, graph, values)
     if isinstance(a, Expression):
-        return expression(node, graph, values)
+        sums = [_node(replace(node, attrs=t.product, inputs=tuple(node.inputs[i] for i in t.sources)), graph, values) for t in a.sums]
+        return expression(node, graph, values, sums)
     if isinstance(a, Move):
         return a.apply([values[name] for name in node.inputs]).reshape(y.shape)
     if isinstance(a, Softmax | LayerNormalization | Variance | CentredQuotient):

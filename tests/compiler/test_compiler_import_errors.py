@@ -207,13 +207,13 @@ def test_float_model():
 
 
 def test_result_that_nothing_quantises():
-    nodes = [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Conv", "d e", "y")]
-    assert refused(model_of(nodes, X, {"y": (F32, (1, 5, 3, 3))}, {**P, "w": W})) == [
+    nodes = [dequantize("x", "d", "x"), dequantize("w", "e", "w"), node("Conv", "d e", "c"), node("MaxPool", "c", "y", kernel_shape=[2, 2])]
+    assert refused(model_of(nodes, X, {"y": (F32, (1, 5, 2, 2))}, {**P, "w": W})) == [
         (
             "y",
             "graph output",
-            "A graph output must be an integer tensor, a dequantised one or a function of one, element by element, and it must depend on an input."
-            " Found y, a float result that no QuantizeLinear follows.",
+            "A graph output must be an integer tensor, a dequantised one, a function of one, or a float result of products, averages, normalisations or"
+            " operations on them, and it must depend on an input. Found y, a float result of n_y that is made as bytes only.",
         )
     ]
 
@@ -288,11 +288,11 @@ CASES = {
          " channels. Found shapes (1, 3, 5, 4) and (1, 1, 5, 1) and (3, 1, 4)."),
     ),
     "many operands": (
-        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "d e", "a"), *(node("Add", f"a{'b' * i} k{i}", f"a{'b' * (i + 1)}") for i in range(7)),
-         node("Relu", "abbbbbbb", "r"), quantize("r", "y", "y")],
-        {**X, "v": (U8, (1, 3, 4, 4))}, Y, {**P, **{f"k{i}": np.float32([i, 1, 2, 3]) for i in range(7)}},
-        ("n_abbbbbbb", "Add", "Float operations with nothing quantised in between must have at most 8 operands, tensors and constants together."
-         " Found 9 operands."),
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "d e", "a"), *(node("Add", f"a{'b' * i} k{i}", f"a{'b' * (i + 1)}") for i in range(15)),
+         node("Relu", f"a{'b' * 15}", "r"), quantize("r", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, {**P, **{f"k{i}": np.float32([i, 1, 2, 3]) for i in range(15)}},
+        (f"n_a{'b' * 15}", "Add", "Float operations with nothing quantised in between must have at most 16 operands: tensors, products and constants together."
+         " Found 17 operands."),
     ),
     "a tiny function": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "e tiny", "t"), node("Exp", "t", "f"), node("Mul", "d f", "g"), quantize("g", "y", "y")],
@@ -323,6 +323,12 @@ CASES = {
     ),
     "unquantised operand": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("GlobalAveragePool", "e", "s"), node("Mul", "d s", "m"), quantize("m", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
+        ("n_m", "Mul", "A product that is an operand of float operations, with nothing quantised in between, must have the shape of the result."
+         " Found a product of shape (1, 3, 1, 1) in a result of shape (1, 3, 4, 4)."),
+    ),
+    "an operand that is made as bytes": (
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Softmax", "e", "s"), node("Mul", "d s", "m"), quantize("m", "y", "y")],
         {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
         ("n_m", "Mul", "An activation operand must come from DequantizeLinear of an 8-bit tensor. Found s, a float result that no QuantizeLinear follows."),
     ),

@@ -55,7 +55,7 @@ IDENTITY = Unary(np.arange(256, dtype=np.uint8))
 BROKEN = {
     "key": (replace(GRAPH, tensors={"x": X, "y": replace(Y, name="z")}), "tensor y: found name z; expected the name it is listed under"),
     "rank": (with_node(CONV, replace(X, shape=(1, 2, 4))), "tensor x: found shape (1, 2, 4); expected four positive dimensions"),
-    "type": (with_node(CONV, replace(X, dtype="f16")), "tensor x: found type f16; expected i8, u8 or i32"),
+    "type": (with_node(CONV, replace(X, dtype="f16")), "tensor x: found type f16; expected i8, u8, i32 or f32"),
     "scale": (with_node(CONV, replace(X, scale=0.1)), "tensor x: found scale 0.1; expected a positive float32"),
     "zero": (with_node(CONV, replace(X, zero_point=-1)), "tensor x: found zero point -1; expected a value of u8"),
     "fed twice": (replace(GRAPH, inputs=GRAPH.inputs * 2), "input in: found tensor x; expected a listed tensor, fed once"),

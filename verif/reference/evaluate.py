@@ -13,6 +13,7 @@ from onnx import inliner, numpy_helper
 from verif.reference.call import Call
 from verif.reference.heard import Said, misspoken, swallowed, unheard
 from verif.reference.movement import MOVING
+from verif.reference.normalise import Normalised
 from verif.reference.operators import OPERATORS, elementwise, evaluate
 from verif.reference.raised import raised
 from verif.reference.recognise import recognised
@@ -164,7 +165,7 @@ class Reference:
     def _output(value: Value) -> np.ndarray:
         if value.constant:
             raise ValueError("graph output: found a constant; expected a value that depends on an input; remove the output")
-        return value.real()
+        return value.floats() if isinstance(value, Normalised) else value.real()
 
 
 def _is_tensor(node: onnx.NodeProto, value: Value) -> bool:

@@ -32,6 +32,8 @@ from verif.reference.movement import Moved
 from verif.reference.values import RANGES, Dequantised, Plain, Value, quantise
 
 _PEAKS = (65279, 16646399)
+#: In place of the scale of a result that leaves the network as float32 numbers: there is no step that a number could be less than a half of.
+UNSCALED = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +82,19 @@ class Normalised(Moved):
         """Return min(max(self, low), high)."""
         return replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high))
 
+    def _stepped(self, y_scale: float) -> np.ndarray:
+        assert self.x is not None and self.steps is not None
+        more = () if self.divisor is None else (np.moveaxis(self.divisor.centred(), self.axis, -1),)
+        return self._by_rows(self.x.array, lambda rows: self.steps(rows.astype(np.int64), y_scale, *more))  # type: ignore[misc]
+
+    def floats(self) -> np.ndarray:
+        """Return the float32 numbers as they leave the network: those of the steps above, over no scale."""
+        return np.clip(self._stepped(UNSCALED), np.float32(self.low), np.float32(self.high))
+
     def quantised(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """Return QuantizeLinear of the value, clamped between the quantised bounds."""
-        assert self.x is not None and self.steps is not None
-        y_scale, low, high = float(scale.reshape(-1)[0]), *RANGES[zero.dtype]
-        more = () if self.divisor is None else (np.moveaxis(self.divisor.centred(), self.axis, -1),)
-        steps = self._by_rows(self.x.array, lambda rows: self.steps(rows.astype(np.int64), y_scale, *more))  # type: ignore[misc]
+        low, high = RANGES[zero.dtype]
+        steps = self._stepped(float(scale.reshape(-1)[0]))
         q = p.saturate(p.round_to_int32(steps), int(zero.reshape(-1)[0]), low, high).astype(zero.dtype)
         bounds = [quantise(np.array(v, np.float32), scale.reshape(()), zero.reshape(())) for v in (self.low, self.high)]
         return np.clip(q, *bounds)
@@ -100,8 +109,8 @@ def reciprocal(v: np.ndarray) -> np.ndarray:
 
 
 def divided(value: np.ndarray, y_scale: float) -> np.ndarray:
-    """Return value / y_scale as the machine finds it."""
-    return p.multiply_constant(value, *p.divide_constant(y_scale))
+    """Return value / y_scale as the machine finds it; the value where there is no scale."""
+    return value if y_scale == UNSCALED else p.multiply_constant(value, *p.divide_constant(y_scale))
 
 
 def _number(value: float | np.floating) -> np.ndarray:

@@ -154,9 +154,7 @@ def add(call: Call) -> Value:
     a, b = call.value(0), call.value(1)
     if isinstance(b, Sum):
         a, b = b, a
-    if isinstance(a, Sum):
-        if not _is_bias(a, b):
-            raise call.refuse("a sum that no QuantizeLinear follows")
+    if isinstance(a, Sum) and _is_bias(a, b):
         return with_bias(call, a, b, trailing=a.axis_from_end - 1)
     return elementwise(call)
 
@@ -225,8 +223,6 @@ def extreme(call: Call) -> Value:
 def elementwise(call: Call) -> Value:
     """Any element-wise float operator, by onnx.reference."""
     present = [v for v in call.inputs if v is not None]
-    if any(isinstance(v, Sum) for v in present):
-        raise call.refuse("a sum that no QuantizeLinear follows")
     arrays = [None if v is None else v.real() for v in call.inputs]
     rank = max(a.ndim for a, v in zip(arrays, call.inputs, strict=True) if a is not None and v is not None)
     for i, (array, value) in enumerate(zip(arrays, call.inputs, strict=True)):

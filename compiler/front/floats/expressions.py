@@ -4,6 +4,7 @@
     Add(dq a, Relu(Add(dq b, dq c))) -> Q    a clamped sum: MAX with 0
     Mul(Add(dq a, dq b), dq c) -> Q          products of sums
     Div(Sub(dq a, k[c]), l[c]) -> Q          mean and deviation a channel
+    Relu(Add(Conv(..), dq a)) -> Q           products that nothing quantises: float32(float32(int32 sum) * float32(s_x * s_w)) is the operand
 
 Every operation is rounded to float32, in the order of the network. Functions are rounded to as few digits as leave every byte of the result
 what it is, where all 65,536 pairs of two operands can be tried, and are exact otherwise.
@@ -15,18 +16,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.constraints import most_operands, quantised_operand, usable_function
-from compiler.front.floats.formula import leaves
+from compiler.constraints import most_operands, quantised_operand, usable_function, usable_sums, whole_product
+from compiler.front.floats.formula import is_product, leaves, reshaped, scalar_of
 from compiler.front.floats.integers import table_bytes
 from compiler.front.floats.sums import broadcast_view, expanded, term_of, usable_numbers
 from compiler.front.floats.tables import reachable
+from compiler.front.state.broadcast import Seen
+from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Formula, Operation, Pending, Quantisation, Real, RealConst, Shape, Table
-from compiler.ir.expression import Digits, Expression, apply, digits_of, most_digits, one_digit
+from compiler.ir.expression import Digits, Expression, Sums, apply, digits_of, most_digits, one_digit
 from compiler.ir.floats import Term
 
 #: Operations as the node has them.
 KINDS = {"ADD": "ADD", "DIV": "DIV", "MAX": "MAX", "MEAN": "MUL", "MIN": "MIN", "MUL": "MUL", "SUB": "SUB"}
 _Operations = list[tuple[str, int, int]]
+#: Scales of sums below this, of channels that training has switched off, are as good as zero.
+LEAST_SCALE = 2.0**-126
 
 
 def _key(value: Real | Table) -> tuple[str, Shape]:
@@ -74,36 +79,47 @@ def _digits(functions: list[np.ndarray | None], alive: list[np.ndarray | None], 
     return exact
 
 
-def _cheapest(formula: Formula) -> Formula:
-    """A formula with functions of a tensor as the operations that they are, where these are fewer than its digits."""
-    if isinstance(formula, Operation):
-        a, b = (_cheapest(part) for part in (formula.a, formula.b))
-        return formula if (a, b) == (formula.a, formula.b) else replace(formula, a=a, b=b)
-    if isinstance(formula, Table) and formula.operation is not None and formula.operation.shape == formula.shape:
-        parts = list(leaves(formula.operation))
-        if not any(isinstance(part, Table) for part in parts) and len(parts) - 1 < _exact([formula.floats])[0]:
-            return formula.operation
-    return formula
+def _settled(value: Formula, known: dict[object, Formula], reader: Operation | None = None) -> Formula:
+    """A formula with the results of operators as the operations on products that they are, functions of a tensor as the operations that they are where
+    these are fewer than their digits, and equal numbers as one. Refuses the operation `reader` of what is none of these.
+    """
+    key: object = id(value)
+    if isinstance(value, Const | RealConst) and (one := scalar_of(value)) is not None:
+        key = (float(one), value.shape)
+    if key not in known:
+        known[key] = _settled_once(value, known, reader)
+    return known[key]
 
 
-def _refuse(formula: Operation) -> None:
-    """Refuse the operation one of whose operands is no tensor, function or constant."""
-    for part in (formula.a, formula.b):
-        if isinstance(part, Pending):
-            formula.step.refuse(quantised_operand, formula.step.describe(formula.step.values.index(part)))
-        if isinstance(part, Operation):
-            _refuse(part)
+def _settled_once(value: Formula, known: dict[object, Formula], reader: Operation | None) -> Formula:
+    if isinstance(value, Operation):
+        a, b = (_settled(part, known, value) for part in (value.a, value.b))
+        return value if (a, b) == (value.a, value.b) else replace(value, a=a, b=b)
+    if isinstance(value, Pending) and not is_product(value):
+        opened = None if value.formula is None else reshaped(value.formula(), value.shape)
+        if opened is not None:
+            return _settled(opened, known)
+        assert reader is not None
+        reader.step.refuse(quantised_operand, reader.step.describe(reader.step.values.index(value)))
+    if isinstance(value, Table) and value.operation is not None and value.operation.shape == value.shape:
+        parts = list(leaves(value.operation))
+        if not any(isinstance(part, Table) for part in parts) and len(parts) - 1 < _exact([value.floats])[0]:
+            return value.operation
+    return value
 
 
-def expression(formula: Operation, target: Quantisation, origin: tuple[str, ...]) -> str:
+def operations(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> str:
     """The rule; refuses what is none."""
-    _refuse(formula)
-    cheapest = _cheapest(formula)
-    assert isinstance(cheapest, Operation)
-    formula = cheapest
-    step, operands = formula.step, list({id(v): v for v in leaves(formula)}.values())
+    return expression(value, value.step, target, origin)
+
+
+def expression(value: Formula, step: Step, target: Quantisation, origin: tuple[str, ...]) -> str:
+    """Add the node of a formula, which is that of `step`; return its result."""
+    formula = _settled(value, {})
+    operands = list({id(v): v for v in leaves(formula)}.values())
     step.require(most_operands, len(operands), found=f"{len(operands)} operands")
     computed = {_key(v): v for v in operands if isinstance(v, Real | Table)}
+    products = [v for v in operands if isinstance(v, Pending)]
     constants = [usable_numbers(step, v) for v in operands if isinstance(v, Const | RealConst)]
     sources = {key: i for i, key in enumerate(computed)}
     builder = step.builder
@@ -115,18 +131,26 @@ def expression(formula: Operation, target: Quantisation, origin: tuple[str, ...]
             functions.append(floats)
         else:
             functions.append(None)
-    seen = broadcast_view(step, formula.shape, [*computed.values(), *constants])
-    arrays = iter(seen.constant(len(computed) + i, array, formula.shape).reshape(-1) for i, array in enumerate(constants))
-    flat = [None if isinstance(v, Real | Table) else next(arrays) for v in operands]
-    operations: _Operations = []
-    _numbered(formula, {id(v): i for i, v in enumerate(operands)}, operations, len(operands))
+    for value in products:
+        step.require(whole_product, value.shape == formula.shape, found=f"a product of shape {value.shape} in a result of shape {formula.shape}")
+    view = products[0].of.out_view if products else None
+    several = [array for array in constants if array.size > 1]
+    if view is not None and not several and all(v.shape == formula.shape for v in computed.values()):
+        seen = Seen(view, (view,) * len(computed), (1, 2, 3))
+    else:
+        seen = broadcast_view(step, formula.shape, [*computed.values(), *several], view)
+    arrays = iter(seen.constant(len(computed) + i, array, formula.shape).reshape(-1) for i, array in enumerate(several))
+    numbers = iter(array.reshape(-1) if array.size == 1 else next(arrays) for array in constants)
+    flat = [next(numbers) if isinstance(v, Const | RealConst) else None for v in operands]
+    done: _Operations = []
+    _numbered(formula, {id(v): i for i, v in enumerate(operands)}, done, len(operands))
 
     def along(numbers: np.ndarray, value: Real | Table) -> np.ndarray:
         return numbers.reshape([-1 if axis == sources[_key(value)] else 1 for axis in range(len(sources))])
 
     def counts() -> list[int]:
         varying = any(a is not None and a.size > 1 and bool((a != a[0]).any()) for a in flat)
-        if len(sources) > 2 or varying:
+        if len(sources) > 2 or varying or products or target.dtype == "f32":
             return _exact(functions)
         tried = []
         for value, floats, array in zip(operands, functions, flat, strict=True):
@@ -136,22 +160,36 @@ def expression(formula: Operation, target: Quantisation, origin: tuple[str, ...]
                 assert array is not None
                 tried.append(array[:1].reshape([1] * len(sources)))
         alive = [along(reachable(builder, v.tensor), v) if isinstance(v, Real | Table) else None for v in operands]
-        return _digits(functions, alive, operations, tried, len(sources), target)
+        return _digits(functions, alive, done, tried, len(sources), target)
 
-    terms: list[Term | Digits] = []
+    names = [expanded(builder, name, seen.operands[i], seen.out, origin) for i, (name, _) in enumerate(computed)]
+    if view is not None:
+        names = [builder.view(name, view) for name in names]
+    terms: list[Term | Digits | Sums] = []
     for value, function, array, count in zip(operands, functions, flat, counts(), strict=True):
         if function is not None and isinstance(value, Table):
             number = sources[_key(value)]
             terms.append(one_digit(number, function) or digits_of(number, function, count))
         elif isinstance(value, Real):
             terms.append(Term(sources[_key(value)], value.scale, value.zero))
+        elif isinstance(value, Pending):
+            terms.append(_sums(step, value, names))
         else:
             assert array is not None
             terms.append(term_of(array))
-    names = tuple(expanded(builder, name, seen.operands[i], seen.out, origin) for i, (name, _) in enumerate(computed))
-    out = builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero)
-    attrs = Expression(tuple(terms), tuple(operations), target.scale, target.zero, target.low, target.high)
-    return builder.node(step.label, attrs, names, out, origin)
+    out = builder.tensor(target.name, view or seen.out, target.dtype, target.scale, target.zero)
+    attrs = Expression(tuple(terms), tuple(done), target.scale, target.zero, target.low, target.high)
+    return builder.node(step.label, attrs, tuple(names), out, origin)
 
 
-__all__ = ["expression"]
+def _sums(step: Step, value: Pending, names: list[str]) -> Sums:
+    """Return the term of a product, its operands appended to the names of the node's inputs."""
+    product, operands = value.of.sums()
+    scale = np.broadcast_to(value.of.product_scale, (value.of.out_view[1],))
+    step.require(usable_sums, scale, found=f"{float(np.abs(scale).max())} in {value.origin[-1]}")
+    first = len(names)
+    names += operands
+    return Sums(product, tuple(range(first, len(names))), np.where(np.abs(scale) < LEAST_SCALE, np.float32(0), scale).astype(np.float32))
+
+
+__all__ = ["expression", "operations"]

@@ -53,6 +53,11 @@ def operation(step: Step, kind: str, a: Formula, b: Formula) -> Operation:
     return Operation(kind, a, b, joint_shape(step, [a.shape, b.shape]), (*dict.fromkeys((*labels, step.label)),), step)
 
 
+def is_product(value: Formula) -> bool:
+    """Whether a value is the result of a product whose int32 sums can be operands of float operations."""
+    return isinstance(value, Pending) and hasattr(value.of, "sums")
+
+
 def clamped(step: Step, value: Formula, low: float, high: float) -> Formula:
     """Return min(max(value, low), high), without bounds that are infinite."""
     for kind, bound in (("MAX", low), ("MIN", high)):
@@ -110,4 +115,4 @@ def bounds(value: Formula) -> tuple[float, float]:
     return max(a, c), max(b, d)
 
 
-__all__ = ["KINDS", "bounds", "clamped", "joint_shape", "leaves", "number", "numbers_of", "operation", "reshaped", "scalar_of"]
+__all__ = ["KINDS", "bounds", "clamped", "is_product", "joint_shape", "leaves", "number", "numbers_of", "operation", "reshaped", "scalar_of"]

@@ -23,9 +23,9 @@ from math import prod
 import numpy as np
 
 from compiler.front.floats.binary import binary
-from compiler.front.floats.expressions import expression
+from compiler.front.floats.expressions import expression, operations
 from compiler.front.floats.extremes import extremes, slopes
-from compiler.front.floats.formula import scalar_of
+from compiler.front.floats.formula import is_product, scalar_of
 from compiler.front.floats.integers import quantise, table_bytes
 from compiler.front.floats.quotients import quotient
 from compiler.front.floats.sums import total
@@ -35,7 +35,7 @@ from compiler.ir.graph import Unary
 
 #: A rule adds the nodes that write `target` and returns the tensor, or None where it does not match.
 Rule = Callable[[Operation, Quantisation, tuple[str, ...]], str | None]
-RULES: tuple[Rule, ...] = (quotient, slopes, extremes, binary, total, expression)
+RULES: tuple[Rule, ...] = (quotient, slopes, extremes, binary, total, operations)
 
 
 def unclamped(value: Operation, target: Quantisation) -> tuple[Unquantised, Quantisation]:
@@ -53,6 +53,20 @@ def unclamped(value: Operation, target: Quantisation) -> tuple[Unquantised, Quan
     return inner, replace(target, low=low, high=high)
 
 
+def floats_of(value: Unquantised, name: str) -> str | None:
+    """Add the nodes that write `value` as float32 numbers, for the network's edge; return the tensor. None for what has no such form."""
+    target = Quantisation(name, "f32", 1.0, 0, 0, 0)
+    if isinstance(value, Operation):
+        return quotient(value, target, value.origin) or operations(value, target, value.origin)
+    if is_product(value):
+        return expression(value, value.of.step, target, value.origin)
+    if value.formula is not None:
+        inner = value.formula()
+        assert isinstance(inner, Pending | Operation)
+        return floats_of(inner, name)
+    return value.emit(target, value.origin) if value.floats else None
+
+
 def lower(builder: Builder, value: Unquantised | Table | Real, target: Quantisation, origin: tuple[str, ...]) -> str:
     """Add the nodes that write `value` quantised as `target`; return the tensor. Refuses a formula that no rule matches."""
     if isinstance(value, Real | Table):
@@ -66,4 +80,4 @@ def lower(builder: Builder, value: Unquantised | Table | Real, target: Quantisat
     return next(made for rule in RULES if (made := rule(inner, target, origin)) is not None)
 
 
-__all__ = ["RULES", "lower", "unclamped"]
+__all__ = ["RULES", "floats_of", "lower", "unclamped"]

@@ -46,7 +46,8 @@ def average_of_sum(step: Step, whole: Reduced, window: Window, *, count_include_
         out_view=(batch, channels, *window.out), shape=window.onnx_shape(batch, channels), axis_from_end=rank - 1, window=window, group=channels,
     )  # fmt: skip
     before = step.value(0)
-    return Pending(product.shape, (*(before.origin if isinstance(before, Pending) else ()), step.label), product.emit)
+    origin = (*(before.origin if isinstance(before, Pending) else ()), step.label)
+    return Pending(product.shape, origin, product.emit, formula=product.pending)
 
 
 __all__ = ["average_of_sum"]

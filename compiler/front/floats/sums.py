@@ -36,13 +36,16 @@ def expanded(builder: Builder, tensor: str, view: Shape4, out: Shape4, origin: t
     return builder.node(f"expand {name}", Move(index), (tensor,), name, origin)
 
 
-def broadcast_view(step: Step, shape: Shape, operands: Sequence[Real | Table | np.ndarray]) -> Seen:
-    """Return how the operands are seen: tensors however they broadcast, constants (arrays) with one number a channel. Refuses what has no view."""
+def broadcast_view(step: Step, shape: Shape, operands: Sequence[Real | Table | np.ndarray], out: Shape4 | None = None) -> Seen:
+    """Return how the operands are seen: tensors however they broadcast, constants (arrays) with one number a channel. Refuses what has no view.
+
+    `out`: the view that the result must have, as to its channels and the order of its pixels.
+    """
     tensors = step.builder.tensors
     given = [(v.shape, None if isinstance(v, np.ndarray) else tensors[v.tensor].shape) for v in operands]
     found = [
-        pair for pair in views(shape, given)
-        if all(not isinstance(v, np.ndarray) or view == (1, pair[1].out[1], 1, 1) for v, view in zip(operands, pair[1].operands, strict=True))
+        pair for pair in views(shape, given) if (out is None or out[:2] == pair[1].out[:2])
+        and all(not isinstance(v, np.ndarray) or view == (1, pair[1].out[1], 1, 1) for v, view in zip(operands, pair[1].operands, strict=True))
     ]
     if not found:
         alone = any(isinstance(v, np.ndarray) for v in operands) and any(views(shape, [g for g in given if g[1] is not None]))

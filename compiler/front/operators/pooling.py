@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from compiler.constraints import channels_first, no_indices, quantised_operand, row_major, two_dimensions_at_most, windows_touch_input
 from compiler.front.floats.lower import lower
 from compiler.front.floats.pooled_sums import average_of_sum
+from compiler.front.floats.window_sums import averaged
 from compiler.front.operators.products.convolution import real_operand, result_target
 from compiler.front.operators.reduction import joined, reduce
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
-from compiler.front.state.values import Pending, Quant, Quantisation, Real, Table, Unquantised, Value
+from compiler.front.state.values import Formula, Pending, Quant, Quantisation, Real, Table, Unquantised, Value
 from compiler.front.state.windows import Window, read_window
 from compiler.ir.graph import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4
 
@@ -75,6 +78,10 @@ def _average(step: Step, source: Real, window: Window | None) -> Pending:
     if window is not None:
         _touching(step, source, window, count_include_pad=include)
     out_view: Shape4 = (batch, channels, *(window.out if window else (1, 1)))
+    view = default_view(source.shape)
+    divisors = np.array([view[2] * view[3]])
+    if window is not None:
+        divisors = AveragePool(window.kernel, 1.0, 0, 1.0, 0, window.strides, window.dilations, window.pads, include).divisors(view[2:], window.out)
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         numbers = (source.scale, source.zero, target.scale, target.zero)
@@ -84,13 +91,18 @@ def _average(step: Step, source: Real, window: Window | None) -> Pending:
         else:
             shape = (window.strides, window.dilations, window.pads)
             attrs = AveragePool(window.kernel, *numbers, *shape, include, target.low, target.high)
-        tensor = builder.view(source.tensor, default_view(source.shape))
+        tensor = builder.view(source.tensor, view)
         out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
         return builder.node(step.label, attrs, (tensor,), out, origin)
 
     spatial = len(source.shape) - 2
     shape = window.onnx_shape(batch, channels) if window else (batch, channels, *[1] * spatial)
-    return Pending(shape, (step.label,), emit)
+
+    def formula() -> Formula:
+        whole = window or Window((view[2], view[3]), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), len(source.shape))
+        return averaged(step, source, view, whole, shape, int(divisors.flat[0]))
+
+    return Pending(shape, (step.label,), emit, formula=formula if (divisors == divisors.flat[0]).all() else None)
 
 
 def average_pool(step: Step) -> list[Value]:

@@ -13,9 +13,11 @@ from math import prod
 from compiler.constraints import quantised_operand, reducible_axes
 from compiler.front.floats.averages import average_of_function, average_of_operations
 from compiler.front.floats.lower import lower
+from compiler.front.floats.window_sums import averaged
 from compiler.front.state.broadcast import elements_moved, runs
 from compiler.front.state.step import Step
-from compiler.front.state.values import Operation, Pending, Quant, Quantisation, Real, Shape, Table, Unquantised, Value
+from compiler.front.state.values import Formula, Operation, Pending, Quant, Quantisation, Real, Shape, Table, Unquantised, Value
+from compiler.front.state.windows import Window
 from compiler.ir.elementwise import Reduction
 from compiler.ir.graph import RANGES, GlobalAveragePool, MaxPool, Shape4
 
@@ -70,7 +72,7 @@ class Reduced:
 
 def joined(value: Value | None) -> Reduced | None:
     """The reduction that a float result is, as long as nothing has changed it since."""
-    return value.of if isinstance(value, Pending) and isinstance(value.of, Reduced) else None
+    return value.of if isinstance(value, Pending) and isinstance(value.of, Reduced) and value.of.shape == value.shape else None
 
 
 def reduce(step: Step) -> list[Value]:
@@ -139,7 +141,11 @@ def _pending(step: Step, whole: Reduced, origin: tuple[str, ...]) -> Pending:
         out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
         return builder.node(step.label, attrs, (builder.view(value.tensor, view),), out, origin)
 
-    return Pending(whole.shape, origin, emit, whole)
+    def formula() -> Formula:
+        kernel = view[2] if 2 in over else 1, view[3] if 3 in over else 1
+        return averaged(step, value, view, Window(kernel, (1, 1), (1, 1), (0, 0, 0, 0), (out_view[2], out_view[3]), 4), whole.shape, divisor)
+
+    return Pending(whole.shape, origin, emit, whole, None if {0, 1} & set(over) else formula)
 
 
 def largest(step: Step) -> list[Value]:

@@ -59,9 +59,9 @@ class Builder:
         return candidate
 
     def tensor(self, name: str, shape: Shape4, dtype: str, scale: float | None = None, zero: int = 0) -> str:
-        """Add a tensor, named `name` or, where taken, `name~2` and so on; return the name."""
+        """Add a tensor, named `name` or, where taken, `name~2` and so on; return the name. float32 numbers have no scale."""
         name = self._unique(name, self.tensors.keys() | set(self._renames.values()))
-        self.tensors[name] = Tensor(name, tuple(int(d) for d in shape), dtype, scale, int(zero))  # type: ignore[arg-type]
+        self.tensors[name] = Tensor(name, tuple(int(d) for d in shape), dtype, None if dtype == "f32" else scale, int(zero))  # type: ignore[arg-type]
         return name
 
     def node(self, name: str, attrs: Attrs, inputs: tuple[str, ...], output: str, origin: tuple[str, ...]) -> str:

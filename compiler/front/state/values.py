@@ -135,7 +135,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Quantisation:
-    """Quantisation of a result: name of the ONNX value, element type, scale, zero point, clamp."""
+    """Quantisation of a result: name of the ONNX value, element type, scale, zero point, clamp. Of type f32: float32 numbers, with scale 1."""
 
     name: str
     dtype: str
@@ -152,14 +152,17 @@ Emit = Callable[[Quantisation, tuple[str, ...]], str]
 class Pending:
     """The float result of an operator on quantised tensors, not yet quantised itself.
 
-    `emit(target, origin)` adds the IR node and returns its tensor's name. `of`: what it is the result of, for those who join something to it: a
-    reduction, or a product of `compiler.front.operators.products`, which may be seen in another shape than its own.
+    `emit(target, origin)` adds the IR node and returns its tensor's name; where it `floats` a target of type f32 is a tensor of float32 numbers.
+    `of`: what it is the result of, for those who join something to it: a reduction, or a product of `compiler.front.operators.products`, which may be
+    seen in another shape than its own. `formula`: the same number by operations on products.
     """
 
     shape: Shape
     origin: tuple[str, ...]
     emit: Emit
     of: Any = None
+    formula: Callable[[], Formula] | None = None
+    floats: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,20 +73,22 @@ class ContractionTiler:
     def body(self, spot: Spot, block: tuple[int, int]) -> None:
         """One tile of outputs: reduce all of it, then finish and store."""
         n0, n1, y0, y1, x0, x1 = spot
-        columns = x1 - x0
-        count_a = n1 - n0 if self.shape.batched else y1 - y0
-        positions = count_a * columns
+        positions = (n1 - n0 if self.shape.batched else y1 - y0) * (x1 - x0)
         pitch = ceil_div((block[1] - block[0]) * self.columns, self.shape.granule) * self.shape.granule
         accumulator = self.matrix.accumulator
         label = f"n{n0} y{y0} x{x0} c{block[0] * self.columns}"
         acc = self.context.buffer(f"{self.codelet.name}.acc", accumulator, positions * pitch * 4, accumulator.bank_bytes)
-        for group in self.groups(block):
-            for number, (chunk, plane) in enumerate(self.passes(group)):
-                self.matrix_op(spot, group, chunk, plane, acc, pitch, (group[0] - block[0]) * self.columns, number > 0, label)
+        self.reduce(spot, block, acc, pitch, label)
         if self.step.vector_or_none is None:
             self.store_accumulators(spot, block, acc, pitch, label)
         else:
             self.finish(spot, block, acc, pitch, label)
+
+    def reduce(self, spot: Spot, block: tuple[int, int], acc: Buffer, pitch: int, label: str) -> None:
+        """All sums of a tile of outputs."""
+        for group in self.groups(block):
+            for number, (chunk, plane) in enumerate(self.passes(group)):
+                self.matrix_op(spot, group, chunk, plane, acc, pitch, (group[0] - block[0]) * self.columns, number > 0, label)
 
     def chunks(self, group: tuple[int, int]) -> list[Chunk]:
         """Pieces (ky0, ky1, kx0, kx1, ib0, ib1) of the reduction of these output blocks."""

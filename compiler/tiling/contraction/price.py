@@ -184,17 +184,24 @@ class ContractionPricer:
         budget = self.context.budget_bytes
         if any(size > budget[name] for name, size in memories.items()):
             return False
-        block = self.shape.rows * self.shape.lanes_out
-        weights = choice.kernel_rows * choice.kernel_columns * choice.input_blocks * (choice.blocks if self.shape.groups_count == 1 else 1) * block
+        weights, kept = self.weight_bytes(choice, copies)
         if copies * weights > matrix.weight.size_bytes:
             return False
-        kept = self.passes * block
-        if choice.channels_outer:
-            kept = copies * ceil_div(kept * choice.blocks, self.shape.blocks)
         if choice.keep_weights and kept > matrix.weight.size_bytes * (4 if choice.channels_outer else 3) // 4:
             return False
+        return self.accumulator_bytes(choice) <= self.room(copies)
+
+    def weight_bytes(self, choice: Choice, copies: int) -> tuple[int, int]:
+        """Bytes of the weights of an instruction, and of all that are kept where weights are."""
+        block = self.shape.rows * self.shape.lanes_out
+        weights = choice.kernel_rows * choice.kernel_columns * choice.input_blocks * (choice.blocks if self.shape.groups_count == 1 else 1) * block
+        kept = self.passes * block
+        return weights, copies * ceil_div(kept * choice.blocks, self.shape.blocks) if choice.channels_outer else kept
+
+    def accumulator_bytes(self, choice: Choice) -> int:
+        """Bytes of the sums of a tile."""
         pitch = ceil_div(choice.blocks * self.shape.lanes_out, self.shape.granule) * self.shape.granule
-        return choice.rows * choice.columns * pitch * 4 <= self.room(copies)
+        return choice.rows * choice.columns * pitch * 4
 
     def room(self, copies: int) -> int:
         """Bytes of accumulators that a tile may have."""

@@ -61,12 +61,12 @@ class ProductTiler(ContractionTiler):
         self._a_batch, self._b_batch = step.codelet.batches
         self._product = 0
 
-    def body(self, spot: Spot, block: tuple[int, int]) -> None:
-        """One tile of one product."""
+    def reduce(self, spot: Spot, block: tuple[int, int], acc: Buffer, pitch: int, label: str) -> None:
+        """All sums of a tile of one product."""
         if self._b_batch[spot[0]] != self._b_batch[self._product]:
             self._weights.clear()
         self._product = spot[0]
-        super().body(spot, block)
+        super().reduce(spot, block, acc, pitch, label)
 
     def input_view(self, spot: Spot, chunk: Chunk, label: str) -> View:
         """View of the rows of x; its images are those that the products read."""

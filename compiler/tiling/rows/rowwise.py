@@ -121,7 +121,7 @@ class RowwiseTiler(RowwisePricer):
                 pitch = max(self.pixel_bytes[name], self.wide_row_bytes)
                 buffer = self.context.buffer(f"{self.codelet.name}.{name}", self.wide, strip.pixels * pitch)
                 view = View(buffer, 0, strip.pixels * pitch, pitch, pitch, 4, strip.pixels, 1, 0, strip.lo)
-                strip.places[name], self._views[strip] = Place(buffer, 0, pitch, 0, 4), view
+                strip.places[name], self._views[strip] = Place(buffer, 0, pitch, 4 * self.lanes, 4), view
                 continue
             if self.context.is_resident(operand):
                 view = self.context.whole(operand)
@@ -334,7 +334,7 @@ class RowwiseTiler(RowwisePricer):
         places["y"] = self._result(step.result, strip, piece)
         names = {"a": step.a, "b": step.b, "y": step.result}
         for role, place in places.items():
-            if values[names[role]].extent == "element" and place.element_bytes == 1:  # others hold the piece alone
+            if values[names[role]].extent == "element" and (place.element_bytes == 1 or names[role] == "y"):  # others hold the piece alone
                 places[role] = place.block(piece[0])
         blocks = piece[1] - piece[0] if values[step.result].extent in ("element", "channel") else 1
         fields = vector_fields(self.vector, places["a"], places.get("b"), places["y"], strip.pixels, blocks)

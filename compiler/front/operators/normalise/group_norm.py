@@ -45,4 +45,4 @@ def group_normalization(step: Step) -> list[Value]:
         out = step.builder.tensor(target.name, view, target.dtype, target.scale, target.zero)
         return step.builder.node(step.label, attrs(target), (step.builder.view(x.tensor, view),), out, origin)
 
-    return [Pending(x.shape, (step.label,), emit)]
+    return [Pending(x.shape, (step.label,), emit, floats=True)]

@@ -65,7 +65,7 @@ def pending_rows(
         inputs = (builder.view(x.tensor, view), *(builder.view(value.tensor, flat) for value in more))
         return builder.node(step.label, attrs(target), inputs, out, origin)
 
-    return Pending(x.shape if one_channel is None else one_channel, (step.label,), emit)
+    return Pending(x.shape if one_channel is None else one_channel, (step.label,), emit, floats=True)
 
 
 def _softmax(step: Step, x: Real, axis: int, opset: int, kind: type[Softmax] = Softmax) -> Pending:

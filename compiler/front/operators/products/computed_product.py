@@ -11,6 +11,7 @@ from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.linear import bias_integers
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape
+from compiler.ir.graph import Shape4
 from compiler.ir.matmul import MatMul, batches
 
 
@@ -79,20 +80,36 @@ class ComputedProduct:
         """Add the node that writes the int32 sums."""
         return self._emit(name, "i32", None, origin)
 
-    def _emit(self, name: str, dtype: str, target: Quantisation | None, origin: tuple[str, ...]) -> str:
+    @property
+    def out_view(self) -> Shape4:
+        """(N, C, H, W) of the result."""
+        _, picks, (m, _, n) = _sizes(self.a.shape, self.b.shape)
+        return len(picks[0]) * m, n, 1, 1
+
+    def sums(self) -> tuple[MatMul, tuple[str, ...]]:
+        """Return the MatMul whose int32 sums are the product, in steps of `product_scale`, and its operands."""
+        return self._attrs(None), self._operands()
+
+    def _operands(self) -> tuple[str, str]:
         _, picks, (m, k, n) = _sizes(self.a.shape, self.b.shape)
-        attrs = MatMul(
+        builder = self.step.builder
+        return builder.view(self.a.tensor, ((max(picks[0]) + 1) * m, k, 1, 1)), builder.view(self.b.tensor, ((max(picks[1]) + 1) * k, n, 1, 1))
+
+    def _attrs(self, target: Quantisation | None) -> MatMul:
+        _, picks, _ = _sizes(self.a.shape, self.b.shape)
+        return MatMul(
             a_scale=self.a.scale if isinstance(self.a, Real) else None, a_zero=self.a_zero,
             b_scale=self.b.scale if isinstance(self.b, Real) else None, b_zero=self.b_zero,
             y_scale=target.scale if target else None, y_zero=target.zero if target else 0, a_batch=picks[0], b_batch=picks[1],
             bias=self.bias, alpha=self.alpha, y_low=target.low if target else -128, y_high=target.high if target else 127,
         )  # fmt: skip
+
+    def _emit(self, name: str, dtype: str, target: Quantisation | None, origin: tuple[str, ...]) -> str:
+        builder, attrs = self.step.builder, self._attrs(target)
         self.step.require(finite_requantisation, np.array([attrs.scale], np.float32), found=f"a scale of {attrs.scale}")
-        builder = self.step.builder
-        first = builder.view(self.a.tensor, ((max(picks[0]) + 1) * m, k, 1, 1))
-        second = builder.view(self.b.tensor, ((max(picks[1]) + 1) * k, n, 1, 1))
-        out = builder.tensor(name, (len(picks[0]) * m, n, 1, 1), dtype, attrs.y_scale, attrs.y_zero)
-        return builder.node(self.step.label, attrs, (first, second), out, origin)
+        operands = self._operands()
+        out = builder.tensor(name, self.out_view, dtype, attrs.y_scale, attrs.y_zero)
+        return builder.node(self.step.label, attrs, operands, out, origin)
 
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""

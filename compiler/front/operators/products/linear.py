@@ -92,9 +92,8 @@ class Product:
         """Add the Conv node that writes the int32 sums."""
         return self._emit(name, "i32", None, origin)
 
-    def _emit(self, name: str, dtype: str, target: Quantisation | None, origin: tuple[str, ...]) -> str:
-        builder = self.step.builder
-        attrs = Conv(
+    def _attrs(self, target: Quantisation | None) -> Conv:
+        return Conv(
             weight=self.weight,
             bias=self.bias,
             x_scale=self.x_scale,
@@ -111,6 +110,13 @@ class Product:
             y_high=target.high if target else 127,
             alpha=self.alpha,
         )
+
+    def sums(self) -> tuple[Conv, tuple[str, ...]]:
+        """Return the Conv whose int32 sums are the product, in steps of `product_scale`, and its operand."""
+        return self._attrs(None), (self.step.builder.view(self.tensor, self.view),)
+
+    def _emit(self, name: str, dtype: str, target: Quantisation | None, origin: tuple[str, ...]) -> str:
+        builder, attrs = self.step.builder, self._attrs(target)
         scales = attrs.scale
         self.step.require(finite_requantisation, scales, found=f"scales from {scales.min()} to {scales.max()}")
         source = builder.view(self.tensor, self.view)

@@ -110,7 +110,7 @@ def matmul(step: Step) -> list[Value]:
     if len(weights.shape) == 1:  # a column
         column = weights.moved(lambda array: array.reshape(-1, 1))
         product = _product(step, source, source.zero, column, step.describe(1)).pending()
-        return [replace(product, shape=product.shape[:-1], of=None)]
+        return [replace(product, shape=product.shape[:-1])]
     if len(weights.shape) != 2:
         return batched(step, source, weights)
     return [_product(step, source, source.zero, weights, step.describe(1)).pending()]

@@ -1,0 +1,361 @@
+"""Tile products with a program of float32 operations behind each of their tiles.
+
+    before   codelet with products as heads and a program: p0 = product 0; s = ADD(p0 * scale, b); p1 = product 1; y = REQUANTIZE(ADD(p1 * scale, s))
+    after    for each tile: [load b] [load weights] [load box of x] matrix+ vector  [load weights] [load box of x] matrix+ vector  [store y]
+
+All products of a codelet have one view of the result, so a tile of it is a tile of each. Sums and float32 numbers stand in accumulators, one after the
+other in buffers of their own: two that meet are in different banks. Functions of tensors are looked up beside the tensors themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from compiler.codelets.row_program import Chain, Constant, Lookup, Product, RowProgram, Step
+from compiler.errors import CompilerError
+from compiler.mapping.assign_engines import Assigned
+from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
+from compiler.tiling.contraction.contraction import ContractionTiler, Spot
+from compiler.tiling.contraction.price import Choice, ContractionPricer, _cuts, _reductions
+from compiler.tiling.contraction.product import ProductPricer, ProductTiler
+from compiler.tiling.rows.fields import BINARY, exact_parts, finish
+from compiler.tiling.tile_context import Box, TileContext
+
+#: A choice for each product: all have the same tile of the result and the same order of the loops.
+Choices = tuple[Choice, ...]
+
+
+def _parts(step: Assigned) -> tuple[list[Assigned], int]:
+    """Each product on its own, and which of them leads: its tiles are those of all. Products of two tensors never have several images in a tile."""
+    parts = [replace(step, codelet=head) for head in step.codelet.heads]
+    return parts, next((i for i, part in enumerate(parts) if part.codelet.family == "product"), 0)
+
+
+def _program(step: Assigned) -> RowProgram:
+    assert step.codelet.program is not None, f"{step.codelet.name} has no program"
+    return step.codelet.program
+
+
+def _element(program: RowProgram, name: str, *, wide: bool) -> bool:
+    return name in program.values and program.values[name].extent == "element" and program.values[name].wide is wide
+
+
+def _last_uses(program: RowProgram) -> dict[str, int]:
+    return {name: i for i, step in enumerate(program.steps) for name in (*program.operands(step), step.result)}
+
+
+class ExpressionPricer:
+    """Fits and prices choices for the products of one codelet."""
+
+    def __init__(self, context: TileContext, step: Assigned) -> None:
+        self.context, self.step, self.program = context, step, _program(step)
+        parts, self.leading = _parts(step)
+        self.pricers = [(ProductPricer if part.codelet.family == "product" else ContractionPricer)(context, part) for part in parts]
+        self.lead = self.pricers[self.leading]
+        self.floats = step.codelet.operands["y"].dtype == "f32"
+        vector = sum(isinstance(s, Chain | Lookup) for s in self.program.steps)
+        for i, pricer in enumerate(self.pricers):
+            pricer.vector_passes, pricer.y_stored = (vector, pricer.y_stored) if i == self.leading else (0, False)
+        self.shape, self.y_stored, self.resident_y = self.lead.shape, self.lead.y_stored, self.lead.resident_y
+        self.operands = [operand for role, operand in step.codelet.operands.items() if role[0] == "b"]
+        self.resident_x = tuple(context.is_resident(operand) for role, operand in step.codelet.operands.items() if role[0] in "xb")
+        self.peak = {wide: self._peak(wide=wide) for wide in (True, False)}
+
+    def _peak(self, *, wide: bool) -> int:
+        """Most values an element that are there at once."""
+        last, live, most = _last_uses(self.program), set[str](), 1
+        for i, step in enumerate(self.program.steps):
+            live.add(step.result)
+            most = max(most, sum(_element(self.program, name, wide=wide) for name in live if name not in ("x", "y") or (name == "y" and wide and self.floats)))
+            live -= {name for name in live if last[name] <= i}
+        return most
+
+    def _constant_bytes(self, choice: Choice) -> int:
+        """Bytes of accumulators that constants take."""
+        channel = self.lead.accumulator_bytes(replace(choice, rows=1, columns=1))
+        return sum(channel if self.program.values[s.result].extent == "channel" else 256 for s in self.program.steps if isinstance(s, Constant))
+
+    def fits(self, choices: Choices, copies: int) -> bool:
+        """Whether the buffers of choices fit, `copies` of those that move at the same time."""
+        lead, matrix, budget = choices[self.leading], self.step.matrix, self.context.budget_bytes
+        pixels = lead.rows * lead.columns
+        lanes = self.lead.y_lanes
+        boxed = ceil_div(self.shape.out_channels if not lead.channels_outer else lead.blocks * self.shape.lanes_out, lanes) * lanes
+        near = sum(p._box(c) for p, c in zip(self.pricers, choices, strict=True) if not p.resident_x)
+        near += pixels * boxed * sum(not self.context.is_resident(operand) for operand in self.operands)
+        near += self.lead._out_box(lead) * (not self.resident_y and not self.floats)
+        near += self.lead.accumulator_bytes(lead) // 4 * (self.peak[False] if any(isinstance(s, Lookup) for s in self.program.steps) else 0)
+        if copies * near > budget[matrix.activation.name]:
+            return False
+        weights = [(p.weight_bytes(c, copies), c.keep_weights) for p, c in zip(self.pricers, choices, strict=True)]
+        kept, moving = sum(size for (_, size), keep in weights if keep), max((size for (size, _), keep in weights if not keep), default=0)
+        if kept + copies * moving > matrix.weight.size_bytes * (4 if lead.channels_outer else 3) // 4:
+            return False
+        accumulator = matrix.accumulator
+        room = accumulator.bank_bytes * budget[accumulator.name] // accumulator.size_bytes - self._constant_bytes(lead)
+        return self.lead.accumulator_bytes(lead) <= room // ceil_div(copies * self.peak[True], accumulator.banks)
+
+    def price(self, choices: Choices) -> float:
+        """Cycles: those of each product, the program behind the one that leads, and the operands that come in."""
+        moved = sum(o.shape[0] * o.shape[2] * o.shape[3] * o.shape[1] for o in self.operands if not self.context.is_resident(o)) / self.lead.bus
+        return sum(p.price(c) for p, c in zip(self.pricers, choices, strict=True)) + moved
+
+    def _others(self, lead: Choice) -> Iterator[Choices]:
+        """Choices of all products with the tile of `lead`: the cheapest of each alone, and those that need least."""
+        for pick in (min, max):
+            choices = []
+            for i, pricer in enumerate(self.pricers):
+                if i == self.leading:
+                    choices.append(lead)
+                    continue
+                able = [
+                    replace(lead, kernel_rows=rows, kernel_columns=columns, input_blocks=blocks, keep_weights=keep, whole_input=whole)
+                    for rows, columns, blocks in _reductions(pricer.shape, pricer.deepest) for keep in (True, False)
+                    for whole in ((True,) if pricer.resident_x or (rows, columns, blocks) == (*pricer.shape.kernel, pricer.deepest) else (True, False))
+                ]
+                cheap = [choice for choice in able if pricer.weight_bytes(choice, 1)[0] <= pricer.step.matrix.weight.size_bytes // 4] or able[-1:]
+                choices.append(min(cheap, key=pricer.price) if pick is min else able[-1])
+            yield tuple(choices)
+            if len(self.pricers) == 1:
+                return
+
+    def best(self) -> Choices:
+        """Cheapest choices that fit: with double buffers, the whole reduction and whole rows if any such do.
+
+        Raises CompilerError when none fits at all.
+        """
+        for copies in (2, 1):
+            for reduction in _reductions(self.shape, self.lead.deepest):
+                for wide in _cuts(self.shape.out_columns, 6):
+                    fitting = []
+                    for lead in self.lead.choices(reduction, wide):
+                        fitting += [choices for choices in self._others(replace(lead, whole_output=lead.whole_output and not self.floats))
+                                    if self.fits(choices, copies)][:1]  # fmt: skip
+                    if fitting:
+                        return min(fitting, key=self.price)
+        raise CompilerError(
+            f"node {self.step.codelet.name}", found="no tile that fits the on-chip memories",
+            expected=f"room for {self.peak[True]} numbers of 32 bits of a block of channels, and for the products' operands",
+            do="use an architecture with larger memories",
+        )
+
+
+class _Place:
+    """Where the elements of a tile stand: `buffer`, byte offset of channel `first`, bytes from block to block of lanes, row to row and pixel to pixel."""
+
+    def __init__(self, buffer: Buffer, offset: int, block: int, row: int, pixel: int, first: int, element: int) -> None:
+        self.buffer, self.offset, self.steps, self.first, self.element = buffer, offset, {1: block, 2: row, 3: pixel}, first, element
+
+    def at(self, channel: int) -> int:
+        """Byte offset of the first pixel of a channel."""
+        return self.offset + ((channel - self.first) * self.element if self.steps[1] else 0)
+
+
+class ExpressionTiler:
+    """Emits the operations of one codelet under given choices."""
+
+    def __init__(self, context: TileContext, step: Assigned, _: object, choices: Choices) -> None:
+        self.context, self.step, self.program = context, step, _program(step)
+        parts, leading = _parts(step)
+        pricer = ExpressionPricer(context, step)
+        self.tilers = [
+            (ProductTiler if part.codelet.family == "product" else ContractionTiler)(context, part, own.shape, choice)
+            for part, own, choice in zip(parts, pricer.pricers, choices, strict=True)
+        ]
+        self.lead, self.choice = self.tilers[leading], choices[leading]
+        self.shape, self.vector, self.matrix = self.lead.shape, step.vector, step.matrix
+        self.y, self.floats = step.codelet.operands["y"], pricer.floats
+        self.last = _last_uses(self.program)
+        self._kept: dict[tuple, Buffer] = {}
+        self._constants: dict[str, tuple[int, int, _Place]] = {}
+        self._boxes: dict[tuple, View] = {}
+        self.places: dict[str, _Place] = {}
+
+    def run(self) -> None:
+        """Emit everything, in the order chosen."""
+        blocks, spots = spans(self.shape.blocks, self.choice.blocks), self.lead.spots()
+        if self.choice.channels_outer:
+            for block in blocks:
+                for spot in spots:
+                    self._tile(spot, block)
+                self._forget(everything=True)
+        else:
+            for spot in spots:
+                for block in blocks:
+                    self._tile(spot, block)
+                self._boxes = {}
+                for tiler in self.tilers:
+                    tiler._boxes.clear()
+
+    def _forget(self, *, everything: bool = False) -> None:
+        for tiler in self.tilers:
+            if everything or not tiler.choice.keep_weights:
+                tiler._weights.clear()
+
+    def _tile(self, spot: Spot, block: tuple[int, int]) -> None:
+        """One tile of outputs: all steps of the program, then the store."""
+        n0, n1, y0, y1, x0, x1 = spot
+        self.spot, self.block = spot, block
+        self.counts = {2: n1 - n0 if self.shape.batched else y1 - y0, 3: x1 - x0}
+        self.pitch = ceil_div((block[1] - block[0]) * self.lead.columns, self.shape.granule) * self.shape.granule
+        self.channels = block[0] * self.lead.columns, min(block[1] * self.lead.columns, self.shape.out_channels)
+        self.label = f"n{n0} y{y0} x{x0} c{self.channels[0]}"
+        whole = self.choice.whole_output
+        box: Box = (*spot, *((0, self.shape.out_channels) if whole else self.channels))
+        view = self.context.view_box(self.y, box, self.matrix.accumulator, f"{self.y.tensor}.y") if self.floats else self.lead.output_view(spot, box)
+        self.places = {role: self._of_view(self._operand(role)) for role in self.step.codelet.operands if role[0] == "b"}
+        self.places["y"] = self._of_view(view)
+        for number, step in enumerate(self.program.steps):
+            self._step(step)
+            self.places = {name: place for name, place in self.places.items() if name[0] in "by" or self.last.get(name, number) > number}
+        self._forget()
+        if self.lead.stored and (not whole or block[1] == self.shape.blocks):
+            self.context.store_box(self.y, box, view, self.label)
+
+    # ---- places
+
+    def _of_view(self, view: View) -> _Place:
+        n0, _, y0, _, x0, _ = self.spot
+        rows = view.image_bytes if self.shape.batched else view.row_bytes
+        return _Place(view.buffer, view.at(n0, y0, x0, self.channels[0]), self.vector.lanes * view.element_bytes, rows, view.pixel_bytes, self.channels[0],
+                      view.element_bytes)  # fmt: skip
+
+    def _operand(self, role: str) -> View:
+        """The resident tensor, or a box of it that is loaded once for all blocks of a spot."""
+        operand = self.step.codelet.operands[role]
+        if self.context.is_resident(operand):
+            self.context.require(operand, self.spot[:4], self.label)
+            return self.context.whole(operand)
+        box: Box = (*self.spot, *(self.channels if self.choice.channels_outer else (0, self.shape.out_channels)))
+        key = (role, box)
+        if key not in self._boxes:
+            self._boxes = {k: v for k, v in self._boxes.items() if k[1] == box}
+            self._boxes[key] = self.context.view_box(operand, box, self.step.source, f"{self.step.codelet.name}.{role}")
+            self.context.load_box(operand, box, self._boxes[key], self.label)
+        return self._boxes[key]
+
+    def _result(self, name: str) -> _Place:
+        """Where a step writes: the output, or a new place."""
+        if name == "y":
+            return self.places["y"]
+        size = 4 if self.program.values[name].wide else 1
+        memory = self.matrix.accumulator if size == 4 else self.step.source
+        pixel = self.pitch * size
+        buffer = self.context.buffer(f"{self.step.codelet.name}.{name}", memory, self.counts[2] * self.counts[3] * pixel)
+        self.places[name] = _Place(buffer, 0, self.vector.lanes * size, self.counts[3] * pixel, pixel, self.channels[0], size)
+        return self.places[name]
+
+    # ---- steps
+
+    def _step(self, step: Step) -> None:
+        match step:
+            case Product():
+                place = self._result(step.result)
+                self.tilers[step.number].reduce(self.spot, self.block, place.buffer, self.pitch, self.label)
+            case Constant():
+                self.places[step.result] = self._constant(step)
+            case Lookup():
+                self._lookup(step)
+            case Chain():
+                self._chain(step)
+
+    def _fields(self, places: dict[str, _Place], channels: tuple[int, int], pixels: dict[int, int] | None = None) -> dict[str, int | Ref]:
+        """Counts, and base and strides of each operand; `pixels`: rows and columns that are not those of the tile."""
+        vector, counts = self.vector, {1: ceil_div(channels[1] - channels[0], self.vector.lanes), **(pixels or self.counts)}
+        fields: dict[str, int | Ref] = {f"n_{level}": count for level, count in counts.items()}
+        fields |= {"y_bound": 1, "x_bound": 1}
+        for port, memories in (("a", vector.a), ("b", vector.b), ("y", vector.y)):
+            if port in places:
+                place = places[port]
+                memory, unit = place.buffer.memory, vector.lanes * place.element
+                fields |= {f"{port}_select": next(i for i, m in enumerate(memories) if m.name == memory.name)}
+                fields |= {f"{port}_base": Ref(place.buffer, place.at(channels[0]), unit)}
+                fields |= {f"{port}_stride_{level}": stride(count, place.steps[level], unit, memory.size_bytes // unit) for level, count in counts.items()}
+        return fields | {"b_enable": int("b" in places)}
+
+    def _kind(self, port: str, name: str) -> dict[str, int]:
+        value = self.program.values[name]
+        return {f"{port}_float": int(value.dtype == "f32")} if value.wide else {f"{port}_signed": int(value.dtype == "i8"), f"{port}_zero": value.zero}
+
+    def _pieces(self, *, per_channel: bool) -> list[tuple[int, int]]:
+        """The channels of the tile, in pieces whose parameters an instruction can have."""
+        lo, hi = self.channels
+        piece = self.shape.parameter_channels(self.vector, hi - lo) if per_channel else hi - lo
+        return [(lo + a, lo + b) for a, b in spans(hi - lo, piece)]
+
+    def _parameters(self, key: tuple, bias: np.ndarray, scale: np.ndarray, channels: tuple[int, int]) -> tuple[Buffer, dict[str, int | Ref]]:
+        """Parameters of these channels, kept for the layer where those of all steps fit; and the fields that read them."""
+        lo, hi = channels
+        steps = sum(isinstance(s, Constant) or (isinstance(s, Chain) and s.channel_scale is not None) for s in self.program.steps)
+        content = self.context.parameters(bias, scale, self.vector.lanes)
+        if (*key, lo, hi) not in self._kept:
+            source = self.context.load_constant(f"{self.step.codelet.name}.p", content, self.vector.parameter, self.label)
+            if steps * self.shape.parameter_words * 2 <= self.vector.parameter.size_words:
+                self._kept[*key, lo, hi] = source
+        else:
+            source = self._kept[*key, lo, hi]
+        return source, {"p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes), "p_stride_1": int(hi - lo > self.vector.lanes)}
+
+    def _constant(self, step: Constant) -> _Place:
+        """float32 numbers, one a channel or one for all: an integer and a power of two, as bias and scale beside an operand times nothing."""
+        channel, lanes = self.program.values[step.result].extent == "channel", self.vector.lanes
+        lo, hi = self.channels if channel else (0, lanes)
+        kept = self._constants.get(step.result)
+        if kept is not None and kept[:2] == (lo, hi):
+            return kept[2]
+        buffer = self.context.buffer(f"{self.step.codelet.name}.{step.result}", self.matrix.accumulator, 4 * ceil_div(hi - lo, lanes) * lanes)
+        place = _Place(buffer, 0, 4 * lanes if channel else 0, 0, 0, lo, 4)
+        near = next(p for name, p in self.places.items() if name != "y" and name not in self._constants)
+        places = {"a": _Place(near.buffer, near.offset, 0, 0, 0, near.first, near.element), "y": place}
+        for piece in self._pieces(per_channel=True) if channel else [(lo, hi)]:
+            numbers = step.values[slice(*piece)] if channel else np.broadcast_to(step.values, (lanes,))
+            source, more = self._parameters((step.result,), *exact_parts(numbers), piece)
+            fields = self._fields(places, piece, {2: 1, 3: 1}) | {"int_op": 1, "numeric": 1, **finish(), **more}
+            self._emit(fields, [near.buffer, source], buffer)
+        self._constants[step.result] = lo, hi, place
+        return place
+
+    def _lookup(self, step: Lookup) -> None:
+        """A function of the raw byte."""
+        value, places = self.program.values[step.a], {"a": self.places[step.a], "y": self._result(step.result)}
+        table = self._table(step.table)
+        low, high = (-128, 127) if value.dtype == "i8" else (0, 255)
+        fields = self._fields(places, self.channels) | {"a_signed": int(value.dtype == "i8"), "y_low": low, "y_high": high}
+        self._emit(fields | {"table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}, [places["a"].buffer, table], places["y"].buffer)
+
+    def _table(self, table: np.ndarray) -> Buffer:
+        """A table's bank; kept while the layer lasts where all of its tables have one."""
+        memory, key = self.vector.table, ("table", table.tobytes())
+        if key not in self._kept:
+            place = self.context.load_constant(f"{self.step.codelet.name}.t", table.tobytes(), memory, self.label, memory.bank_bytes)
+            if self.program.tables > memory.banks:
+                return place
+            self._kept[key] = place
+        return self._kept[key]
+
+    def _chain(self, step: Chain) -> None:
+        """One vector instruction on the tile, or some on pieces of its channels."""
+        places = {port: self.places[name] for port, name in (("a", step.a), ("b", step.b)) if name}
+        places["y"] = self._result(step.result)
+        kinds: dict[str, int | Ref] = {field: code for port, name in (("a", step.a), ("b", step.b)) if name for field, code in self._kind(port, name).items()}
+        for channels in self._pieces(per_channel=step.channel_scale is not None):
+            fields = self._fields(places, channels) | kinds
+            fields |= {"numeric": 1, "binary": BINARY[step.binary]}
+            fields |= finish(step)
+            reads = [places[port].buffer for port in ("a", "b") if port in places]
+            if step.channel_scale is not None:
+                scale = step.channel_scale[slice(*channels)]
+                bias = np.zeros(len(scale), np.int32) if step.channel_bias is None else step.channel_bias[slice(*channels)]
+                source, more = self._parameters((step.result,), bias, scale, channels)
+                fields |= more
+                reads.append(source)
+            self._emit(fields, reads, places["y"].buffer)
+
+    def _emit(self, fields: dict[str, int | Ref], reads: list[Buffer], write: Buffer) -> None:
+        self.context.emit(self.vector.engine.name, fields, reads, [write], self.label)
+
+
+__all__ = ["Choices", "ExpressionPricer", "ExpressionTiler"]
