@@ -27,8 +27,8 @@ def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
     """Return a session with the settings above. Raises onnxruntime's own errors.
 
     The second setting makes signed weights unsigned, for which onnxruntime has no kernel where activations are signed: such a network runs
-    without it. And it fails where two products share weights or a zero point: they get copies of their own. Where onnxruntime puts operators
-    into a network that do not take its types (weights of two bits) it runs as it is.
+    without it, its weights behind unsigned activations made unsigned here. And it fails where two products share weights or a zero point: they
+    get copies of their own. Where onnxruntime puts operators into a network that do not take its types (weights of two bits) it runs as it is.
     """
     model = unsigned(model)
     for apart in (False, True):
@@ -42,16 +42,21 @@ def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
         except Fail as error:
             if "Attempt to replace the existing tensor" not in str(error):
                 raise
-    return ort.InferenceSession(model.SerializeToString(), _options(precise=False), providers=["CPUExecutionProvider"])
+    try:  # what the setting would have done, where activations are unsigned
+        return ort.InferenceSession(unsigned(model, everywhere=True).SerializeToString(), _options(precise=False), providers=["CPUExecutionProvider"])
+    except NoKernel:
+        return ort.InferenceSession(model.SerializeToString(), _options(precise=False), providers=["CPUExecutionProvider"])
 
 
-def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with constant int8 matrices behind uint8 activations as uint8, 128 added to them and to their zero points: the same numbers.
+def unsigned(model: onnx.ModelProto, *, everywhere: bool = False) -> onnx.ModelProto:
+    """Return the model with constant int8 weights behind uint8 activations as uint8, 128 added to them and to their zero points: the same numbers.
 
-    `session.x64quantprecision` does that for all products but the matrix products of opset 21 and newer, whose kernel then saturates in 16 bits.
+    `session.x64quantprecision` does that for all products but the matrix products of opset 21 and newer, whose kernel then saturates in 16 bits;
+    `everywhere`: for convolutions and matrix products of any opset, where the setting cannot be had.
     """
-    if max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0) < FIRST_FORGOTTEN:
+    if not everywhere and max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0) < FIRST_FORGOTTEN:
         return model
+    products = ("Conv", "Gemm", "MatMul") if everywhere else ("MatMul",)
     constants = {item.name: item for item in model.graph.initializer}
     maker = {name: node for node in model.graph.node for name in node.output}
     copy = onnx.ModelProto()
@@ -72,7 +77,7 @@ def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
 
     nodes: list[onnx.NodeProto] = []
     for index, node in enumerate(copy.graph.node):
-        made = maker.get(node.input[1]) if node.op_type == "MatMul" and node.domain in ("", "ai.onnx") else None
+        made = maker.get(node.input[1]) if node.op_type in products and node.domain in ("", "ai.onnx") else None
         front = maker.get(node.input[0]) if made is not None else None
         label = f"{node.output[0]}/{index}" if node.output else ""
         if made is not None and front is not None and made.op_type == front.op_type == "DequantizeLinear" and is_unsigned("".join(front.input[2:3])):
