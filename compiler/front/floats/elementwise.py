@@ -5,6 +5,7 @@ A function of one 8-bit tensor and constants has 256 values: ONNX's own referenc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from typing import NoReturn
 
@@ -114,11 +115,35 @@ def clamp(step: Step) -> list[Value]:
 
 
 def table_function(step: Step) -> list[Value]:
-    """Evaluate a function of one 8-bit tensor and constant scalars for its 256 values."""
+    """Evaluate a function of one 8-bit tensor and constant scalars for its 256 values; of a result that nothing has quantised, as operations."""
+    value = step.value(0)
+    if isinstance(value, Unquantised) and step.op in PIECES:
+        return [PIECES[step.op](step, value)]
     sources = one_root(step)
     if sources is None:
         _refuse(step)
     return [_evaluated(step, sources)]
+
+
+def _leaky(step: Step, x: Formula) -> Formula:
+    alpha = np.float32(step.attribute("alpha", 0.01))
+    return operation(step, "MAX" if alpha <= 1 else "MIN", operation(step, "MUL", x, number(alpha)), x)
+
+
+def _ramp(step: Step, x: Formula, alpha: float, beta: float) -> Formula:
+    """max(min(alpha * x + beta, 1), 0)."""
+    line = operation(step, "ADD", operation(step, "MUL", x, number(alpha)), number(beta))
+    return operation(step, "MAX", operation(step, "MIN", line, number(1)), number(0))
+
+
+#: Functions that are float32 operations, in the order of ONNX's reference.
+PIECES: dict[str, Callable[[Step, Formula], Formula]] = {
+    "Abs": lambda step, x: operation(step, "MAX", x, operation(step, "MUL", x, number(-1))),
+    "HardSigmoid": lambda step, x: _ramp(step, x, step.attribute("alpha", 0.2), step.attribute("beta", 0.5)),
+    "HardSwish": lambda step, x: operation(step, "MUL", x, _ramp(step, x, 1 / 6, 0.5)),
+    "LeakyRelu": _leaky,
+    "Neg": lambda step, x: operation(step, "MUL", x, number(-1)),
+}
 
 
 def _refuse(step: Step) -> NoReturn:
@@ -141,7 +166,7 @@ def prelu(step: Step) -> list[Value]:
     x, slope = step.value(0), step.value(1)
     if one_root(step) is not None:
         return table_function(step)
-    if not isinstance(x, Real):
+    if not isinstance(x, Real | Unquantised):
         step.refuse(quantised_operand, step.describe(0))
     array = step.constant(1)
     assert array is not None and isinstance(slope, Const | RealConst)
