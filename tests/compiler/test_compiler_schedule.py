@@ -7,7 +7,7 @@ from acg.footprint import Footprints
 from acg.graph import load_graph
 from acg.isa import COUNTER_BITS, Instruction, InstructionSet
 from acg.predictor import predict
-from compiler.loader import ProgramError, check_instructions
+from compiler.check_program import ProgramError, check_instructions
 from compiler.ordering import schedule as module
 from compiler.ordering.schedule import add_waits, order, schedule
 from compiler.pipeline import Options, compile_graph
