@@ -40,9 +40,10 @@ def check_program(program: Program, graph: Graph, *, where: str = "program") -> 
     if not program.outputs:
         raise ProgramError(where, found="no outputs", expected="at least one", do=AGAIN)
     for item in (*program.inputs, *program.outputs):
-        fault = edge_fault(item, most_elements=graph.external.size_bytes)
         if item in program.inputs and item.tensor_dtype == "f32":
-            fault = fault or f"type {item.dtype} kept as {item.tensor_dtype}"
+            fault: str | None = f"type {item.dtype} kept as {item.tensor_dtype}"
+        else:
+            fault = edge_fault(item, most_elements=graph.external.size_bytes)
         if fault is not None:
             raise ProgramError(f"{where}, tensor {item.name}", found=fault, expected="types, shapes and sizes that fit each other", do=AGAIN)
         if item.address < 0 or item.address + item.size_bytes > size:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from covenant.files import read_arrays, write_arrays, write_text
+from covenant.arrays import read_arrays
+from covenant.files import write_arrays, write_text
 from covenant.networks import open_network
 from covenant.report import judge_network
 from covenant.show import table

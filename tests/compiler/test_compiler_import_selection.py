@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.errors import UnsupportedError
+from compiler.errors import ModelError, UnsupportedError
 from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from tests.compiler.ir_reference import run_on_iss
@@ -75,14 +75,19 @@ def test_updates(op, indices, attributes, constant):
 @pytest.mark.parametrize(("nodes", "constants", "expected"), [
     ([node("ScatterElements", "x i u", "y", reduction="add")], {"i": np.int64([[0, 0, 0]]), "u": np.ones((1, 3), np.uint8)},
      "Updates must replace elements, not be combined with them (reduction none). Found reduction add."),
-    ([node("GatherND", "x i", "y")], {"i": np.int64([[4, 0], [0, 0], [1, 1], [2, 2]])},
-     "Parts, indices and sizes must fit the dimensions of the input. Found index 4 is out of bounds for axis 1 with size 4."),
 ])
 def test_refusals(nodes, constants, expected):
     model = model_of(nodes, {"x": (U8, (4, 3))}, {"y": (U8, (4,) if "i" in constants and "u" not in constants else (4, 3))}, constants, opset=18)
     with pytest.raises(UnsupportedError) as error:
         read_network(model, name="m")
     assert [entry.reason for entry in error.value.entries] == [expected]
+
+
+def test_an_index_beyond_its_axis_is_no_network():
+    model = model_of([node("GatherND", "x i", "y")], {"x": (U8, (4, 3))}, {"y": (U8, (4,))}, {"i": np.int64([[4, 0], [0, 0], [1, 1], [2, 2]])}, opset=18)
+    with pytest.raises(ModelError) as error:
+        read_network(model, name="m")
+    assert str(error.value) == "model m: node n_y (GatherND): found indices = [4, 0, 0, 0, 1, 1, 2, 2]; expected places of (4, 3); correct the file"
 
 
 def test_every_operator_is_tried():

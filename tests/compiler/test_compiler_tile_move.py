@@ -174,7 +174,7 @@ def with_store_bursts(tmp_path, arch, bursts):
     text = re.sub(r"(kind: store\s+outstanding_bursts: )\d+", rf"\g<1>{bursts}", (ARCHITECTURES / f"{arch}.yaml").read_text())
     path = tmp_path / f"{arch}.yaml"
     path.write_text(text)
-    assert load_graph(path).engines["store"].outstanding_bursts == bursts
+    assert load_graph(path).engines["store"].number("outstanding_bursts") == bursts
     return path
 
 

@@ -74,7 +74,8 @@ def test_a_factor_of_every_row_is_no_channels():
     with pytest.raises(UnsupportedError) as error:
         read_network(model)
     assert str(error.value).splitlines()[1].strip() == (
-        "n_g (Mul): An activation operand must come from DequantizeLinear of an 8-bit tensor. Found c, a float result that no QuantizeLinear follows."
+        "n_g (Mul): In a sum of three and more that broadcasts, a constant must be one number, or vary along neighbouring axes only, which become the "
+        "channels. Found shapes (5, 1)."
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import covenant.run
-import verif.iss.machine
+import verif.iss.meanings
 from acg.graph import load_graph
 from acg.predictor import predict
 from acg.timing.vector import VectorTiming
@@ -75,12 +75,12 @@ def _network(example, arch):
 
 def test_the_first_wrong_tensor_is_named(monkeypatch):
     """A functional simulator whose Add is off by one: the report names the Add, not what comes after it."""
-    good = verif.iss.machine.execute_vector
+    good = verif.iss.meanings.execute_vector
 
     def bad(fields, **memories):
         good(fields | {"y_zero": fields["y_zero"] + 1} if fields["binary"] == 1 else fields, **memories)
 
-    monkeypatch.setattr(verif.iss.machine, "execute_vector", bad)
+    monkeypatch.setattr(verif.iss.meanings, "execute_vector", bad)
     network, samples = _network("fashion", "edge16")
     report, _ = judge_network(network, samples, on="iss")
     assert not report["exact"]

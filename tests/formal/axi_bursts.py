@@ -22,7 +22,7 @@ def splitter(module=hwgen.units.copy.bursts, *, outstanding_bursts: int = 2, cla
     b = Bench(claims_only=claims_only)
     m = b.m
     m.submodules.dut = dut = module.BurstSplitter(
-        bus_bytes=BUS_BYTES, address_bits=ADDRESS_BITS, size_bytes=SIZE_BYTES, outstanding_bursts=outstanding_bursts, body=BODY)
+        bus_bytes=BUS_BYTES, address_bits=ADDRESS_BITS, size_bytes=SIZE_BYTES, outstanding_bursts=outstanding_bursts, body=BODY, memories=2)
     start, accept, done, stop = (b.free(1, name) for name in ("start", "accept", "done", "stop"))
     m.d.comb += [
         dut.start.eq(start & dut.ready), dut.instr.eq(b.free(BODY.size, "instr")), dut.accept.eq(accept & dut.offer),

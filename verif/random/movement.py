@@ -148,7 +148,7 @@ def resize(draw: Any, x: Activation) -> Activation:
     ))  # fmt: skip
     attributes = {"mode": "nearest", "coordinate_transformation_mode": mode, "nearest_mode": rounding}
     if draw.chance(0.6):
-        scales = np.array([1, 1, *[2.0 if draw.chance(0.8) else 1.5 for _ in x.shape[2:]]], np.float32)
+        scales = np.array([1, 1, *[2.0 if draw.chance(0.8) or d == 1 else 1.5 for d in x.shape[2:]]], np.float32)
         return _moved(draw, x, "Resize", None, scales, **attributes)
     sizes = _ints(*x.shape[:2], *[draw.integer(1, 2 * d) for d in x.shape[2:]])
     return _moved(draw, x, "Resize", None, None, sizes, **attributes)

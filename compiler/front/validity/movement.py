@@ -194,7 +194,7 @@ def reverse_sequence(facts: Facts) -> None:
     facts.require(len(shape) >= 2, f"an input of shape {sizes(shape)}", "two axes at least")
     facts.require(lengths is None or lengths == (shape[batch],), f"lengths of shape {sizes(lengths)}", f"({shape[batch]},), one for each batch")
     numbers = facts.numbers(1)
-    facts.require(numbers is None or all(1 <= number <= shape[time] for number in numbers), f"lengths = {listed(numbers)}", f"from 1 to {shape[time]}")
+    facts.require(numbers is None or all(0 <= number <= shape[time] for number in numbers), f"lengths = {listed(numbers)}", f"from 0 to {shape[time]}")
 
 
 def center_crop_pad(facts: Facts) -> None:
