@@ -35,6 +35,12 @@ def processes():
     return found
 
 
+def _listening():
+    """Tests that run in the background, or under nohup, hand on that signals are ignored, and what is ignored stays so."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Started:
     """A command in its own temporary folder; each of its processes is known by an environment variable."""
 
@@ -43,7 +49,8 @@ class Started:
         self.temporary.mkdir()
         self.mark = f"covenant-test-{os.getpid()}-{time.monotonic_ns()}"
         environment = {**os.environ, "PYTHONPATH": str(PROJECT), "TMPDIR": str(self.temporary), "COVENANT_CACHE": str(cache), "COVENANT_MARK": self.mark, **variables}
-        self.process = subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        preexec_fn=_listening)
 
     def mine(self):
         """Command lines of its processes."""
