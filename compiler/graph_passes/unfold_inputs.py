@@ -86,7 +86,9 @@ def unfold_inputs(graph: Graph, target: Target) -> tuple[Graph, dict[str, tuple[
     made: dict[str, tuple[str, Unfold]] = {}
     for node in graph.nodes:
         conv, source = node.attrs, node.inputs[0]
-        if not isinstance(conv, Conv) or source not in inputs or conv.group != 1 or not target.matrix:
+        # The host fills frames with the tensor's zero point, which raw integers of a ConvInteger do not know.
+        framed = isinstance(conv, Conv) and any(conv.pads) and conv.x_zero != graph.tensors[source].zero_point
+        if not isinstance(conv, Conv) or source not in inputs or conv.group != 1 or not target.matrix or framed:
             nodes.append(node)
             continue
         x, y = graph.tensors[source], graph.tensors[node.outputs[0]]
