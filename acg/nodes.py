@@ -95,6 +95,10 @@ class Engine:
         assert isinstance(value, str)
         return value
 
+    def extent(self, operation: str, dimension: str) -> int:
+        """How much of an operation's dimension the engine does at once. Raises KeyError for an operation that its kind does not offer."""
+        return self.number(dict(self.specification.offer(operation).dimensions)[dimension])
+
     def can(self, operation: str) -> bool:
         """Whether one of the capabilities is ``operation``."""
         return any(capability.operation == operation for capability in self.capabilities)

@@ -12,11 +12,14 @@ from compiler.errors import CompilerError
 
 #: Operations that finish a chain on the vector unit, besides those of its body.
 FINISH = "REQUANTIZE"
+#: What a matrix unit does.
+PRODUCT = "MATMUL"
 
 
 @dataclass(frozen=True)
 class MatrixUnit:
-    """An engine that offers MATMUL: `rows` input lanes by `columns` output lanes, and the memory behind each port."""
+    """An engine that offers MATMUL: `rows` input lanes by `columns` output lanes, and the memories of its operands and of its result, whatever its kind
+    calls the sizes and the ports."""
 
     engine: Engine
     activation: Memory
@@ -26,12 +29,12 @@ class MatrixUnit:
     @property
     def rows(self) -> int:
         """Input channels a pass reduces."""
-        return self.engine.number("rows")
+        return self.engine.extent(PRODUCT, "r")
 
     @property
     def columns(self) -> int:
         """Output channels a pass computes."""
-        return self.engine.number("columns")
+        return self.engine.extent(PRODUCT, "c")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Target:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.external = graph.external
-        self.matrix = tuple(self._matrix(e) for e in graph.capable("MATMUL"))
+        self.matrix = tuple(self._matrix(e) for e in graph.capable(PRODUCT))
         self.vector = tuple(self._vector(e) for e in graph.capable(FINISH))
         self.into: dict[str, tuple[CopyPath, ...]] = {}
         self.out_of: dict[str, tuple[CopyPath, ...]] = {}
@@ -85,7 +88,11 @@ class Target:
         return tuple(self.graph.memories[link.memory] for link in self.graph.links_of(engine.name, port))
 
     def _matrix(self, engine: Engine) -> MatrixUnit:
-        return MatrixUnit(engine, *(self._memories(engine, port)[0] for port in ("activation", "weight", "accumulator")))
+        """By the operation's formula: what streams over all that is reduced, the matrix, the sums."""
+        offer, kind = engine.specification.offer(PRODUCT), engine.specification
+        streams = [kind.stream(prefix) for prefix in (*offer.operands, offer.result)]
+        activation, weight, accumulator = (self._memories(engine, stream.ports[0])[0] for stream in streams)
+        return MatrixUnit(engine, activation, weight, accumulator)
 
     def _vector(self, engine: Engine) -> VectorUnit:
         a, b, y = (self._memories(engine, port) for port in ("a", "b", "y"))

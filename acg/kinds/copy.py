@@ -57,7 +57,7 @@ def _copy(name: str, *, loads: bool) -> EngineKind:
             Stream("ext", (external.name,), (0, 1, 2), unit="byte", row=3),
             Stream("local", (local.name,), (0, 1, 2), unit="byte", row=3, select="select"),
         ),
-        offers=(Offer("COPY"),),
+        offers=(Offer("COPY", result="local", operands=("ext",)) if loads else Offer("COPY", result="ext", operands=("local",)),),
         rules=(chunk_limit(MOST_TABLE_BYTES),),
         timing=_load_timing if loads else _store_timing,
         work=_work,

@@ -86,7 +86,7 @@ MATRIX = EngineKind(
         Stream("c", ("accumulator", "result"), (0, 4, 5), self_ordered=True),
         Control("accumulate"),
     ),
-    offers=(Offer("MATMUL", (("c", "columns"), ("r", "rows"))),),
+    offers=(Offer("MATMUL", (("c", "columns"), ("r", "rows")), "c", ("a", "w")),),
     rules=(
         same("accumulator", "result"),
         apart("weight", "activation", what="activations and weights", why="the weights of a pass are read while the positions of the one before are, and "

@@ -176,11 +176,23 @@ Item = Counts | Control | Stream
 
 @dataclass(frozen=True)
 class Offer:
-    """An operation that engines of the kind may offer: a name of `acg.operations`, and the engine's size for each of its dimensions. Without
-    dimensions any numbers are accepted: they say nothing that links do not."""
+    """An operation that engines of the kind may offer.
+
+    Attributes
+    ----------
+    operation : str
+        A name of `acg.operations`.
+    dimensions : tuple[tuple[str, str], ...]
+        The engine's size for each dimension of the operation. Without any, all numbers are accepted: they say nothing that links do not.
+    result, operands : str, tuple[str, ...]
+        Prefixes of the streams that carry the result and each operand of the operation, in the order of its formula, where nothing else in the
+        instruction makes or takes them.
+    """
 
     operation: str
     dimensions: tuple[tuple[str, str], ...] = ()
+    result: str = ""
+    operands: tuple[str, ...] = ()
 
 
 #: (graph, engine, fields) -> elements that an instruction goes over.
@@ -227,6 +239,17 @@ class EngineKind:
     def port(self, name: str) -> Port:
         """The port of this name."""
         return next(port for port in self.ports if port.name == name)
+
+    def stream(self, prefix: str) -> Stream:
+        """The stream whose fields have this prefix."""
+        return next(stream for stream in self.streams if stream.prefix == prefix)
+
+    def offer(self, operation: str) -> Offer:
+        """How it offers an operation. Raises KeyError where it does not."""
+        for offer in self.offers:
+            if offer.operation == operation:
+                return offer
+        raise KeyError(operation)
 
     @property
     def streams(self) -> tuple[Stream, ...]:

@@ -85,6 +85,10 @@ def _inside(fields: Fields) -> np.ndarray:
     return (y >= 0) & (y < fields["y_bound"]) & (x >= 0) & (x < fields["x_bound"])
 
 
+def _offers(*operations: str, operands: tuple[str, ...]) -> tuple[Offer, ...]:
+    return tuple(Offer(operation, (("l", "lanes"),), "y", operands) for operation in operations)
+
+
 VECTOR = EngineKind(
     name="vector",
     doc="{lanes} lanes",
@@ -125,8 +129,13 @@ VECTOR = EngineKind(
         Control("y_select", links_of="y"),
         Stream("y", ("y",), _ALL, select="y_select", folded=("reduce", (4, 5))),
     ),
-    offers=tuple(Offer(name, (("l", "lanes"),)) for name in (
-        "MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "TABLE", *ESTIMATES)),
+    offers=(
+        *_offers("MAC", operands=("a", "b")),
+        *_offers("SUM", "MAXIMUM", operands=("a",)),
+        *_offers("ADD", "MUL", "MIN", "MAX", operands=("a", "b")),
+        *_offers("REQUANTIZE", operands=("a", "p")),
+        *_offers("TABLE", *ESTIMATES, operands=("a",)),
+    ),
     rules=(banks("a", "b"), needs_wide("y", *ESTIMATES, what="float32 results")),
     timing=_timing,
     work=_work,
