@@ -78,6 +78,9 @@ def test_a_specification_names_only_what_it_has(kind):
         formula = OPERATIONS[offer.operation]
         assert {size for _, size in offer.dimensions} <= sizes
         assert not offer.dimensions or {name for name, _ in offer.dimensions} == {*formula.parallel, *formula.reduced}
+        assert len(offer.operands) == len(formula.operands), "a stream for each operand"
+        assert all(kind.port(kind.stream(prefix).ports[0]).reads for prefix in offer.operands)
+        assert not kind.port(kind.stream(offer.result).ports[-1]).reads
 
 
 def test_an_unknown_kind_is_an_error_and_never_another_one():
