@@ -7,20 +7,20 @@ from acg.errors import ArchitectureError
 
 __all__ = ["Capability", "Operand", "parse_capability"]
 
-_OPERAND = re.compile(r"\(([a-z]+)([0-9]+)((?:,[0-9]+)+)\)")
+_OPERAND = re.compile(r"\(([a-z]+)([0-9]+)((?:,[0-9]+)*)\)")
 _SIGNATURE = re.compile(r"^(?P<result>\([^()]*\))=(?P<operation>[A-Z_]+)\((?P<operands>.*)\)$")
 
 
 @dataclass(frozen=True)
 class Operand:
-    """A typed operand: ``kind`` 'i' or 'f', ``bits`` an element, ``shape`` in elements."""
+    """A typed operand: ``kind`` 'i' or 'f', ``bits`` an element, ``shape`` in elements, empty for one element."""
 
     kind: str
     bits: int
     shape: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"({self.kind}{self.bits},{','.join(map(str, self.shape))})"
+        return f"({','.join([f'{self.kind}{self.bits}', *map(str, self.shape)])})"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def _operand(text: str, where: str) -> Operand:
     match = _OPERAND.fullmatch(text)
     if match is None or match[1] not in ("i", "f"):
         raise ArchitectureError([f"{where}: operand {text!r} is not understood; expected a type and a shape such as (i8,16)"])
-    return Operand(match[1], int(match[2]), tuple(int(n) for n in match[3][1:].split(",")))
+    return Operand(match[1], int(match[2]), tuple(int(n) for n in match[3].split(",")[1:]))
 
 
 def parse_capability(text: str, *, where: str = "capability") -> Capability:
@@ -49,6 +49,8 @@ def parse_capability(text: str, *, where: str = "capability") -> Capability:
 
     >>> str(parse_capability("(i32,16) = MATMUL((i9,16), (i9,16,16))"))
     '(i32,16)=MATMUL((i9,16),(i9,16,16))'
+    >>> parse_capability("(i32,16)=BROADCAST_MAC((i9),(i9,16))").operands[0].shape
+    ()
     """
     compact = re.sub(r"\s+", "", text)
     match = _SIGNATURE.fullmatch(compact)

@@ -131,7 +131,10 @@ def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], It
         return _walk_banks(graph, stream, ports[0])
     words = stream.unit == "word"
     base = f"{stream.prefix}_base" if words else f"{stream.prefix}_address"
-    modulus = 1 << instruction_set(graph).formats[engine.name].by_name[base].width
+    known = instruction_set(graph).formats[engine.name].by_name
+    fine = stream.elements_by if stream.elements_by in known else ""
+    bits = (ports[0][2][0].lanes - 1).bit_length() if fine else 0  # of an element's place in its word
+    modulus = 1 << known[base].width - bits
 
     def walk(fields: Fields) -> Iterator[Access]:
         if enabled and not fields.get(enabled, 0):
@@ -141,15 +144,18 @@ def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], It
             return
         chosen = fields.get(select, 0) if select else 0
         first = fields.get(base, 0) + span[0]
+        last = first + span[1] - span[0]
+        if fine and fields.get(fine, 0):
+            first, last = first >> bits, last >> bits
         for port, write, links in ports:
             if chosen >= len(links):
                 continue
             link = links[chosen]
             if words:
-                first %= modulus
-                low, high = first * link.port_bytes, (first + span[1] - span[0] + 1) * link.port_bytes
+                low = first % modulus * link.port_bytes
+                high = low + (last - first + 1) * link.port_bytes
             else:
-                low, high = first, first + span[1] - span[0] + fields.get(row, 1)
+                low, high = first, last + fields.get(row, 1)
             yield _access(graph.memories[link.memory], port, write, low, high, ordered)
 
     return walk

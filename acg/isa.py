@@ -99,6 +99,11 @@ def _control(graph: Graph, engine: Engine, item: Control) -> Iterator[Row]:
     yield item.name, _bits(len(graph.links_of(engine.name, item.links_of))) if item.links_of else item.bits, item.signed, 0, False
 
 
+def _has(graph: Graph, engine: Engine, control: str) -> bool:
+    """Whether an engine's instructions have a control of its kind."""
+    return any(isinstance(item, Control) and item.name == control and any(_control(graph, engine, item)) for item in engine.specification.body)
+
+
 def _stream(graph: Graph, engine: Engine, item: Stream) -> Iterator[Row]:
     links = graph.links_of(engine.name, item.ports[0])
     memories = [graph.memories[link.memory] for link in links]
@@ -112,6 +117,8 @@ def _stream(graph: Graph, engine: Engine, item: Stream) -> Iterator[Row]:
         yield f"{item.prefix}_address", width, False, 0, False
     else:
         width = stride_width = _bits(max(memory.size_bytes // link.port_bytes for memory, link in zip(memories, links, strict=True)))
+        if item.elements_by and _has(graph, engine, item.elements_by):
+            width = stride_width = width + (links[0].lanes - 1).bit_length()
         yield f"{item.prefix}_base", width, False, 0, True
     for level in item.levels:
         yield f"{item.prefix}_stride_{level}", stride_width + 1, True, 0, False

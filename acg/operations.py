@@ -6,6 +6,7 @@ other is reduced:
     MATMUL     y[c] += a[r] * w[r,c]        parallel c, reduced r
     MAC        y[l] += a[l] * b[l]          parallel l
     ADD ...    y[l] = a[l] + b[l]           lane by lane
+    BROADCAST_MAC  y[l] += a * b[l]         parallel l, a has no dimension: one element of a word, in every lane
 
 The last dimension of an operand lies in one word, those before it are further words.
 """
@@ -54,6 +55,7 @@ OPERATIONS: dict[str, Formula] = {
     "COPY": _lanes("i8", "i8"),
     "MATMUL": Formula(Typed("i32", ("c",)), (Typed("i9", ("r",)), Typed("i9", ("r", "c")))),
     "MAC": _lanes("i32", "i9", "i9"),
+    "BROADCAST_MAC": Formula(Typed("i32", ("l",)), (Typed("i9", ()), Typed("i9", ("l",)))),
     "SUM": _lanes("i32", "i9"),
     "MAXIMUM": _lanes("i32", "i9"),
     **{name: _lanes("f32", "f32", "f32") for name in ("ADD", "MUL", "MIN", "MAX")},

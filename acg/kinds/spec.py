@@ -145,6 +145,9 @@ class Stream:
         No strides: it reads the product of the counts of these levels times this size words, one after the other.
     row : int
         A level that counts the bytes of a contiguous row; -1 for none.
+    elements_by : str
+        A control: while it is not 0 the stream counts elements of its port's words in place of words. Where the engine has that control, base
+        and strides are as much wider, and what lies above the bits of a word address counts for nothing while it is 0.
     number : bool
         Its operand is an 8-bit number with a sign and a zero point.
     axes : tuple[Axis, ...]
@@ -161,6 +164,7 @@ class Stream:
     folded: tuple[str, tuple[int, ...]] = ("", ())
     run: tuple[tuple[int, ...], str] = ((), "")
     row: int = -1
+    elements_by: str = ""
     number: bool = False
     axes: tuple[Axis, ...] = ()
     self_ordered: bool = False

@@ -69,7 +69,10 @@ def _early_read(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence
     words, first = np.unique(y, return_index=True)
     first = number[first]  # the iteration that writes each word first
     for port in ports:
-        reads = _walk(fields, f"{port}_stride", range(6), fields[f"{port}_base"]) & masks[f"{port}_base"]
+        reads = _walk(fields, f"{port}_stride", range(6), fields[f"{port}_base"])
+        if port == "a" and fields.get("broadcast", 0):  # elements
+            reads = reads >> (engine.number("lanes") - 1).bit_length()
+        reads = reads & masks[f"{port}_base"]
         place = np.minimum(np.searchsorted(words, reads), len(words) - 1)
         early = (words[place] == reads) & (first[place] < np.arange(reads.size))
         if port == "a":
@@ -102,15 +105,16 @@ VECTOR = EngineKind(
     ),
     body=(
         Counts((COUNT_BITS,) * 6),
+        Control("broadcast", codes=(("BROADCAST_MAC", 1),), only_if_offered=True),
         Control("a_select", links_of="a"),
-        Stream("a", ("a",), _ALL, select="a_select", number=True, axes=(Axis("y", (2, 4)), Axis("x", (3, 5)))),
+        Stream("a", ("a",), _ALL, select="a_select", elements_by="broadcast", number=True, axes=(Axis("y", (2, 4)), Axis("x", (3, 5)))),
         Control("b_enable"),
         Control("b_select", links_of="b"),
         Stream("b", ("b",), _ALL, select="b_select", enabled_by="b_enable", number=True),
         Control("p_enable"),
         Stream("p", ("parameter",), (0, 1), enabled_by="p_enable"),
-        Control("int_op", codes=(("MAC", 1),)),
-        Control("reduce", 2, codes=(("MAC", 1), ("SUM", 1), ("MAXIMUM", 2)), what="the reductions", meanings=("none", "sum", "maximum")),
+        Control("int_op", codes=(("MAC", 1), ("BROADCAST_MAC", 1))),
+        Control("reduce", 2, codes=(("MAC", 1), ("BROADCAST_MAC", 1), ("SUM", 1), ("MAXIMUM", 2)), what="the reductions", meanings=("none", "sum", "maximum")),
         Control("numeric", codes=(("REQUANTIZE", 1),)),
         Control("a_float", wide="y"),
         Control("b_float", wide="y"),
@@ -130,7 +134,7 @@ VECTOR = EngineKind(
         Stream("y", ("y",), _ALL, select="y_select", folded=("reduce", (4, 5))),
     ),
     offers=(
-        *_offers("MAC", operands=("a", "b")),
+        *_offers("MAC", "BROADCAST_MAC", operands=("a", "b")),
         *_offers("SUM", "MAXIMUM", operands=("a",)),
         *_offers("ADD", "MUL", "MIN", "MAX", operands=("a", "b")),
         *_offers("REQUANTIZE", operands=("a", "p")),

@@ -2,15 +2,17 @@
 
 import itertools
 import random
+import re
 
 import pytest
 
 from acg.footprint import Footprints
-from acg.graph import load_graph
+from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction
 
 GRAPH = load_graph("wide")
 FOOTPRINTS = Footprints(GRAPH)
+BROADCASTING = parse_graph(re.sub(r"- \(i32,16\)=SUM", "- (i32,16)=BROADCAST_MAC((i9),(i9,16))\n      - (i32,16)=SUM", GRAPH.description))
 ENGINE = {engine.kind: name for name, engine in reversed(GRAPH.engines.items())}
 AXES = {"matrix": (("y", 1, 4), ("x", 2, 5)), "vector": (("y", 2, 4), ("x", 3, 5))}
 
@@ -81,6 +83,21 @@ def test_vector(seed):
         access = _access(accesses, port)
         assert (access and (access.lo_byte, access.hi_byte)) == interval, f"seed {seed}, port {port}"
         assert access is None or access.write == (port == "y")
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_stream_that_counts_elements(seed):
+    """The words of all elements, and the same instruction counting words."""
+    rng = random.Random(seed)
+    fields = _fields(rng, "vector") | {f"a_stride_{level}": rng.randint(0, 40) for level in range(6)} | {"a_select": 1, "a_base": rng.randint(0, 200_000)}
+    words = set()
+    for index in itertools.product(*(range(fields[f"n_{level}"]) for level in range(6))):
+        if _inside("vector", fields, index):
+            words.add((fields["a_base"] + sum(index[level] * fields[f"a_stride_{level}"] for level in range(6))) // 16 % (1 << 14))
+    access = _access(Footprints(BROADCASTING)(Instruction(ENGINE["vector"], fields | {"broadcast": 1})), "a")
+    assert (access and (access.lo_byte, access.hi_byte)) == ((min(words) * 16, (max(words) + 1) * 16) if words else None), f"seed {seed}"
+    plain = Footprints(BROADCASTING)(Instruction(ENGINE["vector"], fields | {"a_base": fields["a_base"] % (1 << 14)}))
+    assert plain == FOOTPRINTS(Instruction(ENGINE["vector"], fields | {"a_base": fields["a_base"] % (1 << 14)}))
 
 
 @pytest.mark.parametrize("kind", ["load", "store"])

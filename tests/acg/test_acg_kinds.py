@@ -64,7 +64,7 @@ def test_a_specification_names_only_what_it_has(kind):
     streamed = [port for stream in kind.streams for port in stream.ports]
     assert sorted(streamed) == sorted(ports), "each port is reached by one stream"
     for stream in kind.streams:
-        assert {stream.select, stream.enabled_by, stream.folded[0]} - {""} <= controls
+        assert {stream.select, stream.enabled_by, stream.folded[0], stream.elements_by} - {""} <= controls
         used = {*stream.levels, *stream.folded[1], *stream.run[0], *(level for axis in stream.axes for level in axis.levels), max(stream.row, 0)}
         assert used <= set(range(levels))
         assert set(stream.folded[1]) | {level for axis in stream.axes for level in axis.levels} <= set(stream.levels)
@@ -83,6 +83,15 @@ def test_a_specification_names_only_what_it_has(kind):
         assert not kind.port(kind.stream(offer.result).ports[-1]).reads
 
 
+def test_a_stream_that_may_count_elements_has_bits_for_them():
+    """One control in front of the stream, and base and strides wider by the bits of a place in a word; nothing else moves."""
+    graph = parse_graph(TINY.description.replace("      - (i32,4)=SUM", "      - (i32,4)=BROADCAST_MAC((i9),(i9,4))\n      - (i32,4)=SUM"))
+    shown = [f"{f.name}:{'s' if f.signed else ''}{f.width}{'-1' if f.bias else ''}{'~' if f.wraps else ''}"
+             for f in instruction_set(graph).formats["vector"].fields]
+    wider = re.sub(r"a_stride_(\d):s13", r"a_stride_\1:s15", LAYOUTS["vector"].replace("a_select:1 a_base:12~", "broadcast:1 a_select:1 a_base:14~"))
+    assert shown == wider.split()
+
+
 def test_an_unknown_kind_is_an_error_and_never_another_one():
     with pytest.raises(KeyError):
         kind_of("systolic")
@@ -97,7 +106,10 @@ def test_dimensions_say_what_is_reduced():
     assert (OPERATIONS["MAC"].parallel, OPERATIONS["MAC"].reduced) == (("l",), ())
     assert {str(capability) for engine in TINY.engines.values() for capability in engine.capabilities if engine.kind in ("matrix", "vector")} == {
         str(signature(offer.operation, {name: engine.number(size) for name, size in offer.dimensions}))
-        for engine in TINY.engines.values() if engine.kind in ("matrix", "vector") for offer in engine.specification.offers}
+        for engine in TINY.engines.values() if engine.kind in ("matrix", "vector") for offer in engine.specification.offers
+        if offer.operation != "BROADCAST_MAC"}
+    assert (OPERATIONS["BROADCAST_MAC"].parallel, OPERATIONS["BROADCAST_MAC"].reduced) == (("l",), ())
+    assert str(signature("BROADCAST_MAC", {"l": 4})) == "(i32,4)=BROADCAST_MAC((i9),(i9,4))"
 
 
 def test_a_level_taken_out_of_a_specification_is_seen(monkeypatch):

@@ -5,11 +5,11 @@ import random
 import pytest
 
 from acg.footprint import Footprints
-from acg.graph import load_graph
+from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction, instruction_set
 from acg.rules import order_fault
 
-GRAPH = load_graph("tiny")
+GRAPH = parse_graph(load_graph("tiny").description.replace("      - (i32,4)=SUM", "      - (i32,4)=BROADCAST_MAC((i9),(i9,4))\n      - (i32,4)=SUM"))
 DEFAULTS = {name: {item.name: item.bias for item in layout.fields} for name, layout in instruction_set(GRAPH).formats.items()}
 FOOTPRINTS = Footprints(GRAPH)
 CASES = 1500
@@ -51,7 +51,7 @@ def reads_early(fields):
             written.setdefault(address(fields, "y", index, range(4) if fields["reduce"] else range(6)), number)
     for number, index in enumerate(order):
         y = fields["y_origin"] + fields["y_step_2"] * index[2] + fields["y_step_4"] * index[4]
-        reads = [address(fields, "a", index, range(6))] if 0 <= y < fields["y_bound"] else []
+        reads = [address(fields, "a", index, range(6)) // (4 if fields.get("broadcast") else 1)] if 0 <= y < fields["y_bound"] else []
         reads += [address(fields, "b", index, range(6))] if fields["b_enable"] else []
         if any(written.get(word, number) < number for word in reads):
             return True
@@ -70,8 +70,9 @@ def test_matrix_instructions():
     assert seen == {True, False}
 
 
-def test_vector_instructions():
-    rng = random.Random(2)
+@pytest.mark.parametrize("broadcast", [0, 1])
+def test_vector_instructions(broadcast):
+    rng = random.Random(2 + broadcast)
     seen = set()
     for _ in range(CASES):
         fields = {f"n_{level}": rng.choice([1, 1, 2, 3]) for level in range(6)} | {"a_select": 1, "y_select": 0, "y_bound": rng.choice([1, 3]), "x_bound": 1}
@@ -80,6 +81,9 @@ def test_vector_instructions():
             fields |= {f"y_stride_{level}": fields[f"a_stride_{level}"] for level in range(6)}
         fields |= {"a_base": 100 + rng.choice([0, 0, 5, -5]), "b_base": 100 + rng.choice([0, 3, 50]), "y_base": 100, "b_enable": rng.randint(0, 1)}
         fields |= {"reduce": rng.randint(0, 2), "y_origin": rng.choice([0, -1]), "y_step_2": rng.randint(0, 1), "y_step_4": rng.randint(0, 1)}
+        if broadcast:  # by elements: four to a word
+            fields |= {"broadcast": 1, "a_base": 400 + rng.choice([0, 3, 20, -20])}
+            fields |= {f"a_stride_{level}": rng.choice([0, 1, 3, 4, 13, 36]) for level in range(6)}
         expected = reads_early(fields)
         assert (fault("vector", fields) is not None) == expected, fields
         seen.add(expected)

@@ -17,6 +17,8 @@ CONFIGURATIONS = {
     "slow parameters": {"lanes": 1, "a": ((8, 1),), "b": ((8, 1),), "p_latency": 5, "y": (8, 8)},
     "no b, no table": {"lanes": 4, "a": ((8, 2),), "b": (), "y": (32,), "table_banks": 0, "estimates": (1,)},
     "floats read back": {"lanes": 2, "a": ((32, 1), (8, 1)), "b": ((8, 1), (8, 1), (32, 1)), "y": (8, 32), "estimates": (1, 2)},
+    "broadcast": {"lanes": 4, "a": ((8, 1), (32, 3)), "b": ((8, 2),), "y": (8, 32), "broadcast": True},
+    "broadcast of one lane": {"lanes": 1, "a": ((8, 2),), "b": ((8, 1),), "y": (32,), "broadcast": True},
 }
 
 
@@ -35,6 +37,25 @@ def test_random_instructions(name, delays):
         lengths = [int(np.prod([fields[f"n_{level}"] for level in LEVELS])) for fields in program]
         assert bench.starts == [0, *np.cumsum(lengths)[:-1]]
     bench.check(program)
+
+
+@pytest.mark.sim
+def test_a_contraction_in_one_instruction():
+    """A 1x3 convolution of rows with two pixels of padding, channels beside kernel columns in one level: coordinates count elements too."""
+    rng = np.random.default_rng(11)
+    lanes, width, channels, kernel = 4, 5, 8, 3
+    bench = Bench(unit(lanes=lanes, a=((8, 1),), b=((8, 1),), y=(32,), broadcast=True), rng)
+    taps = kernel * channels
+    program = [plain(
+        broadcast=1, int_op=1, reduce=1, n_3=width, n_5=taps, a_base=(-channels) % 256, a_stride_3=channels, a_stride_5=1, a_zero=7, b_enable=1, b_signed=1,
+        b_stride_5=1, x_origin=-channels, x_step_3=channels, x_step_5=1, x_bound=width * channels, y_stride_3=1)]
+    bench.run(program)
+    bench.check(program)
+    x = np.zeros((width + 2, channels), np.int64)
+    x[1:-1] = bench.a[0].reshape(-1)[: width * channels].reshape(width, channels).astype(np.int64) - 7
+    w = bench.b[0][:taps].view(np.int8).astype(np.int64).reshape(kernel, channels, lanes)
+    expected = [sum(x[p + k] @ w[k] for k in range(kernel)) for p in range(width)]
+    np.testing.assert_array_equal(bench.y[0][:width], expected)
 
 
 @pytest.mark.sim

@@ -23,10 +23,15 @@ WIDTHS = {
 }
 
 
-def body():
+def body(broadcast_lanes=0):
+    """Layout of instructions; with lanes that an element of a may be broadcast to, which widen what counts elements."""
     rows, offset = [], 0
     for name in (*FIELDS, *OPTIONAL_FIELDS):
+        if name == "broadcast" and not broadcast_lanes:
+            continue
         width = WIDTHS.get(name, 1)
+        if broadcast_lanes and (name == "a_base" or name.startswith("a_stride_")):
+            width += (broadcast_lanes - 1).bit_length()
         rows.append((name, width, offset, name in SIGNED or "_stride_" in name))
         offset += width
     return body_layout(rows)
@@ -40,9 +45,9 @@ def encode(layout, fields):
     return word
 
 
-def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=2, table_write_bytes=4, estimates=()):
+def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=2, table_write_bytes=4, estimates=(), broadcast=False):
     return VectorUnit(
-        body=body(), estimates=estimates, lanes=lanes, a_sources=[VectorSource(bits, 6, latency) for bits, latency in a],
+        body=body(lanes if broadcast else 0), estimates=estimates, lanes=lanes, a_sources=[VectorSource(bits, 6, latency) for bits, latency in a],
         b_sources=[VectorSource(bits, 6, latency) for bits, latency in b], p_addr_bits=4, p_read_latency_cycles=p_latency,
         y_destinations=[VectorDestination(bits, 7) for bits in y], table_banks=table_banks, table_write_bytes=table_write_bytes)
 
@@ -109,7 +114,7 @@ class Bench:
 
     def run(self, program, *, gap=lambda: 0, halt_at=None, cycles=None):
         """Run (fields, ...) in order; ``gap()`` cycles of delay before each start. Checks ready and idle in every cycle."""
-        dut, layout = self.dut, body()
+        dut, layout = self.dut, body(self.dut.lanes if self.dut.broadcasts else 0)
         timing = VectorTiming(read_latency_cycles=dut.read_latency_cycles)
         predicted = []
 
@@ -225,6 +230,11 @@ def random_fields(rng, dut, *, iterations=60):
                         ("a_select", len(dut.a_sources)), ("b_select", max(1, len(dut.b_sources))), ("y_select", len(dut.y_destinations))):
         fields[name] = pick(0, limit)
     fields |= {"a_float": pick(0, 2), "b_float": pick(0, 2), "estimate": int(rng.choice([0, *sorted(dut.estimates)]))}
+    if dut.broadcasts and pick(0, 3):
+        fields |= {"broadcast": 1, "a_base": pick(0, WORDS["a"] * dut.lanes)}
+        for level in LEVELS:
+            reach = int(rng.choice([1, 3, WORDS["a"] * dut.lanes]))
+            fields[f"a_stride_{level}"] = pick(-reach, reach)
     if not dut.b_sources:
         fields["b_enable"] = 0
     for name in ("a_zero", "b_zero", "y_zero"):

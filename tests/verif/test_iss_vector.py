@@ -23,7 +23,7 @@ def fields(**given):
     base = {f"n_{level}": 1 for level in range(6)}
     for port in "aby":
         base |= {f"{port}_stride_{level}": 0 for level in range(6)} | {f"{port}_base": 0, f"{port}_select": 0}
-    base |= dict.fromkeys(["a_signed", "a_zero", "a_float", "b_signed", "b_zero", "b_float", "b_enable", "p_enable", "p_base", "p_stride_0", "p_stride_1",
+    base |= dict.fromkeys(["a_signed", "a_zero", "a_float", "broadcast", "b_signed", "b_zero", "b_float", "b_enable", "p_enable", "p_base", "p_stride_0", "p_stride_1",
                            "int_op", "reduce", "numeric", "binary", "estimate", "scale_y_low", "y_zero", "table_enable",
                            "table_select", "y_origin", "x_origin", "y_step_2", "y_step_4", "x_step_3", "x_step_5"], 0)
     base |= {"scale_a": pattern(1), "scale_b": pattern(1), "scale_y": pattern(1), "y_low": -128, "y_high": 127, "y_bound": 1, "x_bound": 1}
@@ -86,7 +86,9 @@ def scalar_model(f, a_memories, b_memories, parameter, table, y_memories):
         for lane in range(LANES):
             a = 0
             if inside:
-                a = element(a_memories[f["a_select"]][address("a", index, range(6), a_size)], lane, f["a_signed"], f["a_zero"])
+                place = address("a", index, range(6), a_size * (LANES if f["broadcast"] else 1))
+                word, of = divmod(place, LANES) if f["broadcast"] else (place, lane)
+                a = element(a_memories[f["a_select"]][word], of, f["a_signed"], f["a_zero"])
             b = 0
             if f["b_enable"]:
                 b = element(b_memories[f["b_select"]][address("b", index, range(6), 128)], lane, f["b_signed"], f["b_zero"])
@@ -135,9 +137,10 @@ def copies(memory):
     return {name: [item.copy() for item in value] if isinstance(value, list) else value.copy() for name, value in memory.items()}
 
 
-def test_random_instructions_equal_the_scalar_model():
-    print("seed", SEED)
-    rng = np.random.default_rng(SEED)
+@pytest.mark.parametrize("broadcast", [0, 1])
+def test_random_instructions_equal_the_scalar_model(broadcast):
+    print("seed", SEED + broadcast)
+    rng = np.random.default_rng(SEED + broadcast)
     memory = memories(rng)
     memory["parameter"][:, LANES:] = rng.uniform(1e-4, 0.3, (16, LANES)).astype(np.float32).view(np.int32)
     for _ in range(250):
@@ -158,7 +161,10 @@ def test_random_instructions_equal_the_scalar_model():
             b_float=int(b_select == 2), b_select=b_select, estimate=pick(0, 3), binary=pick(0, 5), scale_a=pattern(rng.uniform(1e-3, 1)), scale_b=pattern(rng.uniform(-1, 1)),
             scale_y=pattern(rng.uniform(0.01, 3)), y_zero=pick(-128, 256), y_low=pick(-128, 0), y_high=pick(1, 256),
             table_enable=pick(0, 2), table_select=pick(0, 2), y_origin=pick(-2, 2), x_origin=pick(-2, 2), y_step_2=pick(0, 3),
-            y_step_4=pick(0, 3), x_step_3=pick(0, 3), x_step_5=pick(0, 3), y_bound=pick(1, 6), x_bound=pick(1, 6))
+            y_step_4=pick(0, 3), x_step_3=pick(0, 3), x_step_5=pick(0, 3), y_bound=pick(1, 6), x_bound=pick(1, 6),
+            broadcast=broadcast)
+        if broadcast:
+            f |= {f"a_stride_{level}": pick(-3, 9) for level in range(6)} | {"a_base": pick(60, 120)}
         expected, actual = copies(memory), copies(memory)
         scalar_model(f, **expected)
         run(f, actual)
@@ -219,6 +225,7 @@ def test_all_padding_gives_the_lowest_maximum():
     ({"a_base": -1}, ErrorCode.ADDRESS, 127, "vector port a: access to word 127; the memory has 64 words"),
     ({"b_enable": 1, "b_base": 99, "b_stride_0": 1, "n_0": 2}, ErrorCode.ADDRESS, 100,
      "vector port b: access to word 100; the memory has 100 words"),
+    ({"a_base": 64 * LANES + 3, "broadcast": 1}, ErrorCode.ADDRESS, 64, "vector port a: access to word 64; the memory has 64 words"),
     ({"y_base": 70, "y_select": 1}, ErrorCode.ADDRESS, 70, "vector port y: access to word 70; the memory has 64 words"),
 ])
 def test_access_outside_a_memory(given, code, address, message):
@@ -236,6 +243,15 @@ def test_addresses_wrap_at_the_width_of_the_base():
     run(fields(a_select=1, a_base=127, a_stride_3=1, n_3=3, y_stride_3=1, a_signed=1, reduce=REDUCE_NONE), memory)
     a, y = memory["a_memories"][1], memory["y_memories"][0]
     assert y[:3].tolist() == [a[127].tolist(), a[0].tolist(), a[1].tolist()]
+
+
+def test_elements_wrap_like_words():
+    """128 words of 4: element -1 is the last of all; above the bits of a word nothing counts while words are counted."""
+    memory = memories(np.random.default_rng(SEED))
+    run(fields(a_select=1, a_base=-1, a_stride_3=1, n_3=3, y_stride_3=1, a_signed=1, broadcast=1), memory)
+    run(fields(a_select=1, a_base=2 * 128 + 5, y_base=3, a_signed=1), memory)
+    a, y = memory["a_memories"][1], memory["y_memories"][0]
+    assert y[:4].tolist() == [[a[127, 3]] * LANES, [a[0, 0]] * LANES, [a[0, 1]] * LANES, a[5].tolist()]
 
 
 def floats(memory, port, select, count):

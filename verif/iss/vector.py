@@ -51,6 +51,12 @@ def _checked(port: str, addresses: np.ndarray, memory: np.ndarray, memories: Seq
     return addresses
 
 
+def _broadcast(memory: np.ndarray, addresses: np.ndarray, memories: Sequence[np.ndarray], lanes: int) -> np.ndarray:
+    """Elements that addresses count one by one through the words of a memory, each in all lanes: [N, V]."""
+    words = _checked("a", addresses // lanes, memory, memories)
+    return np.repeat(memory[words, addresses % lanes][:, None], lanes, axis=1)
+
+
 def _selected(port: str, fields: Mapping[str, int], memories: Sequence[np.ndarray]) -> np.ndarray:
     return memories[fields.get(f"{port}_select", 0)]
 
@@ -103,7 +109,7 @@ def execute_vector(
     ----------
     fields : Mapping[str, int]
         Decoded fields (counts at least 1), as `acg.isa` names them, codes that exist (`acg.rules`); scales are float32 patterns. ``a_float``,
-        ``b_float`` and ``estimate`` are 0 if left out: not every unit has them.
+        ``b_float``, ``estimate`` and ``broadcast`` are 0 if left out: not every unit has them. With ``broadcast``, base and strides of a count elements.
     lanes : int
         Lanes V of the unit.
     a_memories, b_memories, y_memories : sequence of numpy.ndarray
@@ -130,13 +136,12 @@ def execute_vector(
     in_bounds = (y >= 0) & (y < fields["y_bound"]) & (x >= 0) & (x < fields["x_bound"])
 
     memory = _selected("a", fields, a_memories)
-    addresses = _sum_over_levels(fields, fields["a_base"], "a_stride", everything, counts)
-    if in_bounds.all():
-        a = _integers(memory[_checked("a", addresses, memory, a_memories)], fields["a_signed"], fields["a_zero"])
-    else:
-        a = np.zeros((addresses.size, lanes), dtype=np.int32)
-        a[in_bounds] = _integers(
-            memory[_checked("a", addresses[in_bounds], memory, a_memories)], fields["a_signed"], fields["a_zero"])
+    addresses = _sum_over_levels(fields, fields["a_base"], "a_stride", everything, counts)[in_bounds]
+    words = _broadcast(memory, addresses, a_memories, lanes) if fields.get("broadcast", 0) else memory[_checked("a", addresses, memory, a_memories)]
+    a = _integers(words, fields["a_signed"], fields["a_zero"])
+    if not in_bounds.all():
+        read, a = a, np.zeros((in_bounds.size, lanes), dtype=np.int32)
+        a[in_bounds] = read
 
     b = np.zeros((1, lanes), dtype=np.int32)
     if fields["b_enable"]:

@@ -108,6 +108,11 @@ def build_front(m: Module, pipeline: Pipeline, unit: wiring.Component, held: dic
     for prefix, ports, enable in (("a", unit.a_ports, step & inside), ("b", unit.b_ports, step & held["b_enable"])):
         if ports:
             address = _stream(m, prefix, range(LEVELS), **common)
+            if prefix == "a" and unit.broadcasts:
+                # Elements while an element is broadcast: the low bits are its place in the word. Else words, and nothing above their bits.
+                bits = (unit.lanes - 1).bit_length()
+                pipeline.carry("a_lane", address[:bits])
+                address = Mux(held["broadcast"], address[bits:], address[:len(address) - bits])
             for number, port in enumerate(ports):
                 beyond.append((drive_port(m, port, enable=enable & (held[f"{prefix}_select"] == number), address=address), address))
     return issuing, beyond
@@ -127,6 +132,20 @@ def source_words(pipeline: Pipeline, ports: Sequence, sources: Sequence[VectorSo
 
 def _enabled(pipeline: Pipeline, name: str, stage: int) -> Value:
     return pipeline.carried(name, stage) if name == "inside" else pipeline.of(name, stage)
+
+
+def broadcast_words(m: Module, pipeline: Pipeline, words: Sequence[Value], sources: Sequence[VectorSource], *, lanes: int, stage: int) -> list[Value]:
+    """Words of the sources, each with the element that the iteration in ``stage`` names in all lanes while one is broadcast."""
+    result: list[Value] = []
+    for number, (word, source) in enumerate(zip(words, sources, strict=True)):
+        chosen = [word.word_select(lane, source.element_bits) for lane in range(lanes)]
+        for bit in pipeline.carried("a_lane", stage):
+            chosen = [Mux(bit, odd, even) for even, odd in zip(chosen[::2], chosen[1::2], strict=True)]
+        element = Signal(source.element_bits, name=f"element_{number}")
+        seen = Signal(len(word), name=f"seen_{number}")
+        m.d.comb += [element.eq(chosen[0]), seen.eq(Mux(pipeline.of("broadcast", stage), element.replicate(lanes), word))]
+        result.append(seen)
+    return result
 
 
 def lane_integer(words: Sequence[Value], sources: Sequence[VectorSource], lane: int, *, select: Value, is_signed: Value,

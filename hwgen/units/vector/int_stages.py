@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 
 from acg.primitives import PRODUCT_OPERAND_BITS
 from acg.timing.vector import depth_cycles
-from hwgen.units.vector.front import drive_port, lane_integer, operand_shape, source_words
+from hwgen.units.vector.front import broadcast_words, drive_port, lane_integer, operand_shape, source_words
 from hwgen.units.vector.pipeline import Pipeline
 
 __all__ = ["build_integer"]
@@ -26,6 +26,8 @@ def build_integer(m: Module, pipeline: Pipeline, unit: wiring.Component, *, data
     lanes = unit.lanes
     stage = data_stage
     a_words = source_words(pipeline, unit.a_ports, unit.a_sources, "a_select", at=stage, enable="inside")
+    if unit.broadcasts:
+        a_words = broadcast_words(m, pipeline, a_words, unit.a_sources, lanes=lanes, stage=stage)
     b_words = source_words(pipeline, unit.b_ports, unit.b_sources, "b_select", at=stage, enable="b_enable")
     inside = pipeline.carried("inside", stage)
 

@@ -38,7 +38,8 @@ FIELDS: tuple[str, ...] = (
     "scale_a", "scale_b", "scale_y", "scale_y_low", "y_zero", "y_low", "y_high",
 )
 #: Fields that may be missing where there is nothing to choose; they are 0 then.
-OPTIONAL_FIELDS: tuple[str, ...] = ("a_select", "b_select", "y_select", "table_enable", "table_select", "a_float", "b_float", "estimate")
+OPTIONAL_FIELDS: tuple[str, ...] = ("a_select", "b_select", "y_select", "table_enable", "table_select", "a_float", "b_float", "estimate",
+                                    "broadcast")
 #: Values of the fields reduce (none, sum, maximum) and binary (none, add, multiply, minimum, maximum).
 REDUCTIONS, BINARIES = 3, 5
 
@@ -126,6 +127,8 @@ class VectorUnit(wiring.Component):
         self.p_read_latency_cycles = p_read_latency_cycles
         self.y_destinations = tuple(y_destinations)
         self.estimates = frozenset(estimates)
+        #: Whether port a may count elements and broadcast one: it has as many more bits of base and strides as number the lanes.
+        self.broadcasts = "broadcast" in names
         self.table_banks = table_banks
         self.table_write_bytes = table_write_bytes
         self.read_latency_cycles = max(p_read_latency_cycles, *(source.read_latency_cycles for source in (*a_sources, *b_sources)))
