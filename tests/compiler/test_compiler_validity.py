@@ -9,12 +9,14 @@ import resource
 import time
 
 import numpy as np
+import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import defs, helper, numpy_helper
 
 from acg.graph import load_graph
 from compiler.errors import CompilerError, ModelError
 from compiler.front.read_network import read_network
+from compiler.front.validity.file import SWITCHES
 from compiler.pipeline import compile_graph
 from covenant.fuzz.onnx_changes import attribute, parameter
 from covenant.fuzz.operator_networks import NETWORKS, operator_network
@@ -79,6 +81,10 @@ CASES = {
     "axis of onnxruntime's": ("com.microsoft.QLinearConcat", setting("axis", 4), "axis = 4; expected from -3 to 2 for an operand of shape (1, 4, 3)"),
     "order": ("Transpose", setting("perm", [0, 1, 1, 3]), "perm = [0, 1, 1, 3]; expected each of the 4 axes of (1, 4, 3, 3) once"),
     "axes twice": ("ReduceMean", constant(1, [2, -2]), "axes = [2, -2]; expected different axes of 4"),
+    "an infinite factor": ("LeakyRelu", setting("alpha", float("-inf")), "alpha = -inf; expected a number that is finite"),
+    "no number": ("Elu", setting("alpha", float("nan")), "alpha = nan; expected a number that is finite"),
+    "a table of starts": ("Slice", constant(1, [[0, 1]]), "input 1 of shape (1, 2); expected a list, of one axis"),
+    "one repetition": ("Tile", constant(1, 2), "input 1 of shape (); expected a list, of one axis"),
     "pads": ("Pad", constant(1, [0] * 5), "pads = [0, 0, 0, 0, 0]; expected 6 numbers, two for each of 3 axes"),
     "repeats": ("Tile", constant(1, [2**40, 1, 1]), "a result t9 of sizes (1099511627776, 4, 3); expected sizes from 0 to "
                 f"{MOST} and at most 16777216 elements"),
@@ -124,3 +130,30 @@ def test_changed_attributes_and_parameters(seed):
         except CompilerError:
             refused += 1
     assert refused
+
+
+def test_an_input_of_no_type():
+    model = operator_network("Relu")
+    model.graph.input[0].type.tensor_type.elem_type = 0
+    with pytest.raises(ModelError, match=r"^model m: found input x1 of element type 0; expected a type that ONNX has; correct the file$"):
+        read_network(model, name="m")
+
+
+#: Integers whose default is 0 or 1 and that are no switches.
+COUNTED = {"axis", "batch_axis", "batch_dims", "block_size", "broadcast", "dtype", "group", "is_case_sensitive", "is_test", "k", "offset_group", "output_datatype",
+           "output_dtype", "output_height", "output_sequence", "output_width", "precision", "qk_matmul_output_mode", "rotary_embedding_dim", "sample_size",
+           "sampling_ratio", "spatial", "start", "stash_type", "time_axis", "align_corners"}  # fmt: skip
+
+
+def test_every_integer_that_is_0_or_1_by_default_is_known_for_what_it_is():
+    found = {name for schema in defs.get_all_schemas_with_history() if not schema.domain for name, stated in schema.attributes.items()
+             if int(stated.type) == onnx.AttributeProto.INT and stated.default_value.name and stated.default_value.i in (0, 1)}  # fmt: skip
+    assert found - set(SWITCHES) == COUNTED and set(SWITCHES) - found == {"channels_last"}
+
+
+@pytest.mark.parametrize("name", ["allowzero", "keepdims"])
+@pytest.mark.parametrize("number", [-1, 2, 2**32])
+def test_a_switch_is_0_or_1(name, number):
+    operator = {"allowzero": "Reshape", "keepdims": "ReduceMax"}[name]
+    with pytest.raises(ModelError, match=f"{name} = {number}; expected a number from 0 to 1"):
+        read_network(changed(operator, setting(name, number)), name="m")

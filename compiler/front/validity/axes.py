@@ -93,6 +93,18 @@ def scalars(*indices: int) -> Callable[[Facts], None]:
     return rule
 
 
+def lists(*indices: int, or_one: bool = False) -> Callable[[Facts], None]:
+    """Return the rule that these inputs are lists, of one axis; with `or_one` a number by itself will do."""
+
+    def rule(facts: Facts) -> None:
+        for index in indices:
+            shape = facts.shape(index)
+            holds = shape is None or not facts.given(index) or len(shape) == 1 or (or_one and not shape)
+            facts.require(holds, f"input {index} of shape {sizes(shape)}", "a list, of one axis")
+
+    return rule
+
+
 def matrices(facts: Facts) -> None:
     """At least two axes."""
     shape = facts.shape(0)
@@ -120,5 +132,5 @@ def quantisation(facts: Facts) -> None:
     facts.require(scale == (shape[axis],), f"scales of shape {sizes(scale)} along axis {axis} of {sizes(shape)}", f"({shape[axis]},), or one scale")
 
 
-__all__ = ["broadcasts", "cumulative", "flatten", "matrices", "normalised", "one_axis", "quantisation", "reduction", "scalars", "slope", "squeeze",
+__all__ = ["broadcasts", "cumulative", "flatten", "lists", "matrices", "normalised", "one_axis", "quantisation", "reduction", "scalars", "slope", "squeeze",
            "transpose", "unsqueeze"]

@@ -7,24 +7,36 @@ says), so they come first. Nothing here is larger than the file.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isinf, isnan
 
 import onnx
 from onnx import TensorProto
 
 from compiler.errors import ModelError
 from compiler.front.rewrite.subgraphs import subgraphs
+from compiler.front.state.schema import shown
 from compiler.front.validity.facts import MOST, MOST_ELEMENTS, elements, listed, sizes
 
 #: Most nodes that a model's local functions may be written out to.
 MOST_NODES = 1 << 20
+#: Attributes that say yes or no: of any other number onnx and onnxruntime make different things.
+SWITCHES = (
+    "allowzero", "antialias", "ceil_mode", "center_point_box", "channels_last", "count_include_pad", "detect_negative", "detect_positive", "exclude_outside",
+    "exclusive", "fmod", "input_forget", "interleaved", "inverse", "is_causal", "keepdims", "largest", "layout", "linear_before_reset", "new_axis",
+    "noop_with_empty_axes", "onesided", "periodic", "reverse", "saturate", "select_last_index", "sorted", "storage_order", "training_mode", "transA", "transB",
+    "upper",
+)  # fmt: skip
 #: (least, greatest) of an attribute's number, or of each of its numbers, whatever the operator.
 RANGES: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(SWITCHES, (0, 1)),
     **dict.fromkeys(("blocksize", "dilations", "group", "hidden_size", "kernel_shape", "num_groups", "num_outputs", "output_shape", "strides"), (1, MOST)),
     **dict.fromkeys(("batch_dims", "block_size", "output_padding"), (0, MOST)),
     **dict.fromkeys(("axes", "axis", "batch_axis", "pads", "perm", "time_axis"), (-MOST, MOST)),
 }
 #: The same, of an operator's.
 OWN_RANGES: dict[tuple[str, str], tuple[int, int]] = {("LRN", "size"): (1, MOST), ("LpNormalization", "p"): (1, 2), ("LpPool", "p"): (1, MOST)}
+#: Attributes whose number may be infinite: bounds, and constants.
+_UNBOUNDED = {("Clip", "max"), ("Clip", "min"), ("Constant", "value_float"), ("Constant", "value_floats"), ("Pad", "value")}
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 _INTEGERS = (onnx.AttributeProto.INT, onnx.AttributeProto.INTS)
 #: Bits of an element by type.
@@ -36,6 +48,8 @@ _BITS: dict[int, int] = {
     **{code: 8 for name, code in TensorProto.DataType.items() if name.startswith("FLOAT8")},
     **{code: 2 for name, code in TensorProto.DataType.items() if name in ("UINT2", "INT2")},
 }  # fmt: skip
+#: All types that an element may have.
+_ELEMENTS = frozenset({*_BITS, TensorProto.STRING})
 #: The field that holds elements of a type one by one, and how many it has for one element; all others are in int32_data.
 _FIELDS: dict[int, tuple[str, int]] = {
     TensorProto.FLOAT: ("float_data", 1), TensorProto.COMPLEX64: ("float_data", 2), TensorProto.DOUBLE: ("double_data", 1),
@@ -69,6 +83,10 @@ def tensor_fault(tensor: onnx.TensorProto) -> tuple[str, str] | None:
 def number_fault(node: onnx.NodeProto) -> tuple[str, str] | None:
     """Return (found, expected) where an attribute of a node has a number that no operator's may be."""
     for attribute in node.attribute if node.domain in _DOMAINS else ():
+        floats = [attribute.f] if attribute.type == onnx.AttributeProto.FLOAT else list(attribute.floats)
+        unbounded = (node.op_type, attribute.name) in _UNBOUNDED
+        if not attribute.ref_attr_name and any(isnan(number) or (isinf(number) and not unbounded) for number in floats):
+            return f"{attribute.name} = {shown(floats if attribute.type != onnx.AttributeProto.FLOAT else attribute.f)}", "a number that is finite"
         if attribute.type not in _INTEGERS or attribute.ref_attr_name:
             continue
         bounds = OWN_RANGES.get((node.op_type, attribute.name)) or RANGES.get(attribute.name)
@@ -93,6 +111,9 @@ def _values(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TypeProto]]:
 
 def _judge_graph(graph: onnx.GraphProto, where: str) -> None:
     for what, kind in _values(graph):
+        if what.startswith("input ") and kind.HasField("tensor_type") and kind.tensor_type.elem_type not in _ELEMENTS:
+            code = kind.tensor_type.elem_type
+            raise ModelError(where, found=f"{what} of element type {code}", expected="a type that ONNX has", do="correct the file")
         for dim in kind.tensor_type.shape.dim:
             if dim.dim_value < 0:  # how some exporters write a size that is open
                 dim.dim_value = -1

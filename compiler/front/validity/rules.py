@@ -21,15 +21,18 @@ RULES: dict[str, tuple[Rule, ...]] = {
     **dict.fromkeys(
         ("ArgMax", "ArgMin", "Hardmax", "LogSoftmax", "LpNormalization", "QLinearSoftmax", "Softmax", "TopK", "Unique"), (axes.one_axis,)),
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum",
-                     "ReduceSumSquare"), (axes.reduction,)),
-    "DequantizeLinear": (axes.quantisation,), "QuantizeLinear": (axes.quantisation,), "Flatten": (axes.flatten,), "Squeeze": (axes.squeeze,),
-    "Unsqueeze": (axes.unsqueeze,), "Transpose": (axes.transpose,), "PRelu": (axes.slope,), "Clip": (axes.scalars(1, 2),), "CumSum": (axes.cumulative,),
-    "Trilu": (axes.scalars(1), axes.matrices), "Reshape": (movement.reshape,), "Expand": (movement.expand,), "Tile": (movement.tile,),
-    "Concat": (movement.concat,), "QLinearConcat": (movement.concat,), "Split": (movement.split,), "Slice": (movement.slice_,), "Pad": (movement.pad,),
+                     "ReduceSumSquare"), (axes.lists(1), axes.reduction)),
+    "DequantizeLinear": (axes.quantisation,), "QuantizeLinear": (axes.quantisation,), "Flatten": (axes.flatten,), "Transpose": (axes.transpose,),
+    "Squeeze": (axes.lists(1, or_one=True), axes.squeeze), "Unsqueeze": (axes.lists(1, or_one=True), axes.unsqueeze), "PRelu": (axes.slope,),
+    "Clip": (axes.scalars(1, 2),), "CumSum": (axes.cumulative,), "Trilu": (axes.scalars(1), axes.matrices),
+    "Reshape": (axes.lists(1), movement.reshape), "Expand": (axes.lists(1), movement.expand), "Tile": (axes.lists(1), movement.tile),
+    "Concat": (movement.concat,), "QLinearConcat": (movement.concat,), "Split": (axes.lists(1), movement.split),
+    "Slice": (axes.lists(1, 2, 3, 4), movement.slice_), "Pad": (axes.lists(1, 3), movement.pad),
     "Gather": (axes.one_axis, movement.gather), "GatherElements": (axes.one_axis, movement.elements_along), "GatherND": (movement.gather_nd,),
     "ScatterElements": (axes.one_axis, movement.elements_along), "ScatterND": (movement.scatter_nd,), "Compress": (movement.compress,),
-    "ReverseSequence": (movement.reverse_sequence,), "CenterCropPad": (movement.center_crop_pad,), "Resize": (movement.resize,),
-    "ConstantOfShape": (movement.constant_of_shape,), "Range": (axes.scalars(0, 1, 2), movement.range_),
+    "ReverseSequence": (movement.reverse_sequence,), "CenterCropPad": (axes.lists(1), movement.center_crop_pad),
+    "Resize": (axes.lists(1, 2, 3), movement.resize), "ConstantOfShape": (axes.lists(0), movement.constant_of_shape),
+    "Range": (axes.scalars(0, 1, 2), movement.range_),
 }  # fmt: skip
 
 
