@@ -27,6 +27,10 @@ class ModelError(CompilerError):
     """A file or model that cannot be compiled whatever the operators in it."""
 
 
+class LengthError(CompilerError):
+    """A network of more operations than a program should have: no smaller tiles and no other engine make it shorter."""
+
+
 class IRError(CompilerError):
     """An IR graph that breaks its own rules: a fault of the compiler or of whoever built the graph."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from compiler.errors import CompilerError
+from compiler.errors import CompilerError, LengthError
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.insert_transfers import Plan
 from compiler.target import Target
@@ -87,6 +87,8 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
         context.begin(number, step.codelet)
         try:
             _tile_step(context, step, memo.choices)
+        except LengthError:
+            raise
         except CompilerError as error:
             raise TileError(number, error) from None
         context.require_rest(step.codelet)

@@ -11,6 +11,7 @@ import numpy as np
 from acg.graph import Memory
 from compiler.codelets import Codelet, Operand
 from compiler.codelets.base import pixel
+from compiler.errors import LengthError
 from compiler.mapping.insert_transfers import Plan
 from compiler.target import Target
 from compiler.tiles import Buffer, Ref, TileOp, View, ceil_div, spans
@@ -18,6 +19,8 @@ from compiler.tiles import Buffer, Ref, TileOp, View, ceil_div, spans
 #: A fetch of a whole input is cut into this many pieces, none below so many bytes: its first rows are used while the others come.
 FETCH_PIECES = 8
 FETCH_BYTES = 1024
+#: Most operations of a program, several times as many as ResNet-50 takes: beyond, each pass of the compiler takes minutes.
+MOST_OPERATIONS = 1 << 16
 
 Box = tuple[int, int, int, int, int, int, int, int]
 
@@ -147,7 +150,11 @@ class TileContext:
         self._borders = []
 
     def emit(self, engine: str, fields: dict[str, int | Ref], reads: list[Buffer], writes: list[Buffer], tile: str) -> None:
-        """Add an operation."""
+        """Add an operation. Raises LengthError."""
+        if len(self.ops) >= MOST_OPERATIONS:
+            name = self.codelet.name if self.codelet is not None else ""
+            raise LengthError(f"network {self.plan.ir.name}: layer {name}", found=f"more than {MOST_OPERATIONS} instructions up to here",
+                              expected="no more", do="make the batch or the network smaller, or use an architecture with larger memories")
         self.ops.append(TileOp(engine, fields, tuple(reads), tuple(writes), self.layer, tile))
 
     def buffer(self, name: str, memory: Memory, size_bytes: int, align_bytes: int | None = None) -> Buffer:
