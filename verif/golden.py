@@ -17,6 +17,8 @@ from onnx import numpy_helper
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
+from verif.suited import suited
+
 #: The opset whose matrix products `session.x64quantprecision` does not know.
 FIRST_FORGOTTEN = 21
 #: What `run --json` reports beside the mismatches against this library.
@@ -28,9 +30,10 @@ def open_session(model: onnx.ModelProto) -> ort.InferenceSession:
 
     The second setting makes signed weights unsigned, for which onnxruntime has no kernel where activations are signed: such a network runs
     without it, its weights behind unsigned activations made unsigned here. And it fails where two products share weights or a zero point: they
-    get copies of their own. Where onnxruntime puts operators into a network that do not take its types (weights of two bits) it runs as it is.
+    get copies of their own. Where onnxruntime puts operators into a network that do not take its types (weights of two bits) it runs as it is. What else it
+    would take wrongly has `verif.suited`.
     """
-    model = unsigned(model)
+    model = unsigned(suited(model))
     for apart in (False, True):
         data = (unshared(model) if apart else model).SerializeToString()
         try:

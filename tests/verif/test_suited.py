@@ -1,0 +1,35 @@
+"""What onnxruntime is given in other words: it ends the process, or adds another bias, of the network as it is."""
+
+import numpy as np
+import pytest
+
+from covenant.fuzz.operator_networks import NETWORKS, operator_network
+from tests.support.products import random_inputs
+from verif.golden import Golden
+from verif.reference import Reference
+from verif.suited import suited
+
+LAST = {"com.microsoft.QLinearLeakyRelu": 4, "com.microsoft.QLinearSigmoid": 4, "com.microsoft.QLinearAdd": 7, "com.microsoft.QLinearMul": 7,
+        "com.microsoft.QLinearAveragePool": 4}
+
+
+@pytest.mark.parametrize("left", ["out", "empty"])
+@pytest.mark.parametrize("name", LAST)
+def test_a_zero_point_that_is_left_out(name, left):
+    """onnxruntime 1.32 ends in an assertion of its C++ library."""
+    model = operator_network(name)
+    node = next(n for n in model.graph.node if n.domain == "com.microsoft")
+    assert len(node.input) == LAST[name] + 1
+    if left == "out":
+        del node.input[LAST[name]]
+    else:
+        node.input[LAST[name]] = ""
+    inputs = random_inputs(model, 1)
+    (ours,), (theirs,) = Reference(model).run(inputs).values(), Golden(model).run(inputs).values()
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+def test_what_needs_no_other_words_is_itself():
+    for name in NETWORKS:
+        model = operator_network(name)
+        assert suited(model) is model
