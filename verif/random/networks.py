@@ -322,7 +322,10 @@ def _output(builder: NetworkBuilder, draw: _Draw, x: Activation) -> None:
 
 
 def random_inputs(model: onnx.ModelProto, seed: int, *, samples: int = 1) -> dict[str, np.ndarray]:
-    """Return random inputs of a model by name; float ones spread over the range of their QuantizeLinear and a little beyond."""
+    """Return random inputs of a model by name; float ones spread over the range of their QuantizeLinear and a little beyond.
+
+    A leading dimension is that of the model times `samples`; several scalars are an array of them.
+    """
     rng = np.random.default_rng([seed, 0x1D])
     constants = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
     inputs = {}
@@ -331,11 +334,11 @@ def random_inputs(model: onnx.ModelProto, seed: int, *, samples: int = 1) -> dic
             continue
         tensor = value.type.tensor_type
         dims = [d.dim_value for d in tensor.shape.dim]
-        shape = (samples * dims[0], *dims[1:])
+        shape = (samples * dims[0], *dims[1:]) if dims else (samples,) if samples > 1 else ()
         if tensor.elem_type != TensorProto.FLOAT:
             dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
             low, high = LIMITS[dtype]
-            inputs[value.name] = rng.integers(low, high + 1, shape).astype(dtype)
+            inputs[value.name] = np.asarray(rng.integers(low, high + 1, shape), dtype)
             continue
         reader = next((n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == value.name), None)
         low, high = -1.0, 1.0  # type: ignore[assignment]
@@ -343,7 +346,7 @@ def random_inputs(model: onnx.ModelProto, seed: int, *, samples: int = 1) -> dic
             zero = constants[reader.input[2]]
             low, high = ((np.array(LIMITS[zero.dtype]) - float(zero)) * float(constants[reader.input[1]])).tolist()
         middle, half = (low + high) / 2, (high - low) / 2 * 1.05
-        inputs[value.name] = rng.uniform(middle - half, middle + half, shape).astype(np.float32)
+        inputs[value.name] = np.asarray(rng.uniform(middle - half, middle + half, shape), np.float32)
     return inputs
 
 

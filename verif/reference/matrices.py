@@ -52,6 +52,10 @@ def constant_matrices(call: Any, a: Dequantised, b: Dequantised) -> Sum | Plain:
 
         return product(x, w, along, outputs_first=lambda array: array.reshape(1, -1), beside=lambda own: own.reshape(()))
     *groups, rows, columns = w.array.shape
+    vector = bool(groups) and x.array.ndim == 2
+    short = len(groups) + 2 - x.array.ndim + 1  # dimensions that the constant has and the other operand has not
+    if groups and short > 0 and not (vector and w is a):
+        numbers = numbers.reshape(numbers.shape[0], *[1] * short, *numbers.shape[1:])
     if w is a:
 
         def behind(kernel: np.ndarray) -> np.ndarray:
@@ -68,6 +72,10 @@ def constant_matrices(call: Any, a: Dequantised, b: Dequantised) -> Sum | Plain:
 
     def sums_of(kernel: np.ndarray) -> np.ndarray:
         matrices = kernel.reshape(*groups, columns, rows).swapaxes(-1, -2).astype(np.float64)
-        return np.matmul(numbers, matrices).astype(np.int64)
+        sums = np.matmul(numbers, matrices).astype(np.int64)
+        return sums.squeeze(-2) if vector else sums
 
-    return product(x, w, sums_of, outputs_first=outputs_first, beside=lambda own: own.reshape(*groups, 1, columns))
+    def beside(own: np.ndarray) -> np.ndarray:
+        return own.reshape(*groups, columns) if vector else own.reshape(*groups, 1, columns)
+
+    return product(x, w, sums_of, outputs_first=outputs_first, beside=beside)

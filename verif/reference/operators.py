@@ -223,11 +223,8 @@ def extreme(call: Call) -> Value:
 def elementwise(call: Call) -> Value:
     """Any element-wise float operator, by onnx.reference."""
     present = [v for v in call.inputs if v is not None]
-    arrays = [None if v is None else v.real() for v in call.inputs]
-    rank = max(a.ndim for a, v in zip(arrays, call.inputs, strict=True) if a is not None and v is not None)
-    for i, (array, value) in enumerate(zip(arrays, call.inputs, strict=True)):
-        if array is not None and value is not None and not value.constant:
-            arrays[i] = array.reshape(array.shape[0], *[1] * (rank - array.ndim), *array.shape[1:])
+    rank = max(map(_rank, present))
+    arrays = [None if v is None else _raised(v, rank) for v in call.inputs]
     (result,) = evaluate(call.entire(), call.opset, arrays)
     return Plain(result, all(v.constant for v in present), *function_of_one(call, evaluate), common_sources(call), bounds_of(call))
 

@@ -41,7 +41,11 @@ def _permuted(step: Step, value: Value, shape: Shape, order: list[int], name: st
 
 
 def batched(step: Step, source: Real, weights: RealConst) -> list[Value]:
-    """x times a batch of constant matrices."""
+    """x times a batch of constant matrices; a vector is a row, whose dimension the result has not."""
+    if len(source.shape) == 1:
+        (row,) = batched(step, replace(source, shape=(1, *source.shape)), weights)
+        assert isinstance(row, Pending)
+        return [replace(row, shape=(*row.shape[:-2], row.shape[-1]), of=None)]
     shape = weights.shape
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]
@@ -59,7 +63,8 @@ def batched(step: Step, source: Real, weights: RealConst) -> list[Value]:
     result = _permuted(step, product, (count, m, g, n), [0, 2, 1, 3], f"{step.output}/matrices")
     assert at + len(groups) + 2 == len(source.shape)
     assert isinstance(result, Pending)
-    return [replace(result, shape=(*leading, *groups, m, n))]
+    ones = (1,) * (len(weights.shape) - len(source.shape))  # of weights with more dimensions
+    return [replace(result, shape=(*ones, *leading, *groups, m, n), of=result.of if not ones else None)]
 
 
 def constant_first(step: Step, weights: RealConst, source: Value | None) -> list[Value]:
