@@ -10,13 +10,14 @@ from acg.fingerprint import fingerprint
 from acg.text import printable
 from compiler.front.reading.load import definition
 from covenant import judge
+from covenant.errors import UserError
 from covenant.locate import locate
 from covenant.networks import Network
 from covenant.progress import Progress
 from covenant.run import Execution, execute_iss, execute_rtl, ideal_cycles, layer_rows
 from verif.agreement import agreement, unlike
 from verif.golden import VERSION, Golden
-from verif.reference import Reference
+from verif.reference import NoNumberError, Reference
 
 __all__ = ["judge_network"]
 
@@ -40,7 +41,8 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
 
     A program file carries no network: its run on the RTL is held against the functional simulator, its run there against nothing
     (``exact`` and ``mismatches`` are None). ``witnesses`` says whether onnxruntime differs from the definition by more than is known of the
-    operators (`verif.agreement`); where it does nothing is exact, as nobody knows what the network means.
+    operators (`verif.agreement`); where it does nothing is exact, as nobody knows what the network means. Raises UserError where the definition
+    comes upon a NaN.
     """
     graph, program = network.graph, network.program
     execution: Execution = execute_rtl(graph, program, samples, progress=progress, opt=opt) if on == "rtl" else execute_iss(graph, program, samples)
@@ -50,7 +52,10 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
         reference_name, expected = "functional simulator", execute_iss(graph, program, samples).outputs
     elif network.model is not None:
         reference = Reference(definition(network.model))
-        reference_name, expected = "ONNX definition (numpy)", reference.run_each(samples)
+        try:
+            reference_name, expected = "ONNX definition (numpy)", reference.run_each(samples)
+        except NoNumberError as error:
+            raise UserError(f"model {network.name}: {error}") from None
         golden, refusal = _golden(network.model, samples)
     steps = {item.name: item.scale if item.dtype == "f32" and not item.function else None for item in program.outputs}
     bytes_exact: bool | None = None

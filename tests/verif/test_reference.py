@@ -36,7 +36,7 @@ def test_quantise_rounds_half_to_even_and_saturates():
 def test_quantise_refuses_nan():
     with pytest.raises(ValueError) as error:
         quantise(np.array([np.nan], np.float32), np.float32(1), np.array(0, np.int8))
-    assert str(error.value) == "QuantizeLinear: found a NaN; expected numbers; correct the input data"
+    assert str(error.value) == "QuantizeLinear: found a NaN; expected numbers; correct the network or the input data"
 
 
 def test_conv_by_hand():

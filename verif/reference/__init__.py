@@ -54,5 +54,6 @@ superfluous); there too the definition above is what the network says. Intermedi
 """
 
 from verif.reference.evaluate import Reference
+from verif.reference.values import NoNumberError
 
-__all__ = ["Reference"]
+__all__ = ["NoNumberError", "Reference"]

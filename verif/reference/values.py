@@ -13,6 +13,10 @@ import numpy as np
 RANGES = {np.dtype(np.int8): (-128, 127), np.dtype(np.uint8): (0, 255)}
 
 
+class NoNumberError(ValueError):
+    """A NaN goes into a QuantizeLinear, of which ONNX does not say what it makes."""
+
+
 def limits(dtype: np.dtype) -> tuple[int, int]:
     """Return the least and the greatest integer of a type that only constants have: of 2, 4 or 16 bits."""
     bits = int("".join(c for c in dtype.name if c.isdigit()))
@@ -20,9 +24,9 @@ def limits(dtype: np.dtype) -> tuple[int, int]:
 
 
 def quantise(values: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
-    """Return QuantizeLinear: saturate(round_half_even(float32(values / scale)) + zero), in the type of `zero` (int8 or uint8)."""
+    """Return QuantizeLinear: saturate(round_half_even(float32(values / scale)) + zero), in the type of `zero` (int8 or uint8). Raises NoNumberError."""
     if np.isnan(values).any():
-        raise ValueError("QuantizeLinear: found a NaN; expected numbers; correct the input data")
+        raise NoNumberError("QuantizeLinear: found a NaN; expected numbers; correct the network or the input data")
     with np.errstate(over="ignore"):
         steps = np.rint(values.astype(np.float32) / scale.astype(np.float32))
     return saturate(steps, zero)
