@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from acg.fingerprint import fingerprint
 from covenant import judge
@@ -97,6 +98,8 @@ def run_plan(plan: Plan, samples: Sequence[Sample], *, labels: np.ndarray | None
             sample.update(made)
         rows.append(row)
     wanted = [value.name for value in plan.model.graph.output]
+    constants = {item.name: numpy_helper.to_array(item) for item in plan.model.graph.initializer if item.name in wanted}
+    values = [constants | sample for sample in values]  # an output may be a constant of the file
     outputs = [{name: sample[name] for name in wanted} for sample in values]
     golden, refusal = None, None
     try:

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compiler.front.floats.elementwise import evaluate
 from compiler.front.reading.load import prepare_model
+from compiler.front.state.folding import foldable
+from compiler.front.validity.folding import FoldError, computed, require_small
 from verif.golden import open_session
 
 __all__ = ["Prepared", "prepare", "reads"]
@@ -65,10 +66,22 @@ def _unique_names(model: onnx.ModelProto) -> None:
             node.name = f"{node.name}#{index}"
 
 
+def _computed(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None], types: dict[str, onnx.TypeProto]) -> dict[str, np.ndarray] | None:
+    """What a node of constants gives; None where it is left to whoever runs it."""
+    kinds = [types[name].tensor_type for name in node.output if name in types]
+    shapes = [tuple(dim.dim_value for dim in kind.shape.dim) if kind.HasField("shape") else None for kind in kinds]
+    try:
+        require_small(node, shapes, sum(array.size for array in arrays if array is not None))
+        return dict(zip(node.output, computed(node, opset, arrays), strict=True))
+    except FoldError:
+        return None
+
+
 def _fold(model: onnx.ModelProto, opset: int) -> None:
     """Make initializers of Constant nodes, of shapes that are known, and of what depends on these alone, in place.
 
-    Weights behind QuantizeLinear and DequantizeLinear stay as they are: those nodes are how the importer knows them.
+    Weights behind QuantizeLinear and DequantizeLinear stay as they are: those nodes are how the importer knows them. So does what nobody should
+    compute in advance: what is drawn, and what would be as large as a memory.
     """
     types = _types(model)
     values = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
@@ -82,10 +95,10 @@ def _fold(model: onnx.ModelProto, opset: int) -> None:
             folded[node.output[0]] = sizes[bounds.get("start", 0) : bounds.get("end")]
         elif (
             node.domain in ("", "ai.onnx") and (node.input or node.op_type == "Constant") and all(name in values for name in reads(node))
-            and node.op_type not in _QUANTISERS and not node.op_type.startswith("Random") and not outputs & set(node.output)
-            and len(node.input) == len(reads(node))
+            and node.op_type not in _QUANTISERS and foldable(node) and not outputs & set(node.output) and len(node.input) == len(reads(node))
+            and (made := _computed(node, opset, [values[name] for name in node.input], types)) is not None
         ):
-            folded |= dict(zip(node.output, evaluate(node, opset, [values[name] for name in node.input]), strict=True))
+            folded |= made
         else:
             kept.append(node)
         values |= folded

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from covenant.cli import main
 from covenant.errors import UserError
 from covenant.fallback import make_plan, run_plan
 from covenant.fallback.partition import NOTHING_TO_COMPUTE
+from covenant.fallback.prepare import prepare
 from covenant.samples import draw, model_inputs
 from tests.support.models import F32, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
@@ -141,6 +143,27 @@ def test_cycles_are_summed_over_segments():
     report, _ = run_plan(plan, draw(model_inputs(plan.model), seed=0, count=1), on="iss")
     parts = [row["cycles"]["predicted"] for row in report["segments"] if row["where"] == "accelerator"]
     assert report["cycles"] == {"predicted": sum(parts), "measured": None, "ideal": report["cycles"]["ideal"]} and len(parts) == 2 and min(parts) > 0
+
+
+def test_a_constant_of_the_file_is_an_output():
+    model = head()
+    model.graph.output.append(helper.make_tensor_value_info("sx", F32, ()))
+    report, outputs = run_plan(make_plan(model, TINY, name="m"), draw(model_inputs(model), seed=0, count=2), on="iss")
+    scale = next(numpy_helper.to_array(item) for item in model.graph.initializer if item.name == "sx")
+    assert report["exact"] is True and report["outputs"]["sx"]["onnxruntime"] == {"mismatches": 0, "max_abs_diff": 0.0}
+    assert all(np.array_equal(sample["sx"], scale) for sample in outputs)
+
+
+def test_constants_as_large_as_a_memory_are_not_computed_in_advance():
+    """2^26 numbers of which the network reads the first."""
+    constants = {**CONSTANTS, "column": np.ones((2**13, 1), np.float32), "row": np.ones((1, 2**13), np.float32), "start": np.int64([0, 0]), "end": np.int64([1, 1])}
+    nodes = [quantize("x", "q", "x"), dequantize("q", "d", "x"), node("Mul", "column row", "e"), node("Slice", "e start end", "s"), untouched("d", "c"),
+             node("Mul", "c s", "y")]  # fmt: skip
+    model = model_of(nodes, {"x": (F32, (1, 4, 4, 4))}, {"y": (F32, (1, 4, 4, 4))}, constants)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    made = prepare(model, name="m").model
+    assert "e" in [name for item in made.graph.node for name in item.output]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
 
 
 def test_a_supported_network_is_one_segment():
