@@ -15,9 +15,11 @@ import onnx
 import onnxruntime as ort
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from acg.text import printable
 from compiler.errors import ModelError
 from compiler.front.reading.load import prepare_model
 from compiler.front.reading.quantised import quantised_operator
+from compiler.front.rewrite.subgraphs import reads
 from covenant.errors import UserError
 from covenant.quantise.float32 import as_float32
 from covenant.quantise.normalisations import with_normalisations
@@ -80,6 +82,17 @@ def _sums_as_additions(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
+def _require_computed(model: onnx.ModelProto, name: str) -> None:
+    """Refuse outputs that no input is on the way to: there is nothing to calibrate. Raises UserError."""
+    fixed = {item.name for item in model.graph.initializer}
+    for node in model.graph.node:
+        if reads(node) <= fixed | {""} and not node.op_type.startswith("Random"):
+            fixed.update(node.output)
+    found = [value.name for value in model.graph.output if value.name in fixed]
+    if found:
+        raise UserError(f"model {name}: output {printable(found[0])} is a constant; expected outputs that depend on an input, remove it")
+
+
 def prepared(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     """Return a float network as the quantiser wants it: see above.
 
@@ -92,6 +105,7 @@ def prepared(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     quantised = quantised_operator(fixed)
     if quantised:
         raise UserError(f"model {name}: quantised already, it has {quantised}; expected a float network")
+    _require_computed(fixed, name)
     try:
         open_session(fixed)
     except Exception as error:  # onnxruntime's exceptions have no common base

@@ -184,6 +184,11 @@ def test_networks_that_cannot_be_quantised(folder, capsys, network):
     assert refused(capsys) == "model m.onnx: quantised already, it has QuantizeLinear; expected a float network"
     model = onnx.ModelProto()
     model.CopyFrom(network)
+    constant = model.graph.initializer[0]
+    model.graph.output.append(helper.make_tensor_value_info(constant.name, F32, list(constant.dims)))
+    onnx.save(model, "m.onnx")
+    assert refused(capsys) == f"model m.onnx: output {constant.name} is a constant; expected outputs that depend on an input, remove it"
+    model.CopyFrom(network)
     model.graph.node[2].CopyFrom(helper.make_node("Nothing", ["b"], ["c"], name="n_c", domain="nobody"))
     model.opset_import.append(helper.make_opsetid("nobody", 1))
     onnx.save(model, "m.onnx")
