@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from acg.errors import ArchitectureError
-from acg.kinds import KINDS
+from acg.kinds import KINDS, formulas
 from acg.kinds.spec import Port
 from acg.nodes import Engine, Graph
 from acg.operations import signature
@@ -17,8 +17,6 @@ __all__ = ["check_graph", "check_structure"]
 Say = Callable[[tuple, str], None]
 
 _MOST_ENGINES = 16
-#: Kinds without which the compiler can place nothing.
-NEEDED = ("load", "store", "matrix", "vector")
 
 
 def check_structure(model: ArchitectureModel, source: Source) -> None:
@@ -77,9 +75,11 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
             if counts.get((name, port.name), 0) < port.least and not any(line.startswith(f"{source.name}:") and "links" in line for line in problems):
                 say(f"{source.where(('engines', name))}: port {port.name!r} has no link; expected {port.least}, add a link with a "
                     f"{port.memories[0]} memory")
-    for kind in NEEDED:
-        if not any(engine.kind == kind for engine in model.engines.values()):
-            say(f"{source.where(('engines',))}: no engine of kind {kind!r}; expected at least one, a queued machine cannot run a network without")
+    for reads in (True, False):
+        able = [kind.name for kind in KINDS.values() if any(port.memories == ("external",) and port.reads == reads for port in kind.ports)]
+        if not any(engine.kind in able for engine in model.engines.values()):
+            say(f"{source.where(('engines',))}: no engine of kind {' or '.join(map(repr, able))}; expected at least one, a queued machine cannot run a "
+                "network without")
     for name, memory in model.memories.items():
         writers = sorted(link.source for link in model.links if memory.kind == "table" and link.target == name)
         if len(writers) > 1 and not problems:
@@ -128,7 +128,7 @@ def _check_engine(graph: Graph, engine: Engine, say: Say) -> None:
             continue
         dimensions = offers[capability.operation].dimensions
         if dimensions:
-            expected = signature(capability.operation, {name: engine.number(size) for name, size in dimensions})
+            expected = signature(capability.operation, {name: engine.number(size) for name, size in dimensions}, formulas())
             if str(capability) != str(expected):
                 say(("engines", engine.name, "capabilities"), f"found {capability}; expected {expected}, as the engine's size says")
     # A stream of several ports has one address: what its first port says of it holds for the others.

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 from acg.nodes import Engine, Graph
+from acg.packages import packages_by_kind
 
 __all__ = ["canonical", "fingerprint"]
 
@@ -20,6 +21,14 @@ def _further_sizes(engine: Engine) -> list[list[int | str]]:
     return [[name, value] for name, value in engine.sizes.items() if name not in first]
 
 
+def _outside(engine: Engine) -> list[str]:
+    """What distinguishes versions of a kind from outside: the digest of what its instructions look like. Our own kinds change with `CONTRACT_VERSION`."""
+    if engine.kind not in packages_by_kind():
+        return []
+    kind = engine.specification
+    return [hashlib.sha256(repr((kind.sizes, kind.ports, kind.body, kind.offers)).encode()).hexdigest()[:16]]
+
+
 def canonical(graph: Graph) -> str:
     """Canonical JSON of a graph: nodes by their place in the description, so that names do not matter."""
     memory_index = {name: index for index, name in enumerate(graph.memories)}
@@ -31,7 +40,7 @@ def canonical(graph: Graph) -> str:
             for m in graph.memories.values()
         ],
         "engines": [
-            [e.kind, [str(c) for c in e.capabilities], *[e.sizes.get(name, none) for name, none in _FIRST_SIZES], *_further_sizes(e)]
+            [e.kind, *_outside(e), [str(c) for c in e.capabilities], *[e.sizes.get(name, none) for name, none in _FIRST_SIZES], *_further_sizes(e)]
             for e in graph.engines.values()
         ],
         "links": [[graph.engines[link.engine].index, memory_index[link.memory], link.port, link.reads] for link in graph.links],

@@ -65,13 +65,13 @@ OPERATIONS: dict[str, Formula] = {
 }
 
 
-def signature(operation: str, sizes: Mapping[str, int]) -> Capability:
-    """The capability in the paper's notation, ``sizes`` giving each dimension its number.
+def signature(operation: str, sizes: Mapping[str, int], formulas: Mapping[str, Formula] = OPERATIONS) -> Capability:
+    """The capability in the paper's notation, ``sizes`` giving each dimension its number; ``formulas``: where operations from outside stand too.
 
     >>> str(signature("MATMUL", {"c": 8, "r": 4}))
     '(i32,8)=MATMUL((i9,4),(i9,4,8))'
     """
-    formula = OPERATIONS[operation]
+    formula = formulas[operation]
 
     def operand(typed: Typed) -> Operand:
         return Operand(typed.element[0], int(typed.element[1:]), tuple(sizes[dimension] for dimension in typed.dimensions))

@@ -1,6 +1,6 @@
 """The strict schema of an architecture description (YAML)."""
 
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ from acg.kinds.spec import EngineKind, Size
 from acg.shared import document
 from acg.yaml_source import Source
 
-__all__ = ["ArchitectureModel", "ControlModel", "EngineModel", "LinkModel", "MemoryModel", "parse"]
+__all__ = ["ArchitectureModel", "ControlModel", "LinkModel", "MemoryModel", "parse"]
 
 
 
@@ -92,9 +92,6 @@ def _engine_model(kind: EngineKind) -> type[_Model]:
     return create_model(f"{kind.name.capitalize()}Model", __base__=_Model, **fields, capabilities=(Capabilities, ...))
 
 
-EngineModel: Any = Annotated[reduce(or_, map(_engine_model, KINDS.values())), Field(discriminator="kind")]
-
-
 class LinkModel(BaseModel):
     """A port of an engine on a memory; its direction says whether the engine reads or writes."""
 
@@ -111,25 +108,33 @@ class ArchitectureModel(_Model):
     summary: Summary
     control: ControlModel
     memories: dict[Name, MemoryModel]
-    engines: dict[Name, EngineModel]  # type: ignore[valid-type]
+    engines: dict[Name, Any]
     links: list[LinkModel]
+
+
+@cache
+def _model() -> type[ArchitectureModel]:
+    """The description's model with those of all kinds of engines. Raises KindError where an installed package with a kind cannot be used."""
+    engine: Any = Annotated[reduce(or_, map(_engine_model, KINDS.values())), Field(discriminator="kind")]
+    return create_model("ArchitectureModel", __base__=ArchitectureModel, engines=(dict[Name, engine], ...))
 
 
 def parse(source: Source) -> ArchitectureModel:
     """Validate; raise ArchitectureError with one line a problem: file, line, path, value, expectation."""
     try:
-        return ArchitectureModel.model_validate(source.data)
+        return _model().model_validate(source.data)
     except ValidationError as error:
         raise ArchitectureError([_line(source, problem) for problem in error.errors()]) from None
 
 
-_TAGS = {"external", "scratchpad", "table", *KINDS}
+_MEMORY_KINDS = ("external", "scratchpad", "table")
 
 
 def _line(source: Source, problem) -> str:
     location = tuple(part for part in problem["loc"] if part not in ("[key]",))
+    tags = {*_MEMORY_KINDS, *KINDS}
     # pydantic inserts the discriminator's value behind a union's place
-    path = tuple(part for index, part in enumerate(location) if not (index == 2 and part in _TAGS and location[0] in ("memories", "engines")))
+    path = tuple(part for index, part in enumerate(location) if not (index == 2 and part in tags and location[0] in ("memories", "engines")))
     where = source.where(path)
     kind = problem["type"]
     if kind == "extra_forbidden":

