@@ -12,7 +12,7 @@ __all__ = ["layer_cycles", "peak_macs"]
 
 def peak_macs(graph: Graph) -> int:
     """Multiply-accumulates a cycle of all matrix engines together."""
-    return sum(engine.number("rows") * engine.number("columns") for engine in graph.capable("MATMUL"))
+    return sum(engine.extent("MATMUL", "r") * engine.extent("MATMUL", "c") for engine in graph.capable("MATMUL"))
 
 
 def layer_cycles(graph: Graph, instructions: Sequence[Instruction], layer_of: np.ndarray, start: np.ndarray, retire: np.ndarray, layers: int) -> list[int]:

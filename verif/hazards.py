@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from acg.footprint import Access, Footprints
-from acg.graph import Graph
+from acg.graph import Engine, Graph
 from acg.isa import Instruction
-from acg.kinds.matrix import MATRIX_WALK
+from acg.kinds.spec import Stream
 from acg.predictor import Timeline
 
 __all__ = ["Hazard", "find_hazards"]
@@ -35,18 +35,24 @@ class Hazard:
         return f"instructions {self.earlier} and {self.later} {what} {self.memory} without an order; expected a wait between them"
 
 
-def _own_order(first: Instruction, second: Instruction) -> bool:
-    """Whether a matrix engine keeps the order of its accumulator accesses itself: the same words in the same order, new sums, or other words."""
-    same = all(first.fields.get(name) == second.fields.get(name) for name in MATRIX_WALK)
-    return same or not second.fields.get("accumulate", 0) or not np.intersect1d(_words(first), _words(second)).size
+def _own_order(engine: Engine, first: Instruction, second: Instruction) -> bool:
+    """Whether an engine keeps the order of its self-ordered accesses itself: the same words in the same order, new sums, or other words."""
+    kind = engine.specification
+    for stream in (stream for stream in kind.streams if stream.self_ordered):
+        adds = [offer.accumulate for offer in kind.offers if offer.result == stream.prefix]
+        anew = all(name and not second.fields.get(name, 0) for name in adds)
+        same = all(first.fields.get(name) == second.fields.get(name) for name in stream.walk)
+        if not same and not anew and np.intersect1d(_words(stream, first), _words(stream, second)).size:
+            return False
+    return True
 
 
-def _words(instruction: Instruction) -> np.ndarray:
-    """Accumulator words of a matrix instruction, in port words."""
+def _words(stream: Stream, instruction: Instruction) -> np.ndarray:
+    """Words that a stream visits, in port words."""
     fields = instruction.fields
-    words = np.array([fields.get("c_base", 0)], np.int64)
-    for level in (0, 4, 5):
-        words = (words[:, None] + np.arange(fields.get(f"n_{level}", 1)) * fields.get(f"c_stride_{level}", 0)).reshape(-1)
+    words = np.array([fields.get(f"{stream.prefix}_base", 0)], np.int64)
+    for level in stream.levels:
+        words = (words[:, None] + np.arange(fields.get(f"n_{level}", 1)) * fields.get(f"{stream.prefix}_stride_{level}", 0)).reshape(-1)
     return words
 
 
@@ -79,7 +85,7 @@ def find_hazards(graph: Graph, instructions: Sequence[Instruction], timeline: Ti
             first, second = min(number, other), max(number, other)
             same = instructions[first].engine == instructions[second].engine
             pairs = ((a, b) for a in accesses[first] for b in accesses[second])
-            own = not same or graph.engines[instructions[first].engine].kind != "matrix" or _own_order(instructions[first], instructions[second])
+            own = not same or _own_order(graph.engines[instructions[first].engine], instructions[first], instructions[second])
             kinds = {(kind, a.memory) for a, b in pairs if (kind := _meet(a, b, same, graph.external.name, own))}
             found += [Hazard(kind, first, second, memory) for kind, memory in sorted(kinds)]
             if len(found) >= most:

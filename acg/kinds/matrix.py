@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from acg.footprint import Access
     from acg.nodes import Engine, Graph
 
-__all__ = ["MATRIX", "MATRIX_WALK"]
+__all__ = ["MATRIX"]
 
 Fields = Mapping[str, int]
 
@@ -86,7 +86,7 @@ MATRIX = EngineKind(
         Stream("c", ("accumulator", "result"), (0, 4, 5), self_ordered=True),
         Control("accumulate"),
     ),
-    offers=(Offer("MATMUL", (("c", "columns"), ("r", "rows")), "c", ("a", "w")),),
+    offers=(Offer("MATMUL", (("c", "columns"), ("r", "rows")), "c", ("a", "w"), accumulate="accumulate"),),
     rules=(
         same("accumulator", "result"),
         apart("weight", "activation", what="activations and weights", why="the weights of a pass are read while the positions of the one before are, and "
@@ -97,7 +97,3 @@ MATRIX = EngineKind(
     work=_work,
     order=_order,
 )
-
-#: Fields that say which accumulator words an instruction walks, in which order: the engine keeps the order of accesses to them
-#: (`acg.footprint.Access.self_ordered`) between instructions that have the same, and where the later one begins new sums.
-MATRIX_WALK = next(stream for stream in MATRIX.streams if stream.self_ordered).walk

@@ -82,6 +82,7 @@ def _controls(kind: EngineKind) -> Iterator[str]:
 
 
 def _offers(kind: EngineKind, formulas: Mapping[str, Formula]) -> Iterator[str]:
+    controls = {item.name for item in kind.body if isinstance(item, Control)}
     sizes, streams = {size.name: size for size in kind.sizes}, {stream.prefix: stream for stream in kind.streams}
     for offer in kind.offers:
         if kind.operations.count(offer.operation) > 1 or not _OPERATION.fullmatch(offer.operation):
@@ -104,6 +105,8 @@ def _offers(kind: EngineKind, formulas: Mapping[str, Formula]) -> Iterator[str]:
             yield (f"operation {offer.operation} has streams {', '.join((offer.result, *offer.operands))}; expected one for its result and one for each of its "
                    f"{len(formula.operands)} operands, of {', '.join(streams)}")
             continue
+        if offer.accumulate not in {"", *controls}:
+            yield f"operation {offer.operation} accumulates by {offer.accumulate!r}; expected a control of the body"
         if not all(_reads(kind, prefix, 0) for prefix in offer.operands) or _reads(kind, offer.result, -1):
             yield f"operation {offer.operation} writes an operand or reads its result; expected streams whose ports read, and one whose last port writes"
 

@@ -100,6 +100,8 @@ class Control:
         It is there only where this port reaches 32-bit elements.
     shown_as : str
         "integer", or "float32" where the disassembler shows its bits as a float.
+    usual : tuple[int, ...]
+        Values that programs give it mostly, where any others would make their results say little: random instructions prefer them.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Control:
     only_if_offered: bool = False
     wide: str = ""
     shown_as: str = "integer"
+    usual: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,8 @@ class Stream:
         Its operand is an 8-bit number with a sign and a zero point.
     axes : tuple[Axis, ...]
     self_ordered : bool
-        The engine itself keeps the order of these accesses against those of its other instructions.
+        The engine itself keeps the order of these accesses between instructions that walk the same words in the same order, and where the later one
+        begins new sums.
     """
 
     prefix: str
@@ -191,12 +195,15 @@ class Offer:
     result, operands : str, tuple[str, ...]
         Prefixes of the streams that carry the result and each operand of the operation, in the order of its formula, where nothing else in the
         instruction makes or takes them.
+    accumulate : str
+        A control that adds the result to what stands where it goes; "" where none does.
     """
 
     operation: str
     dimensions: tuple[tuple[str, str], ...] = ()
     result: str = ""
     operands: tuple[str, ...] = ()
+    accumulate: str = ""
 
 
 #: (graph, engine, fields) -> elements that an instruction goes over.

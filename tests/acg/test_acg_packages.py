@@ -98,6 +98,8 @@ END = ", repair the package or uninstall it"
      "operation NEGATE has streams ; expected one for its result and one for each of its 1 operands, of x, y"),
     (_parts(offers=(Offer("NEGATE", (("l", "lanes"),), "x", ("y",)),)),
      "operation NEGATE writes an operand or reads its result; expected streams whose ports read, and one whose last port writes"),
+    (_parts(offers=(Offer("NEGATE", (("l", "lanes"),), "y", ("x",), accumulate="add"),)),
+     "operation NEGATE accumulates by 'add'; expected a control of the body"),
     (_parts(timing=None), "timing is NoneType; expected a function"),
     (_parts(ports=7), "its specification is not understood (TypeError: 'int' object is not iterable); expected the types that acg.kinds.spec names"),
 ])

@@ -4,15 +4,14 @@ A program fills the on-chip memories, runs random instructions, and stores what 
 can be compared byte by byte. Waits are derived from :mod:`acg.footprint`, independently of the compiler's scheduler.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from acg.footprint import Access, Footprints
-from acg.graph import Graph
+from acg.graph import Graph, Link
 from acg.isa import Instruction, instruction_set
-from acg.kinds.matrix import MATRIX_WALK
 from verif.random.instructions import InstructionDraw
 
 __all__ = ["Draft", "RandomProgram", "ordered", "random_program"]
@@ -96,6 +95,8 @@ def ordered(graph: Graph, drafts: Sequence[Draft]) -> tuple[Instruction, ...]:
     """Instructions with waits for every earlier one that they meet, plus the superfluous ones."""
     footprints = Footprints(graph)
     accesses = [footprints(draft.instruction) for draft in drafts]
+    walks = {name: [field for stream in engine.specification.streams if stream.self_ordered for field in stream.walk]
+             for name, engine in graph.engines.items()}
     retired = dict.fromkeys(graph.engines, 0)
     place: list[int] = []
     result = []
@@ -107,7 +108,7 @@ def ordered(graph: Graph, drafts: Sequence[Draft]) -> tuple[Instruction, ...]:
             if place[other] <= waits.get(earlier.engine, 0):
                 continue
             same = earlier.engine == instruction.engine
-            walk = same and all(earlier.fields.get(name) == instruction.fields.get(name) for name in MATRIX_WALK)
+            walk = same and all(earlier.fields.get(name) == instruction.fields.get(name) for name in walks[instruction.engine])
             if any(_must_wait(one, two, same, walk, graph.external.name) for one in accesses[other] for two in accesses[number]):
                 waits[earlier.engine] = place[other]
         for engine, spared in draft.extra:
@@ -116,6 +117,40 @@ def ordered(graph: Graph, drafts: Sequence[Draft]) -> tuple[Instruction, ...]:
         place.append(retired[instruction.engine])
         result.append(replace(instruction, waits=waits))
     return tuple(result)
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """An engine that copies rows of bytes: prefixes of its streams, the control that chooses among ``links`` on chip, the count of a row's bytes."""
+
+    engine: str
+    external: str
+    local: str
+    select: str
+    row: str
+    links: tuple[Link, ...]
+
+    def instruction(self, link: int, size: int, external: int, local: int) -> Instruction:
+        """Copy ``size`` bytes between these addresses."""
+        chosen = {self.select: link} if self.select else {}
+        return Instruction(self.engine, {**chosen, self.row: size, f"{self.external}_address": external, f"{self.local}_address": local})
+
+
+def _copies(graph: Graph, *, inward: bool) -> Iterator[_Copies]:
+    """Engines that copy from external memory, or into it."""
+    for engine in graph.capable("COPY"):
+        kind = engine.specification
+        offer = kind.offer("COPY")
+        source, target = kind.stream(offer.operands[0]), kind.stream(offer.result)
+        if kind.port((source if inward else target).ports[0]).memories == ("external",):
+            external, local = (source, target) if inward else (target, source)
+            yield _Copies(engine.name, external.prefix, local.prefix, local.select, f"n_{local.row}", graph.links_of(engine.name, local.ports[0]))
+
+
+def _constants(graph: Graph) -> dict[str, int]:
+    """Memories of which a word holds one operand of 32-bit elements and another, a bias and a scale a lane: how many lanes."""
+    return {link.memory: link.lanes // port.lanes[0] for engine in graph.engines.values() for port in engine.specification.ports if port.exact
+            for link in graph.links_of(engine.name, port.name)}
 
 
 def _parameters(rng: np.random.Generator, lanes: int) -> bytes:
@@ -130,13 +165,13 @@ def _parameters(rng: np.random.Generator, lanes: int) -> bytes:
 def _fills(graph: Graph, rng: np.random.Generator) -> list[Instruction]:
     """A load into the beginning of every memory that a load engine reaches, parameters from where they are."""
     fills = []
-    for engine in graph.engines_of("load"):
-        for select, link in enumerate(graph.links_of(engine.name, "destination")):
+    constants = _constants(graph)
+    for engine in _copies(graph, inward=True):
+        for number, link in enumerate(engine.links):
             memory = graph.memories[link.memory]
             size = min(memory.size_bytes, _MOST_FILLED_BYTES)
-            parameters = any(graph.link_of(vector.name, "parameter").memory == memory.name for vector in graph.engines_of("vector"))
-            source = WINDOW_BYTES // 2 if parameters else int(rng.integers(0, WINDOW_BYTES // 2 - size + 1))
-            fills.append(Instruction(engine.name, {"select": select, "n_3": size, "ext_address": source}))
+            source = WINDOW_BYTES // 2 if memory.name in constants else int(rng.integers(0, WINDOW_BYTES // 2 - size + 1))
+            fills.append(engine.instruction(number, size, source, 0))
     return [fills[position] for position in rng.permutation(len(fills))]
 
 
@@ -147,17 +182,16 @@ def _observations(graph: Graph, instructions: Sequence[Instruction]) -> list[Ins
         for access in footprints(instruction):
             if access.write:
                 written[access.memory].append((access.lo_byte, access.hi_byte))
-    links = {link.memory: (engine.name, select)
-             for engine in graph.engines_of("store") for select, link in enumerate(graph.links_of(engine.name, "source"))}
+    links = {link.memory: (engine, number) for engine in _copies(graph, inward=False) for number, link in enumerate(engine.links)}
     stores, target = [], WINDOW_BYTES
-    for name, (engine, select) in links.items():
+    for name, (engine, number) in links.items():
         end = 0
         for low, high in sorted(written[name]):
             low = max(low, end)
             size = min(high - low, WINDOW_BYTES + MOST_OBSERVED_BYTES - target)
             if size <= 0:
                 continue
-            stores.append(Instruction(engine, {"select": select, "n_3": size, "local_address": low, "ext_address": target}))
+            stores.append(engine.instruction(number, size, target, low))
             target += size
             end = low + size
     return stores
@@ -168,7 +202,7 @@ def random_program(graph: Graph, seed: int, *, instructions: int = 40) -> Random
     rng = np.random.default_rng([seed, 0x9406])
     draw = InstructionDraw(graph, rng, window_bytes=WINDOW_BYTES, reach=int(rng.choice([24, 24, 24, 5, 1])))
     names = list(graph.engines)
-    lanes = next(engine.number("lanes") for engine in graph.engines_of("vector"))
+    lanes = next(iter(_constants(graph).values()), 1)
     image = ((0, rng.integers(0, 256, WINDOW_BYTES // 2, np.uint8).tobytes()), (WINDOW_BYTES // 2, _parameters(rng, lanes)))
     drafts = [Draft(item) for item in _fills(graph, rng)]
     favourite, share = names[int(rng.integers(len(names)))], rng.choice([0.0, 0.0, 0.5, 0.8])  # floods one queue, starves the others
