@@ -214,7 +214,7 @@ class InstructionDraw:
             meet = overlaps and one.write != two.write and streams[one.port] != streams[two.port]
             if meet and (pair is None or {streams[one.port], streams[two.port]} != set(pair)):
                 return False
-        everything = {item.name: item.bias for item in self._formats[engine.name].fields} | fields
+        everything = {item.name: item.bias for item in self._formats[engine.name].fields} | dict(fields)
         return order_fault(self.graph, engine.name, everything, accesses) is None and engine_timing(self.graph, engine.name).start(0, everything) <= MOST_CYCLES
 
     def _link(self, engine: Engine, stream: Stream, fields: Mapping[str, int]) -> Link:

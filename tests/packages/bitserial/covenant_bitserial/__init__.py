@@ -1,0 +1,1 @@
+"""A kind of engine for covenant: matrix products, a bit of the activations a cycle."""
