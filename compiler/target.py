@@ -5,10 +5,13 @@ Nothing here or in any pass looks at a name: engines are found by capability, me
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from acg.graph import Engine, Graph, Memory
+from acg.kinds.spec import Offer
 from compiler.errors import CompilerError
+from compiler.levels import CONTRACTION, levels_of
 
 #: Operations that finish a chain on the vector unit, besides those of its body.
 FINISH = "REQUANTIZE"
@@ -19,12 +22,14 @@ PRODUCT = "MATMUL"
 @dataclass(frozen=True)
 class MatrixUnit:
     """An engine that offers MATMUL: `rows` input lanes by `columns` output lanes, and the memories of its operands and of its result, whatever its kind
-    calls the sizes and the ports."""
+    calls the sizes and the ports; `levels` of its loop nest for the loops of a contraction."""
 
     engine: Engine
     activation: Memory
     weight: Memory
     accumulator: Memory
+    offer: Offer
+    levels: Mapping[str, int]
 
     @property
     def rows(self) -> int:
@@ -92,7 +97,7 @@ class Target:
         offer, kind = engine.specification.offer(PRODUCT), engine.specification
         streams = [kind.stream(prefix) for prefix in (*offer.operands, offer.result)]
         activation, weight, accumulator = (self._memories(engine, stream.ports[0])[0] for stream in streams)
-        return MatrixUnit(engine, activation, weight, accumulator)
+        return MatrixUnit(engine, activation, weight, accumulator, offer, levels_of(kind, offer, CONTRACTION))
 
     def _vector(self, engine: Engine) -> VectorUnit:
         a, b, y = (self._memories(engine, port) for port in ("a", "b", "y"))

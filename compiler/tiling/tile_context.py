@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
 import numpy as np
 
-from acg.graph import Memory
+from acg.graph import Engine, Graph, Memory
+from acg.kinds import kind_of
+from acg.kinds.spec import Stream
 from compiler.codelets import Codelet, Operand
 from compiler.codelets.base import pixel
 from compiler.errors import LengthError
 from compiler.mapping.insert_transfers import Plan
-from compiler.target import Target
+from compiler.target import CopyPath, Target
 from compiler.tiles import Buffer, Ref, TileOp, View, ceil_div, spans
+from compiler.tiling.nest import Nest
 
 #: A fetch of a whole input is cut into this many pieces, none below so many bytes: its first rows are used while the others come.
 FETCH_PIECES = 8
@@ -34,18 +38,28 @@ class Level:
     inside: int
 
 
-def copy_fields(row_bytes: int, levels: list[Level]) -> dict[str, int]:
-    """Count and stride fields of a copy of rows under at most 3 loops, outermost first; contiguous loops are merged into the row."""
+def copy_nest(graph: Graph, engine: Engine, outside: Ref, inside: Ref, row_bytes: int, levels: Sequence[Level]) -> Nest:
+    """A copy of rows under loops, outermost first; contiguous loops are merged into the row, the others take the innermost levels that there are."""
     levels = [level for level in levels if level.count > 1]
     while levels and levels[-1].outside == levels[-1].inside == row_bytes and row_bytes * levels[-1].count < 1 << 20:
         row_bytes *= levels.pop().count
-    if len(levels) > 3:
-        raise AssertionError(f"copy of {len(levels)} loops, at most 3 fit an instruction")
-    levels = [Level(1, 0, 0)] * (3 - len(levels)) + levels
-    fields = {"n_3": row_bytes}
-    for number, level in enumerate(levels):
-        fields |= {f"n_{number}": level.count, f"ext_stride_{number}": level.outside, f"local_stride_{number}": level.inside}
-    return fields
+    out, near = _sides(engine.kind)
+    if len(levels) > len(near.levels):
+        raise AssertionError(f"copy of {len(levels)} loops, at most {len(near.levels)} fit an instruction")
+    names = [f"loop {number}" for number in range(len(levels))]
+    places = dict(zip(names, near.levels[len(near.levels) - len(levels) :], strict=True))
+    counts = {name: level.count for name, level in zip(names, levels, strict=True)}
+    nest = Nest(graph, engine, places | {"row": near.row}, counts | {"row": row_bytes})
+    nest.stream(out.prefix, outside.buffer, outside.offset, {name: level.outside for name, level in zip(names, levels, strict=True)})
+    return nest.stream(near.prefix, inside.buffer, inside.offset, {name: level.inside for name, level in zip(names, levels, strict=True)})
+
+
+@cache
+def _sides(kind: str) -> tuple[Stream, Stream]:
+    """The streams of a kind that copies: on external memory, and on chip."""
+    specification = kind_of(kind)
+    streams = {"external" in specification.port(stream.ports[0]).memories: stream for stream in specification.streams}
+    return streams[True], streams[False]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,13 +163,21 @@ class TileContext:
         self.layer, self.codelet = layer, codelet
         self._borders = []
 
-    def emit(self, engine: str, fields: dict[str, int | Ref], reads: list[Buffer], writes: list[Buffer], tile: str) -> None:
+    def nest(self, engine: Engine, levels: Mapping[str, int], counts: Mapping[str, int]) -> Nest:
+        """An instruction-to-be, for `add`."""
+        return Nest(self.target.graph, engine, levels, counts)
+
+    def add(self, nest: Nest, tile: str) -> None:
         """Add an operation. Raises LengthError."""
         if len(self.ops) >= MOST_OPERATIONS:
             name = self.codelet.name if self.codelet is not None else ""
             raise LengthError(f"network {self.plan.ir.name}: layer {name}", found=f"more than {MOST_OPERATIONS} instructions up to here",
                               expected="no more", do="make the batch or the network smaller, or use an architecture with larger memories")
-        self.ops.append(TileOp(engine, fields, tuple(reads), tuple(writes), self.layer, tile))
+        self.ops.append(TileOp(nest.engine, nest.fields, tuple(nest.reads), tuple(nest.writes), self.layer, tile))
+
+    def copy(self, path: CopyPath, outside: Ref, inside: Ref, row_bytes: int, levels: Sequence[Level], tile: str) -> None:
+        """Copy rows between external and on-chip memory, in the direction of the path."""
+        self.add(copy_nest(self.target.graph, path.engine, outside, inside, row_bytes, levels), tile)
 
     def buffer(self, name: str, memory: Memory, size_bytes: int, align_bytes: int | None = None) -> Buffer:
         """Return a new buffer, whole words of its memory."""
@@ -175,8 +197,7 @@ class TileContext:
         path = self.target.load_path(memory, constant=True)
         source = self.constant(name, content)
         place = self.buffer(name, memory, len(content), align_bytes)
-        fields: dict[str, int | Ref] = {"select": path.select, "ext_address": Ref(source), "local_address": Ref(place), **copy_fields(len(content), [])}
-        self.emit(path.engine.name, fields, [source], [place], tile)
+        self.copy(path, Ref(source), Ref(place), len(content), (), tile)
         return place
 
     def table(self, name: str, content: bytes, memory: Memory, tile: str) -> Buffer:
@@ -257,14 +278,7 @@ class TileContext:
         memory = view.buffer.memory
         path = self.target.load_path(memory) if inward else self.target.store_path(memory)
         row, levels = self._levels(operand, outside, view, box)
-        fields: dict[str, int | Ref] = {
-            "select": path.select,
-            "ext_address": Ref(outside.buffer, outside.at(n0, y0, x0, c0)),
-            "local_address": Ref(view.buffer, view.at(n0, y0, x0, c0)),
-            **copy_fields(row, levels),
-        }
-        reads, writes = ([outside.buffer], [view.buffer]) if inward else ([view.buffer], [outside.buffer])
-        self.emit(path.engine.name, fields, reads, writes, tile)
+        self.copy(path, Ref(outside.buffer, outside.at(n0, y0, x0, c0)), Ref(view.buffer, view.at(n0, y0, x0, c0)), row, levels, tile)
 
     def parameters(self, bias: np.ndarray, scale: np.ndarray, lanes: int) -> bytes:
         """Bytes of the parameter words of these channels: `lanes` int32 biases, then as many float32 scales, zero beyond the last."""

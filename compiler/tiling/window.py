@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from compiler.codelets import Codelet
 from compiler.tiles import View
+from compiler.tiling.nest import Nest
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,11 @@ class Window:
         return out * self.step[axis] - self.pad[axis] + k * self.dilation[axis]
 
 
-def coordinates(window: Window, view: View, y: int, x: int, counts: dict[str, int], levels: tuple[int, int, int, int]) -> dict[str, int]:
-    """Fields of the virtual padding for an instruction whose first element is at input (y, x), seen from `view`.
+def pad(nest: Nest, window: Window, view: View, first: tuple[int, int], loops: Mapping[str, str]) -> Nest:
+    """Virtual padding of an instruction whose first element is at input `first` (y, x), seen from `view`.
 
-    `levels`: numbers of the loop levels of ky, kx, oy, ox; `counts` their iterations by those names. Loops of one iteration get step 0.
+    `loops`: names that the instruction has for the loops ky, kx, oy and ox; "" for one that does not move the coordinate.
     """
-    ky, kx, oy, ox = levels
-    steps = {
-        f"y_step_{ky}": window.dilation[0] if counts["ky"] > 1 else 0, f"x_step_{kx}": window.dilation[1] if counts["kx"] > 1 else 0,
-        f"y_step_{oy}": window.step[0] if counts["oy"] > 1 else 0, f"x_step_{ox}": window.step[1] if counts["ox"] > 1 else 0,
-    }
-    return {"y_origin": y - view.y0, "x_origin": x - view.x0, "y_bound": view.height, "x_bound": view.width, **steps}
+    for axis, side, origin, bound in (("y", 0, first[0] - view.y0, view.height), ("x", 1, first[1] - view.x0, view.width)):
+        nest.window(axis, origin, bound, {loops[f"k{axis}"]: window.dilation[side], loops[f"o{axis}"]: window.step[side]})
+    return nest

@@ -13,7 +13,7 @@ from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.insert_transfers import same_bytes
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.target import Target
-from compiler.tiling.finish import regions
+from compiler.tiling.chain import regions
 from tests.compiler.random_networks import Sketch
 
 

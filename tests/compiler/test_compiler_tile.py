@@ -13,12 +13,12 @@ from compiler.mapping.insert_transfers import insert_transfers
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.pipeline import compile_graph
 from compiler.target import Target
-from compiler.tiles import Ref, stride
+from compiler.tiles import Buffer, Ref, stride
 from compiler.tiling.contraction.contraction import pack_weights
 from compiler.tiling.contraction.price import ContractionPricer
 from compiler.tiling.strided import strided
 from compiler.tiling.tile import Memo, tile
-from compiler.tiling.tile_context import Level, copy_fields
+from compiler.tiling.tile_context import Level, copy_nest
 from tests.compiler.random_networks import Sketch, random_network
 
 
@@ -38,7 +38,7 @@ def test_one_tile_of_a_small_convolution():
     first = kinds.index("matrix")
     assert set(kinds[:first]) == {"load"}
     matrix = ops[first]
-    assert [matrix.fields[f"n_{i}"] for i in range(4)] == [1, 3, 3, 1]
+    assert [matrix.fields.get(f"n_{i}", 1) for i in range(4)] == [1, 3, 3, 1]
     assert (matrix.fields["y_origin"], matrix.fields["x_origin"], matrix.fields["y_bound"], matrix.fields["x_bound"]) == (-1, -1, 4, 4)
     assert matrix.fields["accumulate"] == 0
     assert {op.layer for op in ops} == {0}
@@ -54,7 +54,7 @@ def test_matrix_tiles_cover_every_multiplication_once(seed):
     total = 0
     for op in tile(plan, target).ops:
         if op.engine == unit.engine.name:
-            total += int(np.prod([op.fields[f"n_{i}"] for i in range(6)]))
+            total += int(np.prod([op.fields.get(f"n_{i}", 1) for i in range(6)]))
     _, c, _, _ = x.shape
     assert total == -(-c // unit.rows) * -(-y.shape[1] // unit.columns) * 6 * y.shape[0] * y.shape[2] * y.shape[3]
 
@@ -89,11 +89,17 @@ def test_the_choice_fits_and_no_other_is_cheaper(arch, shape, out, kernel):
 
 
 def test_a_copy_merges_contiguous_loops():
-    assert copy_fields(16, [Level(1, 0, 0), Level(4, 64, 64), Level(4, 16, 16)]) == {
-        "n_3": 256, "n_0": 1, "ext_stride_0": 0, "local_stride_0": 0, "n_1": 1, "ext_stride_1": 0, "local_stride_1": 0,
-        "n_2": 1, "ext_stride_2": 0, "local_stride_2": 0,
+    graph = load_graph("tiny")
+    outside, inside = (Ref(Buffer("t", graph.memories[name], 256, 4)) for name in ("dram", "act"))
+
+    def fields(row_bytes, levels):
+        return copy_nest(graph, graph.engines["load"], outside, inside, row_bytes, levels).fields
+
+    ends = {"ext_address": outside, "local_address": inside, "select": 0}
+    assert fields(16, [Level(1, 0, 0), Level(4, 64, 64), Level(4, 16, 16)]) == {"n_3": 256, **ends}
+    assert fields(3, [Level(4, 64, 16), Level(4, 16, 4)]) == {
+        "n_3": 3, "n_1": 4, "ext_stride_1": 64, "local_stride_1": 16, "n_2": 4, "ext_stride_2": 16, "local_stride_2": 4, **ends,
     }
-    assert copy_fields(3, [Level(4, 64, 16), Level(4, 16, 4)])["n_3"] == 3
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -15,13 +15,11 @@ import numpy as np
 
 from compiler.codelets import Operand
 from compiler.mapping.assign_engines import Assigned
-from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
+from compiler.tiles import Buffer, View, ceil_div, spans
+from compiler.tiling.chain import LOOPS, Region, exact_parts, finish_chain, float_chain, look_up, read_parameters, times_nothing
 from compiler.tiling.contraction.contraction import Chunk, ContractionTiler, Spot
 from compiler.tiling.contraction.planes import planes
 from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape
-from compiler.tiling.finish import Region, finish_fields
-from compiler.tiling.rows.fields import exact_parts
-from compiler.tiling.rows.fields import finish as chain_fields
 from compiler.tiling.tile_context import TileContext
 
 
@@ -139,9 +137,9 @@ class BlockwiseTiler(ContractionTiler):
             content = self.context.parameters(*exact_parts(numbers[lo:hi]), vector.lanes)
             source = self.context.load_constant(f"{self.codelet.name}.p", content, vector.parameter, label)
             blocks = ceil_div(hi - lo, vector.lanes)
-            fields = self._streams((place, lo * 4, {1: 4 * vector.lanes}), None, {1: blocks}, (total, 0, {}))
-            fields |= {"y_bound": 1, "x_bound": 1, "int_op": 1, "numeric": 1, **chain_fields(), **self._parameters_of(source, blocks)}
-            self.context.emit(vector.engine.name, fields, [total, source], [place], label)
+            nest = self.context.nest(vector.engine, LOOPS, {"c": blocks})
+            nest.stream("a", total, element_bytes=4).stream("y", place, lo * 4, {"c": 4 * vector.lanes}, element_bytes=4)
+            self.context.add(read_parameters(float_chain(times_nothing(nest)), source), label)
         return place
 
     def _combine(
@@ -156,31 +154,28 @@ class BlockwiseTiler(ContractionTiler):
         n0, n1, y0, y1, x0, x1 = spot
         lo, hi = channels
         blocks, word = ceil_div(hi - lo, vector.lanes), 4 * vector.lanes
-        counts = {1: blocks, 2: n1 - n0 if self.shape.batched else y1 - y0, 3: x1 - x0}
+        nest = self.context.nest(vector.engine, LOOPS, {"c": blocks, "y": n1 - n0 if self.shape.batched else y1 - y0, "x": x1 - x0})
 
-        def wide(buffer: Buffer, pitch: int) -> tuple[Buffer, int, dict[int, int]]:
-            return buffer, (lo - channel) * 4, {1: word, 2: (x1 - x0) * pitch * 4, 3: pitch * 4}
+        def wide(port: str, buffer: Buffer, pitch: int) -> None:
+            nest.stream(port, buffer, (lo - channel) * 4, {"c": word, "y": (x1 - x0) * pitch * 4, "x": pitch * 4}, element_bytes=4)
 
+        wide("a", a[0], a[1])
+        if b is not None:
+            wide("b", *b)
+            nest.operation("ADD")
+        nest.control(a_float=int(a[2]), b_float=1)
         if total is None:
-            y = view.buffer, view.at(n0, y0, x0, lo), {1: vector.lanes, 2: view.image_bytes if self.shape.batched else view.row_bytes, 3: view.pixel_bytes}
+            steps = {"c": vector.lanes, "y": view.image_bytes if self.shape.batched else view.row_bytes, "x": view.pixel_bytes}
+            nest.stream("y", view.buffer, view.at(n0, y0, x0, lo), steps, element_bytes=1)
+            finish_chain(nest, finish, Region((0, 0, 0, 0), 1.0, finish.divisor))
         else:
-            y = wide(total, a[1])
-        fields = self._streams(y, None if b is None else wide(*b), counts, wide(a[0], a[1]))
-        fields |= {"y_bound": 1, "x_bound": 1, "a_float": int(a[2]), "b_float": 1, "binary": int(b is not None)}
-        reads = [a[0], *([] if b is None else [b[0]])]
-        if total is None:
-            fields |= finish_fields(finish, self.y.dtype, Region((0, 0, 0, 0), 1.0, finish.divisor))
-        else:
-            fields |= {"numeric": 1, **chain_fields()}
+            wide("y", total, a[1])
+            float_chain(nest)
         if scale is not None:
-            source = self._load_scales(number, scale, channels, label)
-            fields |= self._parameters_of(source, blocks)
-            reads.append(source)
+            read_parameters(nest, self._load_scales(number, scale, channels, label))
         if total is None and finish.table is not None:
-            table = self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), vector.table, label)
-            fields |= {"table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}
-            reads.append(table)
-        self.context.emit(vector.engine.name, fields, reads, [y[0]], label)
+            look_up(nest, self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), vector.table, label))
+        self.context.add(nest, label)
 
     def _load_scales(self, number: int, scale: np.ndarray, channels: tuple[int, int], label: str) -> Buffer:
         """Scales of a set, kept where those of all sets fit."""
@@ -193,23 +188,3 @@ class BlockwiseTiler(ContractionTiler):
                 return source
             self._scales[key] = source
         return self._scales[key]
-
-    def _streams(
-        self, y: tuple[Buffer, int, dict[int, int]], b: tuple[Buffer, int, dict[int, int]] | None, counts: dict[int, int],
-        a: tuple[Buffer, int, dict[int, int]] | None = None,
-    ) -> dict[str, int | Ref]:
-        """Counts, and base and strides of each operand: (buffer, offset, bytes a step of each level)."""
-        vector = self.step.vector
-        fields: dict[str, int | Ref] = {f"n_{level}": count for level, count in counts.items()}
-        for port, place, memories in (("a", a, vector.a), ("b", b, vector.b), ("y", y, vector.y)):
-            if place is None:
-                continue
-            buffer, offset, steps = place
-            unit = vector.lanes * buffer.memory.element.bits // 8
-            words = buffer.memory.size_bytes // unit
-            fields |= {f"{port}_select": next(i for i, m in enumerate(memories) if m.name == buffer.memory.name), f"{port}_base": Ref(buffer, offset, unit)}
-            fields |= {f"{port}_stride_{level}": stride(count, steps.get(level, 0), unit, words) for level, count in counts.items()}
-        return fields | {"b_enable": int(b is not None)}
-
-    def _parameters_of(self, source: Buffer, blocks: int) -> dict[str, int | Ref]:
-        return {"p_enable": 1, "p_base": Ref(source, 0, self.step.vector.parameter.word_bytes), "p_stride_1": int(blocks > 1)}

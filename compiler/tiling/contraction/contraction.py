@@ -14,12 +14,13 @@ import numpy as np
 
 from compiler.codelets import Operand
 from compiler.mapping.assign_engines import Assigned
-from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
+from compiler.tiles import Buffer, View, ceil_div, spans
+from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
+from compiler.tiling.contraction.contract import contraction_nest
 from compiler.tiling.contraction.planes import planes
 from compiler.tiling.contraction.price import Choice, Shape
-from compiler.tiling.finish import Region, finish_fields, regions
 from compiler.tiling.tile_context import TileContext
-from compiler.tiling.window import Window, coordinates
+from compiler.tiling.window import Window, pad
 
 Spot = tuple[int, int, int, int, int, int]
 Chunk = tuple[int, int, int, int, int, int]
@@ -136,29 +137,17 @@ class ContractionTiler:
         batched = self.shape.batched
         oy, ox = (n1 - n0 if batched else y1 - y0), x1 - x0
         first_y, first_x = self.window.origin(0, y0, ky0), self.window.origin(1, x0, kx0)
-        activation, accumulator = self.matrix.activation, self.matrix.accumulator
-        words = activation.size_bytes // self.rows
+        down, right = self.window.dilation[0] * view.row_bytes, self.window.dilation[1] * view.pixel_bytes
         row_step = view.image_bytes if batched else self.window.step[0] * view.row_bytes
-        acc_words = accumulator.size_bytes // (4 * self.columns)
-        counts = {"ky": ky1 - ky0, "kx": kx1 - kx0, "oy": 1 if batched else oy, "ox": ox}
-        fields: dict[str, int | Ref] = {
-            "n_0": group[1] - group[0], "n_1": ky1 - ky0, "n_2": kx1 - kx0, "n_3": ib1 - ib0, "n_4": oy, "n_5": ox,
-            "a_base": Ref(view.buffer, view.at(n0, first_y, first_x, ib0 * self.rows), self.rows),
-            "a_stride_1": stride(ky1 - ky0, self.window.dilation[0] * view.row_bytes, self.rows, words),
-            "a_stride_2": stride(kx1 - kx0, self.window.dilation[1] * view.pixel_bytes, self.rows, words),
-            "a_stride_3": stride(ib1 - ib0, self.rows, self.rows, words),
-            "a_stride_4": stride(oy, row_step, self.rows, words),
-            "a_stride_5": stride(ox, self.window.step[1] * view.pixel_bytes, self.rows, words),
-            "a_signed": int(self.x.dtype == "i8"), "a_zero": self.x.zero,
-            **coordinates(self.window, view, first_y, first_x, counts, (1, 2, 4, 5)),
-            "w_base": Ref(weights, 0, self.columns), "w_signed": int(w.dtype == "i8"), "w_zero": w.zero,
-            "c_base": Ref(acc, channel * 4, 4 * self.columns),
-            "c_stride_0": stride(group[1] - group[0], 4 * self.columns, 4 * self.columns, acc_words),
-            "c_stride_4": stride(oy, ox * pitch * 4, 4 * self.columns, acc_words),
-            "c_stride_5": stride(ox, pitch * 4, 4 * self.columns, acc_words),
-            "accumulate": int(accumulate),
-        }
-        self.context.emit(self.matrix.engine.name, fields, [view.buffer, weights], [acc], label)
+        counts = {"oc": group[1] - group[0], "ky": ky1 - ky0, "kx": kx1 - kx0, "ic": ib1 - ib0, "oy": oy, "ox": ox}
+        nest = contraction_nest(
+            self.context, self.matrix, counts,
+            x=(view.buffer, view.at(n0, first_y, first_x, ib0 * self.rows), (self.x.dtype == "i8", self.x.zero)),
+            x_steps={"ky": down, "kx": right, "ic": self.rows, "oy": row_step, "ox": self.window.step[1] * view.pixel_bytes},
+            w=(weights, (w.dtype == "i8", w.zero)), y=(acc, channel * 4), y_steps={"oy": ox * pitch * 4, "ox": pitch * 4}, accumulate=accumulate,
+        )
+        pad(nest, self.window, view, (first_y, first_x), {"ky": "ky", "kx": "kx", "oy": "" if batched else "oy", "ox": "ox"})
+        self.context.add(nest, label)
 
     def weights(self, group: tuple[int, int], chunk: Chunk, plane: int, label: str, piece: int = 0) -> Buffer:
         """Buffer of the weights of these blocks, loaded unless it still stands there."""
@@ -221,36 +210,20 @@ class ContractionTiler:
         n0, n1, y0, _, x0, x1 = spot
         ry0, ry1, rx0, rx1 = region.box
         acc, first, pitch = source
-        lanes, channel_blocks = vector.lanes, ceil_div(channels[1] - channels[0], vector.lanes)
-        a_select = next(i for i, m in enumerate(vector.a) if m.name == self.matrix.accumulator.name)
-        y_select = next(i for i, m in enumerate(vector.y) if m.name == view.buffer.memory.name)
-        acc_words, y_words = self.matrix.accumulator.size_bytes // (4 * lanes), view.buffer.memory.size_bytes // lanes
-        batched = self.shape.batched
-        oy, ox = (n1 - n0 if batched else ry1 - ry0), rx1 - rx0
-        fields: dict[str, int | Ref] = {
-            "n_1": channel_blocks, "n_2": oy, "n_3": ox, "a_select": a_select,
-            "a_base": Ref(acc, (((ry0 - y0) * (x1 - x0) + rx0 - x0) * pitch + first) * 4, 4 * lanes),
-            "a_stride_1": stride(channel_blocks, 4 * lanes, 4 * lanes, acc_words),
-            "a_stride_2": stride(oy, (x1 - x0) * pitch * 4, 4 * lanes, acc_words),
-            "a_stride_3": stride(ox, pitch * 4, 4 * lanes, acc_words),
-            "y_bound": 1, "x_bound": 1, "y_select": y_select,
-            "y_base": Ref(view.buffer, view.at(n0, ry0, rx0, channels[0]), lanes),
-            "y_stride_1": stride(channel_blocks, lanes, lanes, y_words),
-            "y_stride_2": stride(oy, view.image_bytes if batched else view.row_bytes, lanes, y_words),
-            "y_stride_3": stride(ox, view.pixel_bytes, lanes, y_words),
-            **finish_fields(finish, self.y.dtype, region),
-        }
-        reads = [acc]
+        lanes, batched = vector.lanes, self.shape.batched
+        counts = {"c": ceil_div(channels[1] - channels[0], lanes), "y": n1 - n0 if batched else ry1 - ry0, "x": rx1 - rx0}
+        nest = self.context.nest(vector.engine, LOOPS, counts)
+        start = (((ry0 - y0) * (x1 - x0) + rx0 - x0) * pitch + first) * 4
+        nest.stream("a", acc, start, {"c": 4 * lanes, "y": (x1 - x0) * pitch * 4, "x": pitch * 4}, element_bytes=4)
+        steps = {"c": lanes, "y": view.image_bytes if batched else view.row_bytes, "x": view.pixel_bytes}
+        nest.stream("y", view.buffer, view.at(n0, ry0, rx0, channels[0]), steps, element_bytes=1)
+        finish_chain(nest, finish, region)
         if self.codelet.per_channel:
             place, base = self.parameters(*channels, label)
-            word = vector.parameter.word_bytes
-            fields |= {"p_enable": 1, "p_base": Ref(place, (channels[0] // lanes - base) * word, word), "p_stride_1": int(channel_blocks > 1)}
-            reads.append(place)
+            read_parameters(nest, place, channels[0] // lanes - base)
         if finish.table is not None:
-            table = self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), vector.table, label)
-            fields |= {"table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}
-            reads.append(table)
-        self.context.emit(vector.engine.name, fields, reads, [view.buffer], label)
+            look_up(nest, self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), vector.table, label))
+        self.context.add(nest, label)
 
     def output_view(self, spot: Spot, box: tuple) -> View:
         """View of the output: the resident tensor, or a box that is stored when it is complete."""

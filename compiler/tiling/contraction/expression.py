@@ -17,11 +17,12 @@ import numpy as np
 from compiler.codelets.row_program import Chain, Constant, Lookup, Product, RowProgram, Step
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
-from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
+from compiler.tiles import Buffer, View, ceil_div, spans
+from compiler.tiling.chain import LOOPS, exact_parts, float_chain, look_up, read_parameters, sign_and_zero, times_nothing
 from compiler.tiling.contraction.contraction import ContractionTiler, Spot
 from compiler.tiling.contraction.price import Choice, ContractionPricer, _cuts, _reductions
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
-from compiler.tiling.rows.fields import BINARY, exact_parts, finish
+from compiler.tiling.nest import Nest
 from compiler.tiling.tile_context import Box, TileContext
 
 #: A choice for each product: all have the same tile of the result and the same order of the loops.
@@ -147,11 +148,11 @@ class _Place:
     """Where the elements of a tile stand: `buffer`, byte offset of channel `first`, bytes from block to block of lanes, row to row and pixel to pixel."""
 
     def __init__(self, buffer: Buffer, offset: int, block: int, row: int, pixel: int, first: int, element: int) -> None:
-        self.buffer, self.offset, self.steps, self.first, self.element = buffer, offset, {1: block, 2: row, 3: pixel}, first, element
+        self.buffer, self.offset, self.steps, self.first, self.element = buffer, offset, {"c": block, "y": row, "x": pixel}, first, element
 
     def at(self, channel: int) -> int:
         """Byte offset of the first pixel of a channel."""
-        return self.offset + ((channel - self.first) * self.element if self.steps[1] else 0)
+        return self.offset + ((channel - self.first) * self.element if self.steps["c"] else 0)
 
 
 class ExpressionTiler:
@@ -199,7 +200,7 @@ class ExpressionTiler:
         """One tile of outputs: all steps of the program, then the store."""
         n0, n1, y0, y1, x0, x1 = spot
         self.spot, self.block = spot, block
-        self.counts = {2: n1 - n0 if self.shape.batched else y1 - y0, 3: x1 - x0}
+        self.counts = {"y": n1 - n0 if self.shape.batched else y1 - y0, "x": x1 - x0}
         self.pitch = ceil_div((block[1] - block[0]) * self.lead.columns, self.shape.granule) * self.shape.granule
         self.channels = block[0] * self.lead.columns, min(block[1] * self.lead.columns, self.shape.out_channels)
         self.label = f"n{n0} y{y0} x{x0} c{self.channels[0]}"
@@ -244,8 +245,8 @@ class ExpressionTiler:
         size = 4 if self.program.values[name].wide else 1
         memory = self.matrix.accumulator if size == 4 else self.step.source
         pixel = self.pitch * size
-        buffer = self.context.buffer(f"{self.step.codelet.name}.{name}", memory, self.counts[2] * self.counts[3] * pixel)
-        self.places[name] = _Place(buffer, 0, self.vector.lanes * size, self.counts[3] * pixel, pixel, self.channels[0], size)
+        buffer = self.context.buffer(f"{self.step.codelet.name}.{name}", memory, self.counts["y"] * self.counts["x"] * pixel)
+        self.places[name] = _Place(buffer, 0, self.vector.lanes * size, self.counts["x"] * pixel, pixel, self.channels[0], size)
         return self.places[name]
 
     # ---- steps
@@ -262,23 +263,14 @@ class ExpressionTiler:
             case Chain():
                 self._chain(step)
 
-    def _fields(self, places: dict[str, _Place], channels: tuple[int, int], pixels: dict[int, int] | None = None) -> dict[str, int | Ref]:
-        """Counts, and base and strides of each operand; `pixels`: rows and columns that are not those of the tile."""
-        vector, counts = self.vector, {1: ceil_div(channels[1] - channels[0], self.vector.lanes), **(pixels or self.counts)}
-        fields: dict[str, int | Ref] = {f"n_{level}": count for level, count in counts.items()}
-        fields |= {"y_bound": 1, "x_bound": 1}
-        for port, memories in (("a", vector.a), ("b", vector.b), ("y", vector.y)):
-            if port in places:
-                place = places[port]
-                memory, unit = place.buffer.memory, vector.lanes * place.element
-                fields |= {f"{port}_select": next(i for i, m in enumerate(memories) if m.name == memory.name)}
-                fields |= {f"{port}_base": Ref(place.buffer, place.at(channels[0]), unit)}
-                fields |= {f"{port}_stride_{level}": stride(count, place.steps[level], unit, memory.size_bytes // unit) for level, count in counts.items()}
-        return fields | {"b_enable": int("b" in places)}
-
-    def _kind(self, port: str, name: str) -> dict[str, int]:
-        value = self.program.values[name]
-        return {f"{port}_float": int(value.dtype == "f32")} if value.wide else {f"{port}_signed": int(value.dtype == "i8"), f"{port}_zero": value.zero}
+    def _nest(self, places: dict[str, _Place], channels: tuple[int, int], names: dict[str, str], *, tile: bool = True) -> Nest:
+        """Loops and operands of an instruction on a tile, or on one pixel; `names` are the values at the ports, whose sign and zero point matter."""
+        blocks = {"c": ceil_div(channels[1] - channels[0], self.vector.lanes)}
+        nest = self.context.nest(self.vector.engine, LOOPS, blocks | self.counts if tile else blocks)
+        for port, place in places.items():
+            signed, zero = sign_and_zero(self.program.values[names[port]] if port in names else None)
+            nest.stream(port, place.buffer, place.at(channels[0]), place.steps, signed=signed, zero=zero, element_bytes=place.element)
+        return nest
 
     def _pieces(self, *, per_channel: bool) -> list[tuple[int, int]]:
         """The channels of the tile, in pieces whose parameters an instruction can have."""
@@ -286,8 +278,8 @@ class ExpressionTiler:
         piece = self.shape.parameter_channels(self.vector, hi - lo) if per_channel else hi - lo
         return [(lo + a, lo + b) for a, b in spans(hi - lo, piece)]
 
-    def _parameters(self, key: tuple, bias: np.ndarray, scale: np.ndarray, channels: tuple[int, int]) -> tuple[Buffer, dict[str, int | Ref]]:
-        """Parameters of these channels, kept for the layer where those of all steps fit; and the fields that read them."""
+    def _parameters(self, key: tuple, bias: np.ndarray, scale: np.ndarray, channels: tuple[int, int]) -> Buffer:
+        """Parameters of these channels, kept for the layer where those of all steps fit."""
         lo, hi = channels
         steps = sum(isinstance(s, Constant) or (isinstance(s, Chain) and s.channel_scale is not None) for s in self.program.steps)
         content = self.context.parameters(bias, scale, self.vector.lanes)
@@ -297,7 +289,7 @@ class ExpressionTiler:
                 self._kept[*key, lo, hi] = source
         else:
             source = self._kept[*key, lo, hi]
-        return source, {"p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes), "p_stride_1": int(hi - lo > self.vector.lanes)}
+        return source
 
     def _constant(self, step: Constant) -> _Place:
         """float32 numbers, one a channel or one for all: an integer and a power of two, as bias and scale beside an operand times nothing."""
@@ -312,9 +304,8 @@ class ExpressionTiler:
         places = {"a": _Place(near.buffer, near.offset, 0, 0, 0, near.first, near.element), "y": place}
         for piece in self._pieces(per_channel=True) if channel else [(lo, hi)]:
             numbers = step.values[slice(*piece)] if channel else np.broadcast_to(step.values, (lanes,))
-            source, more = self._parameters((step.result,), *exact_parts(numbers), piece)
-            fields = self._fields(places, piece, {2: 1, 3: 1}) | {"int_op": 1, "numeric": 1, **finish(), **more}
-            self._emit(fields, [near.buffer, source], buffer)
+            source = self._parameters((step.result,), *exact_parts(numbers), piece)
+            self._add(read_parameters(float_chain(times_nothing(self._nest(places, piece, {}, tile=False))), source))
         self._constants[step.result] = lo, hi, place
         return place
 
@@ -323,8 +314,8 @@ class ExpressionTiler:
         value, places = self.program.values[step.a], {"a": self.places[step.a], "y": self._result(step.result)}
         table = self._table(step.table)
         low, high = (-128, 127) if value.dtype == "i8" else (0, 255)
-        fields = self._fields(places, self.channels) | {"a_signed": int(value.dtype == "i8"), "y_low": low, "y_high": high}
-        self._emit(fields | {"table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}, [places["a"].buffer, table], places["y"].buffer)
+        nest = self._nest(places, self.channels, {}).control(a_signed=int(value.dtype == "i8"), y_low=low, y_high=high)
+        self._add(look_up(nest, table))
 
     def _table(self, table: np.ndarray) -> Buffer:
         """A table's bank; kept while the layer lasts where all of its tables have one."""
@@ -340,22 +331,18 @@ class ExpressionTiler:
         """One vector instruction on the tile, or some on pieces of its channels."""
         places = {port: self.places[name] for port, name in (("a", step.a), ("b", step.b)) if name}
         places["y"] = self._result(step.result)
-        kinds: dict[str, int | Ref] = {field: code for port, name in (("a", step.a), ("b", step.b)) if name for field, code in self._kind(port, name).items()}
+        names = {port: name for port, name in (("a", step.a), ("b", step.b)) if name}
+        floats = {f"{port}_float": 1 for port, name in names.items() if self.program.values[name].dtype == "f32"}
         for channels in self._pieces(per_channel=step.channel_scale is not None):
-            fields = self._fields(places, channels) | kinds
-            fields |= {"numeric": 1, "binary": BINARY[step.binary]}
-            fields |= finish(step)
-            reads = [places[port].buffer for port in ("a", "b") if port in places]
+            nest = float_chain(self._nest(places, channels, names), step).control(**floats)
             if step.channel_scale is not None:
                 scale = step.channel_scale[slice(*channels)]
                 bias = np.zeros(len(scale), np.int32) if step.channel_bias is None else step.channel_bias[slice(*channels)]
-                source, more = self._parameters((step.result,), bias, scale, channels)
-                fields |= more
-                reads.append(source)
-            self._emit(fields, reads, places["y"].buffer)
+                read_parameters(nest, self._parameters((step.result,), bias, scale, channels))
+            self._add(nest)
 
-    def _emit(self, fields: dict[str, int | Ref], reads: list[Buffer], write: Buffer) -> None:
-        self.context.emit(self.vector.engine.name, fields, reads, [write], self.label)
+    def _add(self, nest: Nest) -> None:
+        self.context.add(nest, self.label)
 
 
 __all__ = ["Choices", "ExpressionPricer", "ExpressionTiler"]

@@ -18,7 +18,7 @@ from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import Buffer, Ref, View, ceil_div
 from compiler.tiling.contraction.contraction import Chunk, ContractionTiler, Spot
 from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape
-from compiler.tiling.tile_context import Level, TileContext, copy_fields
+from compiler.tiling.tile_context import Level, TileContext
 
 #: Cycles of external memory for a row of few bytes: a burst each, several under way.
 ROW_CYCLES = 3.5
@@ -105,5 +105,4 @@ class ProductTiler(ContractionTiler):
 
     def _copy(self, source: Ref, target: Ref, row_bytes: int, levels: Sequence[Level], label: str) -> None:
         path = self.context.target.load_path(self.matrix.weight, constant=True)
-        copied: dict[str, int | Ref] = {"select": path.select, "ext_address": source, "local_address": target, **copy_fields(row_bytes, list(levels))}
-        self.context.emit(path.engine.name, copied, [source.buffer], [target.buffer], label)
+        self.context.copy(path, source, target, row_bytes, levels, label)

@@ -20,11 +20,12 @@ from compiler.errors import CompilerError
 from compiler.layout import Layout
 from compiler.mapping.assign_engines import Assigned
 from compiler.target import narrow
-from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
+from compiler.tiles import Buffer, View, ceil_div, spans
+from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
 from compiler.tiling.contraction.price import INSTRUCTION_CYCLES, _cuts
-from compiler.tiling.finish import BINARY, REDUCE, Region, finish_fields, regions
+from compiler.tiling.nest import Nest
 from compiler.tiling.tile_context import TileContext
-from compiler.tiling.window import Window, coordinates
+from compiler.tiling.window import Window, pad
 
 
 @dataclass(frozen=True)
@@ -176,9 +177,8 @@ class LaneTiler:
         copy = self.context.view_box(self.b, box, self.step.sink, f"{self.codelet.name}.b")
         low, high = (-128, 127) if self.b.dtype == "i8" else (0, 255)
         y0, y1, x0, x1 = box[2:6]
-        fields = self.streams(box, (y0, y1, x0, x1), view, copy)
-        fields |= {"y_bound": 1, "x_bound": 1, "a_signed": int(self.b.dtype == "i8"), "y_low": low, "y_high": high}
-        self.context.emit(self.vector.engine.name, fields, [view.buffer], [copy.buffer], label)
+        nest = self.streams(box, (y0, y1, x0, x1), view, copy, {})
+        self.context.add(nest.control(a_signed=int(self.b.dtype == "i8"), y_low=low, y_high=high), label)
         return copy
 
     def constant_view(self, operand: Operand, box: tuple, role: str, label: str) -> View:
@@ -200,75 +200,42 @@ class LaneTiler:
         able = [m for m in (self.vector.a if role == "x" else self.vector.b) if m.name in self.context.target.into and m.element.bits == 8]
         return narrow(tuple(able), self.step.source) or self.step.source
 
-    def streams(self, box: tuple, region: tuple[int, int, int, int], view: View, out: View) -> dict[str, int | Ref]:
-        """Counts of the outer levels and the streams a (from the first window) and y."""
+    def streams(self, box: tuple, region: tuple[int, int, int, int], view: View, out: View, taps: dict[str, int], *, zero: int = 0) -> Nest:
+        """Loops, `taps` those of the kernel, and the streams a (from the first window) and y."""
         n0, n1, _, _, _, _, c0, c1 = box
         ry0, ry1, rx0, rx1 = region
-        lanes, blocks = self.lanes, ceil_div(c1 - c0, self.lanes)
-        a_words, y_words = view.buffer.memory.size_bytes // lanes, out.buffer.memory.size_bytes // lanes
-        y, x = self.window.origin(0, ry0), self.window.origin(1, rx0)
-        counts = (n1 - n0, blocks, ry1 - ry0, rx1 - rx0)
-        a_steps = (view.image_bytes, lanes, self.window.step[0] * view.row_bytes, self.window.step[1] * view.pixel_bytes)
-        y_steps = (out.image_bytes, lanes, out.row_bytes, out.pixel_bytes)
-        fields: dict[str, int | Ref] = {
-            "a_select": _select(self.vector.a, view.buffer.memory), "a_base": Ref(view.buffer, view.at(n0, y, x, c0), lanes),
-            "y_select": _select(self.vector.y, out.buffer.memory), "y_base": Ref(out.buffer, out.at(n0, ry0, rx0, c0), lanes),
+        lanes, window = self.lanes, self.window
+        counts = {"n": n1 - n0, "c": ceil_div(c1 - c0, lanes), "y": ry1 - ry0, "x": rx1 - rx0, **taps}
+        nest = self.context.nest(self.vector.engine, LOOPS, counts)
+        a_steps = {
+            "n": view.image_bytes, "c": lanes, "y": window.step[0] * view.row_bytes, "x": window.step[1] * view.pixel_bytes,
+            "ky": window.dilation[0] * view.row_bytes, "kx": window.dilation[1] * view.pixel_bytes,
         }
-        for level, count in enumerate(counts):
-            fields |= {
-                f"n_{level}": count, f"a_stride_{level}": stride(count, a_steps[level], lanes, a_words),
-                f"y_stride_{level}": stride(count, y_steps[level], lanes, y_words),
-            }
-        return fields
+        start = view.at(n0, window.origin(0, ry0), window.origin(1, rx0), c0)
+        nest.stream("a", view.buffer, start, a_steps, signed=self.x.dtype == "i8", zero=zero, element_bytes=1)
+        y_steps = {"n": out.image_bytes, "c": lanes, "y": out.row_bytes, "x": out.pixel_bytes}
+        return nest.stream("y", out.buffer, out.at(n0, ry0, rx0, c0), y_steps, element_bytes=1)
 
     def vector_op(self, box: tuple, region: Region, view: View, second: View | None, out: View, label: str) -> None:
         """One vector instruction: the outputs of `region`, all channels of the tile."""
-        n0, n1, _, _, _, _, c0, c1 = box
-        ry0, ry1, rx0, rx1 = region.box
-        finish, lanes = self.codelet.finish, self.lanes
-        kernel, blocks = self.window.kernel, ceil_div(c1 - c0, lanes)
-        a_words = view.buffer.memory.size_bytes // lanes
-        counts = {"ky": kernel[0], "kx": kernel[1], "oy": ry1 - ry0, "ox": rx1 - rx0}
-        fields = self.streams(box, region.box, view, out)
-        fields |= {
-            "n_4": kernel[0], "n_5": kernel[1],
-            "a_stride_4": stride(kernel[0], self.window.dilation[0] * view.row_bytes, lanes, a_words),
-            "a_stride_5": stride(kernel[1], self.window.dilation[1] * view.pixel_bytes, lanes, a_words),
-            "a_signed": int(self.x.dtype == "i8"), "a_zero": self.x.zero,
-            **coordinates(self.window, view, self.window.origin(0, ry0), self.window.origin(1, rx0), counts, (4, 5, 2, 3)),
-            **finish_fields(finish, self.y.dtype, region),
-        }
-        reads = [view.buffer]
-        fields["reduce"] = _REDUCE.get(self.operation, REDUCE["none"])
+        n0, _, _, _, _, _, c0, c1 = box
+        ry0, _, rx0, _ = region.box
+        finish, lanes, kernel = self.codelet.finish, self.lanes, self.window.kernel
+        nest = self.streams(box, region.box, view, out, {"ky": kernel[0], "kx": kernel[1]}, zero=self.x.zero)
+        pad(nest, self.window, view, (self.window.origin(0, ry0), self.window.origin(1, rx0)), {"ky": "ky", "kx": "kx", "oy": "y", "ox": "x"})
+        finish_chain(nest.operation(self.operation), finish, region)
         if second is not None:
-            b_words = second.buffer.memory.size_bytes // lanes
-            steps = (second.image_bytes, lanes, second.row_bytes, second.pixel_bytes)
-            sizes = (n1 - n0, blocks, ry1 - ry0, rx1 - rx0)
-            fields |= {f"b_stride_{i}": stride(sizes[i], steps[i], lanes, b_words) for i in range(4)}
-            fields |= {
-                "b_enable": 1, "b_select": _select(self.vector.b, second.buffer.memory), "binary": BINARY[self.operation],
-                "b_base": Ref(second.buffer, second.at(n0, ry0, rx0, c0), lanes), "b_signed": int(self.b.dtype == "i8"), "b_zero": self.b.zero,
-            }
-            reads.append(second.buffer)
+            steps = {"n": second.image_bytes, "c": lanes, "y": second.row_bytes, "x": second.pixel_bytes}
+            signed = self.b.dtype == "i8"
+            nest.stream("b", second.buffer, second.at(n0, ry0, rx0, c0), steps, signed=signed, zero=self.b.zero, element_bytes=1)
         if self.has_w:
-            weights = self.weights(c0, c1, label)
-            b_words = self.weight_memory.size_bytes // lanes
-            fields |= {
-                "int_op": 1, "b_enable": 1, "b_select": _select(self.vector.b, self.weight_memory), "b_base": Ref(weights, 0, lanes),
-                "b_stride_1": stride(blocks, self.taps * lanes, lanes, b_words), "b_stride_4": stride(kernel[0], kernel[1] * lanes, lanes, b_words),
-                "b_stride_5": stride(kernel[1], lanes, lanes, b_words), "b_signed": int(self.w.dtype == "i8"), "b_zero": self.w.zero,
-            }
-            reads.append(weights)
+            steps = {"c": self.taps * lanes, "ky": kernel[1] * lanes, "kx": lanes}
+            nest.stream("b", self.weights(c0, c1, label), 0, steps, signed=self.w.dtype == "i8", zero=self.w.zero, element_bytes=1)
         if self.codelet.per_channel:
-            word = self.vector.parameter.word_bytes
-            place = self.parameters(c0, c1, label)
-            fields |= {"p_enable": 1, "p_base": Ref(place, 0, word), "p_stride_1": int(blocks > 1)}
-            reads.append(place)
+            read_parameters(nest, self.parameters(c0, c1, label))
         if finish.table is not None:
-            place = self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), self.vector.table, label)
-            fields |= {"table_enable": 1, "table_select": Ref(place, 0, place.memory.bank_bytes)}
-            reads.append(place)
-        self.context.emit(self.vector.engine.name, fields, reads, [out.buffer], label)
+            look_up(nest, self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), self.vector.table, label))
+        self.context.add(nest, label)
 
     def weights(self, c0: int, c1: int, label: str) -> Buffer:
         """Buffer of the weights of channels [c0, c1): by channel block, ky, kx."""
@@ -295,9 +262,6 @@ class LaneTiler:
         return self._constants[key]
 
 
-_REDUCE = {"MAC": REDUCE["sum"], "SUM": REDUCE["sum"], "MAXIMUM": REDUCE["max"]}
-
-
 #: Axes in which an operand may have one element for all: number, place of its bounds in a box, stride of a View.
 _SPREAD = ((0, 0, "image_bytes"), (2, 2, "row_bytes"), (3, 4, "pixel_bytes"))
 
@@ -315,5 +279,3 @@ def spread(operand: Operand, view: View) -> View:
     return replace(view, **{name: 0 for axis, _, name in _SPREAD if not operand.index[axis].terms})  # type: ignore[arg-type]
 
 
-def _select(memories: tuple[Memory, ...], memory: Memory) -> int:
-    return next(i for i, m in enumerate(memories) if m.name == memory.name)

@@ -21,15 +21,16 @@ from compiler.errors import CompilerError
 from compiler.layout import Layout
 from compiler.mapping.assign_engines import Assigned
 from compiler.target import CopyPath
-from compiler.tiles import Buffer, Ref, stride
+from compiler.tiles import Buffer, Ref
+from compiler.tiling.chain import LOOPS
 from compiler.tiling.moves.parts import Part, chunks, parts_of
 from compiler.tiling.moves.split_copies import split_copies
 from compiler.tiling.moves.staged import Chunk, staged_chunks
 from compiler.tiling.strided import Piece, fewest
-from compiler.tiling.tile_context import TileContext, copy_fields
+from compiler.tiling.tile_context import TileContext
 
 #: Loop levels of a vector instruction, and of a copy around its rows.
-VECTOR_LOOPS, COPY_LOOPS = 6, 3
+VECTOR_LOOPS, COPY_LOOPS = len(LOOPS), 3
 #: Most bytes that stand for a constant: longer rows of it are several copies.
 CONSTANT_BYTES = 256
 
@@ -179,18 +180,16 @@ class MoveTiler:
         assert vector is not None, "words are copied by a vector unit"
         lanes, signed = vector.lanes, self.y.dtype == "i8"
         low, high = (-128, 127) if signed else (0, 255)
-        fields: dict[str, int | Ref] = {
-            "y_select": _select(vector.y, inside.memory), "y_base": Ref(inside, piece.outside * lanes, lanes), "a_signed": int(signed),
-            "y_low": low, "y_high": high, "y_zero": constant, "y_origin": int(source is None), "y_bound": 1, "x_bound": 1,
-        }
+        loops = dict(zip(list(LOOPS)[VECTOR_LOOPS - len(piece.levels) :], piece.levels, strict=True))
+        nest = self.context.nest(vector.engine, LOOPS, {name: loop.count for name, loop in loops.items()})
         if source is not None:
-            fields |= {"a_select": _select(vector.a, source.memory), "a_base": Ref(source, piece.inside * lanes, lanes)}
-        words = inside.memory.size_bytes // lanes
-        for level, loop in enumerate(piece.levels, VECTOR_LOOPS - len(piece.levels)):
-            fields |= {f"n_{level}": loop.count, f"y_stride_{level}": stride(loop.count, loop.outside * lanes, lanes, words)}
-            if source is not None:
-                fields[f"a_stride_{level}"] = stride(loop.count, loop.inside * lanes, lanes, source.memory.size_bytes // lanes)
-        self.context.emit(vector.engine.name, fields, [source] if source else [], [inside], f"word {piece.outside}")
+            steps = {name: loop.inside * lanes for name, loop in loops.items()}
+            nest.stream("a", source, piece.inside * lanes, steps, signed=signed, element_bytes=1)
+        else:
+            nest.window("y", 1, 1).window("x", 0, 1).control(a_signed=int(signed))
+        steps = {name: loop.outside * lanes for name, loop in loops.items()}
+        nest.stream("y", inside, piece.outside * lanes, steps, element_bytes=1).control(y_low=low, y_high=high, y_zero=constant)
+        self.context.add(nest, f"word {piece.outside}")
 
     def _inward(self, part: Part) -> None:
         """Write the rest of a part into y on chip, from external memory."""
@@ -276,29 +275,20 @@ class MoveTiler:
     def _load(self, outside: Buffer, inside: Buffer, of: np.ndarray, to: np.ndarray, operand: Operand | None) -> None:
         path = self.context.target.load_path(inside.memory)
         pieces = self._fewest(of, to, operand, None)
-        self._copy(path, outside, inside, pieces, [outside], [inside])
+        self._copy(path, outside, inside, pieces)
 
     def _store(self, inside: Buffer, outside: Buffer, of: np.ndarray, to: np.ndarray, operand: Operand | None) -> None:
         path = self.context.target.store_path(inside.memory)
         pieces = self._fewest(to, of, None, operand)
-        self._copy(path, outside, inside, pieces, [inside], [outside])
+        self._copy(path, outside, inside, pieces)
 
-    def _copy(self, path: CopyPath, outside: Buffer, inside: Buffer, pieces: list[Piece], reads: list[Buffer], writes: list[Buffer]) -> None:
+    def _copy(self, path: CopyPath, outside: Buffer, inside: Buffer, pieces: list[Piece]) -> None:
         for piece in split_copies(pieces):
-            fields: dict[str, int | Ref] = {
-                "select": path.select, "ext_address": Ref(outside, piece.outside), "local_address": Ref(inside, piece.inside),
-                **copy_fields(piece.row, list(piece.levels)),
-            }
-            self.context.emit(path.engine.name, fields, reads, writes, f"byte {piece.outside}")
-
+            self.context.copy(path, Ref(outside, piece.outside), Ref(inside, piece.inside), piece.row, piece.levels, f"byte {piece.outside}")
 
 
 def _among(memories: tuple[Memory, ...], memory: Memory) -> bool:
     return any(m.name == memory.name for m in memories)
-
-
-def _select(memories: tuple[Memory, ...], memory: Memory) -> int:
-    return next(i for i, m in enumerate(memories) if m.name == memory.name)
 
 
 def move(context: TileContext, step: Assigned, memo: dict) -> None:

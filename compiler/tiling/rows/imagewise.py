@@ -16,7 +16,7 @@ from compiler.codelets.row_program import Lookup, PixelSum, Step, Value
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import ceil_div, spans
-from compiler.tiling.rows.fields import Place, vector_fields
+from compiler.tiling.rows.fields import Place, rows_nest
 from compiler.tiling.rows.price import MOST_PIXELS, STRIPS, RowChoice
 from compiler.tiling.rows.rowwise import RowwiseTiler, Strip
 from compiler.tiling.tile_context import TileContext
@@ -139,14 +139,13 @@ class ImagewiseTiler(RowwiseTiler):
         """Sum up the pixels of a strip, into a free slot."""
         blocks, value, a = piece[1] - piece[0], self.program.values[step.operand], strip.places[step.operand]
         slots = self._free_slot(step.result, strip, blocks)
-        more = {} if value.wide else {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero}
-        self._reduce(strip, a if value.wide else a.block(piece[0]), slots.at(slots.used - 1), blocks, strip.pixels, more)
+        self._reduce(strip, a if value.wide else a.block(piece[0]), slots.at(slots.used - 1), blocks, strip.pixels, None if value.wide else value)
 
-    def _reduce(self, strip: Strip, a: Place, y: Place, blocks: int, count: int, more: dict[str, int]) -> None:
-        """y = sum over `count` pixels of a, for each of some blocks."""
+    def _reduce(self, strip: Strip, a: Place, y: Place, blocks: int, count: int, value: Value | None = None) -> None:
+        """y = sum over `count` pixels of a, for each of some blocks; `value`: sign and zero point of a."""
         turned = replace(a, pixel_bytes=a.block_bytes, block_bytes=a.pixel_bytes)
-        fields = vector_fields(self.vector, turned, None, replace(y, pixel_bytes=y.block_bytes), blocks, 1, reduced=count)
-        self._emit(strip, fields | {"reduce": 1} | more, [a.buffer], y.buffer)
+        nest = rows_nest(self.context, self.vector, turned, None, replace(y, pixel_bytes=y.block_bytes), blocks, 1, reduced=count, values=(value, None))
+        self._add(strip, nest.operation("SUM"))
 
     def _new_slots(self, name: str, blocks: int) -> _Slots:
         pitch = 4 * self.lanes * blocks
@@ -160,7 +159,7 @@ class ImagewiseTiler(RowwiseTiler):
             slots = self._new_slots(name, blocks)
         elif slots.used == self.slots:
             full, slots = slots, self._new_slots(name, blocks)
-            self._reduce(strip, replace(full.place, pixel_bytes=full.pitch), slots.place, blocks, full.used, {})
+            self._reduce(strip, replace(full.place, pixel_bytes=full.pitch), slots.place, blocks, full.used)
             slots.used = 1
         slots.used += 1
         self._sums[name] = slots
@@ -172,5 +171,5 @@ class ImagewiseTiler(RowwiseTiler):
         if slots.used == 1:
             return slots.place
         result = self._place(name, self.program.values[name], strip, blocks)
-        self._reduce(strip, replace(slots.place, pixel_bytes=slots.pitch), result, blocks, slots.used, {})
+        self._reduce(strip, replace(slots.place, pixel_bytes=slots.pitch), result, blocks, slots.used)
         return result

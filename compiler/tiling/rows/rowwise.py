@@ -20,10 +20,13 @@ from compiler.codelets.base import Operand, pixel
 from compiler.codelets.contraction import ELEMENT
 from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, Step, Total, Value, Weighted
 from compiler.mapping.assign_engines import Assigned
-from compiler.tiles import Buffer, Ref, View, ceil_div, spans, stride
+from compiler.tiles import Buffer, View, ceil_div, spans
+from compiler.tiling.chain import exact_parts, float_chain, look_up, read_parameters, times_nothing
+from compiler.tiling.contraction.contract import contraction_nest
 from compiler.tiling.contraction.contraction import pack_weights
+from compiler.tiling.nest import Nest
 from compiler.tiling.rows.bands import Band
-from compiler.tiling.rows.fields import BINARY, Place, exact_parts, finish, matrix_fields, vector_fields
+from compiler.tiling.rows.fields import Place, rows_nest
 from compiler.tiling.rows.price import RowChoice, RowwisePricer
 from compiler.tiling.tile_context import TileContext
 
@@ -156,8 +159,14 @@ class RowwiseTiler(RowwisePricer):
             return strip.places[name]
         return self._place(name, value, strip, piece[1] - piece[0])
 
-    def _emit(self, strip: Strip, fields: dict, reads: list[Buffer], write: Buffer) -> None:
-        self.context.emit(self.vector.engine.name, fields, reads, [write], strip.label)
+    def _nest(
+        self, strip: Strip, a: Place, b: Place | None, y: Place, blocks: int, *, pixels: int = 0, reduced: int = 1,
+        values: tuple[Value | None, Value | None] = (None, None),
+    ) -> Nest:
+        return rows_nest(self.context, self.vector, a, b, y, pixels or strip.pixels, blocks, reduced, values=values)
+
+    def _add(self, strip: Strip, nest: Nest) -> None:
+        self.context.add(nest, strip.label)
 
     # ---- steps
 
@@ -183,9 +192,8 @@ class RowwiseTiler(RowwisePricer):
             store[key] = self.context.buffer(f"{self.codelet.name}.{step.result}", self.wide, 4 * self.lanes * blocks)
             place = Place(store[key], 0, 0, 4 * self.lanes, 4)
             x = replace(strips[0].places["x"], pixel_bytes=0, block_bytes=0)
-            fields = vector_fields(self.vector, x, None, place, 1, blocks)
-            fields |= {"int_op": 1, "numeric": 1, "p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes), "p_stride_1": int(blocks > 1)}
-            self._emit(strips[0], fields | finish(), [x.buffer, source], store[key])
+            nest = float_chain(times_nothing(self._nest(strips[0], x, None, place, blocks, pixels=1)))
+            self._add(strips[0], read_parameters(nest, source))
         for strip in strips:
             strip.places[step.result] = Place(store[key], 0, 0, 4 * self.lanes if channel else 0, 4)
 
@@ -214,14 +222,26 @@ class RowwiseTiler(RowwisePricer):
         `apart`: as many neighbouring input blocks have sums of their own, beside each other in c; `weights` are then those of every such
         block, for all groups of them.
         """
-        rows, columns = self.matrix.rows, self.matrix.columns
-        outputs = ceil_div(weights.shape[0], columns)
+        rows, outputs = self.matrix.rows, ceil_div(weights.shape[0], self.matrix.columns)
         for lo, hi in spans(ceil_div(weights.shape[1], rows), self.weight_blocks):
             place = self._weights(key, weights, (lo, hi), strip.label)
-            fields = matrix_fields(self.matrix, a, lo * apart, hi - lo, c, outputs, strip.pixels, apart)
-            fields |= {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero, "w_base": Ref(place, 0, columns), "accumulate": int(accumulate)}
-            self.context.emit(self.matrix.engine.name, fields, [a.buffer, place], [c.buffer], strip.label)
+            steps = {"ic": apart * rows, "ox": rows}
+            self._contract(strip, replace(a, offset=a.offset + lo * apart * rows), value, steps, place, weights, c, (outputs, hi - lo, apart), accumulate)
             accumulate = True
+
+    def _contract(
+        self, strip: Strip, a: Place, value: Value, steps: dict[str, int], place: Buffer, weights: np.ndarray, c: Place, counts: tuple[int, int, int],
+        accumulate: bool,
+    ) -> None:
+        """One matrix instruction on each pixel: `counts` are output blocks, input blocks a sum, and sums of neighbouring inputs beside each other;
+        `steps` bytes from one input block to the next of a sum (ic), and of the next sum (ox)."""
+        outputs, blocks, apart = counts
+        nest = contraction_nest(
+            self.context, self.matrix, {"oc": outputs, "ic": blocks, "oy": strip.pixels, "ox": apart},
+            x=(a.buffer, a.offset, (value.dtype == "i8", value.zero)), x_steps={**steps, "oy": a.pixel_bytes},
+            w=(place, (weights.dtype == np.int8, 0)), y=(c.buffer, c.offset), y_steps={"oy": c.pixel_bytes, "ox": c.block_bytes}, accumulate=accumulate,
+        )
+        self._add(strip, nest)
 
     def _total(self, step: Total, strip: Strip) -> None:
         """Sums over the channels, in every lane.
@@ -249,8 +269,7 @@ class RowwiseTiler(RowwisePricer):
                 rest = replace(place, offset=place.offset + grouped)
                 self._matrix(strip, rest, value, ("w", weight), weights, sums.block(apart) if grouped else sums, number > 0)
         if grouped:
-            fields = vector_fields(self.vector, sums, None, result, strip.pixels, 1, reduced=slots)
-            self._emit(strip, fields | {"reduce": 1}, [sums.buffer], result.buffer)
+            self._add(strip, self._nest(strip, sums, None, result, 1, reduced=slots).operation("SUM"))
 
     def _banded(self, step: Neighbours | Weighted, strip: Strip, piece: tuple[int, int]) -> None:
         """Sums over neighbouring channels: blocks of them with equal weights, or with equal inputs, in one instruction a term, or in some where the
@@ -261,26 +280,21 @@ class RowwiseTiler(RowwisePricer):
             self._bands[step.result, channels] = self.bands(step, channels)
         for band in self._bands[step.result, channels]:
             c = replace(result, offset=result.offset + band.block * word, block_bytes=word)
-            accumulate = 0
+            accumulate = False
             for name, weights, key in _planes(step, band):
                 a, value = strip.places[name], self.program.values[name]
-                words = a.buffer.memory.size_bytes // rows
                 for lo, hi in spans(weights.shape[1] // rows, self.weight_blocks):
                     place = self._weights(key, weights[:, lo * rows : hi * rows], (0, hi - lo), strip.label)
-                    outputs = weights.shape[0] // self.matrix.columns
-                    fields = matrix_fields(self.matrix, a, band.first + lo, hi - lo, c, outputs, strip.pixels, band.count)
-                    fields |= {"a_stride_3": stride(hi - lo, rows, rows, words), "a_stride_5": stride(band.count, band.step * rows, rows, words)}
-                    fields |= {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero, "w_base": Ref(place, 0, self.matrix.columns)}
-                    fields |= {"w_signed": int(weights.dtype == np.int8), "accumulate": accumulate}
-                    self.context.emit(self.matrix.engine.name, fields, [a.buffer, place], [c.buffer], strip.label)
-                    accumulate = 1
+                    first = replace(a, offset=a.offset + (band.first + lo) * rows)
+                    counts = weights.shape[0] // self.matrix.columns, hi - lo, band.count
+                    self._contract(strip, first, value, {"ic": rows, "ox": band.step * rows}, place, weights, c, counts, accumulate)
+                    accumulate = True
             if isinstance(step, Weighted) and not self.keeps_weights:
                 self._kept = {key: buffer for key, buffer in self._kept.items() if key[0] != ("w", step.result)}
 
     def _largest(self, step: Largest, strip: Strip) -> None:
         """Largest over the blocks, lane by lane, then over the lanes: each turn meets itself rotated by 1, 2, 4.. lanes."""
         value, x = self.program.values[step.operand], strip.places[step.operand]
-        operand = {"a_signed": int(value.dtype == "i8"), "a_zero": value.zero}
         full, rest = divmod(self.channels, self.lanes)
         byte, row = Value("pixel", "u8"), Value("pixel", "i32")
         largest: Place | None = None
@@ -291,14 +305,12 @@ class RowwiseTiler(RowwisePricer):
                 self._kept["mask",] = self.context.load_constant(f"{self.codelet.name}.mask", content, self.vector.parameter, strip.label)
             source = self._kept["mask",]
             largest = self._place(step.result, byte, strip, 1)
-            fields = {**vector_fields(self.vector, x.block(full), None, largest, strip.pixels, 1), **finish(high=255), **operand}
-            fields |= {"numeric": 1, "p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes)}
-            self._emit(strip, fields, [x.buffer, source], largest.buffer)
+            nest = self._nest(strip, x.block(full), None, largest, 1, values=(value, None))
+            self._add(strip, read_parameters(float_chain(nest), source))
         if full:
             tail, largest = largest, self._place(step.result, byte, strip, 1)
-            fields = {**vector_fields(self.vector, x, tail, largest, strip.pixels, 1, reduced=full), **finish(high=255), **operand}
-            fields |= {"numeric": 1, "reduce": 2, "binary": BINARY["MAX" if tail else ""]}
-            self._emit(strip, fields, [x.buffer, *([tail.buffer] if tail else [])], largest.buffer)
+            nest = self._nest(strip, x, tail, largest, 1, reduced=full, values=(value, None)).operation("MAXIMUM", *(("MAX",) if tail else ()))
+            self._add(strip, float_chain(nest))
         assert largest is not None
         lanes = np.arange(self.span)
         for turn in range((self.span - 1).bit_length()):
@@ -307,8 +319,7 @@ class RowwiseTiler(RowwisePricer):
             moved = self._place(f"{step.result}.rotated", row, strip, 1)
             self._matrix(strip, largest, byte, ("rotation", turn), rotation, moved, False)
             before, largest = largest, self._place(step.result, byte, strip, 1)
-            fields = {**vector_fields(self.vector, moved, before, largest, strip.pixels, 1), **finish(high=255)}
-            self._emit(strip, fields | {"numeric": 1, "binary": BINARY["MAX"]}, [moved.buffer, before.buffer], largest.buffer)
+            self._add(strip, float_chain(self._nest(strip, moved, before, largest, 1).operation("MAX")))
 
     def _table(self, table: np.ndarray, label: str) -> Buffer:
         """A table's bank; kept while the layer lasts where all of its tables have one."""
@@ -323,9 +334,8 @@ class RowwiseTiler(RowwisePricer):
         a, dtype = strip.places[step.a], self.program.values[step.a].dtype
         y, table = self._result(step.result, strip, (0, self.blocks)), self._table(step.table, strip.label)
         low, high = (-128, 127) if dtype == "i8" else (0, 255)
-        fields = vector_fields(self.vector, a, None, y, strip.pixels, self.blocks) | {"a_signed": int(dtype == "i8")}
-        fields |= {"y_low": low, "y_high": high, "table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}
-        self._emit(strip, fields, [a.buffer, table], y.buffer)
+        nest = self._nest(strip, a, None, y, self.blocks).control(a_signed=int(dtype == "i8"), y_low=low, y_high=high)
+        self._add(strip, look_up(nest, table))
 
     def _chain(self, step: Chain, strip: Strip, piece: tuple[int, int]) -> None:
         """One vector instruction on a strip, of values an element the blocks of `piece`."""
@@ -337,14 +347,8 @@ class RowwiseTiler(RowwisePricer):
             if values[names[role]].extent == "element" and (place.element_bytes == 1 or names[role] == "y"):  # others hold the piece alone
                 places[role] = place.block(piece[0])
         blocks = piece[1] - piece[0] if values[step.result].extent in ("element", "channel") else 1
-        fields = vector_fields(self.vector, places["a"], places.get("b"), places["y"], strip.pixels, blocks)
-        for role in ("a", "b"):
-            if role in places:
-                value = values[names[role]]
-                more = {f"{role}_float": int(value.dtype == "f32")} if value.wide else {f"{role}_signed": int(value.dtype == "i8"), f"{role}_zero": value.zero}
-                fields |= more
-        reads = [places[role].buffer for role in ("a", "b") if role in places]
-        fields |= {"numeric": 1, "binary": BINARY[step.binary], **finish(step)}
+        operands = values[step.a], values.get(step.b)
+        nest = float_chain(self._nest(strip, places["a"], places.get("b"), places["y"], blocks, values=operands), step)
         if step.channel_scale is not None:
             lo, hi = piece[0] * self.lanes, min(piece[1] * self.lanes, self.channels)
             key = (step.result, "scale", lo, hi)
@@ -352,14 +356,10 @@ class RowwiseTiler(RowwisePricer):
                 scale = step.channel_scale[lo:hi]
                 content = self.context.parameters(np.zeros(len(scale), np.int32), scale, self.lanes)
                 self._constants[key] = self.context.load_constant(f"{self.codelet.name}.p", content, self.vector.parameter, strip.label)
-            source = self._constants[key]
-            fields |= {"p_enable": 1, "p_base": Ref(source, 0, self.vector.parameter.word_bytes), "p_stride_1": int(blocks > 1)}
-            reads.append(source)
+            read_parameters(nest, self._constants[key])
         if step.table is not None:
-            table = self._table(step.table, strip.label)
-            fields |= {"table_enable": 1, "table_select": Ref(table, 0, table.memory.bank_bytes)}
-            reads.append(table)
-        self._emit(strip, fields, reads, places["y"].buffer)
+            look_up(nest, self._table(step.table, strip.label))
+        self._add(strip, nest)
 
 
 def _planes(step: Neighbours | Weighted, band: Band) -> list[tuple[str, np.ndarray, tuple]]:
