@@ -45,7 +45,7 @@ def test_a_window_moves_a_coordinate():
 
 def test_a_loop_without_a_level_iterates_once():
     assert Nest(GRAPH, GRAPH.engines["matrix"], {}, {"oy": 1}).fields == {}
-    with pytest.raises(AssertionError, match="^matrix: loop oy iterates 2 times and has no level$"):
+    with pytest.raises(AssertionError, match=r"^matrix: loop oy iterates 2 times and has no level$"):
         Nest(GRAPH, GRAPH.engines["matrix"], {}, {"oy": 2})
     with pytest.raises(KeyError):  # the sums have no stride there
         Nest(GRAPH, GRAPH.engines["matrix"], LEVELS, {"ic": 2}).stream("c", buffer("acc"), 0, {"ic": 64})
