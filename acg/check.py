@@ -6,17 +6,25 @@ from collections.abc import Callable
 
 from acg.errors import ArchitectureError
 from acg.kinds import KINDS, formulas
-from acg.kinds.spec import Port
-from acg.nodes import Engine, Graph
+from acg.kinds.spec import BUS, CHUNK, Port
+from acg.nodes import Engine, Graph, Memory
 from acg.operations import signature
-from acg.schema import ArchitectureModel
+from acg.schema import ArchitectureModel, LinkModel
 from acg.yaml_source import Source
 
-__all__ = ["check_graph", "check_structure"]
+__all__ = ["check_graph", "check_structure", "element_of"]
 
 Say = Callable[[tuple, str], None]
 
 _MOST_ENGINES = 16
+
+
+def element_of(model: ArchitectureModel, link: LinkModel) -> str:
+    """Type that a link carries: its own, that of its memory, or the first that its port takes; bytes, of a copy."""
+    reads = link.target in model.engines
+    engine, memory = model.engines[link.target if reads else link.source], model.memories[link.source if reads else link.target]
+    port = next(port for port in KINDS[engine.kind].ports if port.name == link.port)
+    return link.element or getattr(memory, "element", None) or port.elements[0]
 
 
 def check_structure(model: ArchitectureModel, source: Source) -> None:
@@ -36,7 +44,10 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
         say(f"{source.where(('control', 'fetch', 'memory'))}: found {fetch!r}; expected the name of the external memory")
     if len(model.engines) > _MOST_ENGINES:
         say(f"{source.where(('engines',))}: found {len(model.engines)} engines; expected at most {_MOST_ENGINES}, merge some")
-    seen: set[tuple[str, str, str]] = set()
+    for name, memory in model.memories.items():
+        if memory.kind == "scratchpad":
+            problems += _width_problems(memory, name, source)
+    seen: set[tuple[str, str, str, str]] = set()
     counts: dict[tuple[str, str], int] = {}
     for index, link in enumerate(model.links):
         where = source.where(("links", index))
@@ -60,13 +71,15 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
             side = "to" if port.reads else "from"
             say(f"{where}: port {link.port!r} of a {engine.kind} engine has the engine at the wrong end; expected the engine under '{side}'")
             continue
-        element = getattr(memory, "element", "i8")
+        element = element_of(model, link)
+        if link.element and (port.lanes[1] in (BUS, CHUNK) or memory.kind != "scratchpad"):
+            say(f"{where}: element {link.element} on port {link.port!r}, which moves bytes; expected none, remove the key")
         if memory.kind not in port.memories or element not in port.elements:
             say(f"{where}: port {link.port!r} is on {memory_name!r}, a {memory.kind} memory of {element}; "
                 f"expected a {' or '.join(port.memories)} memory of {' or '.join(port.elements)}")
-        if (engine_name, memory_name, link.port) in seen:
+        if (engine_name, memory_name, link.port, element) in seen:
             say(f"{where}: the same link stands twice; expected it once, remove one of the two")
-        seen.add((engine_name, memory_name, link.port))
+        seen.add((engine_name, memory_name, link.port, element))
         counts[engine_name, link.port] = counts.get((engine_name, link.port), 0) + 1
         if counts[engine_name, link.port] == port.most + 1:
             say(f"{where}: port {link.port!r} of {engine_name!r} has more than {port.most} links; expected at most {port.most}")
@@ -89,6 +102,19 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
         raise ArchitectureError(problems)
 
 
+def _width_problems(memory, name: str, source: Source) -> list[str]:
+    """What is wrong with how a scratchpad says its width: in bytes, or as lanes of an element."""
+    where = ("memories", name)
+    if memory.width_bytes is None:
+        if memory.element is None and memory.lanes is None:
+            return [f"{source.where(where)}: width_bytes is missing; expected bytes of a word, add the key"]
+        missing = [key for key in ("element", "lanes") if getattr(memory, key) is None]
+        return [f"{source.where((*where, key))}: missing; expected a value, add the key" for key in missing]
+    if memory.lanes is not None:
+        return [f"{source.where((*where, 'lanes'))}: found {memory.lanes} beside width_bytes; expected one of the two, remove the other"]
+    return []
+
+
 def _power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
 
@@ -107,18 +133,25 @@ def check_graph(graph: Graph, source: Source) -> None:
     if external.size_bytes % 4096:
         say(("memories", external.name, "size_bytes"), f"found {external.size_bytes}; expected a multiple of 4096, the AXI boundary")
     for memory in graph.memories.values():
-        if memory.kind == "scratchpad" and not _power_of_two(memory.lanes):
-            say(("memories", memory.name, "lanes"), f"found {memory.lanes}; expected a power of two, words are addressed by aligned sub-words")
+        if memory.kind == "scratchpad" and not _power_of_two(memory.word_bytes):
+            key = _width_key(source, memory)
+            found = source.data["memories"][memory.name][key]
+            say(("memories", memory.name, key), f"found {found}; expected a power of two, words are addressed by aligned sub-words")
         if memory.kind == "scratchpad" and memory.size_bytes > 1 << 26:
             say(("memories", memory.name, "depth_words"), f"found {memory.size_bytes} bytes in all; expected at most {1 << 26}")
     for engine in graph.engines.values():
-        _check_engine(graph, engine, say)
+        _check_engine(graph, engine, source, say)
     if problems:
         raise ArchitectureError(problems)
 
 
-def _check_engine(graph: Graph, engine: Engine, say: Say) -> None:
-    """In this order: capabilities, sizes against the words of the memories, the kind's own rules, memories that ports have for themselves."""
+def _width_key(source: Source, memory: Memory) -> str:
+    """Key with which a description says the width of a scratchpad."""
+    return "lanes" if "lanes" in source.data["memories"][memory.name] else "width_bytes"
+
+
+def _check_engine(graph: Graph, engine: Engine, source: Source, say: Say) -> None:
+    """In this order: capabilities, sizes against the words of the memories, the kind's own rules, a bank for each port that reads."""
     kind = engine.specification
     offers = {offer.operation: offer for offer in kind.offers}
     for capability in engine.capabilities:
@@ -138,14 +171,12 @@ def _check_engine(graph: Graph, engine: Engine, say: Say) -> None:
         if ports:
             _divides(graph, engine, size.name, ports, say)
     for port in kind.ports:
-        if port.exact:
-            _fills_words(graph, engine, port, say)
+        if port.lanes[0] > 1:
+            _fits_words(graph, engine, port, source, say)
     for rule in kind.rules:
         for path, message in rule(graph, engine):
             say(path, message)
-    for port in kind.ports:
-        if port.own_memory:
-            _alone(graph, engine, port, say)
+    _enough_banks(graph, engine, say)
 
 
 def _divides(graph: Graph, engine: Engine, size: str, ports: list[Port], say: Say) -> None:
@@ -156,21 +187,37 @@ def _divides(graph: Graph, engine: Engine, size: str, ports: list[Port], say: Sa
     for port in ports:
         for link in graph.links_of(engine.name, port.name):
             memory = graph.memories[link.memory]
-            if _power_of_two(memory.lanes) and memory.lanes % value:
-                say(("engines", engine.name, size),
-                    f"found {value} on port {port.name!r} of {memory.name!r}, whose words have {memory.lanes} lanes; expected a divisor of {memory.lanes}")
+            lanes = memory.word_bytes * 8 // link.element.bits
+            if not _power_of_two(memory.word_bytes) or (lanes and lanes % value == 0):
+                continue
+            found = f"found {value} on port {port.name!r} of {memory.name!r}, whose words have"
+            if lanes:
+                say(("engines", engine.name, size), f"{found} {lanes} lanes; expected a divisor of {lanes}")
+            else:
+                say(("engines", engine.name, size), f"{found} {memory.word_bytes} bytes; expected room for an {link.element.name}, widen the memory")
 
 
-def _fills_words(graph: Graph, engine: Engine, port: Port, say: Say) -> None:
+def _fits_words(graph: Graph, engine: Engine, port: Port, source: Source, say: Say) -> None:
+    """An access of several lots of the engine's lanes is a word of the memory, or part of one."""
     for link in graph.links_of(engine.name, port.name):
         memory = graph.memories[link.memory]
-        if memory.lanes != link.lanes:
-            say(("memories", memory.name, "lanes"), f"found {memory.lanes}; expected {link.lanes}, {port.exact.format_map(engine.sizes)}")
+        if not _power_of_two(memory.word_bytes) or memory.word_bytes % link.port_bytes == 0:
+            continue
+        key = _width_key(source, memory)
+        unit = 1 if key == "width_bytes" else link.element.bits // 8
+        say(("memories", memory.name, key), f"found {memory.word_bytes // unit}; expected a multiple of {link.port_bytes // unit}, "
+            f"{port.access.format_map(engine.sizes)}")
 
 
-def _alone(graph: Graph, engine: Engine, own: Port, say: Say) -> None:
-    for memory in {link.memory: None for link in graph.links_of(engine.name, own.name)}:
-        for port in engine.specification.ports:
-            if port.name != own.name and any(link.memory == memory for link in graph.links_of(engine.name, port.name)):
-                say(("engines", engine.name),
-                    f"port {port.name!r} is on the {own.name} memory {memory!r}; expected a memory of its own for {own.name}s")
+def _enough_banks(graph: Graph, engine: Engine, say: Say) -> None:
+    """What an instruction reads at the same time stands in different banks: a bank has one read port."""
+    readers: dict[str, dict[str, None]] = {}
+    for port in engine.specification.ports:
+        for link in graph.links_of(engine.name, port.name):
+            if port.reads and graph.memories[link.memory].kind == "scratchpad":
+                readers.setdefault(link.memory, {})[port.name] = None
+    for name, ports in readers.items():
+        if len(ports) > graph.memories[name].banks:
+            *first, last = ports
+            say(("memories", name, "banks"), f"found {graph.memories[name].banks}; expected at least {len(ports)}, one instruction reads operands "
+                f"{', '.join(first)} and {last} at the same time and a bank has one read port")

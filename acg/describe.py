@@ -19,12 +19,12 @@ def memory_map(graph: Graph) -> str:
     """Memories: sizes, banks, ports."""
     rows = []
     for memory in graph.memories.values():
-        users = ", ".join(f"{link.engine}.{link.port} ({link.port_bytes} B)" for link in graph.links if link.memory == memory.name)
-        shape = f"{memory.banks} x {memory.depth_words} x {memory.lanes} {memory.element.name}"
+        users = ", ".join(f"{link.engine}.{link.port} ({link.lanes} {link.element.name})" for link in graph.links if link.memory == memory.name)
+        shape = f"{memory.banks} x {memory.depth_words} x {memory.word_bytes}"
         if memory.kind == "external":
             shape = f"AXI4, {memory.bus_bits} bits"
         rows.append((memory.name, memory.kind, shape, memory.size_bytes, memory.read_latency_cycles, users))
-    return _table(("memory", "kind", "banks x words x lanes", "bytes", "read latency, cycles", "ports (bytes an access)"), rows)
+    return _table(("memory", "kind", "banks x words x bytes", "bytes", "read latency, cycles", "ports (elements an access)"), rows)
 
 
 def instruction_manual(graph: Graph) -> str:

@@ -19,21 +19,19 @@ __all__ = ["ARCHITECTURES", "Control", "Element", "Engine", "Graph", "Link", "Me
 ARCHITECTURES = shared_folder("archs")
 
 _ELEMENTS = {"i8": Element("i8", 8), "i32": Element("i32", 32)}
+_BYTE = _ELEMENTS["i8"]
 
 
 def _memory(name: str, model) -> Memory:
     if model.kind == "external":
         return Memory(
-            name, "external", _ELEMENTS["i8"], lanes=model.bus_bits // 8, read_latency_cycles=model.read_latency_cycles,
-            size_bytes_external=model.size_bytes, bus_bits=model.bus_bits, address_bits=model.address_bits,
-            write_latency_cycles=model.write_latency_cycles,
+            name, "external", model.bus_bits // 8, read_latency_cycles=model.read_latency_cycles, size_bytes_external=model.size_bytes,
+            bus_bits=model.bus_bits, address_bits=model.address_bits, write_latency_cycles=model.write_latency_cycles,
         )
     if model.kind == "table":
-        return Memory(name, "table", _ELEMENTS["i8"], lanes=1, banks=model.banks, depth_words=model.entries, read_latency_cycles=1)
-    return Memory(
-        name, "scratchpad", _ELEMENTS[model.element], lanes=model.lanes, banks=model.banks, depth_words=model.depth_words,
-        read_latency_cycles=model.read_latency_cycles,
-    )
+        return Memory(name, "table", 1, banks=model.banks, depth_words=model.entries, read_latency_cycles=1)
+    width_bytes = model.width_bytes or model.lanes * _ELEMENTS[model.element].bits // 8
+    return Memory(name, "scratchpad", width_bytes, banks=model.banks, depth_words=model.depth_words, read_latency_cycles=model.read_latency_cycles)
 
 
 def _engine(name: str, index: int, model, where: str) -> Engine:
@@ -42,14 +40,12 @@ def _engine(name: str, index: int, model, where: str) -> Engine:
     return Engine(name, index, model.kind, capabilities, MappingProxyType(sizes))
 
 
-def _link(engine: Engine, memory: Memory, port: str, reads: bool, bus_bytes: int, chunk_bytes: int) -> Link:
-    """A link with the natural width of its port: elements of the memory's type and bytes an access."""
+def _link(engine: Engine, memory: Memory, port: str, reads: bool, element: str, bus_bytes: int, chunk_bytes: int) -> Link:
+    """A link with the natural width of its port: so many elements an access."""
     factor, size = engine.specification.port(port).lanes
     if size in (BUS, CHUNK):
-        width = bus_bytes if size == BUS else chunk_bytes
-        return Link(engine.name, memory.name, port, reads, width * 8 // memory.element.bits or 1, width)
-    lanes = factor * (engine.number(size) if size else 1)
-    return Link(engine.name, memory.name, port, reads, lanes, lanes * memory.element.bits // 8)
+        return Link(engine.name, memory.name, port, reads, _BYTE, bus_bytes if size == BUS else chunk_bytes)
+    return Link(engine.name, memory.name, port, reads, _ELEMENTS[element], factor * (engine.number(size) if size else 1))
 
 
 def parse_graph(text: str, *, name: str = "architecture") -> Graph:
@@ -73,13 +69,13 @@ def _parsed(text: str, name: str) -> Graph:
         key: _engine(key, index, value, source.where(("engines", key, "capabilities"))) for index, (key, value) in enumerate(model.engines.items())
     }
     bus_bytes = next(memory for memory in memories.values() if memory.kind == "external").bus_bytes
-    ends = [(engines[link.target], memories[link.source], link.port, True) if link.target in engines else
-            (engines[link.source], memories[link.target], link.port, False) for link in model.links]
+    ends = [(engines[link.target], memories[link.source], link.port, True, check.element_of(model, link)) if link.target in engines else
+            (engines[link.source], memories[link.target], link.port, False, check.element_of(model, link)) for link in model.links]
     chunks = dict.fromkeys(engines, bus_bytes)
-    for engine, memory, port, _ in ends:
+    for engine, memory, port, *_ in ends:
         if engine.specification.port(port).lanes[1] == CHUNK and memory.kind == "scratchpad":
             chunks[engine.name] = min(chunks[engine.name], memory.word_bytes)
-    links = tuple(_link(engine, memory, port, reads, bus_bytes, chunks[engine.name]) for engine, memory, port, reads in ends)
+    links = tuple(_link(*end, bus_bytes, chunks[end[0].name]) for end in ends)
     graph = Graph(
         name=model.name, summary=model.summary, description=text,
         control=Control(model.control.discipline, model.control.queue_depth, model.control.fetch.memory, model.control.fetch.outstanding_bursts),

@@ -92,7 +92,7 @@ def _counts(graph: Graph, engine: Engine, item: Counts) -> Iterator[Row]:
 
 
 def _control(graph: Graph, engine: Engine, item: Control) -> Iterator[Row]:
-    if item.wide and all(graph.memories[link.memory].element.bits != 32 for link in graph.links_of(engine.name, item.wide)):
+    if item.wide and all(link.element.bits != 32 for link in graph.links_of(engine.name, item.wide)):
         return
     if item.only_if_offered and not any(engine.can(operation) for operation, _ in item.codes):
         return

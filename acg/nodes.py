@@ -16,7 +16,7 @@ __all__ = ["Control", "Element", "Engine", "Graph", "Link", "Memory"]
 
 @dataclass(frozen=True)
 class Element:
-    """Type of a memory's elements: ``name`` 'i8' (int8 or uint8, the instruction says) or 'i32', and its ``bits``."""
+    """Type of the elements that a link carries: ``name`` 'i8' (int8 or uint8, the instruction says) or 'i32' (or float32), and its ``bits``."""
 
     name: str
     bits: int
@@ -24,12 +24,14 @@ class Element:
 
 @dataclass(frozen=True)
 class Memory:
-    """A memory node. Fields that a kind does not have are 0 (see the schema for units)."""
+    """A memory node: bytes. What stands in them its links say. Fields that a kind does not have are 0 (see the schema for units).
+
+    ``word_bytes``: of one word; of external memory those of a bus beat, of a table one entry.
+    """
 
     name: str
     kind: str
-    element: Element
-    lanes: int = 0
+    word_bytes: int
     banks: int = 1
     depth_words: int = 0
     read_latency_cycles: int = 0
@@ -37,13 +39,6 @@ class Memory:
     bus_bits: int = 0
     address_bits: int = 0
     write_latency_cycles: int = 0
-
-    @property
-    def word_bytes(self) -> int:
-        """Bytes of one word (external: of one bus beat; table: one entry)."""
-        if self.kind == "external":
-            return self.bus_bytes
-        return self.lanes * self.element.bits // 8
 
     @property
     def bus_bytes(self) -> int:
@@ -106,14 +101,19 @@ class Engine:
 
 @dataclass(frozen=True)
 class Link:
-    """A port of an engine on a memory: ``lanes`` elements of the memory's type an access; ``reads`` is seen from the engine."""
+    """A port of an engine on a memory: ``lanes`` elements of a type an access; ``reads`` is seen from the engine. Of a copy the elements are bytes."""
 
     engine: str
     memory: str
     port: str
     reads: bool
+    element: Element
     lanes: int
-    port_bytes: int
+
+    @property
+    def port_bytes(self) -> int:
+        """Bytes an access."""
+        return self.lanes * self.element.bits // 8
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,18 @@ class Graph:
         table: dict[tuple[str, str], tuple[Link, ...]] = {}
         for link in self.links:
             table[link.engine, link.port] = (*table.get((link.engine, link.port), ()), link)
+        return table
+
+    def words_of(self, memory: str) -> tuple[Link, ...]:
+        """Links of a memory that carry elements: all but those of engines that copy, which move bytes."""
+        return self._by_memory.get(memory, ())
+
+    @cached_property
+    def _by_memory(self) -> dict[str, tuple[Link, ...]]:
+        table: dict[str, tuple[Link, ...]] = {}
+        for link in self.links:
+            if not self.engines[link.engine].copies:
+                table[link.memory] = (*table.get(link.memory, ()), link)
         return table
 
     def engines_of(self, kind: str) -> Iterator[Engine]:

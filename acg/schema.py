@@ -57,12 +57,19 @@ class ExternalModel(_Model):
     write_latency_cycles: Annotated[int, Field(strict=True, ge=1, le=1024)]
 
 
+Element = Literal["i8", "i32"]
+
+
 class ScratchpadModel(_Model):
-    """Banked on-chip memory; ``depth_words`` is that of one bank."""
+    """Banked on-chip memory; ``depth_words`` is that of one bank.
+
+    A word has ``width_bytes``; or ``lanes`` elements of a type, which is then that of the links that name none.
+    """
 
     kind: Literal["scratchpad"]
-    element: Literal["i8", "i32"]
-    lanes: Annotated[int, Field(strict=True, ge=1, le=256)]
+    width_bytes: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
+    element: Element | None = None
+    lanes: Annotated[int, Field(strict=True, ge=1, le=256)] | None = None
     banks: Annotated[int, Field(strict=True, ge=1, le=64)]
     depth_words: Annotated[int, Field(strict=True, ge=1, le=1 << 20)]
     read_latency_cycles: Annotated[int, Field(strict=True, ge=1, le=8)]
@@ -93,12 +100,16 @@ def _engine_model(kind: EngineKind) -> type[_Model]:
 
 
 class LinkModel(BaseModel):
-    """A port of an engine on a memory; its direction says whether the engine reads or writes."""
+    """A port of an engine on a memory; its direction says whether the engine reads or writes.
+
+    ``element``: the type that it carries, of a port that takes several; unless given that of the memory, or else the port's first.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     source: Name = Field(alias="from")
     target: Name = Field(alias="to")
     port: Name
+    element: Element | None = None
 
 
 class ArchitectureModel(_Model):

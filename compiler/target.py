@@ -12,6 +12,7 @@ from acg.graph import Engine, Graph, Memory
 from acg.kinds.spec import Offer
 from compiler.errors import CompilerError
 from compiler.levels import CONTRACTION, levels_of
+from compiler.partitions import Partition, whole
 
 #: Operations that finish a chain on the vector unit, besides those of its body.
 FINISH = "REQUANTIZE"
@@ -25,9 +26,9 @@ class MatrixUnit:
     calls the sizes and the ports; `levels` of its loop nest for the loops of a contraction."""
 
     engine: Engine
-    activation: Memory
-    weight: Memory
-    accumulator: Memory
+    activation: Partition
+    weight: Partition
+    accumulator: Partition
     offer: Offer
     levels: Mapping[str, int]
 
@@ -47,11 +48,11 @@ class VectorUnit:
     """An engine that offers REQUANTIZE: `lanes` elements a cycle; memories of each operand port in the order of its select field."""
 
     engine: Engine
-    a: tuple[Memory, ...]
-    b: tuple[Memory, ...]
-    y: tuple[Memory, ...]
-    parameter: Memory
-    table: Memory
+    a: tuple[Partition, ...]
+    b: tuple[Partition, ...]
+    y: tuple[Partition, ...]
+    parameter: Partition
+    table: Partition
 
     @property
     def lanes(self) -> int:
@@ -64,7 +65,7 @@ class CopyPath:
     """A copy engine between external memory and an on-chip one; `select` numbers that memory among the engine's links."""
 
     engine: Engine
-    memory: Memory
+    memory: Partition
     select: int
     chunk_bytes: int
 
@@ -74,7 +75,8 @@ class Target:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.external = graph.external
+        self.partitions = {memory.name: whole(graph, memory) for memory in graph.memories.values()}
+        self.external = self.partitions[graph.external.name]
         self.matrix = tuple(self._matrix(e) for e in graph.capable(PRODUCT))
         self.vector = tuple(self._vector(e) for e in graph.capable(FINISH))
         self.into: dict[str, tuple[CopyPath, ...]] = {}
@@ -83,14 +85,14 @@ class Target:
             inward = self._is_external(engine, "source")
             table, port = (self.into, "destination") if inward else (self.out_of, "source")
             for select, link in enumerate(graph.links_of(engine.name, port)):
-                path = CopyPath(engine, graph.memories[link.memory], select, graph.chunk_bytes(engine.name))
+                path = CopyPath(engine, self.partitions[link.memory], select, graph.chunk_bytes(engine.name))
                 table[link.memory] = (*table.get(link.memory, ()), path)
 
     def _is_external(self, engine: Engine, port: str) -> bool:
         return any(self.graph.memories[link.memory].kind == "external" for link in self.graph.links_of(engine.name, port))
 
-    def _memories(self, engine: Engine, port: str) -> tuple[Memory, ...]:
-        return tuple(self.graph.memories[link.memory] for link in self.graph.links_of(engine.name, port))
+    def _memories(self, engine: Engine, port: str) -> tuple[Partition, ...]:
+        return tuple(self.partitions[link.memory] for link in self.graph.links_of(engine.name, port))
 
     def _matrix(self, engine: Engine) -> MatrixUnit:
         """By the operation's formula: what streams over all that is reduced, the matrix, the sums."""
@@ -130,7 +132,7 @@ class Target:
         return min(paths, key=lambda p: (len(self.graph.links_of(p.engine.name, "source")), p.engine.index))
 
 
-def narrow(memories: tuple[Memory, ...], preferred: Memory | None) -> Memory | None:
+def narrow(memories: tuple[Partition, ...], preferred: Partition | None) -> Partition | None:
     """Memory of 8-bit elements among `memories`: `preferred` if it is there, else the first."""
     bytes_only = [m for m in memories if m.element.bits == 8 and m.kind == "scratchpad"]
     if preferred is not None and any(m.name == preferred.name for m in bytes_only):

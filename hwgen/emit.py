@@ -59,13 +59,14 @@ def sidecar(graph: Graph, *, source: str | None = None) -> dict:
         "errors": {code.name: int(code) for code in ErrorCode},
         "cycles_after_last_retire": 1 + DONE_CYCLES,
         "memories": [{
-            "name": m.name, "kind": m.kind, "element": m.element.name, "lanes": m.lanes, "banks": m.banks, "depth_words": m.depth_words,
-            "word_bytes": m.word_bytes, "size_bytes": m.size_bytes, "read_latency_cycles": m.read_latency_cycles,
-            "write_latency_cycles": m.write_latency_cycles, "bus_bits": m.bus_bits, "address_bits": m.address_bits,
+            "name": m.name, "kind": m.kind, "banks": m.banks, "depth_words": m.depth_words, "word_bytes": m.word_bytes,
+            "size_bytes": m.size_bytes, "read_latency_cycles": m.read_latency_cycles, "write_latency_cycles": m.write_latency_cycles,
+            "bus_bits": m.bus_bits, "address_bits": m.address_bits,
         } for m in graph.memories.values()],
         "engines": [{
             "name": e.name, "index": e.index, "kind": e.kind, "capabilities": [str(c) for c in e.capabilities],
-            "links": [{"port": link.port, "memory": link.memory, "reads": link.reads, "port_bytes": link.port_bytes}
+            "links": [{"port": link.port, "memory": link.memory, "reads": link.reads, "element": link.element.name, "lanes": link.lanes,
+                       "port_bytes": link.port_bytes}
                       for link in graph.links if link.engine == e.name],
         } for e in graph.engines.values()],
         "instructions": {

@@ -215,7 +215,7 @@ class Accelerator(wiring.Component):
     def _port(self, link: Link, built_in: bool) -> PortSocket:
         memory = self.graph.memories[link.memory]
         return PortSocket(
-            element_bits=memory.element.bits, address_bits=max(1, (memory.size_bytes // link.port_bytes - 1).bit_length()),
+            element_bits=link.element.bits, address_bits=max(1, (memory.size_bytes // link.port_bytes - 1).bit_length()),
             read_latency_cycles=memory.read_latency_cycles, banks=memory.banks,
             write_bytes=self._table_writer(memory.name).port_bytes if built_in else 0)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acg.kinds.rules import apart, block, same
+from acg.kinds.rules import block, same
 from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
 from acg.timing.matrix import MatrixTiming
 
@@ -89,8 +89,6 @@ MATRIX = EngineKind(
     offers=(Offer("MATMUL", (("c", "columns"), ("r", "rows")), "c", ("a", "w"), accumulate="accumulate"),),
     rules=(
         same("accumulator", "result"),
-        apart("weight", "activation", what="activations and weights", why="the weights of a pass are read while the positions of the one before are, and "
-              "a bank has one read port"),
         block("weight", "rows", "columns", what="block of weights"),
     ),
     timing=_timing,

@@ -10,7 +10,7 @@ from acg.kinds.spec import Rule
 if TYPE_CHECKING:
     from acg.nodes import Engine, Graph
 
-__all__ = ["apart", "banks", "block", "chunk_limit", "needs_wide", "same"]
+__all__ = ["block", "chunk_limit", "needs_wide", "same"]
 
 Found = Iterator[tuple[tuple[str, ...], str]]
 
@@ -22,17 +22,6 @@ def same(one: str, two: str) -> Rule:
         a, b = graph.link_of(engine.name, one).memory, graph.link_of(engine.name, two).memory
         if a != b:
             yield ("engines", engine.name), f"accumulates from {a!r} into {b!r}; expected one memory for ports {one!r} and {two!r}"
-
-    return rule
-
-
-def apart(one: str, two: str, *, what: str, why: str) -> Rule:
-    """Two ports are on different memories."""
-
-    def rule(graph: Graph, engine: Engine) -> Found:
-        memory = graph.link_of(engine.name, one).memory
-        if memory == graph.link_of(engine.name, two).memory:
-            yield ("engines", engine.name), f"reads {what} from {memory!r}; expected a memory for each, {why}"
 
     return rule
 
@@ -53,25 +42,12 @@ def block(port: str, *sizes: str, what: str) -> Rule:
     return rule
 
 
-def banks(one: str, two: str) -> Rule:
-    """A memory that both ports are on has two banks: they read at the same time."""
-
-    def rule(graph: Graph, engine: Engine) -> Found:
-        first = {link.memory for link in graph.links_of(engine.name, one)}
-        for link in graph.links_of(engine.name, two):
-            if link.memory in first and graph.memories[link.memory].banks < 2:
-                yield (("memories", link.memory, "banks"), f"found 1; expected at least 2, one instruction reads operands {one} and {two} at the same "
-                       "time and a bank has one read port")
-
-    return rule
-
-
 def needs_wide(port: str, *operations: str, what: str) -> Rule:
     """Operations whose results only 32-bit elements can hold: the port reaches some."""
 
     def rule(graph: Graph, engine: Engine) -> Found:
         offered = [name for name in operations if engine.can(name)]
-        if offered and all(graph.memories[link.memory].element.bits == 8 for link in graph.links_of(engine.name, port)):
+        if offered and all(link.element.bits == 8 for link in graph.links_of(engine.name, port)):
             yield (("engines", engine.name, "capabilities"), f"found {offered[0]}, but port {port!r} reaches bytes only; expected a link of it to a "
                    f"memory of i32, which holds {what}, add one or remove the operation")
 

@@ -48,10 +48,11 @@ class Port:
         Kinds of memory and element types that it may be on.
     least, most : int
         Links that it must and may have.
-    exact : str
-        Not empty: the memory's word is one access; says why, with the engine's sizes in braces.
-    own_memory : bool
-        No other port of the engine is on its memory.
+    access : str
+        What stands in an access of a factor above 1, for messages, with the engine's sizes in braces.
+    beat : str
+        The port in whose cycle it is asked for the same iteration, "" for none: such ports of different instructions never meet, all others of
+        an engine may, as one instruction begins before the one before it has ended.
     masked : bool
         A writer enables bytes; others write whole accesses.
     built_in : bool
@@ -65,8 +66,8 @@ class Port:
     elements: tuple[str, ...] = ("i8", "i32")
     least: int = 1
     most: int = 1
-    exact: str = ""
-    own_memory: bool = False
+    access: str = ""
+    beat: str = ""
     masked: bool = False
     built_in: bool = False
 

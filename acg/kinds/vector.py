@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acg.kinds.rules import banks, needs_wide
+from acg.kinds.rules import needs_wide
 from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
 from acg.timing.vector import VectorTiming
 
@@ -98,8 +98,8 @@ VECTOR = EngineKind(
     sizes=(Size("lanes"),),
     ports=(
         Port("a", True, (1, "lanes"), most=8),
-        Port("b", True, (1, "lanes"), most=8),
-        Port("parameter", True, (2, "lanes"), elements=("i32",), exact="a bias and a scale for each of {lanes} vector lanes", own_memory=True),
+        Port("b", True, (1, "lanes"), most=8, beat="a"),
+        Port("parameter", True, (2, "lanes"), elements=("i32",), access="a bias and a scale for each of {lanes} vector lanes"),
         Port("table", True, (1, ""), memories=("table",), elements=("i8",), built_in=True),
         Port("y", False, (1, "lanes"), most=8),
     ),
@@ -140,7 +140,7 @@ VECTOR = EngineKind(
         *_offers("REQUANTIZE", operands=("a", "p")),
         *_offers("TABLE", *ESTIMATES, operands=("a",)),
     ),
-    rules=(banks("a", "b"), needs_wide("y", *ESTIMATES, what="float32 results")),
+    rules=(needs_wide("y", *ESTIMATES, what="float32 results"),),
     timing=_timing,
     work=_work,
     order=_order,

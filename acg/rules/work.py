@@ -24,5 +24,6 @@ def work(graph: Graph, engine: str, fields: Mapping[str, int]) -> int:
 
 def most_work(graph: Graph) -> int:
     """Most elements that one instruction of ``graph`` may go over."""
-    chip = [memory.size_words * memory.lanes for memory in graph.memories.values() if memory.kind == "scratchpad"]
+    chip = [memory.size_bytes * 8 // min((link.element.bits for link in graph.words_of(memory.name)), default=8)
+            for memory in graph.memories.values() if memory.kind == "scratchpad"]
     return max(LEAST_BOUND, REPEATS * max(chip))

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from acg.graph import Memory
 from compiler.codelets import Codelet
 from compiler.errors import UnsupportedEntry, UnsupportedError
 from compiler.mapping.assign_rowwise import rowwise_units
+from compiler.partitions import Partition
 from compiler.target import MatrixUnit, Target, VectorUnit, narrow
 
 
@@ -29,8 +29,8 @@ class Assigned:
     codelet: Codelet
     matrix_or_none: MatrixUnit | None
     vector_or_none: VectorUnit | None
-    source_or_none: Memory | None
-    sink_or_none: Memory | None
+    source_or_none: Partition | None
+    sink_or_none: Partition | None
     alternative: Assigned | None = None
 
     @property
@@ -46,19 +46,19 @@ class Assigned:
         return self.vector_or_none
 
     @property
-    def source(self) -> Memory:
+    def source(self) -> Partition:
         """On-chip memory of the operands."""
         assert self.source_or_none is not None, f"{self.codelet.name} reads no memory on chip"
         return self.source_or_none
 
     @property
-    def sink(self) -> Memory:
+    def sink(self) -> Partition:
         """On-chip memory of the result."""
         assert self.sink_or_none is not None, f"{self.codelet.name} writes no memory on chip"
         return self.sink_or_none
 
 
-def _holds(memories: tuple[Memory, ...], memory: Memory) -> bool:
+def _holds(memories: tuple[Partition, ...], memory: Partition) -> bool:
     return any(m.name == memory.name for m in memories)
 
 
@@ -92,7 +92,7 @@ def _assign(codelet: Codelet, target: Target) -> Assigned | None:
             if matrix is not None:
                 if not _holds(vector.a, matrix.accumulator) or (codelet.sums and not all(_holds(port, matrix.accumulator) for port in (vector.b, vector.y))):
                     continue
-                source: Memory | None = matrix.activation
+                source: Partition | None = matrix.activation
             else:
                 source = narrow(vector.a, preferred)
             if "b" in codelet.operands and not (source and _holds(vector.b, source)):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from acg.graph import Memory
+from compiler.partitions import Partition
 from compiler.target import MatrixUnit, Target, VectorUnit
 
 
-def _reaches(memories: tuple[Memory, ...], memory: Memory) -> bool:
+def _reaches(memories: tuple[Partition, ...], memory: Partition) -> bool:
     return any(m.name == memory.name for m in memories)
 
 

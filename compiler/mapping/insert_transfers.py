@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from acg.graph import Memory
 from compiler.codelets import Codelet
 from compiler.ir.graph import Graph, Tensor
 from compiler.ir.move import keeps_places
 from compiler.layout import Layout
 from compiler.mapping.assign_engines import Assigned
+from compiler.partitions import Partition
 from compiler.target import Target
 
 
@@ -37,7 +37,7 @@ class Plan:
     steps: tuple[Assigned, ...]
     alias: dict[str, str]
     layouts: dict[str, Layout]
-    resident: dict[str, Memory]
+    resident: dict[str, Partition]
     external: frozenset[str]
     fetched: tuple[str, ...]
     edge: dict[str, str] = field(default_factory=dict)
@@ -107,8 +107,8 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
     seen = dict(edge)
     edge = {tensor: root(source) for tensor, source in edge.items()}
     streamed: set[str] = set()
-    writers: dict[str, Memory | None] = {}
-    readers: dict[str, list[Memory | None]] = {}
+    writers: dict[str, Partition | None] = {}
+    readers: dict[str, list[Partition | None]] = {}
     for step in steps:
         for role, operand in step.codelet.operands.items():
             if role[0] not in "wy" and operand.tensor:
@@ -125,7 +125,7 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
     used = set(writers) | set(readers) | set(edge.values())
     lanes = max([v.lanes for v in target.vector] + [m.lanes for m in _activation_memories(steps)] + [1])
     layouts = {name: Layout(ir.tensors[name].shape, ir.tensors[name].dtype, lanes) for name in sorted(used)}
-    resident: dict[str, Memory] = {}
+    resident: dict[str, Partition] = {}
     fetched = []
     roots_fed = {root(tensor) for tensor in fed}
     for name in layouts:
@@ -148,5 +148,5 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
     return Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed), seen)
 
 
-def _activation_memories(steps: list[Assigned]) -> list[Memory]:
+def _activation_memories(steps: list[Assigned]) -> list[Partition]:
     return [m for step in steps for m in (step.source_or_none, step.sink_or_none) if m is not None]

@@ -129,7 +129,7 @@ def _compute_cases(graph: Graph, case, of) -> Iterator[Case]:
     yield case(f"{vector.name} beyond {act.name}", of(Instruction(vector.name, fields)), "ADDRESS", 1 + vector.index, words * vector.number("lanes"))
     yield case("an instruction longer than the watchdog's patience", of(Instruction(matrix.name, {**plain, "n_0": 3, "n_4": 30, "n_5": 30, "c_stride_5": 0})),
                "NONE", 0, 0, watchdog_cycles=_WATCHDOG_CYCLES)
-    bank_words = act.depth_words * act.lanes // vector.number("lanes")
+    bank_words = act.bank_bytes // vector.number("lanes")
     both = [isa.encode(Instruction(matrix.name, {**plain, "n_5": 200, "n_4": 2, "c_stride_5": 0})),
             isa.encode(Instruction(vector.name, {**plain, "a_select": select, "n_5": 200, "a_base": bank_words - 1, "y_base": bank_words, "y_low": -128}))]
     number = 1 + min(matrix.index, vector.index)

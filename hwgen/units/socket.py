@@ -18,7 +18,7 @@ class PortSocket:
     Attributes
     ----------
     element_bits, address_bits : int
-        Width of an element of the memory, and of an address, which counts port words.
+        Width of an element that the link carries, and of an address, which counts port words.
     read_latency_cycles : int
     banks : int
     write_bytes : int

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from acg.errors import ArchitectureError
-from acg.fingerprint import fingerprint
+from acg.fingerprint import canonical, fingerprint
 from acg.graph import ARCHITECTURES, architecture_names, load_graph, parse_graph
 
 TINY = (ARCHITECTURES / "tiny.yaml").read_text()
@@ -92,17 +92,72 @@ def test_refusals_say_file_line_path_and_cure(old, new, fragment, message):
 
 
 def test_sizes_that_do_not_fit_are_refused_together():
-    text = TINY.replace("rows: 4", "rows: 8").replace("element: i32, lanes: 8", "element: i32, lanes: 16")
+    text = TINY.replace("rows: 4", "rows: 8").replace("element: i32, lanes: 8", "element: i32, lanes: 4")
     problems = _refusal(text)
     assert problems[0].endswith("engines.matrix.capabilities: found (i32,4)=MATMUL((i9,4),(i9,4,4)); expected (i32,4)=MATMUL((i9,8),(i9,8,4)), as the engine's size says")
     assert problems[1].endswith("engines.matrix.rows: found 8 on port 'activation' of 'act', whose words have 4 lanes; expected a divisor of 4")
-    assert problems[2].endswith("memories.par.lanes: found 16; expected 8, a bias and a scale for each of 4 vector lanes")
+    assert problems[2].endswith("memories.par.lanes: found 4; expected a multiple of 8, a bias and a scale for each of 4 vector lanes")
     assert len(problems) == 3
 
 
 def test_one_bank_cannot_serve_two_operands():
     (problem,) = _refusal(TINY.replace("banks: 4, depth_words: 1024", "banks: 1, depth_words: 1024"))
     assert problem.endswith("memories.act.banks: found 1; expected at least 2, one instruction reads operands a and b at the same time and a bank has one read port")
+
+
+#: tiny with one memory on chip for all that stands on it.
+JOINED = re.sub(r"  act: .*\n  wgt: .*\n  acc: .*\n  par: .*\n", "  mem: {kind: scratchpad, width_bytes: 32, banks: 8, depth_words: 64, read_latency_cycles: 1}\n", TINY)
+JOINED = re.sub(r"\{from: acc, to: vector, port: (.)\}", r"{from: mem, to: vector, port: \1, element: i32}", JOINED)
+JOINED = JOINED.replace("to: acc, port: y", "to: mem, port: y, element: i32")
+JOINED = re.sub(r"(from|to): (act|wgt|acc|par)\b", r"\1: mem", JOINED)
+JOINED = JOINED.partition("links:\n")[0] + "links:\n" + "".join(dict.fromkeys(JOINED.partition("links:\n")[2].splitlines(keepends=True)))
+
+
+def in_bytes(text):
+    """The same description with widths of memories in bytes and types at the links."""
+    text = re.sub(r"element: (i8|i32), lanes: (\d+), banks", lambda m: f"width_bytes: {int(m[2]) * (1 if m[1] == 'i8' else 4)}, banks", text)
+    return re.sub(r"(from: acc, to: vector, port: [ab]|to: acc, port: y)\}", r"\1, element: i32}", text)
+
+
+@pytest.mark.parametrize("name", architecture_names())
+def test_a_width_in_bytes_says_what_an_element_and_lanes_say(name):
+    text = (ARCHITECTURES / f"{name}.yaml").read_text()
+    other = parse_graph(in_bytes(text))
+    assert "width_bytes" in other.description and "lanes: 32," not in other.description
+    graph = load_graph(name)
+    assert (other.memories, other.links, canonical(other)) == (graph.memories, graph.links, canonical(graph))
+
+
+def test_one_memory_of_several_types():
+    graph = parse_graph(JOINED)
+    assert [(link.element.name, link.port_bytes) for link in graph.links_of("vector", "a")] == [("i32", 16), ("i8", 4)]
+    assert [(link.element.name, link.port_bytes) for link in graph.links_of("vector", "b")] == [("i8", 4), ("i32", 16)]
+    assert graph.link_of("vector", "parameter").port_bytes == 32
+    assert graph.chunk_bytes("load") == graph.chunk_bytes("store") == 8
+    assert [graph.link_of("matrix", port).element.name for port in ("activation", "weight", "accumulator", "result")] == ["i8", "i8", "i32", "i32"]
+    assert len(graph.links_of("load", "destination")) == 2
+    swapped = JOINED.replace("port: a}", "port: a, element: ?}").replace("port: a, element: i32}", "port: a}").replace("?", "i32")
+    assert fingerprint(parse_graph(swapped)) != fingerprint(graph)
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("width_bytes: 32", "width_bytes: 24", "memories.mem.width_bytes: found 24; expected a power of two, words are addressed by aligned sub-words"),
+    ("width_bytes: 32", "width_bytes: 16", "memories.mem.width_bytes: found 16; expected a multiple of 32, a bias and a scale for each of 4 vector lanes"),
+    ("width_bytes: 32, ", "", "memories.mem: width_bytes is missing; expected bytes of a word, add the key"),
+    ("width_bytes: 32", "width_bytes: 32, lanes: 8", "memories.mem.lanes: found 8 beside width_bytes; expected one of the two, remove the other"),
+    ("width_bytes: 32", "lanes: 8", "memories.mem.element: missing; expected a value, add the key"),
+    ("width_bytes: 32", "element: i8", "memories.mem.lanes: missing; expected a value, add the key"),
+    ("width_bytes: 32", "element: i32, lanes: 8", "links.3: port 'activation' is on 'mem', a scratchpad memory of i32; expected a scratchpad memory of i8"),
+    ("to: mem, port: destination}", "to: mem, port: destination, element: i32}",
+     "links.1: element i32 on port 'destination', which moves bytes; expected none, remove the key"),
+    ("port: y, element: i32}", "port: y}", "links.14: the same link stands twice; expected it once, remove one of the two"),
+    ("banks: 8", "banks: 2", "memories.mem.banks: found 2; expected at least 3, one instruction reads operands activation, weight and accumulator at the same "
+     "time and a bank has one read port"),
+])
+def test_refusals_of_a_joined_memory(old, new, message):
+    assert old in JOINED
+    problems = _refusal(JOINED.replace(old, new, 1))
+    assert problems[0].partition(": ")[2] == message
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -132,12 +187,13 @@ def test_two_load_engines_on_one_table_are_refused():
         "remove the other links or give each its own table memory"]
 
 
-def test_activations_and_weights_in_one_memory_are_refused():
+def test_activations_and_weights_in_one_memory_need_a_bank_each():
     text = TINY.replace("{from: wgt, to: matrix, port: weight}", "{from: act, to: matrix, port: weight}")
-    assert text != TINY
-    assert list(_refusal(text)) == [
-        f"a.yaml:{_line_of(text, '  matrix:')}: engines.matrix: reads activations and weights from 'act'; expected a memory for each, the weights of a "
-        "pass are read while the positions of the one before are, and a bank has one read port"]
+    assert parse_graph(text).link_of("matrix", "weight").memory == "act"
+    one = text.replace("banks: 4, depth_words: 1024", "banks: 1, depth_words: 1024")
+    assert _refusal(one)[0] == (
+        f"a.yaml:{_line_of(one, '  act:')}: memories.act.banks: found 1; expected at least 2, one instruction reads operands activation and weight at the "
+        "same time and a bank has one read port")
 
 
 def test_estimates_without_a_float_memory_are_refused():

@@ -38,7 +38,7 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
         pads = [memory for memory in graph.memories.values() if memory.kind == "scratchpad"]
         loaded = [link.memory for engine in loads for link in graph.links_of(engine.name, "destination")]
         weight = graph.link_of(matrix.name, "weight").memory
-        y = [graph.memories[link.memory].element.bits for link in graph.links_of(vector.name, "y")]
+        y = [link.element.bits for link in graph.links_of(vector.name, "y")]
         found = {
             "one row": matrix.number("rows") == 1, "one column": matrix.number("columns") == 1, "rows above columns": matrix.number("rows") > matrix.number("columns"),
             "columns above rows": matrix.number("columns") > matrix.number("rows"), "large": max(matrix.number("rows"), matrix.number("columns")) > 8,
@@ -47,12 +47,12 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
             "slow memory": any(memory.read_latency_cycles > 2 for memory in pads), "i32 results": 32 in y, "second byte memory": y.count(8) == 2,
             "two matrix units": len(matrices) == 2, "two vector units": len(vectors) == 2,
             "weights as operand b": weight in [link.memory for link in graph.links_of(vector.name, "b")],
-            "i32 operand b": any(graph.memories[link.memory].element.bits == 32 for link in graph.links_of(vector.name, "b")),
+            "i32 operand b": any(link.element.bits == 32 for link in graph.links_of(vector.name, "b")),
             "an operation less": any(not vector.can(name) for name in ("MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "TABLE")),
             "reciprocal alone": vector.can("RECIPROCAL_ESTIMATE") and not vector.can("RSQRT_ESTIMATE"),
             "root alone": vector.can("RSQRT_ESTIMATE") and not vector.can("RECIPROCAL_ESTIMATE"), "both estimates": all(map(vector.can, ESTIMATES)),
             "floats without estimates": 32 in y and not any(map(vector.can, ESTIMATES)),
-            "floats read back twice": 32 in y and 32 in [graph.memories[link.memory].element.bits for link in graph.links_of(vector.name, "b")],
+            "floats read back twice": 32 in y and 32 in [link.element.bits for link in graph.links_of(vector.name, "b")],
             "table alone": any(all(graph.memories[link.memory].kind == "table" for link in graph.links_of(engine.name, "destination")) for engine in loads),
             "one outstanding burst": any(engine.number("outstanding_bursts") == 1 for engine in (*loads, *stores)), f"bus of {graph.external.bus_bits}": True,
         }

@@ -95,7 +95,7 @@ def test_programs_reach_what_compilers_do_not():
                 seen["float minimum"] += fields["numeric"] and fields["binary"] == 3
                 seen["in place"] += memories["a"] == memories["y"] and fields["a_base"] == fields["y_base"]
                 seen["wild scale"] += not 64 < fields["scale_a"] >> 23 & 255 < 192
-                wide = {port: graph.memories[memories[port]].element.bits == 32 for port in "aby"}
+                wide = {port: graph.links_of(instruction.engine, port)[fields[f"{port}_select"]].element.bits == 32 for port in "aby"}
                 read = fields["numeric"] and ((wide["a"] and fields.get("a_float")) or (wide["b"] and fields["b_enable"] and fields.get("b_float")))
                 seen["float operands"] += bool(read)
                 seen["float result"] += wide["y"] and fields["numeric"]

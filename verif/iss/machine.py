@@ -50,7 +50,7 @@ class Machine:
         flat = self.memories[link.memory]
         if not words:
             return flat
-        return (flat.view(np.int32) if self.graph.memories[link.memory].element.bits == 32 else flat).reshape(-1, link.lanes)
+        return (flat.view(np.int32) if link.element.bits == 32 else flat).reshape(-1, link.lanes)
 
     def write(self, address: int, data: bytes | np.ndarray) -> None:
         """Put bytes into the external memory at a byte address."""

@@ -149,7 +149,7 @@ def _copies(graph: Graph, *, inward: bool) -> Iterator[_Copies]:
 
 def _constants(graph: Graph) -> dict[str, int]:
     """Memories of which a word holds one operand of 32-bit elements and another, a bias and a scale a lane: how many lanes."""
-    return {link.memory: link.lanes // port.lanes[0] for engine in graph.engines.values() for port in engine.specification.ports if port.exact
+    return {link.memory: link.lanes // port.lanes[0] for engine in graph.engines.values() for port in engine.specification.ports if port.access
             for link in graph.links_of(engine.name, port.name)}
 
 

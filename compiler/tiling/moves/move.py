@@ -258,7 +258,7 @@ class MoveTiler:
     def _staging(self, least_bytes: int) -> Memory:
         target = self.context.target
         for name in target.out_of:
-            memory = target.graph.memories[name]
+            memory = target.partitions[name]
             if name in target.into and memory.element.bits == 8 and self.context.budget_bytes.get(name, 0) >= least_bytes:
                 return memory
         raise CompilerError(
