@@ -9,13 +9,21 @@ from onnx import numpy_helper
 #: Operators of onnxruntime whose last zero point may be left out, and then makes its optimiser read behind the end: number of inputs with it, and the
 #: input whose type it has.
 _LAST_ZERO = {"QLinearAdd": (8, 2), "QLinearMul": (8, 2), "QLinearLeakyRelu": (5, 2), "QLinearSigmoid": (5, 2), "QLinearAveragePool": (5, 2)}
+_BIASED = ("Conv", "ConvTranspose", "Gemm")
+#: Operators that onnxruntime computes on integers between DequantizeLinear and QuantizeLinear and whose results it converts to int32 before it saturates
+#: them: the number of operands, and how many scales' product the result has; the float operators that those of onnxruntime stand for.
+_CONVERTED = {"Add": (2, 1), "AveragePool": (1, 1), "GlobalAveragePool": (1, 1), "LeakyRelu": (1, 1), "Mul": (2, 2)}
+#: Inputs of an onnxruntime operator for an operand: integers, scale, zero point.
+_EACH = 3
+#: Steps from which such a result, of integers up to 255, may be no int32.
+_MOST_STEPS = 2.0**30
 
 
 def suited(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model itself where nothing is to be said otherwise, else a copy."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    return copy if any([_all_zeros(copy.graph), _plain_biases(copy.graph)]) else model
+    return copy if any([_all_zeros(copy.graph), _plain_biases(copy.graph), _unfused(copy.graph)]) else model
 
 
 def _all_zeros(graph: onnx.GraphProto) -> bool:
@@ -37,9 +45,10 @@ def _all_zeros(graph: onnx.GraphProto) -> bool:
 
 
 def _plain_biases(graph: onnx.GraphProto) -> bool:
-    """Make float constants of int32 biases of matrix products whose steps or zero are not those of the product, in place; returns whether there were any.
+    """Make float constants of int32 biases of products whose steps or zero are not those of the product, in place; returns whether there were any.
 
-    QGemm, which onnxruntime makes of these products, adds the integers as they are, in steps of x_scale * w_scale.
+    QGemm, which onnxruntime makes of matrix products, adds the integers as they are, in steps of x_scale * w_scale. Float numbers onnxruntime rounds to
+    these steps, saturated, of every product.
     """
     constants = {item.name: item for item in graph.initializer}
     maker = {name: node for node in graph.node for name in node.output}
@@ -51,12 +60,12 @@ def _plain_biases(graph: onnx.GraphProto) -> bool:
 
     found = False
     for index, node in enumerate(list(graph.node)):
-        if node.domain not in ("", "ai.onnx") or node.op_type not in ("Add", "Gemm"):
+        if node.domain not in ("", "ai.onnx") or node.op_type not in ("Add", *_BIASED):
             continue
         for place in (0, 1) if node.op_type == "Add" else range(2, len(node.input)):
             bias = maker.get(node.input[place])
-            product = node if node.op_type == "Gemm" else maker.get(node.input[1 - place])
-            if bias is None or bias.op_type != "DequantizeLinear" or product is None or product.op_type not in ("Gemm", "MatMul"):
+            product = node if node.op_type in _BIASED else maker.get(node.input[1 - place])
+            if bias is None or bias.op_type != "DequantizeLinear" or product is None or product.op_type not in ("MatMul", *_BIASED):
                 continue
             data = constants.get(bias.input[0])
             own, x, w = (scale(name) for name in (node.input[place], *product.input[:2]))
@@ -75,6 +84,61 @@ def _plain_biases(graph: onnx.GraphProto) -> bool:
             node.input[place] = name
             found = True
     return found
+
+
+def _unfused(graph: onnx.GraphProto) -> bool:
+    """Have results that may be beyond int32 before they saturate computed in float32, in place; returns whether there were any.
+
+    A value that is an output too is not fused away.
+    """
+    scales = {item.name: float(numpy_helper.to_array(item).max()) for item in graph.initializer
+              if item.data_type == onnx.TensorProto.FLOAT and numpy_helper.to_array(item).size}  # fmt: skip
+    maker = {name: node for node in graph.node for name in node.output}
+    outputs = {value.name for value in graph.output}
+
+    def wide(operator: str, operands: list[str], result: str) -> bool:
+        known = [scales.get(name, 0.0) * 256 for name in operands]
+        whole = known[0] * known[1] if _CONVERTED[operator][1] == 2 else sum(known)
+        return result in scales and scales[result] > 0 and whole / scales[result] >= _MOST_STEPS
+
+    nodes, found = [], []
+    for node in graph.node:
+        name = node.op_type.removeprefix("QLinear")
+        if node.domain == "com.microsoft" and name != node.op_type and name in _CONVERTED:
+            many = _CONVERTED[name][0]
+            if wide(name, [node.input[_EACH * place + 1] for place in range(many)], node.input[_EACH * many]) and not _channels_last(node):
+                written = _written_out(node, name, many)
+                nodes += written
+                found.append(written[-1].input[0])
+                continue
+        nodes.append(node)
+        made = maker.get(node.input[0]) if node.op_type == "QuantizeLinear" else None
+        if made is None or made.domain not in ("", "ai.onnx") or made.op_type not in _CONVERTED:
+            continue
+        operands = [maker[i].input[1] for i in made.input if i in maker and maker[i].op_type == "DequantizeLinear"]
+        if len(operands) == _CONVERTED[made.op_type][0] and wide(made.op_type, operands, node.input[1]):
+            found.append(made.output[0])
+    found = [name for name in dict.fromkeys(found) if name not in outputs]
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+    graph.output.extend(onnx.helper.make_value_info(name, onnx.TypeProto()) for name in found)
+    return bool(found)
+
+
+def _channels_last(node: onnx.NodeProto) -> bool:
+    return any(attribute.name == "channels_last" and attribute.i for attribute in node.attribute)
+
+
+def _written_out(node: onnx.NodeProto, operator: str, many: int) -> list[onnx.NodeProto]:
+    """DequantizeLinear, the float operator and QuantizeLinear in the place of an operator of onnxruntime."""
+    label, nodes = node.output[0], []
+    for place in range(many):
+        inputs = node.input[_EACH * place : _EACH * (place + 1)]
+        nodes.append(onnx.helper.make_node("DequantizeLinear", inputs, [f"{label}/operand{place}"], name=f"{label}/operand{place}"))
+    inner = onnx.helper.make_node(operator, [item.output[0] for item in nodes], [f"{label}/float"], name=f"{label}/float")
+    inner.attribute.extend(attribute for attribute in node.attribute if attribute.name != "channels_last")
+    return [*nodes, inner, onnx.helper.make_node("QuantizeLinear", [inner.output[0], *node.input[_EACH * many :]], [label], name=f"{label}/quantised")]
 
 
 __all__ = ["suited"]

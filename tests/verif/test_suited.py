@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from covenant.fuzz.operator_networks import NETWORKS, operator_network
 from tests.support.products import random_inputs
@@ -33,3 +34,20 @@ def test_what_needs_no_other_words_is_itself():
     for name in NETWORKS:
         model = operator_network(name)
         assert suited(model) is model
+
+
+WIDE = ["Add", "Mul", "AveragePool", "com.microsoft.QLinearAdd", "com.microsoft.QLinearMul", "com.microsoft.QLinearAveragePool", "com.microsoft.QLinearLeakyRelu",
+        "Conv", "ConvTranspose", "Gemm", "LpNormalization", "LRN", "LayerNormalization", "RMSNormalization"]  # fmt: skip
+
+
+@pytest.mark.parametrize("power", [33, 49, -40])
+@pytest.mark.parametrize("name", WIDE)
+def test_steps_that_are_far_apart(name, power):
+    """Results beyond int32 saturate; biases in other steps than the product's are rounded to these, or saturate."""
+    model = operator_network(name)
+    first = next(node for node in model.graph.node if node.op_type == "DequantizeLinear" or node.domain == "com.microsoft")
+    scale = next(item for item in model.graph.initializer if item.name == first.input[1])
+    scale.CopyFrom(numpy_helper.from_array(np.asarray(numpy_helper.to_array(scale) * np.float32(2.0**power)), scale.name))
+    inputs = random_inputs(model, 1)
+    (ours,), (theirs,) = Reference(model).run(inputs).values(), Golden(model).run(inputs).values()
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
