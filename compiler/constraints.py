@@ -97,11 +97,12 @@ def one_scale(scale: np.ndarray, zero: np.ndarray) -> bool:
 
 
 def usable_scale(scale: np.ndarray) -> bool:
-    """Scales must be float32 numbers from 2^-64 to 2^64.
+    """Scales must be float32 numbers from 2^-48 to 2^48.
 
-    Within these bounds no intermediate float32 number of the hardware's chain is subnormal or infinite without saturating anyway.
+    Within these bounds no intermediate float32 number of the hardware's chain is subnormal or infinite without saturating anyway, and no sum of squares
+    that ONNX defines in float32.
     """
-    return bool(np.all((scale >= 2.0**-64) & (scale <= 2.0**64)))
+    return bool(np.all((scale >= 2.0**-48) & (scale <= 2.0**48)))
 
 
 def not_blocked(block_size: int) -> bool:

@@ -239,14 +239,14 @@ TRAINED = onnx.helper.make_node("BatchNormalization", ["d", *"cccc"], ["b", "mea
 CASES = {
     "zero scale": (
         CONV, X, C, {**P, "w": W, "sy": np.float32(0)},
-        ("n_y", "QuantizeLinear", "Scales must be float32 numbers from 2^-64 to 2^64. Found 0.0."),
+        ("n_y", "QuantizeLinear", "Scales must be float32 numbers from 2^-48 to 2^48. Found 0.0."),
     ),
     "scales of an activation": (
         CONV, X, C, {**P, "w": W, "sx": np.full(3, 0.1, np.float32), "zx": np.zeros(3, np.uint8)},
         ("n_d", "DequantizeLinear", "An activation must have one scale and one zero point for the whole tensor. Found 3 scales."),
     ),
     "infinite requantisation": (
-        CONV, X, C, {**P, "w": W, "sx": np.float32(1e19), "sw": np.float32(1e19), "sy": np.float32(1e-18)},
+        CONV, X, C, {**P, "w": W, "sx": np.float32(1e14), "sw": np.float32(1e19), "sy": np.float32(1e-14)},
         ("n_c", "Conv", "The requantisation scale x_scale * w_scale / y_scale must be a finite float32 number. Found scales from inf to inf."),
     ),
     "infinite bias": (
