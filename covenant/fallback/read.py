@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -70,6 +71,7 @@ class _Summary(_Part):
     model: str
     segments: Annotated[list[_Row], FailFast(), Field(max_length=MOST_SEGMENTS)]
     placement: Annotated[list[_Placed], FailFast()]
+    sha256: dict[str, str]
 
     @model_validator(mode="after")
     def _joined(self) -> _Summary:
@@ -91,6 +93,17 @@ def _summary(folder: str) -> _Summary:
     raise UserError(f"{path}: not a readable plan ({reason}); expected one written by covenant compile --fallback host, compile again")
 
 
+def _require_written(place: Path, summary: _Summary) -> None:
+    """Refuse a program, or the network that it is of, that is not the plan's; host segments may be changed. Raises UserError."""
+    for name in (name for row in summary.segments if row.program is not None for name in (row.model, row.program)):
+        path = place / name
+        if path.is_file():  # what is missing is said by whoever reads it
+            with open(path, "rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if summary.sha256.get(name) != found:
+                raise UserError(f"{path}: its bytes are not those that {PLAN} states; expected the files of one plan, compile again")
+
+
 def _model_of(path: Path, row: _Row, number: int) -> onnx.ModelProto:
     model = load_model(path)
     for what, values, expected in (("inputs", model.graph.input, row.inputs), ("outputs", model.graph.output, row.outputs)):
@@ -109,6 +122,7 @@ def read_plan(folder: str, arch: str | None) -> Plan:
     Raises UserError for a folder that is no plan, ModelError and ProgramError for files in it that cannot be read.
     """
     summary, place = _summary(folder), Path(folder)
+    _require_written(place, summary)
     first = next((row.program for row in summary.segments if row.program is not None), None)
     graph = load_graph(arch or DEFAULT_ARCHITECTURE) if first is None else load_program_file(str(place / first), arch)[0]
     segments = []

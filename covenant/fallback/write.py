@@ -1,8 +1,10 @@
 """A plan as files: a folder with ``segmentN.onnx`` for each segment, ``segmentN.covenant`` beside it where the accelerator runs it, the whole
-``network.onnx``, and ``plan.json``, which says what joins them. `read.read_plan` is the inverse."""
+``network.onnx``, and ``plan.json``, which says what joins them and of which bytes the
+accelerator's are: a program is of one network alone. `read.read_plan` is the inverse."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -58,6 +60,8 @@ def write_plan(plan: Plan, folder: str) -> dict[str, Any]:
                 if segment.program is not None:
                     (scratch / row["program"]).write_bytes(segment.program.to_bytes())
             (scratch / NETWORK).write_bytes(plan.model.SerializeToString(deterministic=True))
+            names = [row[key] for row in rows if row["program"] is not None for key in ("model", "program")]
+            summary["sha256"] = {name: hashlib.sha256((scratch / name).read_bytes()).hexdigest() for name in names}
             (scratch / PLAN).write_text(json.dumps(summary, indent=2) + "\n")
             os.replace(scratch, target)
     except OSError as error:

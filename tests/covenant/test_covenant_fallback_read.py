@@ -1,5 +1,6 @@
 """A plan that ``covenant compile --fallback host`` wrote, run and predicted from its folder."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -92,8 +93,25 @@ def test_what_is_wrong_with_a_folder_is_said(folder, capsys, damage, message):
     assert capsys.readouterr().err == f"covenant: {message}\n"
 
 
+def forged():
+    """State the bytes that the files have by now."""
+    edit(lambda plan: plan["sha256"].update({name: hashlib.sha256(Path("plan", name).read_bytes()).hexdigest() for name in plan["sha256"]}))()
+
+
+@pytest.mark.parametrize("name", ["segment0.onnx", "segment0.covenant"])
+def test_what_the_accelerator_runs_is_what_was_compiled(folder, capsys, name):
+    """Found by the fuzzer: a segment's network with another bias than its program has."""
+    data = bytearray(Path("plan", name).read_bytes())
+    data[len(data) // 2] ^= 1
+    Path("plan", name).write_bytes(data)
+    assert main(["run", "plan", "--on", "iss"]) == 2
+    message = "its bytes are not those that plan.json states; expected the files of one plan, compile again"
+    assert capsys.readouterr().err == f"covenant: plan/{name}: {message}\n"
+
+
 def test_a_segment_that_is_none_of_the_plan_is_refused(folder, capsys):
     shutil.copy("plan/segment1.onnx", "plan/segment0.onnx")
+    forged()
     assert main(["run", "plan", "--on", "iss"]) == 2
     assert capsys.readouterr().err == (
         "covenant: plan/segment0.onnx: its inputs are r, those of segment 0 in plan.json x; expected the files of one plan, compile again\n"
@@ -105,6 +123,7 @@ def test_a_segment_that_lacks_a_constant_is_refused(folder, capsys):
     model = onnx.load("plan/segment0.onnx")
     model.graph.initializer[0].name = "elsewhere"
     onnx.save(model, "plan/segment0.onnx")
+    forged()
     assert main(["run", "plan", "--on", "iss"]) == 2
     assert capsys.readouterr().err.startswith("covenant: model plan/segment0.onnx: found ")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -44,6 +45,16 @@ def _files(name: str) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted(Path(folder, "plan").iterdir())}
 
 
+def _settled(files: dict[str, bytes]) -> None:
+    """Give plan.json the checksums of the programs as they are now, in place; models keep theirs, as a program is of one network alone."""
+    try:
+        plan = json.loads(files[PLAN])
+        plan["sha256"] |= {name: hashlib.sha256(files[name]).hexdigest() for name in plan["sha256"] if name.endswith(".covenant") and name in files}
+        files[PLAN] = json.dumps(plan).encode()
+    except (KeyError, TypeError, ValueError):
+        pass
+
+
 def _edited(rng: random.Random, files: dict[str, bytes]) -> None:
     kind, chosen = rng.random(), rng.choice(sorted(files))
     if kind < 0.6:
@@ -69,6 +80,8 @@ def _make(draw: Draw, folder: Path) -> list[Command]:
     files = dict(_files(draw.base.choice(_NAMES)))
     for rng in draw.edits:
         _edited(rng, files)
+    if draw.base.random() < 0.8:
+        _settled(files)
     shutil.rmtree(folder / "plan", ignore_errors=True)
     (folder / "plan").mkdir()
     for name, data in files.items():
