@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -28,10 +30,20 @@ _BOMBS = (
 )  # fmt: skip
 
 
+#: libyaml's, several times as fast, where PyYAML has it.
+_LOADER, _DUMPER = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
 @cache
 def _texts() -> tuple[str, ...]:
     drawn = [random_architecture(seed).description for seed in range(6)]
     return tuple([load_graph("tiny").description] * 6 + [load_graph(name).description for name in architecture_names()] + drawn)
+
+
+@cache
+def _value(text: str) -> Any:
+    """What a text says that is none of the fuzzer's."""
+    return yaml.load(text, _LOADER)
 
 
 @cache
@@ -40,7 +52,8 @@ def _network(name: str) -> bytes:
 
 
 def _prepare() -> None:
-    _texts()
+    for text in _texts():
+        _value(text)
     for name in _NETWORKS:
         _network(name)
 
@@ -48,9 +61,9 @@ def _prepare() -> None:
 def _edited(text: str, rng: random.Random) -> str:
     if rng.random() < 0.4:
         try:
-            value = yaml.safe_load(text)
+            value = copy.deepcopy(_value(text)) if text in _texts() else yaml.load(text, _LOADER)
             damaged_value(rng, value)
-            return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000)
+            return str(yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=1000))
         except (yaml.YAMLError, ValueError, TypeError, OverflowError, AttributeError, RecursionError):
             pass  # what earlier edits left is no YAML for people
     return damaged_text(rng, text)

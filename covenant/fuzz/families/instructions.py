@@ -85,7 +85,7 @@ def _forged(draw: Draw) -> Program:
 
 def _make(draw: Draw, folder: Path) -> list[Command]:
     (folder / "p.covenant").write_bytes(_forged(draw).to_bytes())
-    return [["run", "p.covenant", "--on", "iss", "--quiet", "--limit", "2"]]
+    return [["run", "p.covenant", "--on", "iss", "--quiet"]]
 
 
 def _make_rtl(draw: Draw, folder: Path) -> list[Command]:
