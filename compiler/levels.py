@@ -23,18 +23,19 @@ __all__ = ["CONTRACTION", "Loop", "levels_of"]
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of a codelet: whether the result moves with it, which operands do by number, and the coordinate of operand 0 that it moves."""
+    """A loop of a codelet: whether the result moves with it, which operands do by number, and which of the padded coordinates of operand 0 it moves, by
+    number, -1 for none."""
 
     name: str
     result: bool
     operands: tuple[int, ...]
-    axis: str = ""
+    axis: int = -1
 
 
 #: The loops of a contraction, in the order of its weights: blocks of outputs, kernel, blocks of inputs; positions.
 CONTRACTION = (
-    Loop("oc", True, (1,)), Loop("ky", False, (0, 1), "y"), Loop("kx", False, (0, 1), "x"), Loop("ic", False, (0, 1)),
-    Loop("oy", True, (0,), "y"), Loop("ox", True, (0,), "x"),
+    Loop("oc", True, (1,)), Loop("ky", False, (0, 1), 0), Loop("kx", False, (0, 1), 1), Loop("ic", False, (0, 1)),
+    Loop("oy", True, (0,), 0), Loop("ox", True, (0,), 1),
 )  # fmt: skip
 
 
@@ -70,9 +71,8 @@ def _able(streams: tuple[tuple[Stream, ...], Stream], loop: Loop, level: int) ->
         runs = level in stream.run[0]
         if (number in loop.operands and not (runs or level in stream.levels)) or (number not in loop.operands and runs):
             return False
-        for axis in stream.axes if loop.axis else ():
-            if axis.name == loop.axis and level not in axis.levels:
-                return False
+        if 0 <= loop.axis < len(stream.axes) and level not in stream.axes[loop.axis].levels:
+            return False
     moves = level in result.levels
     return moves if loop.result else not moves or level in result.folded[1]
 

@@ -33,6 +33,11 @@ class MatrixUnit:
     levels: Mapping[str, int]
 
     @property
+    def runs(self) -> bool:
+        """Whether it reads the blocks of weights of an instruction one after the other, in the order of the passes."""
+        return bool(self.engine.specification.stream(self.offer.operands[1]).run[1])
+
+    @property
     def rows(self) -> int:
         """Input channels a pass reduces."""
         return self.engine.extent(PRODUCT, "r")

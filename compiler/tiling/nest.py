@@ -121,13 +121,21 @@ class Nest:
         (self.writes if operand.writes else self.reads).append(buffer)
         return self
 
-    def window(self, axis: str, origin: int, bound: int, steps: Mapping[str, int] = _NO_STEPS) -> Nest:
-        """Virtual padding: the coordinate ``axis`` starts at ``origin`` and is moved by ``steps``; within [0, ``bound``) the operand is read."""
+    def window(self, prefix: str, number: int, origin: int, bound: int, steps: Mapping[str, int] = _NO_STEPS) -> Nest:
+        """Virtual padding: this coordinate of an operand starts at ``origin`` and is moved by ``steps``; within [0, ``bound``) the operand is read.
+
+        Raises IndexError where the operand has no such coordinate.
+        """
+        axis = self._body.operands[prefix].item.axes[number].name
         self.fields[f"{axis}_origin"], self.fields[f"{axis}_bound"] = origin, bound
         for loop, step in steps.items():
             if self.counts.get(loop, 1) > 1 and step:
                 self.fields[f"{axis}_step_{self._level(loop)}"] = step
         return self
+
+    def axes(self, prefix: str) -> int:
+        """Padded coordinates that an operand has."""
+        return len(self._body.operands[prefix].item.axes)
 
     def operation(self, *names: str) -> Nest:
         """The controls that choose these operations."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from compiler.codelets import Codelet
 from compiler.tiles import View
-from compiler.tiling.nest import Nest
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,12 @@ class Window:
         """Input coordinate of output position `out` and kernel position `k`; may lie in the padding."""
         return out * self.step[axis] - self.pad[axis] + k * self.dilation[axis]
 
+    def pads(self, view: View, first: tuple[int, int], loops: Mapping[str, str]) -> list[tuple[int, int, dict[str, int]]]:
+        """Virtual padding of an instruction whose first element is at input `first` (y, x), seen from `view`: origin, bound and steps of y and x.
 
-def pad(nest: Nest, window: Window, view: View, first: tuple[int, int], loops: Mapping[str, str]) -> Nest:
-    """Virtual padding of an instruction whose first element is at input `first` (y, x), seen from `view`.
-
-    `loops`: names that the instruction has for the loops ky, kx, oy and ox; "" for one that does not move the coordinate.
-    """
-    for axis, side, origin, bound in (("y", 0, first[0] - view.y0, view.height), ("x", 1, first[1] - view.x0, view.width)):
-        nest.window(axis, origin, bound, {loops[f"k{axis}"]: window.dilation[side], loops[f"o{axis}"]: window.step[side]})
-    return nest
+        `loops`: names that the instruction has for the loops ky, kx, oy and ox; "" for one that does not move the coordinate.
+        """
+        return [
+            (origin, bound, {loops[f"k{axis}"]: self.dilation[side], loops[f"o{axis}"]: self.step[side]})
+            for axis, side, origin, bound in (("y", 0, first[0] - view.y0, view.height), ("x", 1, first[1] - view.x0, view.width))
+        ]

@@ -2,9 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
+import pytest
+
+import compiler.target
+from acg.graph import load_graph
 from acg.kinds import kind_of
 from acg.kinds.spec import Axis, Offer, Stream
 from compiler.levels import CONTRACTION, levels_of
+from compiler.pipeline import compile_graph
+from tests.compiler.ir_reference import check_program
+from tests.compiler.random_networks import Sketch
 
 MATRIX = kind_of("matrix")
 OFFER = MATRIX.offer("MATMUL")
@@ -34,3 +42,15 @@ def test_a_reduction_needs_a_level_at_which_the_result_stays():
     kind = kind_of("vector")
     found = levels_of(kind, Offer("BROADCAST_MAC", (("l", "lanes"),), "y", ("a", "b")), CONTRACTION)
     assert dict(found) == {"oc": 0, "ky": 4, "kx": 5, "oy": 2, "ox": 3}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_loops_without_a_level_become_instructions_of_their_own(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    kept = {name: level for name, level in levels_of(MATRIX, OFFER, CONTRACTION).items() if rng.integers(2)}
+    monkeypatch.setattr(compiler.target, "levels_of", lambda *_: kept)
+    arch, s = load_graph("tiny"), Sketch(seed)
+    y = s.conv(s.input((2, s.between(1, 12), 5, 4), "i8"), s.between(1, 12), (3, 2), pads=(1, 0, 1, 1), strides=(1, s.between(1, 2)))
+    graph = s.finish(y)
+    program = compile_graph(graph, arch)
+    assert check_program(graph, program, arch, s.arrays()) > 0, f"seed {seed}: {kept}"

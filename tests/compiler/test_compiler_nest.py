@@ -39,7 +39,7 @@ def test_an_operation_is_all_controls_that_choose_it():
 
 
 def test_a_window_moves_a_coordinate():
-    nest = Nest(GRAPH, GRAPH.engines["matrix"], LEVELS, {"ky": 3, "oy": 1}).window("y", -1, 9, {"ky": 2, "oy": 4})
+    nest = Nest(GRAPH, GRAPH.engines["matrix"], LEVELS, {"ky": 3, "oy": 1}).window("a", 0, -1, 9, {"ky": 2, "oy": 4})
     assert nest.fields == {"n_1": 3, "y_origin": -1, "y_bound": 9, "y_step_1": 2}
 
 

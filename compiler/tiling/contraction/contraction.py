@@ -16,11 +16,11 @@ from compiler.codelets import Operand
 from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
-from compiler.tiling.contraction.contract import contraction_nest
+from compiler.tiling.contraction.contract import contract
 from compiler.tiling.contraction.planes import planes
 from compiler.tiling.contraction.price import Choice, Shape
 from compiler.tiling.tile_context import TileContext
-from compiler.tiling.window import Window, pad
+from compiler.tiling.window import Window
 
 Spot = tuple[int, int, int, int, int, int]
 Chunk = tuple[int, int, int, int, int, int]
@@ -140,14 +140,13 @@ class ContractionTiler:
         down, right = self.window.dilation[0] * view.row_bytes, self.window.dilation[1] * view.pixel_bytes
         row_step = view.image_bytes if batched else self.window.step[0] * view.row_bytes
         counts = {"oc": group[1] - group[0], "ky": ky1 - ky0, "kx": kx1 - kx0, "ic": ib1 - ib0, "oy": oy, "ox": ox}
-        nest = contraction_nest(
+        contract(
             self.context, self.matrix, counts,
             x=(view.buffer, view.at(n0, first_y, first_x, ib0 * self.rows), (self.x.dtype == "i8", self.x.zero)),
             x_steps={"ky": down, "kx": right, "ic": self.rows, "oy": row_step, "ox": self.window.step[1] * view.pixel_bytes},
             w=(weights, (w.dtype == "i8", w.zero)), y=(acc, channel * 4), y_steps={"oy": ox * pitch * 4, "ox": pitch * 4}, accumulate=accumulate,
+            label=label, pads=self.window.pads(view, (first_y, first_x), {"ky": "ky", "kx": "kx", "oy": "" if batched else "oy", "ox": "ox"}),
         )
-        pad(nest, self.window, view, (first_y, first_x), {"ky": "ky", "kx": "kx", "oy": "" if batched else "oy", "ox": "ox"})
-        self.context.add(nest, label)
 
     def weights(self, group: tuple[int, int], chunk: Chunk, plane: int, label: str, piece: int = 0) -> Buffer:
         """Buffer of the weights of these blocks, loaded unless it still stands there."""

@@ -25,7 +25,7 @@ from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_par
 from compiler.tiling.contraction.price import INSTRUCTION_CYCLES, _cuts
 from compiler.tiling.nest import Nest
 from compiler.tiling.tile_context import TileContext
-from compiler.tiling.window import Window, pad
+from compiler.tiling.window import Window
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,9 @@ class LaneTiler:
         ry0, _, rx0, _ = region.box
         finish, lanes, kernel = self.codelet.finish, self.lanes, self.window.kernel
         nest = self.streams(box, region.box, view, out, {"ky": kernel[0], "kx": kernel[1]}, zero=self.x.zero)
-        pad(nest, self.window, view, (self.window.origin(0, ry0), self.window.origin(1, rx0)), {"ky": "ky", "kx": "kx", "oy": "y", "ox": "x"})
+        first = self.window.origin(0, ry0), self.window.origin(1, rx0)
+        for axis, coordinate in enumerate(self.window.pads(view, first, {"ky": "ky", "kx": "kx", "oy": "y", "ox": "x"})):
+            nest.window("a", axis, *coordinate)
         finish_chain(nest.operation(self.operation), finish, region)
         if second is not None:
             steps = {"n": second.image_bytes, "c": lanes, "y": second.row_bytes, "x": second.pixel_bytes}

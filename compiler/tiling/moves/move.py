@@ -186,7 +186,7 @@ class MoveTiler:
             steps = {name: loop.inside * lanes for name, loop in loops.items()}
             nest.stream("a", source, piece.inside * lanes, steps, signed=signed, element_bytes=1)
         else:
-            nest.window("y", 1, 1).window("x", 0, 1).control(a_signed=int(signed))
+            nest.window("a", 0, 1, 1).window("a", 1, 0, 1).control(a_signed=int(signed))
         steps = {name: loop.outside * lanes for name, loop in loops.items()}
         nest.stream("y", inside, piece.outside * lanes, steps, element_bytes=1).control(y_low=low, y_high=high, y_zero=constant)
         self.context.add(nest, f"word {piece.outside}")

@@ -22,7 +22,7 @@ from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neig
 from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import exact_parts, float_chain, look_up, read_parameters, times_nothing
-from compiler.tiling.contraction.contract import contraction_nest
+from compiler.tiling.contraction.contract import contract
 from compiler.tiling.contraction.contraction import pack_weights
 from compiler.tiling.nest import Nest
 from compiler.tiling.rows.bands import Band
@@ -236,12 +236,12 @@ class RowwiseTiler(RowwisePricer):
         """One matrix instruction on each pixel: `counts` are output blocks, input blocks a sum, and sums of neighbouring inputs beside each other;
         `steps` bytes from one input block to the next of a sum (ic), and of the next sum (ox)."""
         outputs, blocks, apart = counts
-        nest = contraction_nest(
+        contract(
             self.context, self.matrix, {"oc": outputs, "ic": blocks, "oy": strip.pixels, "ox": apart},
             x=(a.buffer, a.offset, (value.dtype == "i8", value.zero)), x_steps={**steps, "oy": a.pixel_bytes},
             w=(place, (weights.dtype == np.int8, 0)), y=(c.buffer, c.offset), y_steps={"oy": c.pixel_bytes, "ox": c.block_bytes}, accumulate=accumulate,
+            label=strip.label,
         )
-        self._add(strip, nest)
 
     def _total(self, step: Total, strip: Strip) -> None:
         """Sums over the channels, in every lane.
