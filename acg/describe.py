@@ -4,7 +4,7 @@ from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.isa import instruction_set
 from acg.regmap import ErrorCode, RegisterMap
-from acg.rules import codes, most_work
+from acg.rules import codes, limits, most_work
 
 __all__ = ["describe", "instruction_manual", "memory_map", "register_manual"]
 
@@ -46,6 +46,10 @@ def instruction_manual(graph: Graph) -> str:
                    ", ".join(map(str, code.missing)) or "none", f"`{code.needs}` is 1" if code.needs else "always") for code in codes(graph)[name]]
         if chosen:
             parts.append(_table(("code", "numbers", "values", "that do not exist", "looked at where"), chosen))
+        bounds = [(" * ".join(f"`{field}`" for field in bound.fields), " * ".join(f"`{field}`" for field in bound.others) or bound.number, bound.what)
+                  for bound in limits(graph)[name]]
+        if bounds:
+            parts.append(_table(("product of", "at most, else ILLEGAL", "which is"), bounds))
     return "\n\n".join(parts)
 
 

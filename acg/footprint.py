@@ -91,8 +91,8 @@ class Footprints:
 def _reach(engine: Engine, stream: Stream) -> Callable[[Fields], Span | None]:
     """The function that gives the least and the greatest part of a stream's address beyond its base; None where no access happens."""
     prefix = stream.prefix
-    if stream.run[1]:
-        counts, size = tuple(f"n_{level}" for level in stream.run[0]), engine.number(stream.run[1])
+    if stream.run[0]:
+        counts, size = tuple(f"n_{level}" for level in stream.run[0]), engine.number(stream.run[1]) if stream.run[1] else 1
         return lambda fields: (0, prod(fields.get(count, 1) for count in counts) * size - 1)
     bounded = {level for axis in stream.axes for level in axis.levels}
     control, folded = stream.folded

@@ -96,7 +96,7 @@ def _control(graph: Graph, engine: Engine, item: Control) -> Iterator[Row]:
         return
     if item.only_if_offered and not any(engine.can(operation) for operation, _ in item.codes):
         return
-    yield item.name, _bits(len(graph.links_of(engine.name, item.links_of))) if item.links_of else item.bits, item.signed, 0, False
+    yield item.name, _bits(len(graph.links_of(engine.name, item.links_of))) if item.links_of else item.bits, item.signed, item.bias, False
 
 
 def _has(graph: Graph, engine: Engine, control: str) -> bool:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from acg.footprint import Access, Footprints
 from acg.graph import Graph
 from acg.isa import COUNTER_BITS, Instruction, instruction_set
-from acg.rules import absent, most_work, order_fault, work
+from acg.rules import absent, exceeded, most_work, order_fault, work
 from compiler.errors import CompilerError
 from compiler.manifest import edge_fault
 from compiler.program import Program
@@ -106,6 +106,9 @@ def check_instructions(
         if missing is not None:
             chosen, value = missing
             raise ProgramError(here, found=f"{chosen.field} {value}", expected=f"one of {chosen.what}: {', '.join(map(str, chosen.meanings))}", do=AGAIN)
+        excess = exceeded(graph, instruction)
+        if excess is not None:
+            raise ProgramError(here, found=excess.found, expected=excess.expected, do=AGAIN)
         asked = work(graph, instruction.engine, instruction.fields)
         if asked > most:
             raise ProgramError(here, found=f"counts that make {asked} elements", expected=f"at most {most} an instruction", do=AGAIN)

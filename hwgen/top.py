@@ -14,6 +14,7 @@ from acg.graph import Engine, Graph, Link
 from acg.isa import InstructionSet
 from acg.register_bits import ControlBit, StatusBit
 from acg.regmap import ErrorCode, RegisterMap
+from acg.rules import limits
 from hwgen.bus.axi import AXI4Lite, AXI4Read, AXI4Write
 from hwgen.bus.wires import FlatBus
 from hwgen.control.dispatch import Dispatch
@@ -202,7 +203,8 @@ class Accelerator(wiring.Component):
             sizes=engine.sizes, operations=frozenset(capability.operation for capability in engine.capabilities), body=self._body(engine.name),
             ports={port.name: tuple(self._port(link, port.built_in) for link in links[port.name]) for port in on_chip},
             bus_bits=external.bus_bits, bus_address_bits=external.address_bits, external_bytes=external.size_bytes,
-            chunk_bytes=graph.chunk_bytes(engine.name), codes={code.name: code for code in ErrorCode}))
+            chunk_bytes=graph.chunk_bytes(engine.name), codes={code.name: code for code in ErrorCode},
+            limits=tuple((bound.fields, bound.number, bound.others) for bound in limits(graph)[engine.name])))
         uses, tables = [], []
         for port in on_chip:
             for link, interface in zip(links[port.name], plug.ports[port.name], strict=True):

@@ -6,12 +6,10 @@ Levels: 0 output blocks, 1 to 3 the reduction (kernel y, kernel x, input blocks)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import gcd, prod
+from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from acg.kinds.rules import block, same
+from acg.kinds.rules import block, same, words_apart
 from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
 from acg.timing.matrix import MatrixTiming
 
@@ -42,31 +40,9 @@ def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
 
 def _order(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence[Access]) -> tuple[str, str] | None:
     """It adds to each accumulator word once a pass: its positions are different words, those of its blocks too unless all blocks have the same."""
-    if _apart(fields):
+    if words_apart(fields, "c", (4, 5) if fields["c_stride_0"] == 0 else (0, 4, 5)):
         return None
     return "accumulator words that several positions of a pass add to", "another word for each position"
-
-
-def _apart(fields: Fields) -> bool:
-    """Whether the accumulator words of a matrix instruction are as they must be."""
-    levels = (4, 5) if fields["c_stride_0"] == 0 else (0, 4, 5)
-    steps = sorted((abs(fields[f"c_stride_{level}"]), fields[f"n_{level}"]) for level in levels if fields[f"n_{level}"] > 1)
-    reach = 0
-    for stride, count in steps:
-        if stride <= reach:
-            break
-        reach += (count - 1) * stride
-    else:
-        return True  # each stride is longer than all shorter ones together reach
-    if steps[0][0] == 0:
-        return False
-    if len(steps) == 2:  # i * s = j * t has its least solution at i = t / g, j = s / g
-        (s, n), (t, k) = steps
-        return t // gcd(s, t) >= n or s // gcd(s, t) >= k
-    words = np.zeros(1, np.int64)
-    for level in levels:
-        words = (words[:, None] + np.arange(fields[f"n_{level}"]) * fields[f"c_stride_{level}"]).reshape(-1)
-    return len(np.unique(words)) == words.size
 
 
 MATRIX = EngineKind(

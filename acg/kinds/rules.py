@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from math import gcd
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from acg.kinds.spec import Rule
 
 if TYPE_CHECKING:
     from acg.nodes import Engine, Graph
 
-__all__ = ["block", "chunk_limit", "needs_wide", "same"]
+__all__ = ["block", "chunk_limit", "needs_wide", "same", "words_apart"]
 
 Found = Iterator[tuple[tuple[str, ...], str]]
 
@@ -64,3 +67,24 @@ def chunk_limit(most_bytes: int) -> Rule:
                        f"moves {graph.chunk_bytes(engine.name)} bytes a cycle into {link.memory!r}; expected at most {most_bytes}")
 
     return rule
+
+
+def words_apart(fields: Mapping[str, int], prefix: str, levels: Sequence[int]) -> bool:
+    """Whether a stream visits another word in each iteration of these of its levels."""
+    steps = sorted((abs(fields[f"{prefix}_stride_{level}"]), fields[f"n_{level}"]) for level in levels if fields[f"n_{level}"] > 1)
+    reach = 0
+    for stride, count in steps:
+        if stride <= reach:
+            break
+        reach += (count - 1) * stride
+    else:
+        return True  # each stride is longer than all shorter ones together reach
+    if steps[0][0] == 0:
+        return False
+    if len(steps) == 2:  # i * s = j * t has its least solution at i = t / g, j = s / g
+        (s, n), (t, k) = steps
+        return t // gcd(s, t) >= n or s // gcd(s, t) >= k
+    words = np.zeros(1, np.int64)
+    for level in levels:
+        words = (words[:, None] + np.arange(fields[f"n_{level}"]) * fields[f"{prefix}_stride_{level}"]).reshape(-1)
+    return len(np.unique(words)) == words.size

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from acg.footprint import Access
     from acg.nodes import Engine, Graph
 
-__all__ = ["BUS", "CHUNK", "Axis", "Control", "Counts", "EngineKind", "Item", "Offer", "Order", "Port", "Rule", "Size", "Stream", "Work"]
+__all__ = ["BUS", "CHUNK", "Axis", "Control", "Counts", "EngineKind", "Item", "Limit", "Offer", "Order", "Port", "Rule", "Size", "Stream", "Work"]
 
 #: Widths of a port that are no size of the engine: bytes of a bus beat, and what a copy moves a cycle, the least of the bus and the words behind it.
 BUS, CHUNK = "bus", "chunk"
@@ -103,6 +103,8 @@ class Control:
         "integer", or "float32" where the disassembler shows its bits as a float.
     usual : tuple[int, ...]
         Values that programs give it mostly, where any others would make their results say little: random instructions prefer them.
+    bias : int
+        Its least value; encoded less that.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Control:
     wide: str = ""
     shown_as: str = "integer"
     usual: tuple[int, ...] = ()
+    bias: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,8 @@ class Stream:
     folded : tuple[str, tuple[int, ...]]
         A control, and the levels that do not move it while that is not 0.
     run : tuple[tuple[int, ...], str]
-        No strides: it reads the product of the counts of these levels times this size words, one after the other.
+        No strides: it reads the product of the counts of these levels times this size words ("": times 1), one after the other; without
+        levels it is no run.
     row : int
         A level that counts the bytes of a contiguous row; -1 for none.
     elements_by : str
@@ -207,6 +211,19 @@ class Offer:
     accumulate: str = ""
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A bound on what a unit takes: the product of ``fields`` is at most the product of ``most``, sizes of the engine or other fields. The machine
+    answers an instruction beyond it with ILLEGAL and the product.
+
+    A dimension of an operation that is *walked* is bounded so: the taps of a window are the product of the counts of its two levels.
+    """
+
+    fields: tuple[str, ...]
+    most: tuple[str, ...]
+    what: str
+
+
 #: (graph, engine, fields) -> elements that an instruction goes over.
 Work = Callable[["Graph", "Engine", Mapping[str, int]], int]
 #: (graph, engine, every field, footprint) -> what of an instruction depends on the unit's latency and what was expected instead, or None.
@@ -229,6 +246,8 @@ class EngineKind:
     offers : tuple[Offer, ...]
     rules : tuple[Rule, ...]
         What sizes and memories must satisfy beyond what ports say.
+    limits : tuple[Limit, ...]
+        What fields must satisfy together.
     timing : callable
         (graph, engine) -> a fresh timing state (`acg.timing.EngineTiming`).
     work : Work
@@ -246,6 +265,7 @@ class EngineKind:
     timing: Callable[["Graph", "Engine"], Any]
     work: Work
     rules: tuple[Rule, ...] = ()
+    limits: tuple[Limit, ...] = ()
     order: Order | None = None
 
     def port(self, name: str) -> Port:

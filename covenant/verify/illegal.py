@@ -10,7 +10,7 @@ from acg.graph import Graph
 from acg.isa import ENGINE_BITS, instruction_set
 from acg.predictor import predict
 from acg.regmap import ErrorCode, RegisterMap
-from acg.rules import absent, codes
+from acg.rules import absent, codes, exceeded, limits
 from compiler.check_program import ProgramError, check_instructions
 from covenant.verify.programs import RUNS, ProgramVerdict, failure_lines
 from verif.bench import BenchError, BuiltModel, RunSpec, run
@@ -35,7 +35,7 @@ def damaged_word(graph: Graph, word: int, rng: np.random.Generator) -> tuple[int
     """A damaged copy of an encoded instruction, and what the RTL must report.
 
     Either some bits are flipped, at most one in each of the 16 places of the check halfword, so that the check fails; or, with a check that holds, the
-    engine is one that does not exist or one of its codes chooses what does not.
+    engine is one that does not exist, one of its codes chooses what does not, or its fields are beyond a limit.
     """
     isa = instruction_set(graph)
     kind = rng.random()
@@ -48,6 +48,14 @@ def damaged_word(graph: Graph, word: int, rng: np.random.Generator) -> tuple[int
         first = absent(graph, changed)
         assert first is not None
         return int.from_bytes(isa.encode(changed), "little"), Expected(ErrorCode.ILLEGAL, graph.engines[instruction.engine].index + 1, first[1])
+    wide = {item.name: item.high for item in isa.formats[instruction.engine].fields}
+    beyond = [name for bound in limits(graph)[instruction.engine] for name in bound.fields]
+    if kind < 0.3 and beyond:
+        name = beyond[int(rng.integers(len(beyond)))]
+        changed = replace(instruction, fields={**instruction.fields, name: wide[name]})
+        excess = exceeded(graph, changed)
+        assert excess is not None, f"{name} {wide[name]} of {instruction.engine} is beyond no limit"
+        return int.from_bytes(isa.encode(changed), "little"), Expected(ErrorCode.ILLEGAL, graph.engines[instruction.engine].index + 1, excess.value)
     if kind < 0.6:
         engine = next(item for item in isa.header if item.name == "engine")
         number = int(rng.choice([0, *range(len(graph.engines) + 1, 1 << ENGINE_BITS)]))

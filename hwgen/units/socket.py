@@ -48,6 +48,8 @@ class Socket:
         External memory, and what a copy moves a cycle on chip.
     codes : Mapping[str, int]
         Error codes by name.
+    limits : tuple[tuple[tuple[str, ...], int, tuple[str, ...]], ...]
+        Of its instructions: the product of the fields is at most the number times the product of the other fields; `hwgen.units.limits` looks.
     """
 
     sizes: Mapping[str, int | str]
@@ -59,6 +61,7 @@ class Socket:
     external_bytes: int
     chunk_bytes: int
     codes: Mapping[str, int]
+    limits: tuple[tuple[tuple[str, ...], int, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)

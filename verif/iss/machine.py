@@ -11,7 +11,7 @@ import numpy as np
 from acg.graph import Graph, Link
 from acg.isa import Instruction, instruction_set
 from acg.regmap import ErrorCode
-from acg.rules import absent
+from acg.rules import absent, exceeded
 from verif.iss.errors import MachineError
 from verif.iss.meanings import meaning_of
 
@@ -62,11 +62,15 @@ class Machine:
         return self.memories[self.graph.external.name][address : address + size_bytes].tobytes()
 
     def execute(self, instruction: Instruction) -> None:
-        """Execute one instruction. Raises MachineError, with nothing written, for a code that does not exist and an access outside a memory."""
+        """Execute one instruction. Raises MachineError, with nothing written, for a code that does not exist, fields beyond a limit, an access outside
+        a memory."""
         missing = absent(self.graph, instruction)
         if missing is not None:
             code, value = missing
             raise MachineError(ErrorCode.ILLEGAL, value, f"{code.field} is {value}; expected one of {code.what}, {', '.join(map(str, code.meanings))}")
+        excess = exceeded(self.graph, instruction)
+        if excess is not None:
+            raise MachineError(ErrorCode.ILLEGAL, excess.value, f"{excess.found}; expected {excess.expected}")
         self._run[instruction.engine](self._defaults[instruction.engine] | dict(instruction.fields))
 
     def run(self, instructions: Sequence[Instruction], *, after: Callable[[int, Instruction], None] | None = None) -> None:
