@@ -5,6 +5,8 @@ other is reduced:
 
     MATMUL     y[c] += a[r] * w[r,c]        parallel c, reduced r
     MAC        y[l] += a[l] * b[l]          parallel l
+    WINDOW_MAC y[l] += a[t,l] * w[t,l]      parallel l, reduced t
+    WINDOW_MAX y[l] max= a[t,l]             parallel l, reduced t
     ADD ...    y[l] = a[l] + b[l]           lane by lane
     BROADCAST_MAC  y[l] += a * b[l]         parallel l, a has no dimension: one element of a word, in every lane
 
@@ -54,6 +56,8 @@ def _lanes(result: str, *operands: str) -> Formula:
 OPERATIONS: dict[str, Formula] = {
     "COPY": _lanes("i8", "i8"),
     "MATMUL": Formula(Typed("i32", ("c",)), (Typed("i9", ("r",)), Typed("i9", ("r", "c")))),
+    "WINDOW_MAC": Formula(Typed("i32", ("l",)), (Typed("i9", ("t", "l")), Typed("i9", ("t", "l")))),
+    "WINDOW_MAX": Formula(Typed("i32", ("l",)), (Typed("i9", ("t", "l")),)),
     "MAC": _lanes("i32", "i9", "i9"),
     "BROADCAST_MAC": Formula(Typed("i32", ("l",)), (Typed("i9", ()), Typed("i9", ("l",)))),
     "SUM": _lanes("i32", "i9"),

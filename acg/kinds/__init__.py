@@ -5,11 +5,12 @@ from acg.kinds.matrix import MATRIX
 from acg.kinds.registry import Kinds, formulas
 from acg.kinds.spec import EngineKind
 from acg.kinds.vector import VECTOR
+from acg.kinds.window import WINDOW
 
 __all__ = ["KINDS", "formulas", "kind_of"]
 
 #: By name, in the order in which messages list them; behind ours those of installed packages.
-KINDS = Kinds({kind.name: kind for kind in (LOAD, STORE, MATRIX, VECTOR)})
+KINDS = Kinds({kind.name: kind for kind in (LOAD, STORE, MATRIX, VECTOR, WINDOW)})
 
 
 def kind_of(name: str) -> EngineKind:

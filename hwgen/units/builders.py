@@ -7,11 +7,14 @@ from hwgen.units.copy.build import build_load, build_store
 from hwgen.units.matrix.build import build_matrix
 from hwgen.units.socket import Plug, Socket
 from hwgen.units.vector.build import build_vector
+from hwgen.units.window.build import build_window
 
 __all__ = ["BUILDERS", "builder_of"]
 
 #: By the name of the kind (`acg.kinds`).
-BUILDERS: dict[str, Callable[[Socket], Plug]] = {"load": build_load, "store": build_store, "matrix": build_matrix, "vector": build_vector}
+BUILDERS: dict[str, Callable[[Socket], Plug]] = {
+    "load": build_load, "store": build_store, "matrix": build_matrix, "vector": build_vector, "window": build_window,
+}
 
 
 def builder_of(kind: str) -> Callable[[Socket], Plug]:

@@ -13,6 +13,7 @@ from acg.packages import packages_by_kind
 from verif.iss.copy import execute_load, execute_store
 from verif.iss.matrix import execute_matrix
 from verif.iss.vector import execute_vector
+from verif.iss.window import execute_window
 
 __all__ = ["MEANINGS", "meaning_of"]
 
@@ -40,8 +41,13 @@ def _vector(fields: Fields, sizes: Sizes, ports: Ports) -> None:
     execute_vector(fields, lanes=int(sizes["lanes"]), a_memories=ports["a"], b_memories=ports["b"], parameter=parameter, table=table, y_memories=ports["y"])
 
 
+def _window(fields: Fields, sizes: Sizes, ports: Ports) -> None:
+    (activation,), (weight,), (accumulator,) = ports["activation"], ports["weight"], ports["accumulator"]
+    execute_window(fields, activation=activation, weight=weight, accumulator=accumulator)
+
+
 #: By the name of the kind (`acg.kinds`).
-MEANINGS: dict[str, Meaning] = {"load": _load, "store": _store, "matrix": _matrix, "vector": _vector}
+MEANINGS: dict[str, Meaning] = {"load": _load, "store": _store, "matrix": _matrix, "vector": _vector, "window": _window}
 
 
 def meaning_of(kind: str) -> Meaning:

@@ -1,0 +1,1 @@
+"""The window unit: a line buffer, taps, a tree a lane."""
