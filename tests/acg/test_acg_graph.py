@@ -29,9 +29,9 @@ def renamed(text):
     return text
 
 
-def test_the_four_architectures_are_there():
-    assert architecture_names() == ["dot16", "edge16", "tiny", "wide"]
-    assert len({fingerprint(load_graph(name)) for name in architecture_names()}) == 4
+def test_the_architectures_are_there():
+    assert architecture_names() == ["dot16", "edge16", "mobile16", "tiny", "wide"]
+    assert len({fingerprint(load_graph(name)) for name in architecture_names()}) == 5
 
 
 def test_sizes_of_edge16():
@@ -172,7 +172,7 @@ def test_what_is_no_description_is_refused(text, message):
 
 
 def test_missing_files_and_names():
-    with pytest.raises(ArchitectureError, match=r"^architecture 'edge17' does not exist; expected a \.yaml file or one of dot16, edge16, tiny, wide$"):
+    with pytest.raises(ArchitectureError, match=r"^architecture 'edge17' does not exist; expected a \.yaml file or one of dot16, edge16, mobile16, tiny, wide$"):
         load_graph("edge17")
     with pytest.raises(ArchitectureError, match=r"^nowhere\.yaml: cannot be read \(No such file or directory\); expected an architecture description in YAML$"):
         load_graph("nowhere.yaml")

@@ -16,8 +16,10 @@ from acg.kinds import KINDS, kind_of
 from acg.kinds.sound import faults
 from acg.kinds.spec import BUS, CHUNK, Control, Counts, Stream
 from acg.operations import OPERATIONS, signature
+from tests.support.architectures import with_window
 
 TINY = load_graph("tiny")
+WITH_WINDOW = parse_graph(with_window(TINY.description))
 
 #: Fields of tiny's instructions in the order of their bits: name, s for signed, width, -1 for counts encoded minus one, ~ for a base that wraps.
 LAYOUTS = {
@@ -38,6 +40,10 @@ LAYOUTS = {
         scale_a:32 scale_b:32 scale_y:32 scale_y_low:28 y_zero:s9 y_low:s9 y_high:s9 table_enable:1 table_select:1 y_select:1 y_base:12~
         y_stride_0:s13 y_stride_1:s13 y_stride_2:s13 y_stride_3:s13 y_stride_4:s13 y_stride_5:s13
     """,
+    "window": """
+        n_0:16-1 n_1:16-1 n_2:16-1 n_3:16-1 n_4:16-1 n_5:8-1 n_6:8-1 a_base:12~ a_stride_0:s13 a_stride_1:s13 a_stride_2:s13 a_signed:1 a_zero:s9 multiply:1
+        w_base:11~ w_signed:1 w_zero:s9 y_lead:8 x_lead:8 y_step:4-1 x_step:4-1 c_base:8~ c_stride_0:s9 c_stride_3:s9 c_stride_4:s9 maximum:1 accumulate:1
+    """,
     "store": """
         select:1 n_0:16-1 n_1:16-1 n_2:16-1 n_3:24-1 ext_address:32 ext_stride_0:s25 ext_stride_1:s25 ext_stride_2:s25 local_address:14
         local_stride_0:s15 local_stride_1:s15 local_stride_2:s15
@@ -47,14 +53,14 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("engine", LAYOUTS)
 def test_layouts_are_those_written_down(engine):
-    fields = instruction_set(TINY).formats[engine].fields
+    fields = instruction_set(TINY if engine in TINY.engines else WITH_WINDOW).formats[engine].fields
     shown = [f"{f.name}:{'s' if f.signed else ''}{f.width}{'-1' if f.bias else ''}{'~' if f.wraps else ''}" for f in fields]
     assert shown == LAYOUTS[engine].split()
     assert [f.lsb for f in fields[1:]] == [f.lsb + f.width for f in fields[:-1]]
 
 
 def test_every_kind_has_a_layout_here():
-    assert {engine.kind for engine in TINY.engines.values()} == set(KINDS) and set(TINY.engines) == set(LAYOUTS)
+    assert {engine.kind for engine in WITH_WINDOW.engines.values()} == set(KINDS) and set(WITH_WINDOW.engines) == set(LAYOUTS)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
@@ -100,7 +106,7 @@ def test_an_unknown_kind_is_an_error_and_never_another_one():
     with pytest.raises(ArchitectureError) as error:
         parse_graph(TINY.description.replace("kind: matrix", "kind: tensor"))
     assert re.search(r"engines\.matrix: found .*; input tag 'tensor' found using 'kind' does not match any of the expected tags: "
-                     r"'load', 'store', 'matrix', 'vector'$", error.value.problems[0])
+                     r"'load', 'store', 'matrix', 'vector', 'window'$", error.value.problems[0])
 
 
 def test_dimensions_say_what_is_reduced():

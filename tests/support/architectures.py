@@ -4,7 +4,7 @@ import re
 
 from acg.graph import ARCHITECTURES
 
-__all__ = ["changed", "renamed", "text_of"]
+__all__ = ["changed", "renamed", "text_of", "with_window"]
 
 
 def text_of(name: str) -> str:
@@ -36,3 +36,15 @@ def changed(text: str, path: str, value: int) -> str:
     result = re.sub(r"\(i32,\d+\)=MATMUL\(\(i9,\d+\),\(i9,\d+,\d+\)\)", f"(i32,{columns})=MATMUL((i9,{rows}),(i9,{rows},{columns}))", result)
     lanes = re.search(r"kind: vector\n    lanes: (\d+)", result)[1]
     return re.sub(r"^(      - \(.*)$", lambda m: re.sub(r",\d+\)", f",{lanes})", m[1]), result, flags=re.M)
+
+
+def with_window(text: str, *, taps: int = 9, kernel_rows: int = 3, row_words: int = 32, steps: int = 2, operations: str = "MAC MAX") -> str:
+    """The description with a window engine of as many lanes as the vector unit has, on memories of the usual names."""
+    lanes = re.search(r"kind: vector\n    lanes: (\d+)", text)[1]
+    shapes = {"MAC": f"((i9,{taps},{lanes}),(i9,{taps},{lanes}))", "MAX": f"((i9,{taps},{lanes}))"}
+    offered = "".join(f"      - (i32,{lanes})=WINDOW_{name}{shapes[name]}\n" for name in operations.split())
+    engine = (f"  window:\n    kind: window\n    taps: {taps}\n    lanes: {lanes}\n    kernel_rows: {kernel_rows}\n    row_words: {row_words}\n    steps: {steps}\n"
+              f"    capabilities:\n{offered}")
+    ports = (("activation", "act"), ("weight", "wgt"), ("accumulator", "acc"))
+    links = "".join(f"  - {{from: {memory}, to: window, port: {port}}}\n" for port, memory in ports) + "  - {from: window, to: acc, port: result}\n"
+    return text.replace("links:\n", engine + "links:\n").rstrip("\n") + "\n" + links

@@ -4,7 +4,7 @@ All of it follows from the specification of the engine's kind (`acg.kinds.spec`)
 
 - every access lies within its memory, and one port of a bank serves one operand;
 - no stream writes what another one reads, unless both walk the same words, each once (an update in place), and the kind's own rule allows it;
-- nothing of an instruction depends on how far its unit has got (`acg.rules.order_fault`), and what its codes choose exists.
+- nothing of an instruction depends on how far its unit has got (`acg.rules.order_fault`), what its codes choose exists, and its fields are within their limits.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from acg.footprint import Access, Footprints
 from acg.graph import Engine, Graph, Link
 from acg.isa import Instruction, instruction_set
 from acg.kinds.spec import Control, Counts, Stream
-from acg.rules import absent, order_fault
+from acg.rules import absent, exceeded, order_fault
 from acg.timing import engine_timing
 
 __all__ = ["InstructionDraw"]
@@ -63,6 +63,8 @@ class InstructionDraw:
         for item in engine.specification.body:
             if isinstance(item, Control) and item.name in self._formats[engine.name].by_name:
                 fields |= self._control(engine, item, wide, plain)
+        for _ in engine.specification.limits:
+            fields |= self._within(engine, fields)
         for stream in streams:
             fields |= self._stream(engine, stream, fields, reach)
         if self._chance(0.004) and not any(stream.row >= 0 for stream in streams):
@@ -105,6 +107,14 @@ class InstructionDraw:
         if field.width == 1 and plain and self._chance(0.5):
             return {item.name: 0}
         return {item.name: self._integer(field.low, field.high)}
+
+    def _within(self, engine: Engine, fields: Mapping[str, int]) -> Fields:
+        """A field of the first limit that they are beyond, made as small as it takes."""
+        excess = exceeded(self.graph, Instruction(engine.name, fields))
+        if excess is None:
+            return {}
+        name = self._pick(*excess.bound.fields)
+        return {name: max(self._formats[engine.name].by_name[name].low, fields[name] * excess.most // excess.value)}
 
     def _stream(self, engine: Engine, stream: Stream, fields: Mapping[str, int], reach: int) -> Fields:
         """Strides, number and padding of a stream, its base 0."""
@@ -154,7 +164,7 @@ class InstructionDraw:
         if engine.specification.order is None:
             return None  # nothing says what such an instruction may read
         ends = [(stream, self._link(engine, stream, fields), engine.specification.port(stream.ports[0]).reads)
-                for stream in _streams(engine) if stream.unit == "word" and len(stream.ports) == 1 and not stream.run[1]]
+                for stream in _streams(engine) if stream.unit == "word" and len(stream.ports) == 1 and not stream.run[0]]
         able = [(one, two) for one, a, reads in ends for two, b, also in ends
                 if reads and not also and (a.memory, a.port_bytes) == (b.memory, b.port_bytes) and one.levels == two.levels]
         return self._pick(*able) if able else None
@@ -202,7 +212,9 @@ class InstructionDraw:
     def _legal(self, engine: Engine, fields: Mapping[str, int], pair: tuple[Stream, Stream] | None) -> bool:
         instruction = Instruction(engine.name, fields)
         accesses = self._footprints(instruction)
-        if any(access.lo_byte < 0 or access.hi_byte > self._room(access.memory) for access in accesses) or absent(self.graph, instruction):
+        if any(access.lo_byte < 0 or access.hi_byte > self._room(access.memory) for access in accesses):
+            return False
+        if absent(self.graph, instruction) or exceeded(self.graph, instruction):
             return False
         streams = {port: stream for stream in _streams(engine) for port in stream.ports}
         for one, two in _pairs(accesses):
