@@ -54,7 +54,7 @@ def execute_window(fields: Mapping[str, int], *, activation: np.ndarray, weight:
             x = fields["x_lead"] - (kernel_columns - 1) + kx + ox * fields["x_step"]
             in_y, in_x = (y >= 0) & (y < rows), (x >= 0) & (x < columns)
             value = box[:, y[in_y]][:, :, x[in_x]] * weights[:, None, None, ky, kx]
-            place = np.ix_(range(blocks), oy[in_y], ox[in_x])
+            place = np.ix_(np.arange(blocks), oy[in_y], ox[in_x])
             result[place] = np.maximum(result[place], value) if fields["maximum"] else result[place] + value
     if fields["accumulate"]:
         old = accumulator[where].astype(np.int64)
