@@ -5,6 +5,7 @@ import time
 
 from acg.fingerprint import fingerprint
 from acg.predictor import predict as predict_timeline
+from covenant.causes import cause_report, cause_tables
 from covenant.errors import BROKEN, EXACT
 from covenant.fallback import is_plan, open_plan, placement_text, warn_if_idle
 from covenant.fallback.write import segment_rows
@@ -17,7 +18,7 @@ __all__ = ["predict"]
 
 
 def predict(options) -> int:
-    """Predict a program (or a network, compiled first) and print cycles a layer, the busiest engine and the total."""
+    """Predict a program (or a network, compiled first) and print cycles a layer, what engines wait for, the critical path, the busiest engine and the total."""
     if options.fallback or is_plan(options.file):
         return _segments(options)
     network = open_network(options.file, options.arch, shapes=dict(options.shape))
@@ -39,7 +40,8 @@ def predict(options) -> int:
         "arch": graph.name, "fingerprint": f"{fingerprint(graph):016x}", "file": options.file,
         "cycles": {"predicted": timeline.total_cycles, "ideal": ideal_cycles(graph, program)},
         "instructions": len(program.instructions), "busy_cycles": busy, "bottleneck": max(busy, key=lambda name: busy[name]),
-        "layers": [{key: value for key, value in layer.items() if key != "measured"} for layer in layers], "seconds": round(seconds, 6),
+        "layers": [{key: value for key, value in layer.items() if key != "measured"} for layer in layers],
+        "causes": cause_report(graph, program, timeline), "seconds": round(seconds, 6),
     }
     if options.json:
         write_json(options.json, report)
@@ -48,6 +50,7 @@ def predict(options) -> int:
                 [(layer["name"], layer["op"], f"{layer['macs']:,}", f"{layer['predicted']:,}", f"{100 * layer['utilisation']:.1f}%") for layer in layers],
                 right=frozenset({2, 3, 4})))
     total = timeline.total_cycles
+    print(f"\n{cause_tables(report['causes'], total)}")
     print(f"\n{options.file} on {graph.name}: {total:,} cycles, ideal {report['cycles']['ideal']:,}, {report['instructions']:,} instructions")
     shares = ", ".join(f"{name} {100 * cycles / max(1, total):.0f}%" for name, cycles in busy.items())
     print(f"busy: {shares}; bottleneck: {report['bottleneck']}")
