@@ -112,15 +112,17 @@ def _require_room(ir: Graph, architecture: Architecture) -> None:
 def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, options: Options) -> tuple[TileContext, list[Buffer]]:
     """Assign engines, insert transfers, tile and allocate; again with less on chip until everything has a place.
 
-    What gives way, in this order: gaps between buffers, a resident tensor, the size of a layer's tiles, a node's preferred codelet.
+    What gives way, in this order: gaps between buffers, the division of a layer that has no tile, a resident tensor, the size of a layer's tiles, a node's
+    preferred codelet.
     """
     spilled: frozenset[str] = frozenset() if options.resident else frozenset(ir.tensors)
+    undivided: frozenset[str] = frozenset()
     shrink: dict[int, float] = {}
     memo = Memo()
     assigned = assign_engines(choices, target)
     spilled |= _overfull(insert_transfers(ir, assigned, target, spilled=spilled))
     while True:
-        plan = insert_transfers(ir, assigned, target, spilled=spilled)
+        plan = insert_transfers(ir, assigned, target, spilled=spilled, undivided=undivided)
         failure: TileError | OutOfMemory | None = None
         try:
             context = tile(plan, target, shrink=shrink, memo=memo)
@@ -134,7 +136,9 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
         layer = failure.layer
         victim = _victim(plan, layer, failure)
         name = plan.steps[layer].codelet.name
-        if victim is not None:
+        if plan.shares[layer][0] and (isinstance(failure, TileError) or victim is None):
+            undivided |= {name}
+        elif victim is not None:
             spilled |= {victim}
         elif isinstance(failure, OutOfMemory) and failure.buffer.memory.kind != "external" and shrink.get(layer, 1.0) > SMALLEST_SHRINK:
             shrink[layer] = shrink.get(layer, 1.0) / 2
@@ -200,7 +204,7 @@ def _overfull(plan: Plan) -> set[str]:
                     if name not in gone and home.name == memory.name and uses[name][0] <= layer <= uses[name][-1]
                 ]
                 victim = _choose(plan, uses, alive, layer)
-                if victim is None or sum(plan.layouts[name].size_bytes for name in alive) <= MOST_RESIDENT * memory.size_bytes:
+                if victim is None or sum(plan.resident_bytes(name) for name in alive) <= MOST_RESIDENT * memory.size_bytes:
                     break
                 gone.add(victim)
     return gone

@@ -1,13 +1,15 @@
-"""Pass: choose for each node the codelet, and for each of its operations the engine, by capability.
+"""Pass: choose for each node the codelet, and for each of its operations the engines, by capability.
 
     before   codelet c0 with operations MATMUL, REQUANTIZE
-    after    MATMUL on the first engine that offers it; REQUANTIZE on one whose operand port reaches that engine's accumulators
+    after    MATMUL on an engine that offers it; REQUANTIZE on one whose operand port reaches that engine's accumulators; and the team: all that
+             could do the same on the same memories, each with engines that the others leave idle
 
 The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, TABLE, REQUANTIZE) run on one engine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from compiler.codelets import Codelet
@@ -23,7 +25,8 @@ class Assigned:
 
     `source_or_none` is None where the codelet only moves data; `sink_or_none` where results leave from the accumulators; an engine is
     None where no operation runs on one of its kind. `alternative`: another codelet of the same operator on other engines and the same
-    memories, which may take some of the work. The properties without the suffix are for those who know that there is one.
+    memories, which may take some of the work. `team`: bindings of the same codelet to other engines, itself among them, between which the
+    work may be divided; () where there are none. The properties without the suffix are for those who know that there is one.
     """
 
     codelet: Codelet
@@ -32,6 +35,7 @@ class Assigned:
     source_or_none: Partition | None
     sink_or_none: Partition | None
     alternative: Assigned | None = None
+    team: tuple[Assigned, ...] = ()
 
     @property
     def matrix(self) -> MatrixUnit:
@@ -62,30 +66,35 @@ def _holds(memories: tuple[Partition, ...], memory: Partition) -> bool:
     return any(m.name == memory.name for m in memories)
 
 
-def _mover(codelet: Codelet, target: Target) -> Assigned:
+def _movers(codelet: Codelet, target: Target) -> Iterator[Assigned]:
     """Data movement reads from wherever its operands are; 8-bit results may stay on chip, a vector unit may carry whole words."""
     sums = codelet.operands["y"].dtype == "i32"
-    vector = next((v for v in target.vector if v.engine.can("MAXIMUM")), None)
     near = target.matrix[0].activation if target.matrix else None
-    sink = narrow(vector.y, near) if vector is not None else near
-    reached = sink is not None and sink.name in target.into
-    return Assigned(codelet, None, None if sums else vector, None, sink if reached and not sums else None)
+    able: list[VectorUnit | None] = [v for v in target.vector if v.engine.can("MAXIMUM")]
+    for vector in able or [None]:
+        sink = narrow(vector.y, near) if vector is not None else near
+        reached = sink is not None and sink.name in target.into
+        yield Assigned(codelet, None, None if sums else vector, None, sink if reached and not sums else None)
 
 
-def _assign(codelet: Codelet, target: Target) -> Assigned | None:
+def bindings(codelet: Codelet, target: Target) -> Iterator[Assigned]:
+    """All ways to run a codelet: a matrix unit, a vector unit, and the memories that they read from and write to."""
     names = {operation.name for operation in codelet.operations}
     if names == {"COPY"}:
-        return _mover(codelet, target)
+        yield from _movers(codelet, target)
+        return
     lanewise = names - {"MATMUL"}
     if codelet.program is not None:
-        found = rowwise_units(lanewise, target)
         wide = codelet.operands["y"].dtype in ("i32", "f32")
-        return Assigned(codelet, *found, found[0].activation, None if wide else found[0].activation) if found else None
+        for pair in rowwise_units(lanewise, target):
+            yield Assigned(codelet, *pair, pair[0].activation, None if wide else pair[0].activation)
+        return
     preferred = target.matrix[0].activation if target.matrix else None
     matrices: tuple[MatrixUnit | None, ...] = target.matrix if "MATMUL" in names else (None,)
     for matrix in matrices:
         if matrix is not None and not lanewise:
-            return Assigned(codelet, matrix, None, matrix.activation, None)
+            yield Assigned(codelet, matrix, None, matrix.activation, None)
+            continue
         for vector in target.vector:
             if not all(vector.engine.can(name) for name in lanewise):
                 continue
@@ -101,31 +110,66 @@ def _assign(codelet: Codelet, target: Target) -> Assigned | None:
                 continue
             sink = narrow(vector.y, preferred)
             if source is not None and sink is not None:
-                return Assigned(codelet, matrix, vector, source, sink)
-    return None
+                yield Assigned(codelet, matrix, vector, source, sink)
 
 
-def _with_helper(able: list[Assigned]) -> Assigned:
-    """The preferred one, with a contraction that could do some of a depthwise convolution's rows meanwhile."""
-    first = able[0]
-    for other in able[1:]:
-        same = (other.source_or_none, other.sink_or_none) == (first.source_or_none, first.sink_or_none)
-        if first.codelet.family == "depthwise" and other.codelet.family == "contraction" and same:
-            return replace(first, alternative=other)
-    return first
+def _homes(step: Assigned) -> tuple[str, str]:
+    return tuple(memory.name if memory is not None else "" for memory in (step.source_or_none, step.sink_or_none))  # type: ignore[return-value]
+
+
+def _engines(step: Assigned) -> set[str]:
+    return {unit.engine.name for unit in (step.matrix_or_none, step.vector_or_none) if unit is not None}
+
+
+def _team(able: list[Assigned]) -> tuple[Assigned, ...]:
+    """The first binding and others between the same memories, one after the other that with the most engines that no member has; () if it stays alone."""
+    team, busy = [able[0]], _engines(able[0])
+    others = [other for other in able[1:] if _homes(other) == _homes(able[0])]
+    while others:
+        best = max(others, key=lambda other: len(_engines(other) - busy))
+        if not _engines(best) - busy:
+            break
+        team.append(best)
+        busy |= _engines(best)
+    return tuple(team) if len(team) > 1 else ()
+
+
+def _alternatives(able: list[list[Assigned]], team: tuple[Assigned, ...]) -> list[Assigned | None]:
+    """For each member a contraction that could do some of its depthwise convolution's rows meanwhile: on its own vector unit and, as far as there are, on a
+    matrix unit of its own."""
+    found: list[Assigned | None] = []
+    for member in team:
+        same = [
+            other for others in able[1:] if member.codelet.family == "depthwise" and others[0].codelet.family == "contraction" for other in others
+            if _homes(other) == _homes(member) and other.vector_or_none is member.vector_or_none
+        ]
+        taken = {other.matrix.engine.name for other in found if other is not None}
+        found.append(next((other for other in same if other.matrix.engine.name not in taken), same[0] if same else None))
+    return found
+
+
+def _assign(codelets: tuple[Codelet, ...], target: Target) -> Assigned | None:
+    """The first codelet that the machine can run, its team, and their helpers; None where it can run none."""
+    able = [found for found in (list(bindings(codelet, target)) for codelet in codelets) if found]
+    if not able:
+        return None
+    team = _team(able[0])
+    members = team or (able[0][0],)
+    members = tuple(replace(m, alternative=other) if other else m for m, other in zip(members, _alternatives(able, members), strict=True))
+    return replace(members[0], team=members) if team else members[0]
 
 
 def assign_engines(choices: tuple[tuple[Codelet, ...], ...], target: Target) -> tuple[Assigned, ...]:
     """The first codelet of each node that the machine can run. Raises UnsupportedError listing all nodes it cannot."""
     assigned, missing = [], []
     for codelets in choices:
-        able = [a for a in (_assign(codelet, target) for codelet in codelets) if a is not None]
-        if not able:
+        found = _assign(codelets, target)
+        if found is None:
             wanted = " or ".join(" + ".join(operation.name for operation in codelet.operations) for codelet in codelets)
             origin = codelets[0].origin[0] if codelets[0].origin else codelets[0].name
             missing.append(UnsupportedEntry(origin, codelets[0].op, f"no engines of {target.graph.name} offer {wanted} on memories they share"))
         else:
-            assigned.append(_with_helper(able))
+            assigned.append(found)
     if missing:
         raise UnsupportedError(target.graph.name, missing)
     return tuple(assigned)

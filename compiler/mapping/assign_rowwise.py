@@ -5,7 +5,7 @@ The vector unit reads and writes the accumulators as numbers (ports a, b and y),
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 
 from compiler.partitions import Partition
 from compiler.target import MatrixUnit, Target, VectorUnit
@@ -15,11 +15,10 @@ def _reaches(memories: tuple[Partition, ...], memory: Partition) -> bool:
     return any(m.name == memory.name for m in memories)
 
 
-def rowwise_units(operations: Set[str], target: Target) -> tuple[MatrixUnit, VectorUnit] | None:
-    """The first pair of a matrix unit and a vector unit that offers `operations`; None where there is none."""
+def rowwise_units(operations: Set[str], target: Target) -> Iterator[tuple[MatrixUnit, VectorUnit]]:
+    """Pairs of a matrix unit and a vector unit that offers `operations`."""
     for matrix in target.matrix:
         for vector in target.vector:
             shared = all(_reaches(port, memory) for port in (vector.a, vector.b, vector.y) for memory in (matrix.accumulator, matrix.activation))
             if shared and all(vector.engine.can(name) for name in operations):
-                return matrix, vector
-    return None
+                yield matrix, vector

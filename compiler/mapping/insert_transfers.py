@@ -18,6 +18,8 @@ from compiler.ir.graph import Graph, Tensor
 from compiler.ir.move import keeps_places
 from compiler.layout import Layout
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.copies import Span, copies
+from compiler.mapping.divide import Divider, Shares
 from compiler.partitions import Partition
 from compiler.target import Target
 
@@ -30,7 +32,8 @@ class Plan:
     tensor on chip; `external`: tensors with bytes in external memory; `fetched`: graph inputs copied whole before the first use.
     `layouts`: layout of each root; `edge`: for tensors at the edge, the root whose bytes the host packs or unpacks; `packed`: pairs
     of an input tensor and the tensor as which the host packs it (itself, or a Reshape of it); `seen`: for tensors at the edge, the
-    tensor as which the host unpacks those bytes.
+    tensor as which the host unpacks those bytes. `shares`: of each step, how it is divided; `copies`: of a resident tensor that several engines
+    read at the same time, the pixels that each has in a place of its own.
     """
 
     ir: Graph
@@ -43,6 +46,15 @@ class Plan:
     edge: dict[str, str] = field(default_factory=dict)
     packed: tuple[tuple[str, str], ...] = ()
     seen: dict[str, str] = field(default_factory=dict)
+    shares: tuple[Shares, ...] = ()
+    copies: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+
+    def resident_bytes(self, name: str) -> int:
+        """Bytes on chip of a resident tensor, all of its copies."""
+        layout = self.layouts[name]
+        if name not in self.copies:
+            return layout.size_bytes
+        return sum((hi - lo) * layout.pixel_bytes for lo, hi in self.copies[name])
 
     def root(self, tensor: str) -> str:
         """Tensor whose bytes `tensor` shares."""
@@ -69,8 +81,10 @@ def plan_root(alias: dict[str, str], tensor: str) -> str:
     return tensor
 
 
-def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, *, spilled: frozenset[str] = frozenset()) -> Plan:
-    """Place every tensor; `spilled` tensors never reside on chip."""
+def insert_transfers(
+    ir: Graph, assigned: tuple[Assigned, ...], target: Target, *, spilled: frozenset[str] = frozenset(), undivided: frozenset[str] = frozenset()
+) -> Plan:
+    """Place every tensor; `spilled` tensors never reside on chip, and the layers of `undivided` codelets stay whole."""
     alias: dict[str, str] = {}
     edge: dict[str, str] = {tensor: tensor for tensor in [*(i.tensor for i in ir.inputs), *(o.tensor for o in ir.outputs)]}
     fed = {item.tensor for item in ir.inputs}
@@ -145,7 +159,11 @@ def insert_transfers(ir: Graph, assigned: tuple[Assigned, ...], target: Target, 
             fetched.append(name)
     at_edge = set(edge.values())
     external = frozenset(name for name in layouts if name not in resident or name in at_edge or name in streamed)
-    return Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed), seen)
+    divider = Divider(target)
+    shares = tuple(divider.divide(step, undivided=step.codelet.name in undivided) for step in steps)
+    plan = Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed), seen, shares)
+    plan.copies.update(copies(plan))
+    return plan
 
 
 def _activation_memories(steps: list[Assigned]) -> list[Partition]:

@@ -8,22 +8,25 @@ The size of each tile is a search, priced by the closed forms of `price_contract
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.errors import CompilerError, LengthError
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share, Shares
 from compiler.mapping.insert_transfers import Plan
 from compiler.target import Target
 from compiler.tiling.contraction.blockwise import BlockwisePricer, BlockwiseTiler
 from compiler.tiling.contraction.contraction import ContractionTiler
 from compiler.tiling.contraction.expression import Choices, ExpressionPricer, ExpressionTiler
-from compiler.tiling.contraction.price import Choice, ContractionPricer
+from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
 from compiler.tiling.lanes.lanes import LaneTiler
 from compiler.tiling.moves.move import move
 from compiler.tiling.rows.imagewise import ImagewiseTiler
 from compiler.tiling.rows.rowwise import RowwiseTiler
+from compiler.tiling.team import together
 from compiler.tiling.tile_context import Done, TileContext
 from compiler.tiling.tile_shared import share
 
@@ -78,7 +81,7 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
     for number, step in enumerate(plan.steps):
         context.budget_bytes = _room(plan, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
         tensors = [operand.tensor for operand in step.codelet.operands.values() if operand.tensor]
-        state = context.state(tensors)
+        state = plan.shares[number], context.state(tensors)
         before = memo.done.get(number)
         if before is not None and before[0] is step and before[1] == state:
             context.repeat(before[2])
@@ -86,7 +89,7 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
         first = len(context.ops)
         context.begin(number, step.codelet)
         try:
-            _tile_step(context, step, memo.choices)
+            _tile_step(context, step, plan.shares[number], memo.choices)
         except LengthError:
             raise
         except CompilerError as error:
@@ -96,22 +99,36 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
     return context
 
 
-def _tile_step(context: TileContext, step: Assigned, memo: dict[tuple, Choice | Choices]) -> None:
+def _tile_step(context: TileContext, step: Assigned, shares: Shares, memo: dict[tuple, Choice | Choices]) -> None:
+    parts, member = shares
+    if not parts:
+        step = step.team[member] if step.team else step
     if step.codelet.move is not None:
         move(context, step, memo)
     elif step.codelet.program is not None and not step.codelet.heads:
         (ImagewiseTiler if step.codelet.program.of_images else RowwiseTiler)(context, step).run()
-    elif step.codelet.family in CONTRACTIONS:
+    elif parts:
+        together(context, [_tiles(context, step.team[part.index], part, memo) for part in parts])
+    else:
+        for _ in _tiles(context, step, None, memo):
+            pass
+
+
+def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[tuple, Choice | Choices]) -> Iterator[None]:
+    """Emit a step, or one member's share of it, tile by tile."""
+    if step.codelet.family in CONTRACTIONS:
         pricing, tiling = CONTRACTIONS[step.codelet.family]
-        pricer = pricing(context, step)
+        pricer = pricing(context, step, part)
         stored = pricer.y_stored
-        key = (step.codelet.name, step.codelet.family, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()))
+        key = (step.codelet.name, step.codelet.family, part, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()))
         if key not in memo:
             memo[key] = pricer.best()
-        tiling(context, step, pricer.shape, memo[key]).run()
-    elif not share(context, step):
-        tiler = LaneTiler(context, step)
-        tiler.run(tiler.best())
+        return tiling(context, step, Shape.of(step), memo[key], part).tiles()
+    both = share(context, step, part)
+    if both is not None:
+        return both
+    tiler = LaneTiler(context, step, part)
+    return tiler.tiles(tiler.best())
 
 
 def _room(plan: Plan, target: Target, number: int, first: dict[str, int], last: dict[str, int], shrink: float) -> dict[str, int]:
@@ -119,5 +136,5 @@ def _room(plan: Plan, target: Target, number: int, first: dict[str, int], last: 
     room = {name: memory.size_bytes for name, memory in target.graph.memories.items()}
     for name, memory in plan.resident.items():
         if first.get(name, number + 1) <= number <= last.get(name, -1):
-            room[memory.name] -= plan.layouts[name].size_bytes
+            room[memory.name] -= plan.resident_bytes(name)
     return {name: int(max(size, 0) * USABLE * shrink) for name, size in room.items()}

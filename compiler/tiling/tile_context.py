@@ -15,7 +15,9 @@ from acg.kinds.spec import Stream
 from compiler.codelets import Codelet, Operand
 from compiler.codelets.base import pixel
 from compiler.errors import LengthError
+from compiler.mapping.copies import boxed
 from compiler.mapping.insert_transfers import Plan
+from compiler.mapping.price import Occupancy
 from compiler.target import CopyPath, Target
 from compiler.tiles import Buffer, Ref, TileOp, View, ceil_div, spans
 from compiler.tiling.nest import Nest
@@ -27,6 +29,7 @@ FETCH_BYTES = 1024
 MOST_OPERATIONS = 1 << 16
 
 Box = tuple[int, int, int, int, int, int, int, int]
+Box6 = tuple[int, int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,9 @@ class TileContext:
         self.target = target
         self.plan = plan
         self.ops: list[TileOp] = []
+        self.occupancy: Occupancy = Occupancy(target.graph) if before is None else before.occupancy
+        #: Names of the engines that compute.
+        self.computing = {unit.engine.name for unit in target.matrix} | {unit.engine.name for unit in target.vector}
         self.layer = -1
         self.codelet: Codelet | None = None
         self.resident: dict[str, Buffer] = {}
@@ -95,7 +101,12 @@ class TileContext:
         self._borders: list[tuple[Buffer, int]] = []
         self._constants: dict[tuple[str, bytes], Buffer] = {} if before is None else before._constants
         self._tables: dict[tuple[int, str, bytes], Buffer] = {}
+        #: Of tensors that have copies the buffer of each, in the place of an empty one that of the first.
+        self.copies: dict[str, tuple[Buffer, ...]] = {}
         for name, memory in plan.resident.items():
+            if name in plan.copies:
+                self._copy_of(name, memory, before)
+                continue
             buffer = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes, lasting=True)
             self.resident[name] = buffer if before is None else _shared(buffer, before.resident.get(name))
         for name in sorted(plan.external):
@@ -110,10 +121,23 @@ class TileContext:
             rows = max(ceil_div(n * h, FETCH_PIECES), ceil_div(FETCH_BYTES, plan.layouts[name].row_bytes))
             self._missing[name] = spans(n * h, rows)
 
+    def _copy_of(self, name: str, memory: Memory, before: TileContext | None) -> None:
+        """Buffers of the copies of a tensor."""
+        earlier = () if before is None else before.copies.get(name, ())
+        made: dict[int, Buffer] = {}
+        for number, (lo, hi) in enumerate(self.plan.copies[name]):
+            if lo < hi:
+                buffer = Buffer(name, memory, (hi - lo) * self.plan.layouts[name].pixel_bytes, memory.word_bytes, lasting=True)
+                made[number] = _shared(buffer, earlier[number] if number < len(earlier) else None)
+        first = next(iter(made.values()))
+        self.copies[name] = tuple(made.get(number, first) for number in range(len(self.plan.copies[name])))
+        self.resident[name] = self.copies[name][0]
+
     def state(self, tensors: Iterable[str]) -> tuple:
         """What tiling a step on these tensors goes by, besides the step: the room there is, buffers, rows not fetched yet."""
         return tuple(sorted(self.budget_bytes.items())), *(
-            (root, self.resident.get(root), self.external.get(root), tuple(self._missing.get(root, ()))) for root in map(self.plan.root, tensors)
+            (root, self.resident.get(root), self.copies.get(root), self.plan.copies.get(root), self.external.get(root), tuple(self._missing.get(root, ())))
+            for root in map(self.plan.root, tensors)
         )
 
     def repeat(self, done: Done) -> None:
@@ -129,34 +153,38 @@ class TileContext:
         roots = (self.plan.root(tensor) for tensor in tensors)
         return Done(self.ops[since:], {root: tuple(self._missing[root]) for root in roots if root in self._missing}, tuple(self._borders))
 
-    def wish_border(self, operand: Operand, border_bytes: int) -> None:
+    def wish_border(self, buffer: Buffer, border_bytes: int) -> None:
         """This offset of a resident tensor would best lie at the border of two banks."""
-        buffer = self.resident[self.plan.root(operand.tensor)]
         buffer.border_bytes = border_bytes
         self._borders.append((buffer, border_bytes))
 
     def require(self, operand: Operand, rows: tuple[int, int, int, int], tile: str) -> None:
-        """Fetch what is missing of a resident input up to the last row of images and rows (n0, n1, y0, y1) as the operand counts them."""
-        _, n1, _, y1 = rows
-        self._fetch(self.plan.root(operand.tensor), (n1 - 1) * operand.shape[2] + y1, operand.shape[3], tile)
+        """Fetch what is missing of a resident input up to the last row of images and rows (n0, n1, y0, y1) as the operand counts them; only what lies
+        between them of one that has copies."""
+        n0, n1, y0, y1 = rows
+        root, width = self.plan.root(operand.tensor), operand.shape[3]
+        first = (n0 * operand.shape[2] + y0) * width if root in self.copies else 0
+        self._fetch(root, first, ((n1 - 1) * operand.shape[2] + y1) * width, tile)
 
     def require_rest(self, codelet: Codelet) -> None:
         """Fetch what is missing of the inputs that a codelet has used."""
         for operand in codelet.operands.values():
             root = self.plan.root(operand.tensor)
             if root in self._missing:
-                self._fetch(root, self.plan.layouts[root].image_bytes * self.plan.layouts[root].shape[0], 1, "rest")
+                self._fetch(root, 0, self.plan.layouts[root].image_bytes * self.plan.layouts[root].shape[0], "rest")
 
-    def _fetch(self, root: str, rows: int, width: int, tile: str) -> None:
+    def _fetch(self, root: str, first: int, last: int, tile: str) -> None:
+        """Fetch the missing rows of an input that have any of its pixels [first, last)."""
         missing = self._missing.get(root)
         if not missing:
             return
         layout = self.plan.layouts[root]
         n, c, h, w = layout.shape
         operand = Operand(layout.dtype, (1, c, n * h, w), pixel("c"), tensor=root)
-        while missing and missing[0][0] * w < rows * width:
-            y0, y1 = missing.pop(0)
-            self.load_box(operand, (0, 1, y0, y1, 0, w, 0, c), self.whole(operand), tile)
+        for y0, y1 in [rows for rows in missing if rows[0] * w < last and first < rows[1] * w]:
+            missing.remove((y0, y1))
+            for view, box in self.places(operand, (0, 1, y0, y1, 0, w)):
+                self.load_box(operand, (*box, 0, c), view, tile)
 
     def begin(self, layer: int, codelet: Codelet | None) -> None:
         """Operations made from now on belong to this layer."""
@@ -204,7 +232,8 @@ class TileContext:
         """Buffer of a table, a bank of the table memory: one for all parts of a codelet, whichever engine computes them."""
         key = (self.layer, memory.name, content)
         if key not in self._tables:
-            self._tables = {key: self.load_constant(name, content, memory, tile, memory.bank_bytes)}
+            self._tables = {other: place for other, place in self._tables.items() if other[0] == self.layer and other[1] != memory.name}
+            self._tables[key] = self.load_constant(name, content, memory, tile, memory.bank_bytes)
         return self._tables[key]
 
     def strides(self, operand: Operand) -> tuple[int, int, int, int]:
@@ -228,11 +257,32 @@ class TileContext:
         """Whether the operand's tensor lives on chip."""
         return self.plan.root(operand.tensor) in self.resident
 
-    def whole(self, operand: Operand, *, outside: bool = False) -> View:
-        """View of the whole tensor, on chip or in external memory."""
-        table = self.external if outside else self.resident
-        buffer = table[self.plan.root(operand.tensor)]
-        return View(buffer, 0, *self.strides(operand), operand.shape[2], operand.shape[3])
+    def whole(self, operand: Operand, *, outside: bool = False, member: int = 0) -> View:
+        """View of the whole tensor, on chip or in external memory; or of the copy that a member of a team reads."""
+        root = self.plan.root(operand.tensor)
+        steps = self.strides(operand)
+        if outside or root not in self.copies:
+            return View((self.external if outside else self.resident)[root], 0, *steps, operand.shape[2], operand.shape[3])
+        box = boxed(operand.shape, self.plan.copies[root][member])
+        if box is None:  # part of an image: only whole tensors are seen so
+            box = (0, operand.shape[0], 0, operand.shape[2], 0, operand.shape[3])
+        n0, _, y0, y1, x0, x1 = box
+        image = steps[0] if (y0, y1) == (0, operand.shape[2]) else (y1 - y0) * steps[1]
+        return View(self.copies[root][member], 0, image, *steps[1:], y1 - y0, x1 - x0, n0, y0, x0)
+
+    def places(self, operand: Operand, box: Box6) -> list[tuple[View, Box6]]:
+        """Where a box (n0, n1, y0, y1, x0, x1) of a resident tensor stands: views, and what of the box each has."""
+        root = self.plan.root(operand.tensor)
+        if root not in self.copies:
+            return [(self.whole(operand), box)]
+        found = []
+        for member, span in enumerate(self.plan.copies[root]):
+            own = boxed(operand.shape, span)
+            if span[0] < span[1] and own is not None:
+                a = tuple(min(max(value, own[at // 2 * 2]), own[at // 2 * 2 + 1]) for at, value in enumerate(box))
+                if a[0] < a[1] and a[2] < a[3] and a[4] < a[5]:
+                    found.append((self.whole(operand, member=member), a))
+        return found  # type: ignore[return-value]
 
     def _box_strides(self, operand: Operand, box: Box) -> tuple[tuple[int, int, int], int]:
         n0, n1, y0, y1, x0, x1, c0, c1 = box

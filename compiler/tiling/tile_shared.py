@@ -13,15 +13,17 @@ its own and P * B a row of the other's, the matrix unit passes * max(P, rows of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
 
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.tiles import ceil_div, spans
 from compiler.tiling.contraction.contraction import ContractionTiler
 from compiler.tiling.contraction.price import ContractionPricer
-from compiler.tiling.lanes.lanes import LaneTiler
+from compiler.tiling.lanes.lanes import LaneChoice, LaneTiler
 from compiler.tiling.tile_context import TileContext
 
 #: Strips that each unit's part is cut into at most.
@@ -32,23 +34,25 @@ MATRIX_INSTRUCTION_CYCLES = 80
 WORTH = 0.15
 
 
-def share(context: TileContext, step: Assigned) -> bool:
-    """Emit a step on both its engines; False, and nothing emitted, where that does not pay or is not possible."""
+def share(context: TileContext, step: Assigned, part: Share | None = None) -> Iterator[None] | None:
+    """Operations of a step, or of one member's share of it, on both its engines, tile by tile; None where that does not pay or is not possible."""
     n, _, oh, _ = step.codelet.operands["y"].shape
-    if step.alternative is None or n > 1 or oh < 2:
-        return False
-    lanes, pricer = LaneTiler(context, step), ContractionPricer(context, step.alternative)
+    y0, y1 = (0, oh) if part is None else part.box[2:4]
+    if step.alternative is None or n > 1 or y1 - y0 < 2:
+        return None
+    lanes, pricer = LaneTiler(context, step, part), ContractionPricer(context, step.alternative, part)
     try:
         return _border(context, lanes, pricer) if context.is_resident(lanes.x) else _strips(context, lanes, pricer)
     except CompilerError:  # no tiles fit beside each other
-        return False
+        return None
 
 
-def _border(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -> bool:
+def _border(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -> Iterator[None] | None:
     """Share an input on chip: upper rows to one unit, lower rows to the other."""
-    _, c, oh, ow = lanes.y.shape
+    _, c, oh, ow = lanes.sizes
+    first = lanes.box[2]
     row = ow * ceil_div(c, lanes.lanes)
-    weights = pricer.passes * pricer.shape.rows * pricer.shape.lanes_out / context.target.external.bus_bytes
+    weights = pricer.passes * pricer.shape.rows * pricer.shape.lanes_out * lanes.members / context.target.external.bus_bytes
 
     def cycles(cut: int) -> float:
         strip = ceil_div(oh - cut, STRIPS)
@@ -58,61 +62,62 @@ def _border(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -
 
     cut = min(range(1, oh), key=cycles)
     if cycles(cut) > (1 - WORTH) * oh * row * lanes.taps:
-        return False
-    contraction = _contraction(context, pricer, ceil_div(oh - cut, STRIPS))
+        return None
+    contraction = _contraction(context, lanes, pricer, ceil_div(oh - cut, STRIPS))
     lane_choice = lanes.best()
     if contraction is None:
-        return False
-    context.wish_border(lanes.x, context.whole(lanes.x).at(0, lanes.window.reach(0, cut, oh)[0], 0, 0))
-    own = spans(cut, ceil_div(cut, STRIPS))
-    given = [(cut + lo, cut + hi) for lo, hi in spans(oh - cut, ceil_div(oh - cut, STRIPS))]
-    for helped, kept in zip_longest(given, own):
-        if helped is not None:
-            contraction.run([helped])
-        if kept is not None:
-            lanes.run(lane_choice, [kept])
-    return True
+        return None
+    view = context.whole(lanes.x, member=lanes.member)
+    context.wish_border(view.buffer, view.at(0, lanes.window.reach(0, first + cut, first + oh)[0], 0, 0))
+    own = [(first + lo, first + hi) for lo, hi in spans(cut, ceil_div(cut, STRIPS))]
+    given = [(first + cut + lo, first + cut + hi) for lo, hi in spans(oh - cut, ceil_div(oh - cut, STRIPS))]
+    return _alternating(lanes, lane_choice, contraction, [item for pair in zip_longest(given, own) for item in zip(pair, (True, False), strict=True)])
 
 
-def _strips(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -> bool:
+def _alternating(
+    lanes: LaneTiler, choice: LaneChoice, contraction: ContractionTiler, strips: list[tuple[tuple[int, int] | None, bool]]
+) -> Iterator[None]:
+    """Emit strips of rows one after the other, each on the matrix unit or not; None is no strip."""
+    for strip, helped in strips:
+        if strip is not None:
+            yield from contraction.tiles([strip]) if helped else lanes.tiles(choice, [strip])
+
+
+def _strips(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -> Iterator[None] | None:
     """Share an external input: each strip is loaded into a place of its own, and goes to the unit that ends it first."""
-    _, c, oh, ow = lanes.y.shape
+    _, c, oh, ow = lanes.sizes
+    first = lanes.box[2]
     row = ow * ceil_div(c, lanes.lanes)
     layout = context.plan.layouts[context.plan.root(lanes.x.tensor)]
     if layout.size_bytes / context.target.external.bus_bytes > (1 - WORTH) * oh * row * lanes.taps:
-        return False
+        return None
     budget = context.budget_bytes
     context.budget_bytes = {name: size // 2 for name, size in budget.items()}
     try:
         lane_choice = lanes.best()
         high = min(lane_choice.rows, ceil_div(oh, 2 * STRIPS))
-        contraction = _contraction(context, pricer, high)
+        contraction = _contraction(context, lanes, pricer, high)
     finally:
         context.budget_bytes = budget
     if contraction is None or lane_choice.channels < c:
-        return False
+        return None
     vector_time = matrix_time = 0.0
-    plan = []
+    plan: list[tuple[tuple[int, int] | None, bool]] = []
     for lo, hi in spans(oh, high):
         alone = vector_time + (hi - lo) * row * lanes.taps
         streamed = matrix_time + pricer.passes * max((hi - lo) * ow, pricer.shape.rows) + MATRIX_INSTRUCTION_CYCLES * pricer.shape.blocks
         helped = max(streamed, vector_time + (hi - lo) * row)
-        plan.append(((lo, hi), helped < alone))
+        plan.append(((first + lo, first + hi), helped < alone))
         vector_time, matrix_time = (vector_time + (hi - lo) * row, streamed) if helped < alone else (alone, matrix_time)
     if max(vector_time, matrix_time) > (1 - WORTH) * oh * row * lanes.taps:
-        return False
-    for strip, matrix in plan:
-        if matrix:
-            contraction.run([strip])
-        else:
-            lanes.run(lane_choice, [strip])
-    return True
+        return None
+    return _alternating(lanes, lane_choice, contraction, plan)
 
 
-def _contraction(context: TileContext, pricer: ContractionPricer, rows: int) -> ContractionTiler | None:
+def _contraction(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer, rows: int) -> ContractionTiler | None:
     """Tiler for strips of so many rows, whose weights stay; None where they cannot."""
     pricer.shape = replace(pricer.shape, out_rows=rows)
     choice = replace(pricer.best(), channels_outer=False, keep_weights=True)
     if not pricer.fits(choice, 1):
         return None
-    return ContractionTiler(context, pricer.step, pricer.shape, choice)
+    return ContractionTiler(context, pricer.step, pricer.shape, choice, lanes.share)

@@ -15,6 +15,7 @@ import numpy as np
 
 from compiler.codelets import Operand
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, exact_parts, finish_chain, float_chain, look_up, read_parameters, times_nothing
 from compiler.tiling.contraction.contraction import Chunk, ContractionTiler, Spot
@@ -44,8 +45,8 @@ def _sets(w: Operand, sums: tuple[tuple[np.ndarray, np.ndarray], ...]) -> list[R
 class BlockwisePricer(ContractionPricer):
     """Prices a choice: each set has passes of the matrix unit and one of the vector unit."""
 
-    def __init__(self, context: TileContext, step: Assigned) -> None:
-        super().__init__(context, step)
+    def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
+        super().__init__(context, step, share)
         codelet, rows = step.codelet, step.matrix.rows
         self.vector_passes = len(codelet.sums) + (codelet.addend is not None)
         blocks, passes = [], 0
@@ -66,8 +67,8 @@ class BlockwisePricer(ContractionPricer):
 class BlockwiseTiler(ContractionTiler):
     """Emits the operations of such a contraction under a given choice of tile."""
 
-    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice) -> None:
-        super().__init__(context, step, shape, choice)
+    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice, share: Share | None = None) -> None:
+        super().__init__(context, step, shape, choice, share)
         self.sets = _sets(self.w, self.codelet.sums)
         self._scales: dict[tuple, Buffer] = {}
 

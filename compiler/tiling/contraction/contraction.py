@@ -9,11 +9,13 @@ The choice of the tile is `choose_contraction`'s; this file only turns it into o
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
 from compiler.codelets import Operand
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
 from compiler.tiling.contraction.contract import contract
@@ -27,10 +29,10 @@ Chunk = tuple[int, int, int, int, int, int]
 
 
 class ContractionTiler:
-    """Emits the operations of one contraction under a given choice of tile."""
+    """Emits the operations of one contraction, or of a share of it, under a given choice of tile."""
 
-    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice) -> None:
-        self.context, self.step, self.shape, self.choice = context, step, shape, choice
+    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice, share: Share | None = None) -> None:
+        self.context, self.step, self.shape, self.choice, self.share = context, step, shape, choice, share
         self.codelet = step.codelet
         self.x, self.w, self.y = (self.codelet.operands[role] for role in ("x", "w", "y"))
         self.window = Window.of(self.codelet)
@@ -48,20 +50,33 @@ class ContractionTiler:
     def spots(self, strips: list[tuple[int, int]] | None = None) -> list[Spot]:
         """Tiles of positions (n0, n1, y0, y1, x0, x1) of these strips of rows: one image each, or for one-row outputs several images."""
         s, c = self.shape, self.choice
-        images = spans(s.images, c.rows) if s.batched else spans(s.images, 1)
-        rows = [(lo + a, lo + b) for lo, hi in strips or [(0, s.out_rows)] for a, b in spans(hi - lo, 1 if s.batched else c.rows)]
-        return [(*n, *y, *x) for n in images for y in rows for x in spans(s.out_columns, c.columns)]
+        n0, n1, y0, y1, x0, x1 = (0, s.images, 0, s.out_rows, 0, s.out_columns) if self.share is None else self.share.box
+        images = [(n0 + a, n0 + b) for a, b in spans(n1 - n0, c.rows if s.batched else 1)]
+        rows = [(lo + a, lo + b) for lo, hi in strips or [(y0, y1)] for a, b in spans(hi - lo, 1 if s.batched else c.rows)]
+        columns = [(x0 + a, x0 + b) for a, b in spans(x1 - x0, c.columns)]
+        return [(*n, *y, *x) for n in images for y in rows for x in columns]
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """Tiles of output channels, in blocks."""
+        lo, hi = (0, self.shape.out_channels) if self.share is None else self.share.channels
+        first, last = lo // self.columns, ceil_div(hi, self.columns)
+        return [(first + a, first + b) for a, b in spans(last - first, self.choice.blocks)]
 
     def run(self, strips: list[tuple[int, int]] | None = None) -> None:
         """Emit everything, or these strips of rows, in the order chosen."""
-        blocks = spans(self.shape.blocks, self.choice.blocks)
-        spots = self.spots(strips)
+        for _ in self.tiles(strips):
+            pass
+
+    def tiles(self, strips: list[tuple[int, int]] | None = None) -> Iterator[None]:
+        """Emit everything, or these strips of rows, tile by tile in the order chosen."""
+        blocks, spots = self.blocks(), self.spots(strips)
         if self.choice.channels_outer:
             for block in blocks:
                 for spot in spots:
                     self.body(spot, block)
                     if not self.choice.keep_weights:
                         self._weights.clear()
+                    yield
                 self._weights.clear()
         else:
             for spot in spots:
@@ -69,6 +84,7 @@ class ContractionTiler:
                     self.body(spot, block)
                     if not self.choice.keep_weights:
                         self._weights.clear()
+                    yield
                 self._boxes.clear()
 
     def body(self, spot: Spot, block: tuple[int, int]) -> None:
@@ -161,7 +177,7 @@ class ContractionTiler:
         n0, n1, y0, y1, x0, x1 = spot
         if self.resident_x:
             self.context.require(self.x, (n0, n1, *self.window.reach(0, y0, y1)), label)
-            return self.context.whole(self.x)
+            return self.context.whole(self.x, member=0 if self.share is None else self.share.index)
         channels = (0, self.x.shape[1])
         kernel = (0, self.window.kernel[0], 0, self.window.kernel[1])
         if not self.choice.whole_input:
@@ -193,13 +209,15 @@ class ContractionTiler:
         channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.shape.out_channels)
         whole = self.choice.whole_output
         box = (n0, n1, y0, y1, x0, x1, *((0, self.shape.out_channels) if whole else (channel, channel_end)))
-        view = self.output_view(spot, box)
+        places = self.context.places(self.y, spot) if self.resident_y else [(self.output_view(spot, box), spot)]
         piece = channel_end - channel if not self.codelet.per_channel else self.shape.parameter_channels(vector, channel_end - channel)
-        for region in regions(finish, (y0, y1, x0, x1)):
-            for lo in range(channel, channel_end, piece):
-                self.finish_op(spot, region, (lo, min(lo + piece, channel_end)), (acc, lo - channel, pitch), view, label)
+        for view, (a, b, *rest) in places:
+            first = (a - n0) * (x1 - x0) * pitch
+            for region in regions(finish, (rest[0], rest[1], rest[2], rest[3])):
+                for lo in range(channel, channel_end, piece):
+                    self.finish_op((a, b, y0, y1, x0, x1), region, (lo, min(lo + piece, channel_end)), (acc, first + lo - channel, pitch), view, label)
         if self.stored and (not whole or block[1] == self.shape.blocks):
-            self.context.store_box(self.y, box, view, label)
+            self.context.store_box(self.y, box, places[0][0], label)
 
     def finish_op(
         self, spot: Spot, region: Region, channels: tuple[int, int], source: tuple[Buffer, int, int], view: View, label: str

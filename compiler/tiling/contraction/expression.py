@@ -17,10 +17,11 @@ import numpy as np
 from compiler.codelets.row_program import Chain, Constant, Lookup, Product, RowProgram, Step
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, exact_parts, float_chain, look_up, read_parameters, sign_and_zero, times_nothing
 from compiler.tiling.contraction.contraction import ContractionTiler, Spot
-from compiler.tiling.contraction.price import Choice, ContractionPricer, _cuts, _reductions
+from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape, _cuts, _reductions
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
 from compiler.tiling.nest import Nest
 from compiler.tiling.tile_context import Box, TileContext
@@ -51,10 +52,11 @@ def _last_uses(program: RowProgram) -> dict[str, int]:
 class ExpressionPricer:
     """Fits and prices choices for the products of one codelet."""
 
-    def __init__(self, context: TileContext, step: Assigned) -> None:
+    def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
         self.context, self.step, self.program = context, step, _program(step)
+        self.members = 1 if share is None else share.members
         parts, self.leading = _parts(step)
-        self.pricers = [(ProductPricer if part.codelet.family == "product" else ContractionPricer)(context, part) for part in parts]
+        self.pricers = [(ProductPricer if part.codelet.family == "product" else ContractionPricer)(context, part, share) for part in parts]
         self.lead = self.pricers[self.leading]
         self.floats = step.codelet.operands["y"].dtype == "f32"
         vector = sum(isinstance(s, Chain | Lookup) for s in self.program.steps)
@@ -89,15 +91,15 @@ class ExpressionPricer:
         near += pixels * boxed * sum(not self.context.is_resident(operand) for operand in self.operands)
         near += self.lead._out_box(lead) * (not self.resident_y and not self.floats)
         near += self.lead.accumulator_bytes(lead) // 4 * (self.peak[False] if any(isinstance(s, Lookup) for s in self.program.steps) else 0)
-        if copies * near > budget[matrix.activation.name]:
+        if copies * self.members * near > budget[matrix.activation.name]:
             return False
         weights = [(p.weight_bytes(c, copies), c.keep_weights) for p, c in zip(self.pricers, choices, strict=True)]
         kept, moving = sum(size for (_, size), keep in weights if keep), max((size for (size, _), keep in weights if not keep), default=0)
-        if kept + copies * moving > matrix.weight.size_bytes * (4 if lead.channels_outer else 3) // 4:
+        if kept + copies * moving > matrix.weight.size_bytes // self.members * (4 if lead.channels_outer else 3) // 4:
             return False
         accumulator = matrix.accumulator
         room = accumulator.bank_bytes * budget[accumulator.name] // accumulator.size_bytes - self._constant_bytes(lead)
-        return self.lead.accumulator_bytes(lead) <= room // ceil_div(copies * self.peak[True], accumulator.banks)
+        return self.lead.accumulator_bytes(lead) <= room // ceil_div(copies * self.members * self.peak[True], accumulator.banks)
 
     def price(self, choices: Choices) -> float:
         """Cycles: those of each product, the program behind the one that leads, and the operands that come in."""
@@ -158,35 +160,38 @@ class _Place:
 class ExpressionTiler:
     """Emits the operations of one codelet under given choices."""
 
-    def __init__(self, context: TileContext, step: Assigned, _: object, choices: Choices) -> None:
+    def __init__(self, context: TileContext, step: Assigned, _: object, choices: Choices, share: Share | None = None) -> None:
         self.context, self.step, self.program = context, step, _program(step)
         parts, leading = _parts(step)
-        pricer = ExpressionPricer(context, step)
+        self.member = 0 if share is None else share.index
         self.tilers = [
-            (ProductTiler if part.codelet.family == "product" else ContractionTiler)(context, part, own.shape, choice)
-            for part, own, choice in zip(parts, pricer.pricers, choices, strict=True)
+            (ProductTiler if part.codelet.family == "product" else ContractionTiler)(context, part, Shape.of(part), choice, share)
+            for part, choice in zip(parts, choices, strict=True)
         ]
         self.lead, self.choice = self.tilers[leading], choices[leading]
         self.shape, self.vector, self.matrix = self.lead.shape, step.vector, step.matrix
-        self.y, self.floats = step.codelet.operands["y"], pricer.floats
+        self.y = step.codelet.operands["y"]
+        self.floats = self.y.dtype == "f32"
         self.last = _last_uses(self.program)
         self._kept: dict[tuple, Buffer] = {}
         self._constants: dict[str, tuple[int, int, _Place]] = {}
         self._boxes: dict[tuple, View] = {}
         self.places: dict[str, _Place] = {}
 
-    def run(self) -> None:
-        """Emit everything, in the order chosen."""
-        blocks, spots = spans(self.shape.blocks, self.choice.blocks), self.lead.spots()
+    def tiles(self) -> Iterator[None]:
+        """Emit everything, tile by tile in the order chosen."""
+        blocks, spots = self.lead.blocks(), self.lead.spots()
         if self.choice.channels_outer:
             for block in blocks:
                 for spot in spots:
                     self._tile(spot, block)
+                    yield
                 self._forget(everything=True)
         else:
             for spot in spots:
                 for block in blocks:
                     self._tile(spot, block)
+                    yield
                 self._boxes = {}
                 for tiler in self.tilers:
                     tiler._boxes.clear()
@@ -229,7 +234,7 @@ class ExpressionTiler:
         operand = self.step.codelet.operands[role]
         if self.context.is_resident(operand):
             self.context.require(operand, self.spot[:4], self.label)
-            return self.context.whole(operand)
+            return self.context.whole(operand, member=self.member)
         box: Box = (*self.spot, *(self.channels if self.choice.channels_outer else (0, self.shape.out_channels)))
         key = (role, box)
         if key not in self._boxes:

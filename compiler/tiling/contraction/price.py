@@ -12,12 +12,13 @@ Price in cycles, with P positions, W weight rows, B external bytes a cycle:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.target import VectorUnit
 from compiler.tiles import ceil_div
 from compiler.tiling.contraction.planes import planes
@@ -73,6 +74,11 @@ class Shape:
             n, oh, ow, oc, codelet.operands["x"].shape[1], Window.of(codelet).kernel, codelet.group, step.matrix.rows, step.matrix.columns,
             max(lanes, step.matrix.columns), ceil_div(oc, lanes),
         )
+
+    def shared(self, share: Share) -> Shape:
+        """Sizes of the part that is one member's share."""
+        n0, n1, y0, y1, x0, x1 = share.box
+        return replace(self, images=n1 - n0, out_rows=y1 - y0, out_columns=x1 - x0, out_channels=share.channels[1] - share.channels[0])
 
     @property
     def batched(self) -> bool:
@@ -139,9 +145,12 @@ def _reductions(shape: Shape, deepest: int) -> Iterator[tuple[int, int, int]]:
 class ContractionPricer:
     """Fits and prices choices for one contraction."""
 
-    def __init__(self, context: TileContext, step: Assigned) -> None:
+    def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
         self.context, self.step = context, step
-        self.shape = Shape.of(step)
+        self.shape = Shape.of(step) if share is None else Shape.of(step).shared(share)
+        #: How many work on the layer, each with buffers of its own; and whether a tile of channels is not all of a pixel.
+        self.members = 1 if share is None else share.members
+        self.partial = share is not None and share.channels != (0, step.codelet.operands["y"].shape[1])
         self.window = Window.of(step.codelet)
         self.x, self.y = step.codelet.operands["x"], step.codelet.operands["y"]
         self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
@@ -182,12 +191,13 @@ class ContractionPricer:
         if not self.resident_y and not self.raw:
             memories[self.step.sink.name] = memories.get(self.step.sink.name, 0) + copies * self._out_box(choice)
         budget = self.context.budget_bytes
-        if any(size > budget[name] for name, size in memories.items()):
+        if any(size * self.members > budget[name] for name, size in memories.items()):
             return False
         weights, kept = self.weight_bytes(choice, copies)
-        if copies * weights > matrix.weight.size_bytes:
+        own = matrix.weight.size_bytes // self.members
+        if copies * weights > own:
             return False
-        if choice.keep_weights and kept > matrix.weight.size_bytes * (4 if choice.channels_outer else 3) // 4:
+        if choice.keep_weights and kept > own * (4 if choice.channels_outer else 3) // 4:
             return False
         return self.accumulator_bytes(choice) <= self.room(copies)
 
@@ -206,7 +216,7 @@ class ContractionPricer:
     def room(self, copies: int) -> int:
         """Bytes of accumulators that a tile may have."""
         accumulator = self.step.matrix.accumulator
-        return accumulator.bank_bytes * max(1, accumulator.banks // copies)
+        return accumulator.bank_bytes * max(1, accumulator.banks // (copies * self.members))
 
     def price(self, choice: Choice) -> float:
         """Cycles, see the file's head."""
@@ -236,7 +246,7 @@ class ContractionPricer:
         instructions = spots * block_tiles * (1 + self.vector_passes * (1 + ceil_div(self.deepest, choice.input_blocks)))
         first = weight_bytes / self.bus / (block_tiles * ceil_div(self.deepest, choice.input_blocks)) + box
         last = positions * min(choice.blocks * s.lanes_out, s.out_channels) / lanes + store / spots / (1 if choice.whole_output else block_tiles)
-        busiest = max(matrix, vector, load, store)
+        busiest = max(matrix, vector, load * self.members, store * self.members)
         # Whoever reads the result can start when its first rows are complete: late, if the channels are the outer loop.
         late = LATENESS * busiest * (1 - 1 / block_tiles) if choice.channels_outer and spots > 1 else 0.0
         # And this codelet works off what the one before delivers: after its last row, all tiles that need it are still to be done.
@@ -251,7 +261,7 @@ class ContractionPricer:
         whole_inputs = (True,) if self.resident_x or reduction == (*s.kernel, self.deepest) else (True, False)
         orders = (False, True) if len(blocks) > 1 else (False,)
         for high, block, outer, keep, whole_in in product(_cuts(s.outer, 12), blocks, orders, (True, False), whole_inputs):
-            for whole_out in (True, False) if not (self.resident_y or outer) else (False,):
+            for whole_out in (True, False) if not (self.resident_y or outer or self.partial) else (False,):
                 yield Choice(high, wide, block, *reduction, outer, keep, whole_in, whole_out)
 
     def best(self) -> Choice:

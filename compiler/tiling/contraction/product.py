@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.tiles import Buffer, Ref, View, ceil_div
 from compiler.tiling.contraction.contraction import Chunk, ContractionTiler, Spot
 from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape
@@ -40,8 +41,8 @@ def _product_shape(shape: Shape, images: int) -> ProductShape:
 class ProductPricer(ContractionPricer):
     """Prices one product of the codelet: all are alike, and each loads its own weights."""
 
-    def __init__(self, context: TileContext, step: Assigned) -> None:
-        super().__init__(context, step)
+    def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
+        super().__init__(context, step, share)
         self.shape = _product_shape(self.shape, 1)
 
     def price(self, choice: Choice) -> float:
@@ -55,11 +56,11 @@ class ProductPricer(ContractionPricer):
 class ProductTiler(ContractionTiler):
     """Emits the operations of a product under a given choice of tile."""
 
-    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice) -> None:
+    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice, share: Share | None = None) -> None:
         products = step.codelet.operands["y"].shape[0]
-        super().__init__(context, step, _product_shape(shape, products), choice)
+        super().__init__(context, step, _product_shape(shape, products), choice, share)
         self._a_batch, self._b_batch = step.codelet.batches
-        self._product = 0
+        self._product = 0 if share is None else share.box[0]
 
     def reduce(self, spot: Spot, block: tuple[int, int], acc: Buffer, pitch: int, label: str) -> None:
         """All sums of a tile of one product."""

@@ -19,6 +19,7 @@ from compiler.codelets import Operand
 from compiler.errors import CompilerError
 from compiler.layout import Layout
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.target import narrow
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
@@ -39,10 +40,11 @@ class LaneChoice:
 
 
 class LaneTiler:
-    """Chooses the tile of one lane-by-lane codelet and emits its operations."""
+    """Chooses the tile of one lane-by-lane codelet, or of a share of it, and emits its operations."""
 
-    def __init__(self, context: TileContext, step: Assigned) -> None:
-        self.context, self.step, self.codelet = context, step, step.codelet
+    def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
+        self.context, self.step, self.codelet, self.share = context, step, step.codelet, share
+        self.member, self.members = (0, 1) if share is None else (share.index, share.members)
         self.vector = step.vector
         self.lanes = step.vector.lanes
         operands = self.codelet.operands
@@ -52,6 +54,9 @@ class LaneTiler:
         self.window = Window.of(self.codelet)
         self.stored = context.plan.root(self.y.tensor) in context.plan.external
         self.operation = self.codelet.operations[0].name
+        n, _, oh, ow = self.y.shape
+        #: Images, rows and columns of the result that are made.
+        self.box = (0, n, 0, oh, 0, ow) if share is None else share.box
         self._constants: dict[tuple, Buffer] = {}
         others = tuple(m for m in self.vector.b if m.name != step.source.name)
         self.weight_memory = narrow(others, None) or narrow(self.vector.b, None) or step.source
@@ -86,12 +91,18 @@ class LaneTiler:
             sizes[source.name] += copies * self._in_bytes(self.b, choice)
         if not self.context.is_resident(self.y):
             sizes[sink.name] += copies * choice.images * choice.rows * choice.columns * self._pixel(choice)
-        if any(size > self.context.budget_bytes[name] for name, size in sizes.items()):
+        if any(size * self.members > self.context.budget_bytes[name] for name, size in sizes.items()):
             return False
-        blocks = ceil_div(choice.channels, self.lanes)
+        blocks = ceil_div(choice.channels, self.lanes) * self.members
         if self.has_w and copies * blocks * self.taps * self.lanes > self.weight_memory.size_bytes:
             return False
         return not self.codelet.per_channel or copies * blocks <= self.vector.parameter.size_words
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Images, channels, rows and columns of what is made."""
+        n0, n1, y0, y1, x0, x1 = self.box
+        return n1 - n0, self.y.shape[1], y1 - y0, x1 - x0
 
     @property
     def taps(self) -> int:
@@ -100,17 +111,17 @@ class LaneTiler:
 
     def price(self, choice: LaneChoice) -> float:
         """Cycles: the busiest of vector, load and store, plus the first box, the last tile and the instructions."""
-        n, c, oh, ow = self.y.shape
+        n, c, oh, ow = self.sizes
         bus = self.context.target.external.bus_bytes
         tiles = ceil_div(n, choice.images) * ceil_div(oh, choice.rows) * ceil_div(ow, choice.columns) * ceil_div(c, choice.channels)
         cycles = n * oh * ow * ceil_div(c, self.lanes) * self.taps
         box = sum(self._in_bytes(o, choice) for o in self.inputs if not self.context.is_resident(o)) / bus
         store = n * oh * ow * self._pixel(choice) * ceil_div(c, choice.channels) / bus if self.stored else 0.0
-        return max(cycles, box * tiles, store) + box + (cycles + store) / tiles + INSTRUCTION_CYCLES * tiles
+        return max(cycles, box * tiles * self.members, store * self.members) + box + (cycles + store) / tiles + INSTRUCTION_CYCLES * tiles
 
     def choices(self) -> Iterator[LaneChoice]:
         """Tiles worth a price, larger ones first."""
-        n, c, oh, ow = self.y.shape
+        n, c, oh, ow = self.sizes
         granule = self.context.plan.layouts[self.context.plan.root(self.y.tensor)].lanes
         channels = sorted({min(c, ceil_div(size, granule) * granule) for size in _cuts(c, 8)}, reverse=True)
         for channel in channels:
@@ -120,7 +131,7 @@ class LaneTiler:
 
     def best(self) -> LaneChoice:
         """Cheapest choice that fits. Raises CompilerError when none fits."""
-        _, c, _, ow = self.y.shape
+        _, c, _, ow = self.sizes
         for copies in (2, 1):
             fitting = [choice for choice in self.choices() if self.fits(choice, copies)]
             # Whole rows are one copy, and one stretch of memory: rather fewer rows than narrower ones, rather narrower than fewer channels.
@@ -137,10 +148,17 @@ class LaneTiler:
 
     def run(self, choice: LaneChoice, strips: list[tuple[int, int]] | None = None) -> None:
         """Emit everything, or these strips of rows."""
-        n, c, oh, ow = self.y.shape
-        rows = [(lo + a, lo + b) for lo, hi in strips or [(0, oh)] for a, b in spans(hi - lo, choice.rows)]
-        for images, high, columns, channels in product(spans(n, choice.images), rows, spans(ow, choice.columns), spans(c, choice.channels)):
-            self.body((*images, *high, *columns, *channels))
+        for _ in self.tiles(choice, strips):
+            pass
+
+    def tiles(self, choice: LaneChoice, strips: list[tuple[int, int]] | None = None) -> Iterator[None]:
+        """Emit everything, or these strips of rows, tile by tile."""
+        n0, n1, y0, y1, x0, x1 = self.box
+        rows = [(lo + a, lo + b) for lo, hi in strips or [(y0, y1)] for a, b in spans(hi - lo, choice.rows)]
+        pieces = (spans(n1 - n0, choice.images), rows, spans(x1 - x0, choice.columns), spans(self.y.shape[1], choice.channels))
+        for images, high, columns, channels in product(*pieces):
+            self.body((n0 + images[0], n0 + images[1], *high, x0 + columns[0], x0 + columns[1], *channels))
+            yield
 
     def body(self, box: tuple) -> None:
         """One tile of outputs."""
@@ -150,18 +168,23 @@ class LaneTiler:
         own = within(self.x, window_box)
         view = spread(self.x, self.input_view(self.x, own, "x", label) if self.x.tensor else self.constant_view(self.x, own, "x", label))
         second = self.second_operand(box, label) if self.has_b else None
-        resident = self.context.is_resident(self.y)
-        out = self.context.whole(self.y) if resident else self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
-        for region in regions(self.codelet.finish, (y0, y1, x0, x1)):
-            self.vector_op(box, region, view, second, out, label)
+        part = box[:6]
+        places = self.context.places(self.y, part) if self.context.is_resident(self.y) else [(self._output(box), part)]
+        for out, part in places:
+            for region in regions(self.codelet.finish, part[2:]):
+                self.vector_op((*part, c0, c1), region, view, second, out, label)
         if self.stored:
-            self.context.store_box(self.y, box, out, label)
+            self.context.store_box(self.y, box, places[0][0], label)
+
+    def _output(self, box: tuple) -> View:
+        """A place for a tile that is stored."""
+        return self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
 
     def input_view(self, operand: Operand, box: tuple, role: str, label: str) -> View:
         """The resident tensor, or a box of it loaded for this tile."""
         if self.context.is_resident(operand):
             self.context.require(operand, box[:4], label)
-            return self.context.whole(operand)
+            return self.context.whole(operand, member=self.member)
         view = self.context.view_box(operand, box, self.step.source, f"{self.codelet.name}.{role}")
         self.context.load_box(operand, box, view, label)
         return view
