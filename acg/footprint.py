@@ -20,7 +20,7 @@ Span = tuple[int, int]
 
 class Access(NamedTuple):
     """Bytes [lo_byte, hi_byte) of ``memory`` read or written over ``port``; ``self_ordered``: the engine itself keeps the order of
-    this access against its own other instructions, so that it need not wait for itself."""
+    this access against its own other instructions, so that it need not wait for itself; ``beat``: the port in whose cycles it happens, of one engine."""
 
     memory: str
     port: str
@@ -30,6 +30,7 @@ class Access(NamedTuple):
     first_bank: int
     last_bank: int
     self_ordered: bool = False
+    beat: str = ""
 
 
 def _span(counts_and_strides: Iterable[tuple[int, int]]) -> tuple[int, int]:
@@ -124,7 +125,7 @@ def _reach(engine: Engine, stream: Stream) -> Callable[[Fields], Span | None]:
 
 def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], Iterable[Access]]:
     """The function that gives the accesses of one stream of one engine."""
-    ports = [(port, not engine.specification.port(port).reads, graph.links_of(engine.name, port)) for port in stream.ports]
+    ports = [(port, _beat(engine, port), not engine.specification.port(port).reads, graph.links_of(engine.name, port)) for port in stream.ports]
     enabled, select, ordered, row = stream.enabled_by, stream.select, stream.self_ordered, f"n_{stream.row}"
     reach = _reach(engine, stream)
     if stream.unit == "bank":
@@ -133,7 +134,7 @@ def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], It
     base = f"{stream.prefix}_base" if words else f"{stream.prefix}_address"
     known = instruction_set(graph).formats[engine.name].by_name
     fine = stream.elements_by if stream.elements_by in known else ""
-    bits = (ports[0][2][0].lanes - 1).bit_length() if fine else 0  # of an element's place in its word
+    bits = (ports[0][3][0].lanes - 1).bit_length() if fine else 0  # of an element's place in its word
     modulus = 1 << known[base].width - bits
 
     def walk(fields: Fields) -> Iterator[Access]:
@@ -147,7 +148,7 @@ def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], It
         last = first + span[1] - span[0]
         if fine and fields.get(fine, 0):
             first, last = first >> bits, last >> bits
-        for port, write, links in ports:
+        for port, beat, write, links in ports:
             if chosen >= len(links):
                 continue
             link = links[chosen]
@@ -156,25 +157,29 @@ def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], It
                 high = low + (last - first + 1) * link.port_bytes
             else:
                 low, high = first, last + fields.get(row, 1)
-            yield _access(graph.memories[link.memory], port, write, low, high, ordered)
+            yield _access(graph.memories[link.memory], port, write, low, high, ordered, beat)
 
     return walk
 
 
 def _walk_banks(graph: Graph, stream: Stream, port: tuple) -> Callable[[Fields], Iterable[Access]]:
-    name, write, links = port
+    name, beat, write, links = port
     memory = graph.memories[links[0].memory]
 
     def walk(fields: Fields) -> Iterator[Access]:
         if not stream.enabled_by or fields.get(stream.enabled_by, 0):
             first = fields.get(f"{stream.prefix}_select", 0) * memory.bank_bytes
-            yield _access(memory, name, write, first, first + memory.bank_bytes, stream.self_ordered)
+            yield _access(memory, name, write, first, first + memory.bank_bytes, stream.self_ordered, beat)
 
     return walk
 
 
-def _access(memory: Memory, port: str, write: bool, low: int, high: int, self_ordered: bool) -> Access:
+def _beat(engine: Engine, port: str) -> str:
+    return engine.specification.port(port).beat or port
+
+
+def _access(memory: Memory, port: str, write: bool, low: int, high: int, self_ordered: bool, beat: str) -> Access:
     if memory.kind == "external":
-        return Access(memory.name, port, write, low, high, 0, 0, self_ordered)
+        return Access(memory.name, port, write, low, high, 0, 0, self_ordered, beat)
     bank = memory.bank_bytes
-    return Access(memory.name, port, write, low, high, low // bank, (high - 1) // bank, self_ordered)
+    return Access(memory.name, port, write, low, high, low // bank, (high - 1) // bank, self_ordered, beat)

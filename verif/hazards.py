@@ -1,7 +1,7 @@
 """Are all instructions that share bytes or bank ports ordered? Checked on a timeline, independent of who computed the waits.
 
 Two instructions are ordered when the later one starts after the earlier one's retire. Unordered ones must neither use the same read
-(or write) port of a bank on different engines, nor touch common bytes of which one writes some.
+(or write) port of a bank on different engines, or over ports of one engine that do not keep step, nor touch common bytes of which one writes some.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,12 +62,13 @@ def _meet(first: Access, second: Access, same_engine: bool, external: str, own_o
     if first.write != second.write and first.lo_byte < second.hi_byte and second.lo_byte < first.hi_byte:
         # An engine starts its instructions in order: only a later read of an earlier write can come too early.
         return None if same_engine and (second.write or (own_order and first.self_ordered and second.self_ordered)) else "race"
+    ports_meet = first.write == second.write and first.first_bank <= second.last_bank and second.first_bank <= first.last_bank
+    if same_engine and first.memory != external and first.beat != second.beat:
+        return "port" if ports_meet else None
     if same_engine or first.memory == external:
         overlaps = first.lo_byte < second.hi_byte and second.lo_byte < first.hi_byte
         return "race" if first.write and second.write and overlaps and not same_engine else None
-    if first.write == second.write and first.first_bank <= second.last_bank and second.first_bank <= first.last_bank:
-        return "port"
-    return None
+    return "port" if ports_meet else None
 
 
 def find_hazards(graph: Graph, instructions: Sequence[Instruction], timeline: Timeline, *, most: int = 100,

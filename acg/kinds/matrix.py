@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
-from acg.kinds.rules import block, same, words_apart
+from acg.kinds.rules import block, read_and_written, same, words_apart
 from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
 from acg.timing.matrix import MatrixTiming
 
@@ -39,7 +39,11 @@ def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
 
 
 def _order(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence[Access]) -> tuple[str, str] | None:
-    """It adds to each accumulator word once a pass: its positions are different words, those of its blocks too unless all blocks have the same."""
+    """It adds to each accumulator word once a pass: its positions are different words, those of its blocks too unless all blocks have the same; and its
+    operands are not its sums."""
+    port = read_and_written(accesses, ("activation", "weight"))
+    if port is not None:
+        return f"port {port}, which reads what the same instruction writes", "operands apart from the sums"
     if words_apart(fields, "c", (4, 5) if fields["c_stride_0"] == 0 else (0, 4, 5)):
         return None
     return "accumulator words that several positions of a pass add to", "another word for each position"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,10 @@ import numpy as np
 from acg.kinds.spec import Rule
 
 if TYPE_CHECKING:
+    from acg.footprint import Access
     from acg.nodes import Engine, Graph
 
-__all__ = ["block", "chunk_limit", "needs_wide", "same", "words_apart"]
+__all__ = ["block", "chunk_limit", "needs_wide", "read_and_written", "same", "words_apart"]
 
 Found = Iterator[tuple[tuple[str, ...], str]]
 
@@ -55,6 +56,14 @@ def needs_wide(port: str, *operations: str, what: str) -> Rule:
                    f"memory of i32, which holds {what}, add one or remove the operation")
 
     return rule
+
+
+def read_and_written(accesses: Sequence[Access], ports: Container[str]) -> str | None:
+    """The first of these ports over which an instruction reads bytes that it writes; None where it reads none. How far it has got is the unit's latency's
+    affair."""
+    written = [access for access in accesses if access.write]
+    return next((access.port for access in accesses if access.port in ports and not access.write and any(
+        access.memory == other.memory and access.lo_byte < other.hi_byte and other.lo_byte < access.hi_byte for other in written)), None)
 
 
 def chunk_limit(most_bytes: int) -> Rule:

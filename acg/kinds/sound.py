@@ -41,6 +41,8 @@ def _names(kind: EngineKind) -> Iterator[str]:
     for port in kind.ports:
         if port.lanes[1] not in allowed:
             yield f"port {port.name!r} is as wide as {port.lanes[1]!r}; expected a size of the kind, {BUS!r} or {CHUNK!r}"
+        if port.beat and port.beat not in groups["port"]:
+            yield f"port {port.name!r} keeps step with {port.beat!r}; expected a port of the kind"
     if not kind.ports or not kind.offers:
         yield "no port or no operation; expected one of each at least"
 

@@ -14,7 +14,7 @@ from acg.timing.vector import VectorTiming
 
 if TYPE_CHECKING:
     from acg.footprint import Access
-    from acg.nodes import Engine, Graph
+    from acg.nodes import Engine, Graph, Link
 
 __all__ = ["ESTIMATES", "VECTOR"]
 
@@ -55,31 +55,47 @@ def _walk(fields: Fields, prefix: str, levels: Sequence[int], start: int) -> np.
 
 def _early_read(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence[Access]) -> str | None:
     written = next(access for access in accesses if access.port == "y")
-    ports = [access.port for access in accesses if access.memory == written.memory and access.port in ("a", "b")
+    ports = [access.port for access in accesses if access.memory == written.memory and access.port in _OPERANDS
              and access.lo_byte < written.hi_byte and written.lo_byte < access.hi_byte]
     if not ports:
         return None
-    words_of = {port: max(graph.memories[link.memory].size_bytes // link.port_bytes for link in graph.links_of(engine.name, port)) for port in "aby"}
-    masks = {f"{port}_base": (1 << max(1, (words - 1).bit_length())) - 1 for port, words in words_of.items()}  # a base wraps in its field
-    y = _walk(fields, "y_stride", range(4) if fields["reduce"] else range(6), fields["y_base"]) & masks["y_base"]
+    y = _words(graph, engine, fields, "y", "y", range(4) if fields["reduce"] else range(6))
     number = np.arange(y.size)
     if fields["reduce"]:
         inner = fields["n_4"] * fields["n_5"]
         y, number = y[inner - 1 :: inner], number[inner - 1 :: inner]
-    words, first = np.unique(y, return_index=True)
-    first = number[first]  # the iteration that writes each word first
     for port in ports:
-        reads = _walk(fields, f"{port}_stride", range(6), fields[f"{port}_base"])
-        if port == "a" and fields.get("broadcast", 0):  # elements
-            reads = reads >> (engine.number("lanes") - 1).bit_length()
-        reads = reads & masks[f"{port}_base"]
-        place = np.minimum(np.searchsorted(words, reads), len(words) - 1)
-        early = (words[place] == reads) & (first[place] < np.arange(reads.size))
+        reads = _words(graph, engine, fields, port, *_OPERANDS[port])
+        # Words of both in units of the narrower.
+        y_bytes, port_bytes = (_link(graph, engine, fields, name).port_bytes for name in ("y", port))
+        parts = max(1, y_bytes // port_bytes), max(1, port_bytes // y_bytes)
+        written_parts, read_parts = (np.add.outer(words * many, np.arange(many)) for words, many in zip((y, reads), parts, strict=True))
+        words, first = np.unique(written_parts.reshape(-1), return_index=True)
+        first = number[first // parts[0]]  # the iteration that writes each word first
+        place = np.minimum(np.searchsorted(words, read_parts), len(words) - 1)
+        early = ((words[place] == read_parts) & (first[place] < np.arange(reads.size)[:, None])).any(1)
         if port == "a":
             early &= _inside(fields)
         if early.any():
             return port
     return None
+
+
+#: Prefix and levels of what reads scratchpads.
+_OPERANDS: dict[str, tuple[str, Sequence[int]]] = {"a": ("a", range(6)), "b": ("b", range(6)), "parameter": ("p", (0, 1))}
+
+
+def _link(graph: Graph, engine: Engine, fields: Fields, port: str) -> Link:
+    return graph.links_of(engine.name, port)[fields.get(f"{port}_select", 0)]
+
+
+def _words(graph: Graph, engine: Engine, fields: Fields, port: str, prefix: str, levels: Sequence[int]) -> np.ndarray:
+    """Words of a port that each iteration names, in order."""
+    words = _walk(fields, f"{prefix}_stride", levels, fields[f"{prefix}_base"])
+    if port == "a" and fields.get("broadcast", 0):  # elements
+        words = words >> (engine.number("lanes") - 1).bit_length()
+    most = max(graph.memories[link.memory].size_bytes // link.port_bytes for link in graph.links_of(engine.name, port))
+    return words & (1 << max(1, (most - 1).bit_length())) - 1  # a base wraps in its field
 
 
 def _inside(fields: Fields) -> np.ndarray:

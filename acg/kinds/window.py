@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from acg.kinds.rules import same, words_apart
+from acg.kinds.rules import read_and_written, same, words_apart
 from acg.kinds.spec import COUNT_BITS, Control, Counts, EngineKind, Limit, Offer, Port, Size, Stream
 from acg.timing.window import WindowTiming
 
@@ -47,7 +47,10 @@ def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
 
 
 def _order(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence[Access]) -> tuple[str, str] | None:
-    """What is added to has been read before it is written: each position of each block has a word of its own."""
+    """What is added to has been read before it is written: each position of each block has a word of its own; and operands are not results."""
+    port = read_and_written(accesses, ("activation", "weight"))
+    if port is not None:
+        return f"port {port}, which reads what the same instruction writes", "operands apart from the sums"
     if words_apart(fields, "c", (0, 3, 4)):
         return None
     return "accumulator words that several positions write", "another word for each position of each block"

@@ -1,12 +1,13 @@
 """An instruction whose result would depend on how far its pipeline has got.
 
 A unit reads ahead of its writes by its own latency, a number that no program should know. Each kind says in its file what may not depend on it
-(`acg.kinds.spec.EngineKind.order`).
+(`acg.kinds.spec.EngineKind.order`); of one that says nothing operands are no results.
 """
 
 from collections.abc import Mapping, Sequence
 
 from acg.footprint import Access
+from acg.kinds.rules import read_and_written
 from acg.nodes import Graph
 
 __all__ = ["order_fault"]
@@ -24,4 +25,8 @@ def order_fault(graph: Graph, engine: str, fields: Mapping[str, int], accesses: 
     """
     unit = graph.engines[engine]
     order = unit.specification.order
-    return None if order is None else order(graph, unit, fields, accesses)
+    if order is not None:
+        return order(graph, unit, fields, accesses)
+    alone = {port for stream in unit.specification.streams if not stream.self_ordered for port in stream.ports}
+    port = read_and_written(accesses, alone)
+    return None if port is None else (f"port {port}, which reads what the same instruction writes", "operands apart from results")

@@ -15,38 +15,52 @@ from compiler.ordering.dependences import Needs
 LOOK_AHEAD = 32
 
 
+def shared_ports(graph: Graph) -> frozenset[tuple[str, str, bool]]:
+    """(engine, memory, write) where an engine has ports on one memory that do not keep step: one may still read for an instruction when another
+    does for the next."""
+    beats: dict[tuple[str, str, bool], set[str]] = {}
+    for link in graph.links:
+        port = graph.engines[link.engine].specification.port(link.port)
+        if link.memory != graph.external.name:
+            beats.setdefault((link.engine, link.memory, not port.reads), set()).add(port.beat or port.name)
+    return frozenset(key for key, names in beats.items() if len(names) > 1)
+
+
 class _Ports:
-    """Until when engines hold the read and write ports of banks: of each port, by engine, a cycle that only grows."""
+    """Until when engines hold the read and write ports of banks: of each port, by engine and beat, a cycle that only grows."""
 
     def __init__(self, graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]]) -> None:
         external = graph.external.name
-        self._held: dict[tuple[str, bool, int], dict[str, int]] = {}
-        #: For each instruction the ports it uses.
-        self._of: list[tuple[dict[str, int], ...]] = []
-        for _, accesses in zip(instructions, footprints, strict=True):
-            keys = {(a.memory, a.write, bank) for a in accesses if a.memory != external for bank in range(a.first_bank, a.last_bank + 1)}
-            self._of.append(tuple(self._held.setdefault(key, {}) for key in sorted(keys)))
+        self._held: dict[tuple[str, bool, int], dict[tuple[str, str], int]] = {}
+        #: For each instruction the ports it uses, and as whom: its engine, and its own port where the engine has several there.
+        self._of: list[tuple[tuple[dict[tuple[str, str], int], tuple[str, str]], ...]] = []
+        several = shared_ports(graph)
+        for instruction, accesses in zip(instructions, footprints, strict=True):
+            engine = instruction.engine
+            keys = {((a.memory, a.write, bank), a.beat if (engine, a.memory, a.write) in several else "")
+                    for a in accesses if a.memory != external for bank in range(a.first_bank, a.last_bank + 1)}
+            self._of.append(tuple((self._held.setdefault(key, {}), (engine, beat)) for key, beat in sorted(keys)))
 
-    def free(self, number: int, engine: str, at_least: int) -> int:
-        """Earliest cycle from `at_least` on at which no other engine holds a port of an instruction."""
+    def free(self, number: int, at_least: int) -> int:
+        """Earliest cycle from `at_least` on at which nobody else holds a port of an instruction."""
         cycle = at_least
-        for holders in self._of[number]:
+        for holders, own in self._of[number]:
             for name, until in holders.items():
-                if until > cycle and name != engine:
+                if until > cycle and name != own:
                     cycle = until
         return cycle
 
-    def take(self, number: int, engine: str, until: int) -> None:
+    def take(self, number: int, until: int) -> None:
         """Hold the ports of an instruction until a cycle."""
-        for holders in self._of[number]:
-            holders[engine] = until
+        for holders, own in self._of[number]:
+            holders[own] = until
 
 
 class _Queue:
     """Instructions of one engine whose predecessors are scheduled, and of them the one to take next."""
 
-    def __init__(self, engine: str, timing, ports: _Ports, earliest: list[int]) -> None:
-        self.engine, self.timing, self.ports, self.earliest = engine, timing, ports, earliest
+    def __init__(self, timing, ports: _Ports, earliest: list[int]) -> None:
+        self.timing, self.ports, self.earliest = timing, ports, earliest
         self._pool: list[int] = []
         self._best: tuple[int, int] | None = None
 
@@ -79,7 +93,7 @@ class _Queue:
         return best
 
     def _start(self, number: int, free: int) -> int:
-        return self.ports.free(number, self.engine, max(free, self.earliest[number]))
+        return self.ports.free(number, max(free, self.earliest[number]))
 
 
 def list_schedule(graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]], needs: Sequence[Needs]) -> list[int]:
@@ -91,7 +105,7 @@ def list_schedule(graph: Graph, instructions: Sequence[Instruction], footprints:
     waiting = [len(need) for need in needs]
     earliest = [0] * len(instructions)
     ports = _Ports(graph, instructions, footprints)
-    queues = {name: _Queue(name, engine_timing(graph, name), ports, earliest) for name in graph.engines}
+    queues = {name: _Queue(engine_timing(graph, name), ports, earliest) for name in graph.engines}
     for number, instruction in enumerate(instructions):
         if waiting[number] == 0:
             queues[instruction.engine].add(number)
@@ -104,7 +118,7 @@ def list_schedule(graph: Graph, instructions: Sequence[Instruction], footprints:
         queue = queues[instruction.engine]
         queue.remove(number)
         retire = queue.timing.start(start, instruction.fields)
-        ports.take(number, instruction.engine, retire + 1)
+        ports.take(number, retire + 1)
         program.append(best)
         for follower in followers[number]:
             after = retire + 1 if needs[follower][number] else start + 1

@@ -3,8 +3,9 @@
     before   instructions in the order the layers were tiled, no waits
     after    instructions in the order in which they can start, each with the retire counts it must see
 
-Two instructions depend on each other when they touch the same bytes and one writes, or when two engines use the same port of one bank
-(`acg.footprint`). The earlier in the order of tiling goes first. A list scheduler with the engines' own timing then decides the order:
+Two instructions depend on each other when they touch the same bytes and one writes, or when the same port of one bank is used by two engines,
+or by two ports of one that do not keep step (`acg.footprint`). The earlier in the order of tiling goes first. A list scheduler with the engines'
+own timing then decides the order:
 whenever an engine is free it takes, of its instructions whose predecessors are done, the one that can start first. Dispatch is in
 order and waits point back only, so no program deadlocks.
 """
@@ -17,12 +18,14 @@ from acg.footprint import Access, Footprints
 from acg.graph import Graph
 from acg.isa import COUNTER_BITS, Instruction
 from compiler.ordering.dependences import dependences
-from compiler.ordering.list_schedule import list_schedule
+from compiler.ordering.list_schedule import list_schedule, shared_ports
 from compiler.placing.stretches import Stretches
 from compiler.target import Target
 
 #: A wait may not name a count so far back that the comparison modulo 2^16 turns round: half the range, less what queues can add.
 FURTHEST_WAIT = (1 << (COUNTER_BITS - 1)) // 2
+#: No access of any port.
+_NONE = {"": 0}
 
 
 def _footprints(graph: Graph, instructions: Sequence[Instruction]) -> list[list[Access]]:
@@ -48,19 +51,24 @@ class _Awaited:
         self.external = graph.external.name
         #: By memory, engine, write and self_ordered: for every byte the count of its youngest access.
         self._bytes: dict[tuple[str, str, bool, bool], Stretches] = {}
-        #: By memory, engine, write and bank: the count of its youngest access.
-        self._ports: dict[tuple[str, str, bool, int], int] = {}
+        #: By memory, engine, write and bank: the count of its youngest access, of each beat.
+        self._ports: dict[tuple[str, str, bool, int], dict[str, int]] = {}
+        #: Engines and memories that more than one of its ports read, or write.
+        self._several = shared_ports(graph)
 
     def youngest(self, engine: str, access: Access, other: str, floor: int) -> int:
         """Retire count of `other` that an access must see; `floor` where none beyond it. What awaits what: see `compiler.ordering.dependences`."""
         memory, write = access.memory, access.write
         if other == engine:
+            if (engine, memory, write) in self._several:
+                for bank in range(access.first_bank, access.last_bank + 1):
+                    floor = max([floor, *(count for beat, count in self._ports.get((memory, other, write, bank), {}).items() if beat != access.beat)])
             if not write:
                 floor = max(floor, *(self._overlapping(access, other, True, ordered) for ordered in ((False,) if access.self_ordered else (False, True))))
             return floor
         if memory != self.external:  # one port of one bank
             for bank in range(access.first_bank, access.last_bank + 1):
-                floor = max(floor, self._ports.get((memory, other, write, bank), 0))
+                floor = max(floor, *self._ports.get((memory, other, write, bank), _NONE).values())
         for direction in (True, False) if write else (True,):
             for ordered in (True, False):
                 floor = max(floor, self._overlapping(access, other, direction, ordered))
@@ -77,7 +85,7 @@ class _Awaited:
             self._bytes.setdefault((*kind, access.self_ordered), Stretches()).fill(access.lo_byte, access.hi_byte, count)
             if access.memory != self.external:
                 for bank in range(access.first_bank, access.last_bank + 1):
-                    self._ports[*kind, bank] = count
+                    self._ports.setdefault((*kind, bank), {})[access.beat] = count
 
 
 def add_waits(graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]] | None = None) -> list[Instruction]:

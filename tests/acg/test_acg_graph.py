@@ -7,6 +7,7 @@ import pytest
 from acg.errors import ArchitectureError
 from acg.fingerprint import canonical, fingerprint
 from acg.graph import ARCHITECTURES, architecture_names, load_graph, parse_graph
+from tests.support.architectures import joined
 
 TINY = (ARCHITECTURES / "tiny.yaml").read_text()
 
@@ -105,12 +106,8 @@ def test_one_bank_cannot_serve_two_operands():
     assert problem.endswith("memories.act.banks: found 1; expected at least 2, one instruction reads operands a and b at the same time and a bank has one read port")
 
 
-#: tiny with one memory on chip for all that stands on it.
-JOINED = re.sub(r"  act: .*\n  wgt: .*\n  acc: .*\n  par: .*\n", "  mem: {kind: scratchpad, width_bytes: 32, banks: 8, depth_words: 64, read_latency_cycles: 1}\n", TINY)
-JOINED = re.sub(r"\{from: acc, to: vector, port: (.)\}", r"{from: mem, to: vector, port: \1, element: i32}", JOINED)
-JOINED = JOINED.replace("to: acc, port: y", "to: mem, port: y, element: i32")
-JOINED = re.sub(r"(from|to): (act|wgt|acc|par)\b", r"\1: mem", JOINED)
-JOINED = JOINED.partition("links:\n")[0] + "links:\n" + "".join(dict.fromkeys(JOINED.partition("links:\n")[2].splitlines(keepends=True)))
+#: tiny with one memory on chip for all that stands on it: 12 banks of 79 words of 32 bytes.
+JOINED = joined(TINY, "act", "wgt", "acc", "par")
 
 
 def in_bytes(text):
@@ -141,17 +138,17 @@ def test_one_memory_of_several_types():
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [
-    ("width_bytes: 32", "width_bytes: 24", "memories.mem.width_bytes: found 24; expected a power of two, words are addressed by aligned sub-words"),
-    ("width_bytes: 32", "width_bytes: 16", "memories.mem.width_bytes: found 16; expected a multiple of 32, a bias and a scale for each of 4 vector lanes"),
-    ("width_bytes: 32, ", "", "memories.mem: width_bytes is missing; expected bytes of a word, add the key"),
-    ("width_bytes: 32", "width_bytes: 32, lanes: 8", "memories.mem.lanes: found 8 beside width_bytes; expected one of the two, remove the other"),
-    ("width_bytes: 32", "lanes: 8", "memories.mem.element: missing; expected a value, add the key"),
-    ("width_bytes: 32", "element: i8", "memories.mem.lanes: missing; expected a value, add the key"),
-    ("width_bytes: 32", "element: i32, lanes: 8", "links.3: port 'activation' is on 'mem', a scratchpad memory of i32; expected a scratchpad memory of i8"),
-    ("to: mem, port: destination}", "to: mem, port: destination, element: i32}",
+    ("width_bytes: 32", "width_bytes: 24", "memories.act.width_bytes: found 24; expected a power of two, words are addressed by aligned sub-words"),
+    ("width_bytes: 32", "width_bytes: 16", "memories.act.width_bytes: found 16; expected a multiple of 32, a bias and a scale for each of 4 vector lanes"),
+    ("width_bytes: 32, ", "", "memories.act: width_bytes is missing; expected bytes of a word, add the key"),
+    ("width_bytes: 32", "width_bytes: 32, lanes: 8", "memories.act.lanes: found 8 beside width_bytes; expected one of the two, remove the other"),
+    ("width_bytes: 32", "lanes: 8", "memories.act.element: missing; expected a value, add the key"),
+    ("width_bytes: 32", "element: i8", "memories.act.lanes: missing; expected a value, add the key"),
+    ("width_bytes: 32", "element: i32, lanes: 8", "links.3: port 'activation' is on 'act', a scratchpad memory of i32; expected a scratchpad memory of i8"),
+    ("to: act, port: destination}", "to: act, port: destination, element: i32}",
      "links.1: element i32 on port 'destination', which moves bytes; expected none, remove the key"),
     ("port: y, element: i32}", "port: y}", "links.14: the same link stands twice; expected it once, remove one of the two"),
-    ("banks: 8", "banks: 2", "memories.mem.banks: found 2; expected at least 3, one instruction reads operands activation, weight and accumulator at the same "
+    ("banks: 12", "banks: 2", "memories.act.banks: found 2; expected at least 3, one instruction reads operands activation, weight and accumulator at the same "
      "time and a bank has one read port"),
 ])
 def test_refusals_of_a_joined_memory(old, new, message):

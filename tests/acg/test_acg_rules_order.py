@@ -8,6 +8,7 @@ from acg.footprint import Footprints
 from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction, instruction_set
 from acg.rules import order_fault
+from tests.support.architectures import joined, text_of
 
 GRAPH = parse_graph(load_graph("tiny").description.replace("      - (i32,4)=SUM", "      - (i32,4)=BROADCAST_MAC((i9),(i9,4))\n      - (i32,4)=SUM"))
 DEFAULTS = {name: {item.name: item.bias for item in layout.fields} for name, layout in instruction_set(GRAPH).formats.items()}
@@ -88,6 +89,54 @@ def test_vector_instructions(broadcast):
         assert (fault("vector", fields) is not None) == expected, fields
         seen.add(expected)
     assert seen == {True, False}
+
+
+JOINED = parse_graph(joined(text_of("tiny"), "act", "wgt", "acc", "par"))
+SIZES = {"a": {0: 16, 1: 4}, "b": {0: 4, 1: 16}, "p": {0: 32}, "y": {0: 4, 1: 16}}
+
+
+def reads_bytes_early(fields):
+    """Whether a port of the one memory reads a byte after an earlier iteration wrote it."""
+    first = {}
+    for number, index in enumerate(iterations(fields)):
+        size = SIZES["y"][fields["y_select"]]
+        word = address(fields, "y", index, range(6))
+        for byte in range(word * size, (word + 1) * size):
+            first.setdefault(byte, number)
+    for number, index in enumerate(iterations(fields)):
+        for port, levels in (("a", range(6)), ("b", range(6)), ("p", (0, 1))):
+            size = SIZES[port][fields.get(f"{port}_select", 0)]
+            word = address(fields, port, index, levels)
+            if fields.get(f"{port}_enable", 1) and any(first.get(byte, number) < number for byte in range(word * size, (word + 1) * size)):
+                return True
+    return False
+
+
+def test_vector_instructions_on_one_memory_of_several_types():
+    rng, seen, footprints = random.Random(4), set(), Footprints(JOINED)
+    defaults = {item.name: item.bias for item in instruction_set(JOINED).formats["vector"].fields}
+    for _ in range(CASES):
+        fields = {f"n_{level}": rng.choice([1, 1, 2, 3]) for level in range(6)} | {"y_bound": 1, "x_bound": 1}
+        fields |= {"a_select": rng.randint(0, 1), "b_select": rng.randint(0, 1), "y_select": rng.randint(0, 1)}
+        fields |= {"b_enable": rng.randint(0, 1), "p_enable": rng.randint(0, 1)}
+        for port in "abpy":
+            size = SIZES[port][fields.get(f"{port}_select", 0)]
+            fields |= {f"{port}_stride_{level}": rng.choice([0, 0, 1, 3, 9]) for level in (range(6) if port != "p" else (0, 1))}
+            fields[f"{port}_base"] = (1600 + rng.choice([0, 0, 16, -16, 160, -400])) // size
+        instruction = Instruction("vector", {**defaults, **fields})
+        expected = reads_bytes_early(fields)
+        assert (order_fault(JOINED, "vector", instruction.fields, footprints(instruction)) is not None) == expected, fields
+        seen.add(expected)
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize(("words", "port"), [(40, None), (20, "activation"), (80, "weight")])
+def test_sums_over_operands(words, port):
+    """Sums are at bytes 320 to 336, activations at 80, weights at 320 of the second case's reach."""
+    fields = {"y_bound": 1, "x_bound": 1, "c_base": 20, "a_base": {20: 80}.get(words, 10), "w_base": {80: 78}.get(words, 200)}
+    instruction = Instruction("matrix", {**{item.name: item.bias for item in instruction_set(JOINED).formats["matrix"].fields}, **fields})
+    found = order_fault(JOINED, "matrix", instruction.fields, Footprints(JOINED)(instruction))
+    assert found == (None if port is None else (f"port {port}, which reads what the same instruction writes", "operands apart from the sums"))
 
 
 @pytest.mark.parametrize(("engine", "fields", "expected"), [

@@ -33,7 +33,7 @@ def order(graph, instructions):
             kinds = {earlier: kind for earlier, kind in kinds.items() if kind}
             kinds |= {e: False for e in range(number) if instructions[e].engine == instruction.engine and e not in kinds}
         needs.append(kinds)
-    ports = [{(a.memory, a.write, bank) for a in accesses if a.memory != graph.external.name for bank in range(a.first_bank, a.last_bank + 1)}
+    ports = [{(a.memory, a.write, bank, a.beat) for a in accesses if a.memory != graph.external.name for bank in range(a.first_bank, a.last_bank + 1)}
              for accesses in footprints]
     timings = {name: engine_timing(graph, name) for name in graph.engines}
     done, held = {}, {}
@@ -43,13 +43,13 @@ def order(graph, instructions):
             ready = [n for n, i in enumerate(instructions) if i.engine == name and n not in done and all(e in done for e in needs[n])]
             for number in ready[:LOOK_AHEAD]:
                 after = [done[e][1 if kind else 0] + 1 for e, kind in needs[number].items()]
-                after += [until for port in ports[number] for other, until in held.get(port, {}).items() if other != name]
+                after += [until for *port, beat in ports[number] for other, until in held.get(tuple(port), {}).items() if other != (name, beat)]
                 starts.append((max([timings[name].ready_cycle, *after]), number))
         start, number = min(starts)
         retire = timings[instructions[number].engine].start(start, instructions[number].fields)
         done[number] = start, retire
-        for port in ports[number]:
-            held.setdefault(port, {})[instructions[number].engine] = retire + 1
+        for *port, beat in ports[number]:
+            held.setdefault(tuple(port), {})[instructions[number].engine, beat] = retire + 1
     return [number for _, number in sorted((start, number) for number, (start, _) in done.items())]
 
 
@@ -66,7 +66,7 @@ def waits(graph, instructions):
             for a in footprints[number]:
                 for b in footprints[earlier]:
                     shared = a.memory == b.memory != graph.external.name and a.first_bank <= b.last_bank and b.first_bank <= a.last_bank
-                    if conflict(graph, engine, a, other, b) == "retire" or (other != engine and shared and a.write == b.write):
+                    if conflict(graph, engine, a, other, b) == "retire" or ((other, b.beat) != (engine, a.beat) and shared and a.write == b.write):
                         needed[other] = max(needed[other], place[earlier])
         result.append({name: count for name, count in needed.items() if count > known[engine][name]})
         known[engine] |= result[-1]

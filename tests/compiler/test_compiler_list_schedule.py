@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
-from acg.graph import load_graph
+from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction, InstructionSet
+from acg.predictor import predict
 from compiler.ordering.schedule import add_waits, order
 from compiler.pipeline import Options, compile_graph
 from tests.compiler import schedule_reference
 from tests.compiler.random_networks import random_network
+from tests.support.architectures import joined, text_of
+from verif.hazards import find_hazards
+from verif.random.instructions import InstructionDraw
 
 #: Of these networks the programs have 30 instructions or more on tiny, one of them 184.
 SEEDS = (2100, 2103, 2104, 2105, 2108, 2111, 2113)
@@ -39,10 +43,10 @@ def test_waits_are_those_of_the_plain_rules(seed, arch):
     assert [dict(i.waits) for i in add_waits(graph, ordered)] == schedule_reference.waits(graph, ordered)
 
 
-def crowded(seed):
+def crowded(seed, graph):
     """100 random copies of tiny whose pieces of 2 banks and of 2 KiB outside overlap in every way, over pages of external memory too."""
     print(f"seed {seed}")
-    rng, graph = np.random.default_rng(seed), load_graph("tiny")
+    rng = np.random.default_rng(seed)
     defaults = {name: {f.name: f.bias for f in form.fields} for name, form in InstructionSet(graph).formats.items()}
     reach, outside = 2 * graph.memories["act"].bank_bytes, (1 << 16) - 1024
     found = []
@@ -59,8 +63,24 @@ def crowded(seed):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_accesses_that_cover_each_other_in_part(seed):
-    graph, instructions = crowded(seed)
+    graph, instructions = crowded(seed, load_graph("tiny"))
     positions = order(graph, instructions)
     assert positions == schedule_reference.order(graph, instructions)
     ordered = [instructions[number] for number in positions]
     assert [dict(i.waits) for i in add_waits(graph, ordered)] == schedule_reference.waits(graph, ordered)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ports_of_one_engine_that_do_not_keep_step(seed):
+    """Weights, activations and parameters in the banks of one memory."""
+    graph = parse_graph(joined(text_of("tiny"), "act", "wgt", "acc", "par"))
+    rng, instructions = np.random.default_rng(seed), []
+    draw = InstructionDraw(graph, rng, window_bytes=1 << 14)
+    for _ in range(60):
+        instructions.append(draw(str(rng.choice(["matrix", "vector", "load"]))))
+    positions = order(graph, instructions)
+    assert positions == schedule_reference.order(graph, instructions)
+    ordered = add_waits(graph, [instructions[number] for number in positions])
+    assert [dict(i.waits) for i in ordered] == schedule_reference.waits(graph, ordered)
+    assert [hazard for hazard in find_hazards(graph, ordered, predict(graph, ordered)) if hazard.kind == "port"] == []
+    assert any(instruction.waits.get(instruction.engine) for instruction in ordered)

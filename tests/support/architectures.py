@@ -2,9 +2,9 @@
 
 import re
 
-from acg.graph import ARCHITECTURES
+from acg.graph import ARCHITECTURES, parse_graph
 
-__all__ = ["changed", "renamed", "text_of", "with_window"]
+__all__ = ["changed", "joined", "renamed", "text_of", "with_window"]
 
 
 def text_of(name: str) -> str:
@@ -19,6 +19,28 @@ def renamed(text: str) -> str:
     new = {name: f"n{99 - position}" for position, name in enumerate(names)}
     text = re.sub(r"^  ([a-z][a-z0-9_]*):", lambda m: f"  {new.get(m[1], m[1])}:", text, flags=re.M)
     return re.sub(r"\b(from|to|memory): ([a-z][a-z0-9_]*)", lambda m: f"{m[1]}: {new.get(m[2], m[2])}", text)
+
+
+def joined(text: str, *names: str) -> str:
+    """The description with one memory in place of these, of as many banks and bytes as all of them, its words the widest of theirs."""
+    graph = parse_graph(text)
+    memories = [graph.memories[name] for name in names]
+    width, banks = max(memory.word_bytes for memory in memories), sum(memory.banks for memory in memories)
+    depth = -(-sum(memory.size_bytes for memory in memories) // banks // width)
+    head, links = text.split("links:\n")
+    for name in names:
+        head = re.sub(rf"^  {name}: .*\n", f"  {name}: ..\n" if name == names[0] else "", head, flags=re.M)
+    latency = max(memory.read_latency_cycles for memory in memories)
+    head = head.replace(f"  {names[0]}: ..", f"  {names[0]}: {{kind: scratchpad, width_bytes: {width}, banks: {banks}, depth_words: {depth}, "
+                                             f"read_latency_cycles: {latency}}}")
+    lines = []
+    for line, link in zip(links.splitlines(), graph.links, strict=True):
+        if link.memory in names:
+            line = re.sub(rf"(from|to): {link.memory}\b", rf"\1: {names[0]}", line)
+            if link.element.name != graph.engines[link.engine].specification.port(link.port).elements[0]:
+                line = line.replace("}", f", element: {link.element.name}}}")
+        lines.append(line)
+    return f"{head}links:\n" + "\n".join(dict.fromkeys(lines)) + "\n"
 
 
 def changed(text: str, path: str, value: int) -> str:

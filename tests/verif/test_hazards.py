@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from acg.graph import load_graph
+from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction
 from acg.predictor import Timeline, predict
+from tests.support.architectures import joined, text_of
 from verif.hazards import Hazard, find_hazards
 
 GRAPH = load_graph("tiny")
@@ -37,6 +38,22 @@ def test_two_engines_on_one_read_port():
     other_bank = Instruction("vector", {"a_select": 1, "a_base": BANK // 4, "y_bound": 1, "x_bound": 1, "y_base": BANK // 4})
     assert find_hazards(GRAPH, [_reads(0), vector], _timeline((0, 10), (3, 20))) == [Hazard("port", 0, 1, "act")]
     assert find_hazards(GRAPH, [_reads(0), other_bank], _timeline((0, 10), (3, 20))) == []
+
+
+def test_ports_of_one_engine_on_one_bank():
+    """Weights are read ahead of the positions of the instruction before: in another bank, or behind its retire. Operands a and b keep step."""
+    graph = parse_graph(joined(text_of("tiny"), "act", "wgt", "acc", "par"))
+    plain = {"y_bound": 1, "x_bound": 1}
+    bank = graph.memories["act"].bank_bytes
+    matrix = [Instruction("matrix", {**plain, "w_base": start // 4, "a_base": bank // 4, "c_base": 5 * bank // 16})
+              for start in (2 * bank, bank + 64, 5 * bank + 64)]
+    for second, expected in (matrix[0], []), (matrix[1], [Hazard("port", 0, 1, "act")]), (matrix[2], [Hazard("port", 0, 1, "act")]):
+        assert find_hazards(graph, [matrix[0], second], _timeline((0, 30), (5, 40))) == expected
+        assert find_hazards(graph, [matrix[0], second], _timeline((0, 30), (31, 40))) == []
+    vector = [Instruction("vector", {**plain, "a_select": 1, "a_base": a * bank // 4, "b_enable": 1, "b_base": b * bank // 4, "p_enable": 1,
+                                     "p_base": p * bank // 32, "y_base": 6 * bank // 4}) for a, b, p in ((0, 1, 2), (1, 0, 2), (2, 0, 3), (0, 1, 1))]
+    for second, expected in (vector[1], []), (vector[2], [Hazard("port", 0, 1, "act")]), (vector[3], [Hazard("port", 0, 1, "act")]):
+        assert find_hazards(graph, [vector[0], second], _timeline((0, 30), (5, 40))) == expected
 
 
 def test_an_engine_orders_its_own_writes_but_not_reads_of_them():

@@ -82,12 +82,14 @@ def _must_wait(earlier: Access, later: Access, same_engine: bool, same_walk: boo
     if earlier.memory != later.memory:
         return False
     overlaps = earlier.lo_byte < later.hi_byte and later.lo_byte < earlier.hi_byte
+    ports_meet = earlier.first_bank <= later.last_bank and later.first_bank <= earlier.last_bank
     if same_engine:
+        if earlier.memory != external and earlier.write == later.write and earlier.beat != later.beat and ports_meet:
+            return True  # one of its ports may ask for the next instruction while another still does for the one before
         # An engine works in order; only a read may overtake an earlier instruction's write.
         return earlier.write and not later.write and overlaps and not (same_walk and earlier.self_ordered and later.self_ordered)
     if overlaps and (earlier.write or later.write):
         return True
-    ports_meet = earlier.first_bank <= later.last_bank and later.first_bank <= earlier.last_bank
     return earlier.memory != external and earlier.write == later.write and ports_meet
 
 
