@@ -158,6 +158,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--markdown", action="store_true", help="as Markdown: the text of docs/operators.md")
     machine_readable(sub)
 
+    sub = command("trace", "write the timeline of a program as a Perfetto trace: engines, bank ports, queues, waits", commands.trace)
+    sub.add_argument("file", metavar="FILE", help="program file or ONNX network")
+    arch(sub, None)
+    shape(sub)
+    sub.add_argument("-o", "--output", metavar="FILE", required=True, help="trace to write (TrackEvent protobuf, .pftrace)")
+    machine_readable(sub)
+
     sub = command("disasm", "print the instructions of a program file", commands.disasm)
     sub.add_argument("file", metavar="FILE", help="program file")
     arch(sub, None)

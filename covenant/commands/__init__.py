@@ -14,11 +14,12 @@ from covenant.commands.quantize import quantize
 from covenant.commands.quantize_test import quantize_test
 from covenant.commands.rtl import rtl
 from covenant.commands.run import run
+from covenant.commands.trace import trace
 from covenant.commands.verify import verify
 
 __all__ = [
     "advice", "arch", "backend_test", "compile_", "coverage", "disasm", "fuzz", "input_errors", "models", "mutants", "ops", "predict", "quantize",
-    "quantize_test", "rtl", "run", "verify",
+    "quantize_test", "rtl", "run", "trace", "verify",
 ]
 
 
