@@ -158,6 +158,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--markdown", action="store_true", help="as Markdown: the text of docs/operators.md")
     machine_readable(sub)
 
+    sub = command("advise", "compile a network for every single change of a machine; which change saves most cycles, and at what price", commands.advise)
+    sub.add_argument("file", metavar="MODEL", help="quantised ONNX network")
+    arch(sub)
+    shape(sub)
+    sub.add_argument("--most", type=_positive, default=15, metavar="N", help="changes that are shown (default 15; JSON has all)")
+    sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="changes compiled at the same time (default 1)")
+    machine_readable(sub)
+
     sub = command("trace", "write the timeline of a program as a Perfetto trace: engines, bank ports, queues, waits", commands.trace)
     sub.add_argument("file", metavar="FILE", help="program file or ONNX network")
     arch(sub, None)

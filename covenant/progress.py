@@ -5,7 +5,7 @@ import time
 
 from acg.text import printable
 
-__all__ = ["Progress"]
+__all__ = ["Counted", "Progress"]
 
 
 class Progress:
@@ -50,3 +50,25 @@ class Progress:
         if self.shown:
             print("\r\033[K", end="", file=self.stream, flush=True)
             self.shown = False
+
+
+class Counted:
+    """Progress of a known number of things: one line on standard error that is rewritten, on a terminal alone."""
+
+    def __init__(self, what: str, *, stream=None, quiet: bool = False):
+        self.what, self.stream = what, stream or sys.stderr
+        self.quiet = quiet or not self.stream.isatty()
+        self._begin = time.monotonic()
+
+    def __call__(self, number: int, count: int, name: str) -> None:
+        """``number`` of ``count`` things are done, the last one called ``name``."""
+        if not self.quiet:
+            left = (time.monotonic() - self._begin) / number * (count - number)
+            print(printable(f"{self.what}: {number} of {count}, {left:.0f} s to go, {name}"), end="\033[K\r", file=self.stream, flush=True)
+
+    def __enter__(self) -> "Counted":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.quiet:
+            print("\033[K", end="", file=self.stream, flush=True)

@@ -1,5 +1,6 @@
 """The subcommands, one a file; each takes the parsed options and returns the exit status."""
 
+from covenant.commands.advise import advise
 from covenant.commands.arch import arch
 from covenant.commands.backend_test import backend_test
 from covenant.commands.compile import compile_
@@ -18,7 +19,7 @@ from covenant.commands.trace import trace
 from covenant.commands.verify import verify
 
 __all__ = [
-    "advice", "arch", "backend_test", "compile_", "coverage", "disasm", "fuzz", "input_errors", "models", "mutants", "ops", "predict", "quantize",
+    "advice", "advise", "arch", "backend_test", "compile_", "coverage", "disasm", "fuzz", "input_errors", "models", "mutants", "ops", "predict", "quantize",
     "quantize_test", "rtl", "run", "trace", "verify",
 ]
 
