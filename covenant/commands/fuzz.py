@@ -12,6 +12,9 @@ from covenant.show import table
 
 __all__ = ["fuzz"]
 
+#: Seconds from one report of a campaign that is under way to the next.
+_REPORT_SECONDS = 20
+
 
 def fuzz(options) -> int:
     """Run a campaign, or one input again; print the table, and of each cause of failure the command that replays its first input."""
@@ -29,12 +32,15 @@ def fuzz(options) -> int:
         raise UserError(f"fuzz: no family {unknown[0]!r}; expected some of {', '.join(FAMILIES)}")
     families = {name: family for name, family in FAMILIES.items() if not options.family or name in options.family}
     count = options.count or (None if options.minutes else 1000)
-    shown = time.monotonic()
+    shown = written = time.monotonic()
     seen: set[str] = set()
 
     def progress(tally: Tally) -> None:
         """At once, so that a campaign that is interrupted has not been for nothing."""
-        nonlocal shown
+        nonlocal shown, written
+        if options.json not in (None, "-") and time.monotonic() - written > _REPORT_SECONDS:
+            written = time.monotonic()
+            write_json(options.json, _report(tally, options.seed))
         for signature in tally.failures.keys() - seen:
             seen.add(signature)
             _keep(families, tally.failures[signature].verdict, options.keep)

@@ -10,8 +10,8 @@ from covenant.fuzz.case import Case
 
 __all__ = ["CPU_SECONDS", "MEGABYTES", "WALL_SECONDS", "Outcome", "Verdict"]
 
-#: Processor seconds, and seconds on a busy machine, after which an input takes too long; megabytes, beyond those of a process that has only started,
-#: from which it takes too much.
+#: Processor seconds, and seconds after which a process that waits for something hangs: then an input takes too long; megabytes, beyond those of a
+#: process that has only started, from which it takes too much.
 CPU_SECONDS, WALL_SECONDS, MEGABYTES = 20, 120, 2048
 
 

@@ -117,6 +117,13 @@ class Worker:
         except (OSError, IndexError, ValueError):
             return 0.0
 
+    def _waits(self) -> bool:
+        """Whether the process itself does not want to run: what is only short of processor time does not hang."""
+        try:
+            return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "R"
+        except (OSError, IndexError):
+            return True
+
     def _megabytes(self) -> int:
         try:
             return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * resource.getpagesize() >> 20
@@ -135,7 +142,7 @@ class Worker:
                 return self._lost(Outcome.TRACEBACK, spent, f"the process died with status {self._process.exitcode}")
             self.case = None
             return verdict
-        if spent > self.cpu_seconds or time.monotonic() - self._begin > self.wall_seconds:
+        if spent > self.cpu_seconds or (time.monotonic() - self._begin > self.wall_seconds and self._waits()):
             with contextlib.suppress(ProcessLookupError, TypeError):
                 os.kill(self._process.pid or 0, signal.SIGUSR1)
             time.sleep(0.3)

@@ -109,5 +109,5 @@ def _prepare_rtl() -> None:
     simulator(machine())
 
 
-INSTRUCTIONS = Family("instruction", "forged instructions behind checksums that hold, on the functional simulator", 28, _make, _prepare)
-RTL = Family("rtl", "the same on tiny's RTL, against the functional simulator and the prediction", 0.3, _make_rtl, _prepare_rtl)
+INSTRUCTIONS = Family("instruction", "forged instructions behind checksums that hold, on the functional simulator", 20, _make, _prepare)
+RTL = Family("rtl", "the same on tiny's RTL, against the functional simulator and the prediction", 0.2, _make_rtl, _prepare_rtl)

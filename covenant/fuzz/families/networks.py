@@ -103,4 +103,4 @@ def _prepare() -> None:
     float_network()
 
 
-NETWORKS = Family("network", "ONNX files, as messages, bytes and data outside the file", 12, _make, _prepare)
+NETWORKS = Family("network", "ONNX files, as messages, bytes and data outside the file", 10, _make, _prepare)

@@ -94,4 +94,4 @@ def _prepare() -> None:
         _files(name)
 
 
-PLANS = Family("plan", "folders of compile --fallback, plan.json and what it names", 3, _make, _prepare)
+PLANS = Family("plan", "folders of compile --fallback, plan.json and what it names", 2, _make, _prepare)

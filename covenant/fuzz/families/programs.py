@@ -81,4 +81,4 @@ def _prepare() -> None:
         program(name)
 
 
-PROGRAMS = Family("program", "program files, as bytes and as members whose checksums hold", 28, _make, _prepare)
+PROGRAMS = Family("program", "program files, as bytes and as members whose checksums hold", 38, _make, _prepare)
