@@ -149,6 +149,8 @@ CASES: dict[str, Case] = {
     "gather": Case("Gather", [(2, 6, 3)], [_ints(4, 0, -1, 4)], {"axis": 1}),
     "gather_scalar": Case("Gather", [(4, 6, 3)], [np.array(2, np.int64)], {"axis": 0}, integers=True),
     "gather_matrix": Case("Gather", [(5, 7)], [np.array([[0, 6], [2, 2]], np.int64)], {"axis": 1}, dtype="int8"),
+    "gather_elements, of fewer rows": Case("GatherElements", [(3, 4, 5)], [np.array([[[0, -1], [1, 2], [0, 0], [2, 1], [2, 2]]], np.int64)[:, :4]], {"axis": 0},
+                                           integers=True),
     "gather_elements": Case("GatherElements", [(3, 4)], [np.array([[0, -1, 2, 0], [1, 1, 0, 2]], np.int64)], {"axis": 0}, integers=True),
     "pad": Case("Pad", [(1, 6, 5, 4)], [_ints(0, 0, 1, 2, 0, 0, 3, 0)]),
     "pad_value": Case("Pad", [(1, 3, 5, 4)], [_ints(0, 1, 1, 2, 0, 0, 3, 0), np.array(np.float32(0.0421) * np.float32(20))]),

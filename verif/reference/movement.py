@@ -99,6 +99,9 @@ def movement(evaluate: Callable[..., list[np.ndarray]]) -> Callable[[Any], list[
         arrays: list[np.ndarray | None] = [None if v is None or i in data else call.number(i) for i, v in enumerate(call.inputs)]
         for i, numbers in zip(data, numbers_of(parts), strict=True):
             arrays[i] = numbers
+        if node.op_type == "GatherElements":  # of fewer rows than there are, which onnx.reference refuses
+            axis, sizes = call.attributes.get("axis", 0), np.asarray(arrays[1]).shape
+            arrays[0] = np.asarray(arrays[0])[tuple(slice(None if i == axis % len(sizes) else n) for i, n in enumerate(sizes))]
         if node.op_type == "Pad" and np.asarray(arrays[0]).ndim == 0:  # nothing to pad a number along, which onnx.reference does not know
             return [settled(Moved(tuple(parts), np.asarray(arrays[0])))]
         if node.op_type == "Pad":

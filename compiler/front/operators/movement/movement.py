@@ -213,8 +213,10 @@ def gather(step: Step) -> list[Value]:
     fits = bool(((indices >= -size) & (indices < size)).all())
     step.require(fits_dimensions, fits, found=f"indices up to {np.abs(indices).max(initial=0)} of {size} elements")
     indices = indices % size
-    taken = np.take(numbers, indices, axis=axis) if step.op == "Gather" else np.take_along_axis(numbers, indices, axis=axis)
-    return [moved(step, [value], taken)]
+    if step.op == "Gather":
+        return [moved(step, [value], np.take(numbers, indices, axis=axis))]
+    beside = tuple(slice(None) if i == axis % numbers.ndim else slice(0, count) for i, count in enumerate(indices.shape))  # indices may be of fewer rows
+    return [moved(step, [value], np.take_along_axis(numbers[beside], indices, axis=axis))]
 
 
 def pad(step: Step) -> list[Value]:
