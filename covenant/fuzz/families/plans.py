@@ -51,8 +51,8 @@ def _settled(files: dict[str, bytes]) -> None:
         plan = json.loads(files[PLAN])
         plan["sha256"] |= {name: hashlib.sha256(files[name]).hexdigest() for name in plan["sha256"] if name.endswith(".covenant") and name in files}
         files[PLAN] = json.dumps(plan).encode()
-    except (KeyError, TypeError, ValueError):
-        pass
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass  # an earlier edit left none
 
 
 def _edited(rng: random.Random, files: dict[str, bytes]) -> None:
