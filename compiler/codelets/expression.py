@@ -17,7 +17,7 @@ from compiler.codelets.base import Codelet, Finish, Operand, Operation, pixel
 from compiler.codelets.contraction import contraction
 from compiler.codelets.product import product
 from compiler.codelets.row_program import Chain, Constant, Lookup, Product, RowProgram, Value
-from compiler.codelets.rowwise import Writer, row_codelet, row_names, used_operations
+from compiler.codelets.rowwise import NEWTON_STEPS, Writer, row_codelet, row_names, used_operations
 from compiler.ir.conv import Conv
 from compiler.ir.expression import Digits, Expression, Sums
 from compiler.ir.floats import Term
@@ -43,10 +43,24 @@ class _Program:
 
     def __init__(self, attrs: Expression, out: Writer, names: dict[int, str]) -> None:
         self.attrs, self.out, self.names = attrs, out, names
-        self.uses = [i for kind, *pair in attrs.operations for i in (pair[:1] if kind == "DIV" else pair)]
+        self.folded = self._folds()
+        self.uses = [i for number, (kind, *pair) in enumerate(attrs.operations)
+                     for i in (pair[:1] if kind == "DIV" else self.folded[number][:1] if number in self.folded else pair)]  # fmt: skip
         self.numbers: list[_Number] = []
         self.constants: dict[int, np.ndarray] = {}
         self.products = {i: number for number, i in enumerate(i for i, t in enumerate(attrs.terms) if isinstance(t, Sums))}
+
+    def _folds(self) -> dict[int, tuple[int, int]]:
+        """Products of the result of another operation and one number, which are scales of those who read them: operation -> (that result, the number)."""
+        found: dict[int, tuple[int, int]] = {}
+        first = len(self.attrs.terms)
+        for number, (kind, i, j) in enumerate(self.attrs.operations):
+            i, j = (j, i) if j >= first else (i, j)
+            term = self.attrs.terms[j] if j < first else None
+            one = isinstance(term, Term) and term.constant is not None and term.constant.size == 1 and 2.0**-126 <= abs(float(term.constant[0])) <= 2.0**126
+            if kind == "MUL" and one and i >= first and i - first not in found and self.attrs.operations[i - first][0] != "DIV":
+                found[number] = i, j
+        return found
 
     def write(self) -> None:
         """Append everything: bytes come before the first number of 32 bits, as from there on the channels may be taken in pieces."""
@@ -72,11 +86,18 @@ class _Program:
             if kind == "DIV":
                 self._divide(f"s{number}", i, j)
                 continue
+            if number in self.folded:
+                i, j = self.folded[number]
+                self.numbers.append(replace(self.numbers[i], scale=float(self.attrs.terms[j].constant[0])))  # type: ignore[union-attr, index]
+                continue
             for k in sorted((i, j), key=lambda k: k not in self.products):
                 self._made(k)
-            self._chain("y" if number == last else f"s{number}", kind, self.numbers[i], self.numbers[j], finish if number == last else {})
+            a, b = self.numbers[i], self.numbers[j]
+            if kind == "QUOTIENT":
+                kind, b = "MUL", self._over(f"r{number}", b)
+            self._chain("y" if number == last else f"s{number}", kind, a, b, finish if number == last else {})
             self.numbers.append(_Number(f"s{number}"))
-        if not self.attrs.operations or self.attrs.operations[-1][0] == "DIV":
+        if not self.attrs.operations or self.attrs.operations[-1][0] == "DIV" or last in self.folded:
             self._one("y", self._made(len(self.numbers) - 1), finish)
 
     def _constant(self, i: int) -> None:
@@ -124,7 +145,8 @@ class _Program:
         """Append `kind` of two numbers: the one with a scale a channel is operand a, and no instruction reads a value twice at once."""
         if kind == "SUB":
             kind, b = "ADD", b.negative()
-        if a.name == b.name and kind in ("ADD", "MIN", "MAX"):  # twice a number or none of it, or itself
+        same = a.name == b.name and (a.scale == b.scale or (kind == "ADD" and a.scale == -b.scale))
+        if same and kind in ("ADD", "MIN", "MAX"):  # twice a number or none of it, or itself
             self._one(result, replace(a, scale=a.scale + b.scale if kind == "ADD" else a.scale), finish)
             return
         if a.name == b.name or (a.channel_scale is not None and b.channel_scale is not None):
@@ -135,6 +157,18 @@ class _Program:
         self.out.add(
             Value("element", "f32"), Chain(result, a.name, b.name, kind, a.scale, b.scale, a.channel_scale, channel_bias=a.bias, **finish)
         )
+
+    def _over(self, name: str, b: _Number) -> _Number:
+        """Append the steps to the reciprocal of a number."""
+        if b.channel_scale is not None:
+            self._one(f"{name}v", b, {})
+            b = _Number(f"{name}v")
+        r = self.out.add(Value("element", "f32"), Chain(f"{name}e", b.name, scale_a=b.scale, estimate="RECIPROCAL_ESTIMATE"))
+        for i in range(NEWTON_STEPS):
+            t = self.out.wide(f"{name}t{i}", b.name, r, "MUL", scale_a=b.scale, extent="element")
+            t = self.out.wide(f"{name}u{i}", t, r, "MUL", extent="element")
+            r = self.out.wide(f"{name}r{i}", r, t, "ADD", scale_a=2.0, scale_b=-1.0, extent="element")
+        return _Number(r)
 
     def _divide(self, result: str, i: int, j: int) -> None:
         """Append a division by a constant: of the step that made the number, or of its own."""

@@ -3,7 +3,8 @@
     v[i] = float32((q - zero) * scale) of an operand, a float32 constant, a function of an operand's byte (`Digits`), or float32(float32(s) * scale[c])
                of the int32 sum s of products of operands and constants, its bias included (`Sums`)
     v[n + k] = kind(v[i], v[j]) for the k-th (kind, i, j) of `operations`, rounded to float32, nearest even; the last of them is s.
-               DIV is by one number, a constant.
+               DIV is by one number, a constant. QUOTIENT is v[i] times the reciprocal r of v[j], whose magnitude is from 2^-64 to 2^64:
+               r = the pattern 0x7EF311C7 less that of v[j]; twice r = 2 r - (v[j] r) r, all five operations rounded
     y = saturate(round_half_even(s / y_scale)), the division correctly rounded; saturate clips to [y_low, y_high] after y_zero is added;
                where y is a float32 tensor it is s
 
@@ -17,11 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from acg.primitives import reciprocal_estimate
 from compiler.ir.conv import Conv
 from compiler.ir.floats import Term
 from compiler.ir.matmul import MatMul
 
-KINDS = ("ADD", "SUB", "MUL", "DIV", "MIN", "MAX")
+KINDS = ("ADD", "SUB", "MUL", "DIV", "MIN", "MAX", "QUOTIENT")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +115,21 @@ def one_digit(source: int, floats: np.ndarray) -> Digits | None:
     return None
 
 
+def reciprocal(b: np.ndarray) -> np.ndarray:
+    """Return one over float32 numbers to less than 7e-6: a guess and two steps of Newton's iteration."""
+    b = np.asarray(b, np.float32)
+    r = reciprocal_estimate(b)
+    for _ in range(2):
+        r = np.float32(2) * r - b * r * r
+    return r
+
+
 def apply(kind: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return one operation on float32 numbers."""
+    if kind == "QUOTIENT":
+        return np.asarray(a * reciprocal(b), np.float32)
     functions = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "DIV": np.divide, "MIN": np.minimum, "MAX": np.maximum}
     return np.asarray(functions[kind](a, b), np.float32)
 
 
-__all__ = ["KINDS", "Digits", "Expression", "Sums", "apply", "digits_of", "most_digits", "one_digit"]
+__all__ = ["KINDS", "Digits", "Expression", "Sums", "apply", "digits_of", "most_digits", "one_digit", "reciprocal"]

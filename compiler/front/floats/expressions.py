@@ -28,7 +28,7 @@ from compiler.ir.expression import Digits, Expression, Sums, apply, digits_of, m
 from compiler.ir.floats import Term
 
 #: Operations as the node has them.
-KINDS = {"ADD": "ADD", "DIV": "DIV", "MAX": "MAX", "MEAN": "MUL", "MIN": "MIN", "MUL": "MUL", "SUB": "SUB"}
+KINDS = {"ADD": "ADD", "DIV": "DIV", "MAX": "MAX", "MEAN": "MUL", "MIN": "MIN", "MUL": "MUL", "QUOTIENT": "QUOTIENT", "SUB": "SUB"}
 _Operations = list[tuple[str, int, int]]
 #: Scales of sums below this, of channels that training has switched off, are as good as zero.
 LEAST_SCALE = 2.0**-126

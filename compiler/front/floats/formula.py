@@ -66,21 +66,33 @@ def clamped(step: Step, value: Formula, low: float, high: float) -> Formula:
     return value
 
 
-def leaves(value: Formula) -> Iterator[Formula]:
-    """Yield what a formula is made of, from left to right."""
-    if isinstance(value, Operation):
-        yield from leaves(value.a)
-        yield from leaves(value.b)
-    else:
+def leaves(value: Formula, seen: set[int] | None = None) -> Iterator[Formula]:
+    """Yield what a formula is made of, from left to right; what an operation is made of once, whatever reads it."""
+    seen = set() if seen is None else seen
+    if not isinstance(value, Operation):
         yield value
+    elif id(value) not in seen:
+        seen.add(id(value))
+        yield from leaves(value.a, seen)
+        yield from leaves(value.b, seen)
 
 
-def reshaped(value: Formula, shape: Shape) -> Formula | None:
-    """Return a value seen as another shape: operations on operands seen so, where those have the whole shape or one number. None where one has not."""
+def reshaped(value: Formula, shape: Shape, known: dict[int, Formula | None] | None = None) -> Formula | None:
+    """Return a value seen as another shape: operations on operands seen so, where those have the whole shape or one number. None where one has not.
+
+    `known`: what has been reshaped to it; what two operations read stays one value.
+    """
+    known = {} if known is None else known
+    if id(value) not in known:
+        known[id(value)] = _reshaped(value, shape, known)
+    return known[id(value)]
+
+
+def _reshaped(value: Formula, shape: Shape, known: dict[int, Formula | None]) -> Formula | None:
     if value.shape == shape:
         return value
     if isinstance(value, Operation):
-        parts = [part if prod(part.shape) == 1 else reshaped(part, shape) if part.shape == value.shape else None for part in (value.a, value.b)]
+        parts = [part if prod(part.shape) == 1 else reshaped(part, shape, known) if part.shape == value.shape else None for part in (value.a, value.b)]
         one, two = parts
         return None if one is None or two is None else replace(value, a=one, b=two, shape=shape)
     if isinstance(value, Const):
@@ -92,13 +104,23 @@ def reshaped(value: Formula, shape: Shape) -> Formula | None:
     return replace(value, shape=shape)
 
 
-def bounds(value: Formula) -> tuple[float, float]:
-    """Return (least, greatest) that a formula of tensors, functions and constants can give, float64, from the bounds of its operands."""
+def bounds(value: Formula, known: dict[int, tuple[float, float]] | None = None) -> tuple[float, float]:
+    """Return (least, greatest) that a formula of tensors, functions and constants can give, float64, from the bounds of its operands.
+
+    `known`: those of the operations that have been looked at.
+    """
+    known = {} if known is None else known
+    if id(value) not in known:
+        known[id(value)] = _bounds(value, known)
+    return known[id(value)]
+
+
+def _bounds(value: Formula, known: dict[int, tuple[float, float]]) -> tuple[float, float]:
     if not isinstance(value, Operation):
         assert isinstance(value, Real | Table | Const | RealConst)
         numbers = value.values() if isinstance(value, Real | Table) else numbers_of(value)
         return float(numbers.min()), float(numbers.max())
-    (a, b), (c, d) = bounds(value.a), bounds(value.b)
+    (a, b), (c, d) = bounds(value.a, known), bounds(value.b, known)
     match value.kind:
         case "ADD":
             return a + c, b + d

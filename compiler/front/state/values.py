@@ -167,7 +167,8 @@ class Pending:
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """`kind` of two float values, rounded to float32: ADD, SUB, MUL, DIV, MIN, MAX, or MEAN, a sum times a part.
+    """`kind` of two float values, rounded to float32: ADD, SUB, MUL, DIV, MIN, MAX, MEAN, a sum times a part, or QUOTIENT, a times the reciprocal of b
+    as `compiler.ir.expression` has it.
 
     `step`: the ONNX node that says so; `origin` names it, and those of the operands that are no tensors.
     """

@@ -79,7 +79,8 @@ class ExpressionPricer:
     def _constant_bytes(self, choice: Choice) -> int:
         """Bytes of accumulators that constants take."""
         channel = self.lead.accumulator_bytes(replace(choice, rows=1, columns=1))
-        return sum(channel if self.program.values[s.result].extent == "channel" else 256 for s in self.program.steps if isinstance(s, Constant))
+        one = ceil_div(4 * self.step.vector.lanes, self.step.matrix.accumulator.word_bytes) * self.step.matrix.accumulator.word_bytes
+        return sum(channel if self.program.values[s.result].extent == "channel" else one for s in self.program.steps if isinstance(s, Constant))
 
     def fits(self, choices: Choices, copies: int) -> bool:
         """Whether the buffers of choices fit, `copies` of those that move at the same time."""
