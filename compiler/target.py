@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 from acg.graph import Engine, Graph, Memory
 from acg.kinds.spec import Offer
+from acg.operations import OPERATIONS
 from compiler.errors import CompilerError
 from compiler.levels import CONTRACTION, levels_of
 from compiler.partitions import Partition, whole
@@ -18,12 +20,14 @@ from compiler.partitions import Partition, whole
 FINISH = "REQUANTIZE"
 #: What a matrix unit does.
 PRODUCT = "MATMUL"
+#: The same, one input for all lanes at a time, on a vector unit.
+BROADCAST = "BROADCAST_MAC"
 
 
 @dataclass(frozen=True)
 class MatrixUnit:
-    """An engine that offers MATMUL: `rows` input lanes by `columns` output lanes, and the memories of its operands and of its result, whatever its kind
-    calls the sizes and the ports; `levels` of its loop nest for the loops of a contraction."""
+    """An engine that contracts, by MATMUL or BROADCAST_MAC: `rows` input lanes by `columns` output lanes, and the memories of its operands and of its
+    result, whatever its kind calls the sizes and the ports; `levels` of its loop nest for the loops of a contraction."""
 
     engine: Engine
     activation: Partition
@@ -40,12 +44,17 @@ class MatrixUnit:
     @property
     def rows(self) -> int:
         """Input channels a pass reduces."""
-        return self.engine.extent(PRODUCT, "r")
+        return prod(self.engine.extent(self.offer.operation, dimension) for dimension in OPERATIONS[self.offer.operation].reduced)
 
     @property
     def columns(self) -> int:
         """Output channels a pass computes."""
-        return self.engine.extent(PRODUCT, "c")
+        return prod(self.engine.extent(self.offer.operation, dimension) for dimension in OPERATIONS[self.offer.operation].parallel)
+
+    @property
+    def broadcasts(self) -> bool:
+        """Whether it takes one input a pass, in instructions of a vector unit."""
+        return self.offer.operation == BROADCAST
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ class Target:
         self.external = self.partitions[graph.external.name]
         self.matrix = tuple(self._matrix(e) for e in graph.capable(PRODUCT))
         self.vector = tuple(self._vector(e) for e in graph.capable(FINISH))
+        self.matrix += tuple(unit for e in graph.capable(BROADCAST) if (unit := self._broadcast(e)) is not None)
         self.into: dict[str, tuple[CopyPath, ...]] = {}
         self.out_of: dict[str, tuple[CopyPath, ...]] = {}
         for engine in graph.capable("COPY"):
@@ -105,6 +115,19 @@ class Target:
         streams = [kind.stream(prefix) for prefix in (*offer.operands, offer.result)]
         activation, weight, accumulator = (self._memories(engine, stream.ports[0])[0] for stream in streams)
         return MatrixUnit(engine, activation, weight, accumulator, offer, levels_of(kind, offer, CONTRACTION))
+
+    def _broadcast(self, engine: Engine) -> MatrixUnit | None:
+        """A vector unit as one that contracts: activations and weights in two memories of bytes, as it reads both at once, and sums in one of 32 bits that
+        it reads again; None where it has no such memories or cannot add sums up."""
+        offer, kind = engine.specification.offer(BROADCAST), engine.specification
+        a, b, y = (self._memories(engine, kind.stream(prefix).ports[0]) for prefix in (*offer.operands, offer.result))
+        written = {memory.name for memory in y}
+        near = sorted((m for m in a if m.kind == "scratchpad" and m.element.bits == 8), key=lambda m: m.name not in written)
+        sums = [m for m in a if m.element.bits == 32 and m.name in written]
+        weights = [m for m in b if m.kind == "scratchpad" and m.element.bits == 8 and near and m.name != near[0].name]
+        if not (near and sums and weights and engine.can("SUM")):
+            return None
+        return MatrixUnit(engine, near[0], weights[0], sums[0], offer, {})
 
     def _vector(self, engine: Engine) -> VectorUnit:
         a, b, y = (self._memories(engine, port) for port in ("a", "b", "y"))

@@ -2,6 +2,7 @@
 
     Buffer    a piece of one memory, alive from the first operation that touches it to the last
     Ref       a place in a buffer, in the units of the port that will address it
+    Gap       the way from one buffer to another, in such units
     TileOp    one instruction-to-be: an engine, its fields (numbers or Refs), the buffers it reads and writes
     View      the part of a tensor that stands in a buffer, and how its coordinates become addresses
 """
@@ -53,12 +54,28 @@ class Ref:
         return units
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Way from byte `start` of one buffer to byte `end` of another in the same memory, in units of `unit_bytes`: a stride between what placement has put
+    apart."""
+
+    source: Buffer
+    start: int
+    target: Buffer
+    end: int
+    unit_bytes: int
+
+    def resolve(self) -> int:
+        """The way in units, once both buffers are placed."""
+        return Ref(self.target, self.end, self.unit_bytes).resolve() - Ref(self.source, self.start, self.unit_bytes).resolve()
+
+
 @dataclass(eq=False, slots=True)
 class TileOp:
     """One instruction-to-be of `engine`; `layer` numbers the codelet, `tile` says which part of it."""
 
     engine: str
-    fields: dict[str, int | Ref]
+    fields: dict[str, int | Ref | Gap]
     reads: tuple[Buffer, ...]
     writes: tuple[Buffer, ...]
     layer: int
@@ -66,7 +83,7 @@ class TileOp:
 
     def resolved(self) -> dict[str, int]:
         """Fields as numbers, once the buffers are placed."""
-        return {name: value.resolve() if isinstance(value, Ref) else value for name, value in self.fields.items()}
+        return {name: value.resolve() if isinstance(value, Ref | Gap) else value for name, value in self.fields.items()}
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _alternatives(able: list[list[Assigned]], team: tuple[Assigned, ...]) -> lis
     for member in team:
         same = [
             other for others in able[1:] if member.codelet.family == "depthwise" and others[0].codelet.family == "contraction" for other in others
-            if _homes(other) == _homes(member) and other.vector_or_none is member.vector_or_none
+            if _homes(other) == _homes(member) and other.vector_or_none is member.vector_or_none and other.matrix.engine is not member.vector.engine
         ]
         taken = {other.matrix.engine.name for other in found if other is not None}
         found.append(next((other for other in same if other.matrix.engine.name not in taken), same[0] if same else None))

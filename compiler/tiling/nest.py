@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from acg.graph import Engine, Graph
 from acg.kinds.spec import Control, Stream
-from compiler.tiles import Buffer, Ref, stride
+from compiler.tiles import Buffer, Gap, Ref, stride
 
 __all__ = ["Nest"]
 
@@ -77,7 +77,7 @@ class Nest:
         self.engine, self.levels, self.counts = engine.name, levels, counts
         self.reads: list[Buffer] = []
         self.writes: list[Buffer] = []
-        self.fields: dict[str, int | Ref] = {}
+        self.fields: dict[str, int | Ref | Gap] = {}
         for name, count in counts.items():
             if count > 1:
                 self.fields[f"n_{self._level(name)}"] = count

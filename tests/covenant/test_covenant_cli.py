@@ -157,7 +157,7 @@ def test_a_reader_that_goes_away_is_no_fault(program):
     ("folder.yaml", "folder", "folder.yaml: cannot be read (Is a directory); expected an architecture description in YAML"),
     ("empty.yaml", b"", "empty.yaml:1: the file is empty; expected an architecture description"),
     ("random.yaml", bytes(range(256)), "random.yaml: cannot be read (not UTF-8 text); expected an architecture description in YAML"),
-    ("nope", None, "architecture 'nope' does not exist; expected a .yaml file or one of dot16, edge16, tiny, wide"),
+    ("nope", None, f"architecture 'nope' does not exist; expected a .yaml file or one of {', '.join(architecture_names())}"),
     ("text.yaml", b"a: [\n", "text.yaml:2: not YAML: expected the node content, but found '<stream end>'; expected an architecture description"),
 ])
 @pytest.mark.parametrize("command", [("arch", "check"), ("arch", "show"), ("rtl",)])

@@ -11,10 +11,12 @@ from compiler.pipeline import compile_graph
 from covenant.arrays import read_arrays
 from covenant.bench import convolution_figures
 from covenant.cli import main
+from covenant.hardware import simulator
 from covenant.networks import Network, compile_network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, take
-from tests.support.architectures import changed, renamed, text_of
+from covenant.verify.programs import verify_program
+from tests.support.architectures import broadcasting, changed, renamed, text_of
 from verif.random.networks import random_network
 
 pytestmark = pytest.mark.rtl
@@ -71,6 +73,18 @@ def test_one_number_changed(variant):
     samples = take(read_arrays(data), model_inputs(model), limit=1, where=str(data))
     report, _ = judge_network(Network("digits", graph, program, model), samples, on="rtl", opt="O0")
     _check(report, len(program.instructions), 1)
+
+
+def test_a_machine_without_a_matrix_unit():
+    """tiny, its vector unit alone and broadcasting: a trained network and random programs on its RTL."""
+    graph = broadcasting("tiny")
+    model, program = compile_network(str(EXAMPLES / "digits_cnn.onnx"), graph)
+    data = EXAMPLES / "digits_test.npz"
+    samples = take(read_arrays(data), model_inputs(model), limit=1, where=str(data))
+    report, _ = judge_network(Network("digits", graph, program, model), samples, on="rtl", opt="O0")
+    _check(report, len(program.instructions), 1)
+    for seed in range(4):
+        assert verify_program(graph, seed, simulator(graph, opt="O0")).divergence == (), f"seed {seed}"
 
 
 def test_no_bubbles():

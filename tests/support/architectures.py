@@ -2,14 +2,23 @@
 
 import re
 
-from acg.graph import ARCHITECTURES, parse_graph
+from acg.graph import ARCHITECTURES, Graph, parse_graph
 
-__all__ = ["changed", "joined", "renamed", "text_of", "with_window"]
+__all__ = ["broadcasting", "changed", "joined", "renamed", "text_of", "with_window"]
 
 
 def text_of(name: str) -> str:
     """YAML of a committed description."""
     return (ARCHITECTURES / f"{name}.yaml").read_text()
+
+
+def broadcasting(name: str, *, matrix: bool = False) -> Graph:
+    """The machine of a description with a vector unit that broadcasts too, without its matrix unit unless that is to stay."""
+    text = re.sub(r"^      - (\(i32,(\d+)\)=MAC\(.*)$", r"      - (i32,\2)=BROADCAST_MAC((i9),(i9,\2))\n      - \1", text_of(name), flags=re.M)
+    if not matrix:
+        text = re.sub(r"^  matrix:\n(?:    .*\n)+", "", text, flags=re.M)
+        text = re.sub(r"^  - \{.*(?:from|to): matrix,.*\n", "", text, flags=re.M)
+    return parse_graph(text)
 
 
 def renamed(text: str) -> str:

@@ -18,6 +18,8 @@ _VECTOR = ("(i32,{v})=MAC((i9,{v}),(i9,{v}))", "(i32,{v})=SUM((i9,{v}))", "(i32,
            "(i8,{v})=REQUANTIZE((f32,{v}),(f32,{v}))", "(i8,{v})=TABLE((i8,{v}))")
 #: Further ones of a vector unit that writes float32.
 _ESTIMATES = ("(f32,{v})=RECIPROCAL_ESTIMATE((f32,{v}))", "(f32,{v})=RSQRT_ESTIMATE((f32,{v}))")
+#: What takes the place of a matrix unit, or stands beside it.
+_BROADCAST = "(i32,{v})=BROADCAST_MAC((i9),(i9,{v}))"
 _NAMES = ("a", "bank", "cell", "d0", "edge", "f_9", "grid", "heap", "in", "junction", "k", "lane", "mill", "nest", "out", "pool", "q2", "ring", "slab",
           "tile", "u", "vault", "well", "x7", "yard", "zone")
 
@@ -34,6 +36,8 @@ class _Draft:
 class _Draw:
     def __init__(self, seed: int):
         self.rng = np.random.default_rng([seed, 0xAC6])
+        #: For features that came later: the other machines stay what they were.
+        self.later = np.random.default_rng([seed, 0xB0C])
 
     def pick(self, *values):
         return values[int(self.rng.integers(len(values)))]
@@ -127,9 +131,21 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     twice = {"matrix", "vector"} & {name[:-1] for name in draft.engines}
     again = {name: f"{name}1" for name in twice}
     draft.links += [(again.get(source, source), again.get(target, target), port) for source, target, port in draft.links if twice & {source, target}]
+    if weights_as_b and wide_y and draw.later.random() < 0.25:
+        _broadcast(draw, draft, v)
     memories = [name for name in draft.memories if name != "ext"]
     _copies(draw, draft, "load", memories, ["act", "wgt", "par", "lut"])
     _copies(draw, draft, "store", [name for name in memories if name != "lut"], ["act", "acc"])
+
+
+def _broadcast(draw: _Draw, draft: _Draft, v: int) -> None:
+    """The vector units broadcast too; every other such machine has no matrix unit."""
+    for name in ("vector", "vector1"):
+        if name in draft.engines:
+            draft.engines[name] = draft.engines[name].replace("capabilities: [", f"capabilities: [\"{_BROADCAST.format(v=v)}\", ")
+    if draw.later.random() < 0.5:
+        draft.engines = {name: text for name, text in draft.engines.items() if not name.startswith("matrix")}
+        draft.links = [link for link in draft.links if not {"matrix", "matrix1"} & set(link)]
 
 
 def random_architecture_text(seed: int, *, prefix: str = "", most: int = 32) -> str:

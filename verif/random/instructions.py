@@ -164,7 +164,8 @@ class InstructionDraw:
         if engine.specification.order is None:
             return None  # nothing says what such an instruction may read
         ends = [(stream, self._link(engine, stream, fields), engine.specification.port(stream.ports[0]).reads)
-                for stream in _streams(engine) if stream.unit == "word" and len(stream.ports) == 1 and not stream.run[0]]
+                for stream in _streams(engine)
+                if stream.unit == "word" and len(stream.ports) == 1 and not stream.run[0] and not _counts_elements(stream, fields)]
         able = [(one, two) for one, a, reads in ends for two, b, also in ends
                 if reads and not also and (a.memory, a.port_bytes) == (b.memory, b.port_bytes) and one.levels == two.levels]
         return self._pick(*able) if able else None
@@ -201,7 +202,11 @@ class InstructionDraw:
             if length > room:
                 return False
             first = self._pick(0, room - length) if self._chance(0.1) else self._integer(0, room - length)
-            fields[name] = (first - low) % (1 << self._formats[engine.name].by_name[name].width) if words else first - low
+            start = first - low
+            if _counts_elements(stream, fields):  # from any element of the first word on; what that pushes out of the memory is not legal
+                lanes = self._link(engine, stream, fields).lanes
+                start = start * lanes + self._integer(0, lanes - 1)
+            fields[name] = start % (1 << self._formats[engine.name].by_name[name].width) if words else start
         if pair is not None:
             fields[f"{pair[1].prefix}_base"] = fields[f"{pair[0].prefix}_base"]
         return True
@@ -252,6 +257,10 @@ class InstructionDraw:
 
 def _streams(engine: Engine) -> tuple[Stream, ...]:
     return engine.specification.streams
+
+
+def _counts_elements(stream: Stream, fields: Mapping[str, int]) -> bool:
+    return bool(stream.elements_by and fields.get(stream.elements_by, 0))
 
 
 def _bits(link: Link) -> int:

@@ -13,6 +13,7 @@ from itertools import product
 from compiler.errors import CompilerError
 from compiler.target import MatrixUnit
 from compiler.tiles import Buffer
+from compiler.tiling.contraction.broadcast import Contraction, Frame, add_broadcast
 from compiler.tiling.nest import Nest
 from compiler.tiling.tile_context import TileContext
 
@@ -34,12 +35,16 @@ def contract(
     context: TileContext, unit: MatrixUnit, counts: Mapping[str, int], *, x: tuple[Buffer, int, Number], x_steps: Mapping[str, int],
     w: tuple[Buffer, Number], y: tuple[Buffer, int], y_steps: Mapping[str, int], accumulate: bool, label: str, pads: Pads = (),
 ) -> None:
-    """Emit these iterations of the loops oc, ky, kx, ic, oy and ox: one instruction of `unit`, or one for each iteration of loops that it has no level for.
+    """Emit these iterations of the loops oc, ky, kx, ic, oy and ox: one instruction of `unit`, or one for each iteration of loops that it has no level for;
+    on a unit that broadcasts what `compiler.tiling.contraction.broadcast` makes of them.
 
     `x`: buffer, byte of its first element, whether it is signed and its zero point, and `x_steps` its bytes an iteration of each loop; `w`: buffer of the
     blocks, whether they are signed and their zero point; `y`: buffer and byte of the first sums, and `y_steps` bytes an iteration of oy, ox and, unless its
     blocks lie side by side, oc. `pads` are the coordinates of x. Raises CompilerError where the engine cannot pad and would have to.
     """
+    if unit.broadcasts:
+        add_broadcast(context, unit, Contraction(counts, x, x_steps, w, y, y_steps, accumulate, tuple(Frame(*coordinate) for coordinate in pads)), label)
+        return
     block, w_steps = unit.rows * unit.columns, {}
     for loop in reversed(PASSES):
         w_steps[loop] = block

@@ -100,6 +100,7 @@ class ExpressionPricer:
             return False
         accumulator = matrix.accumulator
         room = accumulator.bank_bytes * budget[accumulator.name] // accumulator.size_bytes - self._constant_bytes(lead)
+        room -= max(p.beside_bytes(replace(c, rows=lead.rows, columns=lead.columns)) for p, c in zip(self.pricers, choices, strict=True)) * self.members
         return self.lead.accumulator_bytes(lead) <= room // ceil_div(copies * self.members * self.peak[True], accumulator.banks)
 
     def price(self, choices: Choices) -> float:

@@ -4,6 +4,7 @@ Price in cycles, with P positions, W weight rows, B external bytes a cycle:
 
     matrix = sum over instructions of passes * max(P, W)        vector = positions * ceil(channels / lanes)
     load, store = bytes / B, weights and boxes as often as the order of the loops moves them
+    matrix = passes * P where single inputs are broadcast; with the vector instructions, where one engine does both
     price = max(matrix, vector, load, store) + first weights and box + last tile's vector and store + 6 an instruction,
             and 4% where the order of the loops completes the first rows last,
             and the matrix cycles that follow the last row of the input, as far as they could overlap with the vector unit making it
@@ -199,7 +200,7 @@ class ContractionPricer:
             return False
         if choice.keep_weights and kept > own * (4 if choice.channels_outer else 3) // 4:
             return False
-        return self.accumulator_bytes(choice) <= self.room(copies)
+        return self.accumulator_bytes(choice) + self.beside_bytes(choice) <= self.room(copies)
 
     def weight_bytes(self, choice: Choice, copies: int) -> tuple[int, int]:
         """Bytes of the weights of an instruction, and of all that are kept where weights are."""
@@ -212,6 +213,19 @@ class ContractionPricer:
         """Bytes of the sums of a tile."""
         pitch = ceil_div(choice.blocks * self.shape.lanes_out, self.shape.granule) * self.shape.granule
         return choice.rows * choice.columns * pitch * 4
+
+    def beside_bytes(self, choice: Choice) -> int:
+        """Bytes of the sums that are made beside those of a tile, to be added to them: an engine that broadcasts has two levels that reduce."""
+        return self.accumulator_bytes(choice) * self.parts(choice) if self.step.matrix.broadcasts else 0
+
+    def parts(self, choice: Choice) -> int:
+        """Sums beside each result while a piece of the reduction is made, on an engine that broadcasts; 0 where it writes the results themselves."""
+        loops = choice.kernel_rows, choice.kernel_columns, choice.input_blocks
+        adjoining = self.shape.groups_count == 1 and choice.input_blocks == self.shape.in_channels and self.window.dilation[1] == 1
+        adjoining = adjoining and self.shape.in_channels % self.x_lanes == 0
+        number = min(loops) if min(loops) > 1 and not adjoining else 1
+        whole = loops == (*self.shape.kernel, self.deepest) and len(planes(self.step.codelet.operands["w"])) == 1
+        return 0 if number == 1 and whole else number
 
     def room(self, copies: int) -> int:
         """Bytes of accumulators that a tile may have."""
@@ -227,9 +241,14 @@ class ContractionPricer:
         block_tiles = ceil_div(s.blocks, choice.blocks)
         whole = s.images * s.out_rows * s.out_columns
         positions = whole / spots
-        matrix = self.passes * spots * max(positions, s.rows, 8)
+        matrix = self.passes * spots * (positions if self.step.matrix.broadcasts else max(positions, s.rows, 8))
         lanes = self.step.vector.lanes if self.step.vector_or_none else s.lanes_out
         vector = whole * ceil_div(s.out_channels, lanes) * self.vector_passes if self.step.vector_or_none else 0
+        if self.step.matrix.broadcasts:
+            number = self.parts(choice)
+            vector += whole * ceil_div(s.out_channels, lanes) * ceil_div(self.deepest, choice.input_blocks) * (number if number > 1 else 2 * number)
+            if self.step.vector_or_none is not None and self.step.vector.engine is self.step.matrix.engine:
+                matrix, vector = matrix + vector, 0
         weight_bytes = self.passes * s.rows * s.lanes_out
         once = choice.keep_weights or spots == 1
         load = weight_bytes * (1 if once else spots) / self.bus

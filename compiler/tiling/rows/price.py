@@ -73,7 +73,7 @@ class RowwisePricer:
         """Blocks of weights that an instruction takes at most."""
         outputs = ceil_div(self.lanes, self.matrix.columns)
         fitting = self.matrix.weight.size_bytes // WEIGHTS_PART // (self.matrix.rows * self.matrix.columns * outputs)
-        return max(1, min(MOST_WEIGHT_BLOCKS, fitting))
+        return max(1, fitting if self.matrix.broadcasts else min(MOST_WEIGHT_BLOCKS, fitting))
 
     def apart(self, step: Total, pixels: int) -> int:
         """Neighbouring blocks of a sum that keep sums of their own, so that passes over few pixels are no shorter than a load of weights."""
@@ -159,6 +159,8 @@ class RowwisePricer:
                     used[memory.name] += choice.copies * choice.pixels * a_pixel + besides
             if isinstance(step, Total):
                 used[self.wide.name] += choice.copies * choice.pixels * self.wide_row_bytes * (self.apart(step, choice.pixels) + 1)
+            if isinstance(step, Neighbours | Weighted) and self.matrix.broadcasts:  # terms that are added to the first
+                used[self.wide.name] += choice.copies * choice.pixels * self.wide_bytes(step.result, choice.blocks)
             if isinstance(step, Largest):
                 used[self.narrow.name] += choice.copies * choice.pixels * 2 * self.row_bytes
                 used[self.wide.name] += choice.copies * choice.pixels * self.wide_row_bytes
@@ -177,22 +179,27 @@ class RowwisePricer:
         program, pieces = self.program, ceil_div(self.blocks, choice.blocks)
         strips = ceil_div(self.pixels, choice.pixels)
         iterations, chain, instructions = 0, 0, 0
+        shared = int(self.matrix.engine is self.vector.engine)
         for position, step in enumerate(program.steps):
             value = program.values[step.result]
             parts = pieces if position >= program.tail else 1
             if isinstance(step, Total):
                 chain += self.passes(step, choice.pixels) + MATRIX_LATENCY
+                iterations += shared * self.passes(step, choice.pixels)
                 instructions += len(step.terms)
                 continue
             if isinstance(step, Neighbours | Weighted):
                 chain += self.banded[step.result] * max(choice.pixels, self.matrix.rows) + parts * MATRIX_LATENCY
+                iterations += shared * self.banded[step.result] * choice.pixels
                 instructions += parts * len(step.terms)
                 continue
             work = choice.pixels * (self.blocks if value.extent == "element" else 1)
             if isinstance(step, Largest):
                 turns = (self.span - 1).bit_length()
                 work = choice.pixels * (self.blocks + 1 + turns)
-                chain += turns * (choice.pixels + MATRIX_LATENCY + VECTOR_LATENCY)
+                rotation = choice.pixels * ceil_div(self.lanes, self.matrix.rows) if shared else choice.pixels
+                chain += turns * (rotation + MATRIX_LATENCY + VECTOR_LATENCY)
+                iterations += shared * turns * rotation
                 instructions += 1 + 2 * turns
             iterations += work
             chain += work + parts * VECTOR_LATENCY
