@@ -41,7 +41,7 @@ KIND = EngineKind(
         Counts((COUNT_BITS,) * 6),
         Stream("t", ("sums_in", "sums_out"), (0, 4, 5), self_ordered=True),
         Stream("k", ("block",), run=((0, 1, 2, 3), "depth"), number=True),
-        Stream("s", ("serial",), (0, 1, 2, 3, 4, 5), number=True, axes=(Axis("v", (1, 4)), Axis("h", (2, 5)))),
+        Stream("s", ("serial",), (0, 1, 2, 3, 4, 5), number=True, axes=(Axis("y", (1, 4)), Axis("x", (2, 5)))),
     ),
     offers=(Offer("MATMUL", (("c", "width"), ("r", "depth")), result="t", operands=("s", "k"), accumulate="add"),),
     rules=(same("sums_in", "sums_out"), block("block", "depth", "width", what="block of weights")),

@@ -38,10 +38,10 @@ def execute(fields, sizes, ports):
     depth = sizes["depth"]
     plan = []
     for number, at in enumerate(np.ndindex(*(fields[f"n_{level}"] for level in range(4)))):  # addresses first: an instruction that fails writes nothing
-        before = {prefix: sum(i * fields.get(f"{prefix}_{level}", 0) for level, i in enumerate(at)) for prefix in ("s_stride", "t_stride", "v_step", "h_step")}
-        v = fields["v_origin"] + before["v_step"] + np.repeat(np.arange(fields["n_4"]) * fields["v_step_4"], fields["n_5"])
-        h = fields["h_origin"] + before["h_step"] + np.tile(np.arange(fields["n_5"]) * fields["h_step_5"], fields["n_4"])
-        inside = (v >= 0) & (v < fields["v_bound"]) & (h >= 0) & (h < fields["h_bound"])
+        before = {prefix: sum(i * fields.get(f"{prefix}_{level}", 0) for level, i in enumerate(at)) for prefix in ("s_stride", "t_stride", "y_step", "x_step")}
+        y = fields["y_origin"] + before["y_step"] + np.repeat(np.arange(fields["n_4"]) * fields["y_step_4"], fields["n_5"])
+        x = fields["x_origin"] + before["x_step"] + np.tile(np.arange(fields["n_5"]) * fields["x_step_5"], fields["n_4"])
+        inside = (y >= 0) & (y < fields["y_bound"]) & (x >= 0) & (x < fields["x_bound"])
         reads = _words("serial", fields["s_base"] + before["s_stride"] + _walk(fields, "s_stride", (4, 5)), serial, inside)
         weights = _words("block", fields["k_base"] + number * depth + np.arange(depth), block)
         writes = _words("sums_out", fields["t_base"] + before["t_stride"] + _walk(fields, "t_stride", (4, 5)), sums)

@@ -103,7 +103,7 @@ class BitserialUnit(wiring.Component):
         """Addresses of the activations and the sums of the present position, and whether its activations are within bounds."""
         streams = {
             "s": (len(self.serial.addr), "s_base", "s_stride", range(6)), "t": (len(self.sums_out.addr), "t_base", "t_stride", (0, 4, 5)),
-            "v": (self._reach("v", (1, 4)), "v_origin", "v_step", (1, 4)), "h": (self._reach("h", (2, 5)), "h_origin", "h_step", (2, 5)),
+            "y": (self._reach("y", (1, 4)), "y_origin", "y_step", (1, 4)), "x": (self._reach("x", (2, 5)), "x_origin", "x_step", (2, 5)),
         }
         value = {}
         for name, (width, base, stride, levels) in streams.items():
@@ -114,7 +114,7 @@ class BitserialUnit(wiring.Component):
             m.d.comb += [getattr(generator, f"stride_{level}").eq(held[f"{stride}_{level}"]) for level in levels]
             value[name] = generator.value
         # Unsigned: a negative coordinate is at least half of the range, above every bound.
-        return value, (value["v"] < held.v_bound) & (value["h"] < held.h_bound)
+        return value, (value["y"] < held.y_bound) & (value["x"] < held.x_bound)
 
     def _reach(self, axis, levels):
         """Bits of a coordinate that never wraps."""
