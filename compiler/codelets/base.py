@@ -65,7 +65,7 @@ class Operand:
 @dataclass(frozen=True)
 class Operation:
     """`result` = `name`(`operands`); names are those of the capabilities: MATMUL, MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, REQUANTIZE,
-    TABLE, COPY."""
+    TABLE, COPY, and those that packages bring."""
 
     name: str
     result: str
@@ -103,7 +103,8 @@ class Codelet:
     `batches`: for each product of a product of two tensors, its matrix of x and of w; `move`: which element
     goes where, of one that only moves data; `program`: the steps of one that reduces the channels of each pixel; `sums`: of a contraction in
     sets of positions (ic, ky, kx) which they are, bool, and the scale of each channel; `addend` float32 a channel, behind their sum;
-    `heads`: the products whose sums the program combines, each with a result of the same view.
+    `heads`: the products whose sums the program combines, each with a result of the same view; `controls`: fields of its engine by name, of an
+    operation that a package brings.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Codelet:
     sums: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
     addend: np.ndarray | None = None
     heads: tuple[Codelet, ...] = ()
+    controls: tuple[tuple[str, int], ...] = ()
 
     def extent(self, loop: str) -> int:
         """Iterations of a loop."""

@@ -25,6 +25,7 @@ from compiler.codelets.reduction import reduction, reduction_as_contraction
 from compiler.codelets.rms_norm import mean_square, rms_normalization, root_quotient
 from compiler.codelets.rowwise import layer_normalization, softmax
 from compiler.ir.graph import Graph, Node
+from compiler.outside import brought
 
 #: Operator to families, preferred first; a family returns None where it does not apply.
 FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
@@ -60,5 +61,5 @@ FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
 
 def candidates(node: Node, graph: Graph) -> tuple[Codelet, ...]:
     """Codelets that compute `node`, the preferred one first; a later pass takes the first that the machine can run."""
-    made = (family(node, graph) for family in FAMILIES[node.op])
+    made = (family(node, graph) for family in FAMILIES.get(node.op) or brought().families[node.op])
     return tuple(codelet for codelet in made if codelet is not None)

@@ -38,6 +38,7 @@ from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shap
 from compiler.front.validity.folding import FoldError, computed, require_small
 from compiler.ir.graph import EdgeInput, EdgeOutput, Graph
 from compiler.ir.rules import verify
+from compiler.outside import brought
 from compiler.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 
 Handler = Callable[[Step], list[Value]]
@@ -200,13 +201,14 @@ class _Import:
         if constant and key[0] == "" and node.op_type not in _CONSTANTS_TOO and foldable(node):
             return list(self._folded(step))
         operator = OPERATORS.get(key)
-        if operator is None and key not in _PARTS:
+        parts = {**_PARTS, **brought().handlers}
+        if operator is None and key not in parts:
             step.refuse(listed, f"{key[0] + '.' if key[0] else ''}{key[1]}")
         if step.unknown() and node.op_type not in _UNKNOWN_TOO:
             return [Unknown(self.shapes.get(o)) for o in node.output]
         step = step.varied(values=dict(enumerate(grid.settled(step))))
         step.begin()
-        results = (_PARTS.get(key) or HANDLERS[key])(step)
+        results = (parts.get(key) or HANDLERS[key])(step)
         step.finish()
         named = max((place for place, name in enumerate(node.output, 1) if name), default=0)
         step.require(computed_outputs, len(results), named, found=f"{named}, of which {len(results)} are computed")
@@ -272,7 +274,7 @@ def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapp
     """
     try:
         checked, opset = prepare_model(model, name=name, dimensions=dimensions)
-        rewritten = restored(checked, NORMALISATIONS)
+        rewritten = restored(checked, (*brought().templates, *NORMALISATIONS))
         require_read(checked, rewritten, opset, name)
         return verify(_Import(rewritten, name, opset).run())
     except UnicodeDecodeError:  # names are decoded when they are first looked at

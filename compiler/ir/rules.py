@@ -40,6 +40,7 @@ from compiler.ir.interpolation import EXACT, MOST, PARTS, Interpolation, rounded
 from compiler.ir.log_softmax import LogSoftmax
 from compiler.ir.move import Move
 from compiler.ir.normalise import LRN, MOST_SUMMED, POWERS, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
+from compiler.ir.own import Own
 from compiler.ir.rowwise import BASE, MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 
 
@@ -426,9 +427,15 @@ FLOATS = (
 )
 
 
+def _own(where: str, a: object, *operands: Tensor) -> None:
+    _expect(isinstance(a, Own), where, f"attributes of class {type(a).__name__}", "an operator of the IR, or one derived from compiler.ir.own.Own")
+    fault = a.fault(*operands) if isinstance(a, Own) else ("", "")
+    _expect(fault is None, where, *(fault or ("", "")))
+
+
 def _check_node(graph: Graph, node: Node) -> None:
     where = f"node {node.name} ({node.op})"
-    arity, rule = _RULES[type(node.attrs)]
+    arity, rule = _RULES[type(node.attrs)] if type(node.attrs) in _RULES else (getattr(node.attrs, "inputs", 0), _own)
     arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum | Expression | Interpolation) else arity
     arity -= isinstance(node.attrs, Binary) and node.attrs.constant is not None
     counts = (len(node.inputs), len(node.outputs))

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 from compiler.codelets import Codelet
 from compiler.errors import UnsupportedEntry, UnsupportedError
+from compiler.mapping.assign_own import OwnUnit, assign_own
 from compiler.mapping.assign_rowwise import rowwise_units
+from compiler.outside import OWN
 from compiler.partitions import Partition
 from compiler.target import MatrixUnit, Target, VectorUnit, narrow
 
@@ -36,6 +38,13 @@ class Assigned:
     sink_or_none: Partition | None
     alternative: Assigned | None = None
     team: tuple[Assigned, ...] = ()
+    own_or_none: OwnUnit | None = None
+
+    @property
+    def own(self) -> OwnUnit:
+        """The engine of an operation that a package brings."""
+        assert self.own_or_none is not None, f"{self.codelet.name} has no engine of its own"
+        return self.own_or_none
 
     @property
     def matrix(self) -> MatrixUnit:
@@ -82,6 +91,11 @@ def bindings(codelet: Codelet, target: Target) -> Iterator[Assigned]:
     names = {operation.name for operation in codelet.operations}
     if names == {"COPY"}:
         yield from _movers(codelet, target)
+        return
+    if codelet.family == OWN:
+        engines = assign_own(codelet, target)
+        if engines is not None:
+            yield Assigned(codelet, None, *engines[1:], own_or_none=engines[0])
         return
     lanewise = names - {"MATMUL"}
     if codelet.program is not None:

@@ -13,13 +13,15 @@ from dataclasses import replace
 
 from compiler.codelets import Codelet, Operation
 from compiler.ir.graph import Graph, Node, Unary
+from compiler.outside import OWN
 
 #: Families whose results leave through the whole chain of a vector unit.
-_FAMILIES = ("blockwise", "contraction", "depthwise", "elementwise", "product", "window")
+_FAMILIES = ("blockwise", "contraction", "depthwise", "elementwise", OWN, "product", "window")
 
 
 def _mergeable(codelet: Codelet) -> bool:
-    return codelet.family in _FAMILIES and codelet.finish.kind in ("float", "int") and codelet.finish.table is None
+    chain = codelet.family != OWN or len(codelet.operations) > 1
+    return chain and codelet.family in _FAMILIES and codelet.finish.kind in ("float", "int") and codelet.finish.table is None
 
 
 def _merged(codelet: Codelet, node: Node, graph: Graph) -> Codelet:

@@ -24,6 +24,7 @@ from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
 from compiler.tiling.lanes.lanes import LaneTiler
 from compiler.tiling.moves.move import move
+from compiler.tiling.own import OwnTiler
 from compiler.tiling.rows.imagewise import ImagewiseTiler
 from compiler.tiling.rows.rowwise import RowwiseTiler
 from compiler.tiling.team import together
@@ -107,6 +108,8 @@ def _tile_step(context: TileContext, step: Assigned, shares: Shares, memo: dict[
         move(context, step, memo)
     elif step.codelet.program is not None and not step.codelet.heads:
         (ImagewiseTiler if step.codelet.program.of_images else RowwiseTiler)(context, step).run()
+    elif step.own_or_none is not None:
+        OwnTiler(context, step).run()
     elif parts:
         together(context, [_tiles(context, step.team[part.index], part, memo) for part in parts])
     else:

@@ -7,6 +7,7 @@
 * ReduceMean over n elements, ReduceSum (n = 1): int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), as average pools.
   Of a float function f of one 8-bit tensor that is not quantised itself (over rows and columns): f is rounded to multiples of
   u = float32((largest - smallest of its 256 numbers) / 65024), the int32 sum is scaled by float32(u * float32(1/n)).
+* ReduceSum and ReduceL1 of any other float numbers: where no order of additions rounds (`verif.reference.exact_sums`).
 * ReduceMax, GlobalMaxPool: on the integers, of a float result on those that it is quantised to.
 * BatchNormalization: k = scale / sqrt(var + epsilon) and d = bias - mean * k in float64. Of a product, s_w being its weights' scale:
   s' = float32(s_x * float32(s_w * k)), d joins the integer sums as round_half_even(d / s'). Of a dequantised tensor: likewise, of its
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from verif.reference.exact_sums import exact_sum
 from verif.reference.formula_averages import average
 from verif.reference.movement import Moved
 from verif.reference.sums import wrap
@@ -205,7 +207,7 @@ def _levels(x: Plain) -> tuple[np.ndarray, np.float32]:
 
 
 def reduction(call: Any) -> Value:
-    """ReduceMean, ReduceSum, ReduceMax, GlobalMaxPool; GlobalAveragePool of a float function."""
+    """ReduceMean, ReduceSum, ReduceL1, ReduceMax, GlobalMaxPool; GlobalAveragePool of a float function."""
     x, op = call.value(0), call.node.op_type
     rank = x.array.ndim - 1
     given = call.optional(1)
@@ -221,7 +223,7 @@ def reduction(call: Any) -> Value:
             return Dequantised(x.array.max(axis=over, keepdims=keep), x.scale.reshape(()), x.zero.reshape(()))
         return Plain(x.array.max(axis=over, keepdims=keep) if isinstance(x, Plain) else x.real().max(axis=over, keepdims=keep), x.constant)
     count = int(np.prod([x.array.shape[a] for a in over]))
-    if count == 1:
+    if count == 1 and op != "ReduceL1":
         return x.reshaped(x.array.sum(axis=over, keepdims=keep).shape)
     mean = op in ("ReduceMean", "GlobalAveragePool")
     if isinstance(x, Plain) and x.codes is not None:
@@ -233,7 +235,11 @@ def reduction(call: Any) -> Value:
         return replace(x, sums=further, divisor=x.divisor * np.float32(count if mean else 1), axis_from_end=0, takes=frozenset())
     if isinstance(x, Plain) and x.bounds is not None and over == (3, 4) and rank == 4:
         return average(x, over, keep=keep, mean=mean)
-    if not isinstance(x, Dequantised):
+    if op == "ReduceL1" or (op == "ReduceSum" and not isinstance(x, Dequantised)):
+        exact = exact_sum(np.abs(x.real()) if op == "ReduceL1" else x.real(), over, keep=keep)
+        if exact is not None:
+            return exact
+    if not isinstance(x, Dequantised) or op == "ReduceL1":
         raise call.refuse("an operand that is not dequantised")
     sums = wrap(x.centred().astype(np.int64).sum(axis=over, keepdims=keep))
     return Sum(sums, x.scale.reshape(()).astype(np.float32), np.array(count if mean else 1, np.float32))

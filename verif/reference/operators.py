@@ -308,7 +308,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "Mul"): of_views(a_channel(scaled(elementwise))),
     ("", "Mean"): mean(elementwise),
     ("", "BatchNormalization"): gridded(batch_normalization),
-    **{("", name): reduction for name in ("GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum")},
+    **{("", name): reduction for name in ("GlobalMaxPool", "ReduceL1", "ReduceMax", "ReduceMean", "ReduceSum")},
     **{("", name): unchanged for name in ("Cast", "Dropout")},
     **{("", name): extreme for name in ("Max", "Min")},
     ("", "Relu"): clamp,

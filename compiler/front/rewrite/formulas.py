@@ -2,7 +2,7 @@
 
     >>> x = Value("x")
     >>> x / sqrt(mean(x))
-    Product(parts=((Value(name='x'), 1), (Reduced(operator='ReduceMean', operand=Value(name='x')), -0.5)))
+    Product(parts=((Value(name='x'), 1), (Reduced(operator='ReduceMean', operand=Value(name='x'), dropped=False), -0.5)))
     >>> (x | mean(x)) * 2 == x * 2 | mean(x) * 2
     True
 """
@@ -81,10 +81,11 @@ class Product(Pattern):
 
 @dataclass(frozen=True)
 class Reduced(Pattern):
-    """A reduction by an operator along axes, which are bound."""
+    """A reduction by an operator along axes, which are bound; with `dropped` it may lose its dimensions for good."""
 
     operator: str
     operand: Pattern
+    dropped: bool = False
 
 
 @dataclass(frozen=True)

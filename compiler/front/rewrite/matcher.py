@@ -247,7 +247,7 @@ class _Matcher:
         kept, dropped = tuple(1 if i in along else d for i, d in sizes.items()), tuple(d for i, d in sizes.items() if i not in along)
         leading = bool(rank) and along == tuple(range(-rank, len(along) - rank))
         alike = bool(given.get("keepdims", 1)) or leading if used is None else used == kept or (leading and used == dropped)
-        if alike and (not count or abs(count / prod(sizes[a] for a in along) - 1) < 1e-6):
+        if (alike or (pattern.dropped and used is None)) and (not count or abs(count / prod(sizes[a] for a in along) - 1) < 1e-6):
             yield from self.match(pattern.operand, node.input[0], {**found, "axes": along}, None)
 
 

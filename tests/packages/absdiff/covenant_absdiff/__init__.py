@@ -1,0 +1,1 @@
+"""A kind of engine for covenant: sums of absolute differences over channels."""
