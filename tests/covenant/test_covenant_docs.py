@@ -13,6 +13,7 @@ from tests.support.models import F32, model_of, node
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text()
 TOUR = (PROJECT / "docs" / "architecture.md").read_text()
+ENGINE = (PROJECT / "docs" / "adding_an_engine.md").read_text()
 VERIFICATION = (PROJECT / "docs" / "verification.md").read_text()
 
 
@@ -21,11 +22,27 @@ def test_the_tour_shows_edge16_as_it_is():
     assert copy == (PROJECT / "archs" / "edge16.yaml").read_text(), "copy archs/edge16.yaml into docs/architecture.md"
 
 
-@pytest.mark.parametrize("text", [README, TOUR, VERIFICATION], ids=["README.md", "docs/architecture.md", "docs/verification.md"])
+@pytest.mark.parametrize("text", [README, TOUR, VERIFICATION, ENGINE],
+                         ids=["README.md", "docs/architecture.md", "docs/verification.md", "docs/adding_an_engine.md"])
 def test_files_that_are_named_exist(text):
     named = {name for name in re.findall(r"`([a-z_0-9]+/[A-Za-z_0-9*./-]*)`", text) if not name.startswith("build/")}
     assert len(named) >= 8
     assert [name for name in sorted(named) if not list(PROJECT.glob(name.rstrip("/")))] == []
+
+
+def _shown_files():
+    return re.findall(r"^`(\S+)`:\n\n```[a-z]+\n(.*?)```$", ENGINE, re.S | re.M)
+
+
+def test_the_tutorial_shows_files_as_they_are():
+    """Each block below the name of a file is that file, or lines of it one after the other; all files of both packages are shown whole but empty ones."""
+    blocks = _shown_files()
+    for path, text in blocks:
+        assert text in (PROJECT / path).read_text(), f"copy the lines of {path} into docs/adding_an_engine.md"
+    packages = PROJECT / "tests" / "packages"
+    whole = {path for path, text in blocks if text == (PROJECT / path).read_text()}
+    files = {str(path.relative_to(PROJECT)) for name in ("absdiff", "bitserial") for path in (packages / name).rglob("*.py") if path.name != "__init__.py"}
+    assert files == {path for path in whole if path.endswith(".py")}
 
 
 def test_make_targets_that_are_named_exist():

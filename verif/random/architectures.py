@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from acg.graph import Graph, parse_graph
+from acg.kinds import KINDS
+from verif.random.further import further_engine
 
 __all__ = ["random_architecture", "random_architecture_text"]
 
@@ -169,7 +171,16 @@ def random_architecture_text(seed: int, *, prefix: str = "", most: int = 32) -> 
         lines += [f"  {name_of[role]}: {nodes[role]}" for role in draw.shuffled(list(nodes))]
     lines.append("links:")
     lines += [f"  - {{from: {name_of[source]}, to: {name_of[target]}, port: {port}}}" for source, target, port in draw.shuffled(draft.links)]
-    return "\n".join(lines) + "\n"
+    return _further(draw, "\n".join(lines) + "\n", prefix, [name for name in _NAMES if name not in names])
+
+
+def _further(draw: _Draw, text: str, prefix: str, names: list[str]) -> str:
+    """The description with engines of some of the kinds that it has none of, one each."""
+    for kind in KINDS.values():
+        if f"kind: {kind.name}," not in text and draw.chance(0.25):
+            found = further_engine(kind, f"{prefix}{names.pop()}", text, draw.pick)
+            text = found[0] if found is not None else text
+    return text
 
 
 def random_architecture(seed: int, *, prefix: str = "", most: int = 32) -> Graph:
