@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from acg.graph import Engine, Graph, Memory
+from acg.graph import Engine, Graph, Link, Memory
 from acg.kinds.spec import Offer
 from acg.operations import OPERATIONS
 from compiler.errors import CompilerError
@@ -76,12 +76,13 @@ class VectorUnit:
 
 @dataclass(frozen=True)
 class CopyPath:
-    """A copy engine between external memory and an on-chip one; `select` numbers that memory among the engine's links."""
+    """A copy engine between external memory and an on-chip one; `select` numbers that memory among the engine's links, which are `reach` ones."""
 
     engine: Engine
     memory: Partition
     select: int
     chunk_bytes: int
+    reach: int
 
 
 class Target:
@@ -97,14 +98,18 @@ class Target:
         self.into: dict[str, tuple[CopyPath, ...]] = {}
         self.out_of: dict[str, tuple[CopyPath, ...]] = {}
         for engine in graph.capable("COPY"):
-            inward = self._is_external(engine, "source")
-            table, port = (self.into, "destination") if inward else (self.out_of, "source")
-            for select, link in enumerate(graph.links_of(engine.name, port)):
-                path = CopyPath(engine, self.partitions[link.memory], select, graph.chunk_bytes(engine.name))
+            inward, links = self._on_chip(engine)
+            table = self.into if inward else self.out_of
+            for select, link in enumerate(links):
+                path = CopyPath(engine, self.partitions[link.memory], select, graph.chunk_bytes(engine.name), len(links))
                 table[link.memory] = (*table.get(link.memory, ()), path)
 
-    def _is_external(self, engine: Engine, port: str) -> bool:
-        return any(self.graph.memories[link.memory].kind == "external" for link in self.graph.links_of(engine.name, port))
+    def _on_chip(self, engine: Engine) -> tuple[bool, tuple[Link, ...]]:
+        """Whether a copy engine reads external memory, and its links on chip."""
+        offer, kind = engine.specification.offer("COPY"), engine.specification
+        ends = [self.graph.links_of(engine.name, kind.stream(prefix).ports[0]) for prefix in (offer.operands[0], offer.result)]
+        inward = any(self.graph.memories[link.memory].kind == "external" for link in ends[0])
+        return inward, ends[1] if inward else ends[0]
 
     def _memories(self, engine: Engine, port: str) -> tuple[Partition, ...]:
         return tuple(self.partitions[link.memory] for link in self.graph.links_of(engine.name, port))
@@ -147,7 +152,7 @@ class Target:
                 do="add the link to the architecture",
             )
         order = -1 if constant else 1
-        return min(paths, key=lambda p: (len(self.graph.links_of(p.engine.name, "destination")), order * p.engine.index))
+        return min(paths, key=lambda p: (p.reach, order * p.engine.index))
 
     def store_path(self, memory: Memory) -> CopyPath:
         """Copy engine that empties `memory` into external memory. Raises CompilerError when there is none."""
@@ -157,7 +162,7 @@ class Target:
                 f"memory {memory.name}", found="no COPY engine into external memory", expected="a link to a store engine",
                 do="add the link to the architecture",
             )
-        return min(paths, key=lambda p: (len(self.graph.links_of(p.engine.name, "source")), p.engine.index))
+        return min(paths, key=lambda p: (p.reach, p.engine.index))
 
 
 def narrow(memories: tuple[Partition, ...], preferred: Partition | None) -> Partition | None:

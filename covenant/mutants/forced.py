@@ -53,7 +53,7 @@ def illegal_instructions(graph: Graph) -> Iterator[tuple[Instruction, Code]]:
     """An instruction for each value of a code that does not exist, otherwise sound; and that code."""
     for engine, rows in codes(graph).items():
         item = graph.engines[engine]
-        sound = {"n_3": 16, "ext_address": 64} if item.kind in ("load", "store") else {"y_bound": 1, "x_bound": 1, "y_low": -128, "y_high": 127}
+        sound = {"n_3": 16, "ext_address": 64} if item.copies else {"y_bound": 1, "x_bound": 1, "y_low": -128, "y_high": 127}
         for code in rows:
             for value in code.missing:
                 yield Instruction(engine, {**sound, **({code.needs: 1} if code.needs else {}), code.field: value}), code

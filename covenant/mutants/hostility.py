@@ -69,7 +69,7 @@ def _faults(work: Workload, graph: Graph, quiet: HostileOutcome) -> list[tuple[F
         if port == "fetch":
             first = address
             reported = (address - work.address) // (beats * bus)
-        elif graph.engines.get(port) is not None and graph.engines[port].kind == "store":
+        elif port in graph.engines and not graph.link_of(port, next(p.name for p in graph.engines[port].specification.ports if "external" in p.memories)).reads:
             reported = next(start for _, start, count in traffic.bursts if start <= first < start + bus * count)
         places.append((Fault(port, first, first + bus, rng.choice(("SLVERR", "DECERR"))), engine, reported))
     return places

@@ -16,7 +16,7 @@ from verif.bench import BenchError, BuiltModel, RunSpec, run
 from verif.coverage import collect
 from verif.hazards import find_hazards
 from verif.iss.machine import Machine
-from verif.random.programs import Draft, RandomProgram, random_program
+from verif.random.programs import Draft, RandomProgram, copies, random_program
 from verif.timeline import compare
 
 __all__ = ["RUNS", "ProgramVerdict", "failure_lines", "judge_program", "shrunk_program", "verify_program"]
@@ -45,15 +45,14 @@ class ProgramVerdict:
 def _byte_lines(program: RandomProgram, expected: bytes, found: bytes) -> list[str]:
     """First differing bytes, by place on chip where a final store observed them."""
     instructions = program.instructions
+    stores = {engine.engine: engine for engine in copies(program.graph, inward=False)}
     places = np.flatnonzero(np.frombuffer(expected, np.uint8) != np.frombuffer(found, np.uint8))
     lines = []
     for place in places[:_LISTED].tolist():
         where = f"external byte {place:#x}"
         for number in range(len(program.drafts), len(instructions)):
-            fields = instructions[number].fields
-            if 0 <= place - fields["ext_address"] < fields["n_3"]:
-                link = program.graph.links_of(instructions[number].engine, "source")[fields["select"]]
-                where = f"byte {fields['local_address'] + place - fields['ext_address']:#x} of {link.memory}"
+            stored = stores[instructions[number].engine].on_chip(instructions[number].fields, place)
+            where = f"byte {stored[0]:#x} of {stored[1]}" if stored is not None else where
         lines.append(f"{where}: found {found[place]:#04x}, expected {expected[place]:#04x}")
     return [f"{places.size} bytes differ from the functional simulator's", *lines] if lines else []
 

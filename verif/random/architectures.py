@@ -10,6 +10,7 @@ import numpy as np
 
 from acg.graph import Graph, parse_graph
 from acg.kinds import KINDS
+from acg.kinds.spec import EngineKind
 from verif.random.further import further_engine
 
 __all__ = ["random_architecture", "random_architecture_text"]
@@ -71,8 +72,8 @@ def _scratchpad(draw: _Draw, element: str, lanes: int, banks: int, size_bytes: i
     return f"{{kind: scratchpad, element: {element}, lanes: {lanes}, banks: {banks}, depth_words: {depth}, read_latency_cycles: {latency}}}"
 
 
-def _copies(draw: _Draw, draft: _Draft, kind: str, memories: list[str], needed: list[str]) -> None:
-    """One or two engines of a kind that reach all ``needed`` and perhaps other memories, in common or shared out."""
+def _copies(draw: _Draw, draft: _Draft, kind: EngineKind, memories: list[str], needed: list[str]) -> None:
+    """One or two engines of a kind that copies, which reach all ``needed`` and perhaps other memories, in common or shared out."""
     count = 2 if draw.chance(0.4) else 1
     reach: list[list[str]] = [[] for _ in range(count)]
     wanted = [*needed, *(name for name in memories if name not in needed and draw.chance(0.4))]
@@ -83,13 +84,13 @@ def _copies(draw: _Draw, draft: _Draft, kind: str, memories: list[str], needed: 
         if not names:
             names.append(next(name for name in wanted if name != "lut"))
     for number, names in enumerate(reach):
-        engine = f"{kind}{number}"
+        engine = f"{kind.name}{number}"
         lanes = draw.pick(4, 8, 16)
-        draft.engines[engine] = f"{{kind: {kind}, outstanding_bursts: {draw.pick(1, 2, 3, 8, 8, 64)}, capabilities: [\"(i8,{lanes})=COPY((i8,{lanes}))\"]}}"
-        port = "destination" if kind == "load" else "source"
-        for name in draw.shuffled(names):
-            draft.links.append((engine, name, port) if kind == "load" else (name, engine, port))
-        draft.links.append(("ext", engine, "source") if kind == "load" else (engine, "ext", "destination"))
+        bursts = draw.pick(1, 2, 3, 8, 8, 64)
+        draft.engines[engine] = f"{{kind: {kind.name}, outstanding_bursts: {bursts}, capabilities: [\"(i8,{lanes})=COPY((i8,{lanes}))\"]}}"
+        outside, inside = sorted(kind.ports, key=lambda port: "external" not in port.memories)
+        for port, ends in ((inside, draw.shuffled(names)), (outside, ["ext"])):
+            draft.links += [(name, engine, port.name) if port.reads else (engine, name, port.name) for name in ends]
 
 
 def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
@@ -136,8 +137,8 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     if weights_as_b and wide_y and draw.later.random() < 0.25:
         _broadcast(draw, draft, v)
     memories = [name for name in draft.memories if name != "ext"]
-    _copies(draw, draft, "load", memories, ["act", "wgt", "par", "lut"])
-    _copies(draw, draft, "store", [name for name in memories if name != "lut"], ["act", "acc"])
+    _copies(draw, draft, KINDS["load"], memories, ["act", "wgt", "par", "lut"])
+    _copies(draw, draft, KINDS["store"], [name for name in memories if name != "lut"], ["act", "acc"])
 
 
 def _broadcast(draw: _Draw, draft: _Draft, v: int) -> None:

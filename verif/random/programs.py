@@ -4,7 +4,7 @@ A program fills the on-chip memories, runs random instructions, and stores what 
 can be compared byte by byte. Waits are derived from :mod:`acg.footprint`, independently of the compiler's scheduler.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from acg.graph import Graph, Link
 from acg.isa import Instruction, instruction_set
 from verif.random.instructions import InstructionDraw
 
-__all__ = ["Draft", "RandomProgram", "ordered", "random_program"]
+__all__ = ["Copies", "Draft", "RandomProgram", "copies", "ordered", "random_program"]
 
 #: External bytes that random copies read and write; the lower half starts with any bytes, the upper half with parameters.
 WINDOW_BYTES = 1 << 16
@@ -122,7 +122,7 @@ def ordered(graph: Graph, drafts: Sequence[Draft]) -> tuple[Instruction, ...]:
 
 
 @dataclass(frozen=True)
-class _Copies:
+class Copies:
     """An engine that copies rows of bytes: prefixes of its streams, the control that chooses among ``links`` on chip, the count of a row's bytes."""
 
     engine: str
@@ -137,8 +137,14 @@ class _Copies:
         chosen = {self.select: link} if self.select else {}
         return Instruction(self.engine, {**chosen, self.row: size, f"{self.external}_address": external, f"{self.local}_address": local})
 
+    def on_chip(self, fields: Mapping[str, int], external: int) -> tuple[int, str] | None:
+        """Address on chip, and memory, of the byte of external memory that an instruction of one row copies; None for one that it does not."""
+        offset = external - fields[f"{self.external}_address"]
+        link = self.links[fields.get(self.select, 0)]
+        return (fields[f"{self.local}_address"] + offset, link.memory) if 0 <= offset < fields[self.row] else None
 
-def _copies(graph: Graph, *, inward: bool) -> Iterator[_Copies]:
+
+def copies(graph: Graph, *, inward: bool) -> Iterator[Copies]:
     """Engines that copy from external memory, or into it."""
     for engine in graph.capable("COPY"):
         kind = engine.specification
@@ -146,7 +152,7 @@ def _copies(graph: Graph, *, inward: bool) -> Iterator[_Copies]:
         source, target = kind.stream(offer.operands[0]), kind.stream(offer.result)
         if kind.port((source if inward else target).ports[0]).memories == ("external",):
             external, local = (source, target) if inward else (target, source)
-            yield _Copies(engine.name, external.prefix, local.prefix, local.select, f"n_{local.row}", graph.links_of(engine.name, local.ports[0]))
+            yield Copies(engine.name, external.prefix, local.prefix, local.select, f"n_{local.row}", graph.links_of(engine.name, local.ports[0]))
 
 
 def _constants(graph: Graph) -> dict[str, int]:
@@ -168,7 +174,7 @@ def _fills(graph: Graph, rng: np.random.Generator) -> list[Instruction]:
     """A load into the beginning of every memory that a load engine reaches, parameters from where they are."""
     fills = []
     constants = _constants(graph)
-    for engine in _copies(graph, inward=True):
+    for engine in copies(graph, inward=True):
         for number, link in enumerate(engine.links):
             memory = graph.memories[link.memory]
             size = min(memory.size_bytes, _MOST_FILLED_BYTES)
@@ -184,7 +190,7 @@ def _observations(graph: Graph, instructions: Sequence[Instruction]) -> list[Ins
         for access in footprints(instruction):
             if access.write:
                 written[access.memory].append((access.lo_byte, access.hi_byte))
-    links = {link.memory: (engine, number) for engine in _copies(graph, inward=False) for number, link in enumerate(engine.links)}
+    links = {link.memory: (engine, number) for engine in copies(graph, inward=False) for number, link in enumerate(engine.links)}
     stores, target = [], WINDOW_BYTES
     for name, (engine, number) in links.items():
         end = 0
