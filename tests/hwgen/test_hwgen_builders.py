@@ -1,0 +1,74 @@
+"""Builders of units: every number of an engine's place in a machine reaches its unit, on a machine whose numbers all differ."""
+
+import re
+
+import pytest
+
+from acg.graph import load_graph, parse_graph
+from acg.isa import instruction_set
+from acg.regmap import ErrorCode
+from hwgen.layout import body_layout
+from hwgen.top import Accelerator
+from hwgen.units.builders import builder_of
+from hwgen.units.socket import PortSocket, Socket
+
+LATENCIES = {"act": 2, "wgt": 3, "acc": 4, "par": 5}
+
+
+def _machine():
+    text = load_graph("tiny").description
+    for memory, cycles in LATENCIES.items():
+        text = re.sub(rf"(  {memory}: .*read_latency_cycles: )1", rf"\g<1>{cycles}", text)
+    graph = parse_graph(text)
+    assert {name: graph.memories[name].read_latency_cycles for name in LATENCIES} == LATENCIES
+    return graph
+
+
+GRAPH = _machine()
+
+
+def _plug(name):
+    """The unit of an engine, made by its builder from the graph's numbers."""
+    engine, layout = GRAPH.engines[name], instruction_set(GRAPH).formats[name]
+    ports = {}
+    for port in engine.specification.ports:
+        links = GRAPH.links_of(name, port.name) if "external" not in port.memories else ()
+        ports[port.name] = tuple(
+            PortSocket(link.element.bits, (GRAPH.memories[link.memory].size_bytes // link.port_bytes - 1).bit_length(),
+                       GRAPH.memories[link.memory].read_latency_cycles, GRAPH.memories[link.memory].banks, 4 * port.built_in) for link in links)
+    return builder_of(engine.kind)(Socket(
+        sizes=engine.sizes, operations=frozenset(capability.operation for capability in engine.capabilities),
+        body=body_layout([(field.name, field.width, field.lsb - layout.body_lsb, field.signed) for field in layout.fields], size_bits=layout.body_bits),
+        ports=ports, bus_bits=64, bus_address_bits=32, external_bytes=GRAPH.external.size_bytes, chunk_bytes=GRAPH.chunk_bytes(name),
+        codes={code.name: code for code in ErrorCode}))
+
+
+def test_the_matrix_unit_knows_the_latency_of_each_port():
+    unit = _plug("matrix").component
+    assert (unit.activation_latency_cycles, unit.weight_latency_cycles, unit.accumulator_latency_cycles) == (2, 3, 4)
+
+
+def test_the_vector_unit_knows_the_latency_of_its_parameters():
+    assert _plug("vector").component.p_read_latency_cycles == 5
+
+
+def test_the_store_unit_knows_the_latency_of_each_link():
+    assert list(_plug("store").component.source_latency_cycles) == [LATENCIES[link.memory] for link in GRAPH.links_of("store", "source")] == [2, 4]
+
+
+@pytest.mark.parametrize(("engine", "port"), [("vector", "a"), ("vector", "b"), ("vector", "y"), ("load", "destination"), ("store", "source")])
+def test_links_are_numbered_in_the_order_of_the_description(engine, port):
+    """Address widths tell the memories apart: what the select field's value 0 chooses is the first link."""
+    widths = [(GRAPH.memories[link.memory].size_bytes // link.port_bytes - 1).bit_length() for link in GRAPH.links_of(engine, port)
+              if GRAPH.memories[link.memory].kind != "table"]
+    assert widths != widths[::-1], "the widths tell nothing"
+    unit = Accelerator(GRAPH)._unit(GRAPH.engines[engine])
+    interfaces = [use.port for use in unit.uses if any(use.port is interface for interface in _interfaces(unit.component, port))]
+    assert [len(interface.addr) for interface in interfaces][: len(widths)] == widths
+
+
+def _interfaces(component, port):
+    plural = getattr(component, f"{port}s", None)
+    if plural is not None:
+        return tuple(plural)
+    return tuple(getattr(component, f"{port}_{number}") for number in range(8) if hasattr(component, f"{port}_{number}"))
