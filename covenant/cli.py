@@ -158,6 +158,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--markdown", action="store_true", help="as Markdown: the text of docs/operators.md")
     machine_readable(sub)
 
+    sub = command("report", "write one HTML file: machine, causes, critical path, layers, roofline, timeline, memories", commands.report)
+    sub.add_argument("file", metavar="FILE", help="program file or ONNX network")
+    arch(sub, None)
+    shape(sub)
+    sub.add_argument("--run", metavar="RUN.json", help="what covenant run --json found of this program: exactness, measured cycles, accuracy")
+    sub.add_argument("-o", "--output", metavar="FILE.html", required=True, help="report to write; every number goes into FILE.json beside it")
+
     sub = command("advise", "compile a network for every single change of a machine; which change saves most cycles, and at what price", commands.advise)
     sub.add_argument("file", metavar="MODEL", help="quantised ONNX network")
     arch(sub)

@@ -13,6 +13,7 @@ from covenant.commands.ops import ops
 from covenant.commands.predict import predict
 from covenant.commands.quantize import quantize
 from covenant.commands.quantize_test import quantize_test
+from covenant.commands.report import report
 from covenant.commands.rtl import rtl
 from covenant.commands.run import run
 from covenant.commands.trace import trace
@@ -20,7 +21,7 @@ from covenant.commands.verify import verify
 
 __all__ = [
     "advice", "advise", "arch", "backend_test", "compile_", "coverage", "disasm", "fuzz", "input_errors", "models", "mutants", "ops", "predict", "quantize",
-    "quantize_test", "rtl", "run", "trace", "verify",
+    "quantize_test", "report", "rtl", "run", "trace", "verify",
 ]
 
 

@@ -1,0 +1,41 @@
+"""One HTML file: style, drawings, tables, data and script in it."""
+
+import json
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+from acg.text import printable
+from covenant.html.drawing import machine_svg, roofline_svg
+
+__all__ = ["page"]
+
+_ROOM = files("covenant.html")
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / max(1, whole):.1f}%"
+
+
+def _script_json(value: object) -> str:
+    """JSON that cannot end the script element that it stands in."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def page(data: dict) -> str:
+    """The page for what `covenant.html.report_data` gives. It loads nothing: it can be sent as it is and opened from disk."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"printable": lambda text: printable(str(text))}
+    environment.globals |= {"share": _share}
+    template = environment.from_string((_ROOM / "page.html.jinja").read_text(encoding="utf-8"))
+    causes = sorted({cause for each in data["causes"]["engines"].values() for cause in each["idle"]})
+    script = {"timeline": data["timeline"], "occupancy": data["occupancy"], "total": data["totals"]["cycles"],
+              "engines": list(data["machine"]["engines"]), "layers": [printable(layer["name"]) for layer in data["layers"]],
+              "sizes": {name: memory["bytes"] for name, memory in data["machine"]["memories"].items()}}
+    return template.render(
+        data=data, causes=causes, style=Markup((_ROOM / "page.css").read_text(encoding="utf-8")),
+        script=Markup((_ROOM / "page.js").read_text(encoding="utf-8")), numbers=Markup(_script_json(script)),
+        machine=Markup(machine_svg(data["machine"])),
+        roofline=Markup(roofline_svg(data["layers"], data["totals"])),
+    )
