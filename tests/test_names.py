@@ -4,8 +4,9 @@ Searched are comparisons, patterns of `match` and questions to graphs, engines a
 stands literally. These may name:
 
 - kinds and ports: the specifications (acg/kinds), and each kind's own files (its unit, its meaning, its timing);
-- operations: the specifications, the table of operations (acg/operations.py), and codelets (compiler/codelets), which say what an operator computes by
-  them. compiler/front and compiler/ir speak of ONNX's formulas (ADD, MUL, ...), before any engine.
+- operations: the specifications, the table of operations (acg/operations.py), codelets (compiler/codelets), which say what an operator computes by them,
+  and what binds and emits their operations (compiler/mapping, compiler/target.py, compiler/tiling). compiler/front and compiler/ir speak of ONNX's
+  formulas (ADD, MUL, ...), before any engine.
 
 Names of one letter are not searched for: they are roles of operands in codelets too; nor is "table", which is a kind of memory. What else there is stands below, each with the reason: the list may
 shrink, and is to be exact.
@@ -20,7 +21,7 @@ from acg.operations import OPERATIONS
 ROOT = Path(__file__).resolve().parent.parent
 #: Files and folders that may name kinds and ports; and those that may name operations.
 OWN_FILES = ("acg/kinds/", "acg/timing/", "hwgen/units/", "verif/iss/")
-OPERATION_FILES = (*OWN_FILES, "acg/operations.py", "compiler/codelets/", "compiler/front/", "compiler/ir/")
+OPERATION_FILES = (*OWN_FILES, "acg/operations.py", *(f"compiler/{part}" for part in ("codelets/", "front/", "ir/", "mapping/", "target.py", "tiling/")))
 #: Their own definitions and vocabulary: the references are witnesses that know no engine.
 APART = ("verif/reference/",)
 #: What asks a graph, an engine or a specification.
@@ -32,16 +33,9 @@ EXCEPTIONS = {
     "covenant/mutants/forced.py": ({"activation", "matrix", "vector"}, "instructions written by hand that must fail, on machines of ours"),
     "covenant/mutants/mutant.py": ({"vector"}, "the name of a folder of hwgen/units, whose tests stand in one file"),
 }
-#: Operations that are named elsewhere: passes that bind a chain know which operation begins and which ends one.
+#: Operations that are named elsewhere, and why.
 OPERATION_EXCEPTIONS = {
-    "compiler/mapping/assign_engines.py": ({"COPY", "MAC", "MATMUL", "MAXIMUM"}, "binds the chains of codelets: their first operation, what carries words"),
-    "compiler/target.py": ({"COPY"}, "the compiler's view of a machine, by operations"),
-    "compiler/tiling/chain.py": ({"REQUANTIZE"}, "the operation that ends a chain"),
-    "compiler/tiling/contraction/blockwise.py": ({"ADD"}, "the instructions of a codelet with several"),
-    "compiler/tiling/rows/imagewise.py": ({"SUM"}, "the instructions of a micro-program's steps"),
-    "compiler/tiling/rows/rowwise.py": ({"MAX", "MAXIMUM", "SUM"}, "the instructions of a micro-program's steps"),
     "covenant/bench.py": ({"MATMUL"}, "multiply-accumulates a cycle are counted by the operation that makes them"),
-    "covenant/layers.py": ({"MATMUL"}, "multiply-accumulates a cycle are counted by the operation that makes them"),
     "verif/random/programs.py": ({"COPY"}, "what fills memories and what stores them, by the operation"),
 }
 
