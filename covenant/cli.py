@@ -165,6 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--run", metavar="RUN.json", help="what covenant run --json found of this program: exactness, measured cycles, accuracy")
     sub.add_argument("-o", "--output", metavar="FILE.html", required=True, help="report to write; every number goes into FILE.json beside it")
 
+    sub = command("compare", "two programs, or a network on two machines, side by side: cycles and bytes of each ONNX node", commands.compare)
+    sub.add_argument("file", metavar="FILE", nargs="+", help="program files or ONNX networks; one network with --arch twice")
+    sub.add_argument("--arch", action="append", metavar="ARCH", help="architecture of both, or given twice of each (default: what program files carry, edge16)")
+    sub.add_argument("--markdown", action="store_true", help="as Markdown tables")
+    machine_readable(sub)
+
     sub = command("advise", "compile a network for every single change of a machine; which change saves most cycles, and at what price", commands.advise)
     sub.add_argument("file", metavar="MODEL", help="quantised ONNX network")
     arch(sub)

@@ -3,6 +3,7 @@
 from covenant.commands.advise import advise
 from covenant.commands.arch import arch
 from covenant.commands.backend_test import backend_test
+from covenant.commands.compare import compare
 from covenant.commands.compile import compile_
 from covenant.commands.coverage import coverage
 from covenant.commands.disasm import disasm
@@ -20,8 +21,8 @@ from covenant.commands.trace import trace
 from covenant.commands.verify import verify
 
 __all__ = [
-    "advice", "advise", "arch", "backend_test", "compile_", "coverage", "disasm", "fuzz", "input_errors", "models", "mutants", "ops", "predict", "quantize",
-    "quantize_test", "report", "rtl", "run", "trace", "verify",
+    "advice", "advise", "arch", "backend_test", "compare", "compile_", "coverage", "disasm", "fuzz", "input_errors", "models", "mutants", "ops",
+    "predict", "quantize", "quantize_test", "report", "rtl", "run", "trace", "verify",
 ]
 
 

@@ -66,7 +66,8 @@ def report_data(graph: Graph, program: Program, timeline: Timeline, *, run: dict
                 busy[name] = _covered(timeline.start[mine], timeline.retire[mine])
         layers.append({
             "name": layer.name, "operator": layer.op, "nodes": list(layer.origin), "macs": layer.macs, "cycles": cycles[number],
-            "critical_cycles": critical[number], "bytes": moved[number], "utilisation": round(layer.macs / (peak * max(1, cycles[number])), 4) if peak else 0.0, "busy_cycles": busy,
+            "critical_cycles": critical[number], "bytes": moved[number], "busy_cycles": busy,
+            "utilisation": round(layer.macs / (peak * max(1, cycles[number])), 4) if peak else 0.0,
         })  # fmt: skip
     macs = sum(layer.macs for layer in program.layers)
     tiles = sorted({tile for _, tile in program.provenance})
