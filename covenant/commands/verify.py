@@ -1,5 +1,7 @@
 """``covenant verify``: the co-verification suite on chosen and on random architectures."""
 
+from collections import Counter
+
 from acg.graph import architecture_names
 from covenant.coverage import add_runs, summary
 from covenant.errors import BROKEN, EXACT
@@ -19,6 +21,20 @@ def _show(row: Row) -> None:
         print(f"         {line}", flush=True)
     if row.divergence:
         print(f"         replay: {row.replay}", flush=True)
+
+
+def _kinds(rows: list[Row]) -> dict[str, dict[str, int]]:
+    """Of each kind of engine the architectures that have one, and the instructions that ran on them."""
+    start = "instruction/"
+    counted: Counter[str] = Counter()
+    machines: dict[str, set[str]] = {}
+    for row in rows:
+        for name, number in row.bins.items():
+            if name.startswith(start):
+                kind = name.removeprefix(start)
+                counted[kind] += number
+                machines.setdefault(kind, set()).add(row.arch)
+    return {kind: {"architectures": len(machines[kind]), "instructions": counted[kind]} for kind in sorted(machines)}
 
 
 def verify(options) -> int:
@@ -43,12 +59,16 @@ def verify(options) -> int:
     broken = sum(bool(row.divergence) for row in rows)
     refused = sum(row.refused is not None for row in rows)
     compared = sum(row.instructions * row.samples for row in rows if row.measured is not None)
+    kinds = _kinds(rows)
     if options.json:
-        write_json(options.json, {"runs": [row.as_json() for row in rows], "instructions_compared": compared, "refused": refused, "broken": broken})
+        write_json(options.json, {"runs": [row.as_json() for row in rows], "kinds": kinds, "instructions_compared": compared, "refused": refused,
+                                  "broken": broken})
     if options.json != "-":
         for row in rows:
             if row.divergence:
                 print(f"BROKEN: {row.replay}")
+        print(table(("kind of engine", "architectures", "instructions"), [(kind, count["architectures"], f"{count['instructions']:,}")
+                                                                          for kind, count in kinds.items()], right=frozenset({1, 2})))
         architectures = len({row.arch for row in rows})
         print(table(("architectures", "runs", "instructions compared cycle by cycle", "refused", "broken"),
                     [(architectures, len(rows), f"{compared:,}", refused, broken)]))

@@ -138,7 +138,8 @@ def test_another_network_is_drawn_for_one_that_a_drawn_machine_refuses(monkeypat
 def test_the_command_prints_replays_and_fails(monkeypatch, capsys):
     rows = [Row("random:5", "program", "random program 7", 50, 1, 900, 901, False, None, ("instruction 3: late",), "covenant verify --arch random:5 --seed 7"),
             Row("random:5", "network", "random network 7", 0, 1, 0, None, False, "memory x: too small", (), "-"),
-            Row("random:6", "network", "random network 8", 10, 2, 100, 100, True, None, (), "-")]
+            Row("random:6", "network", "random network 8", 10, 2, 100, 100, True, None, (), "-", {"instruction/matrix": 7, "instruction/load": 3, "loops/load/1": 2}),
+            Row("random:7", "network", "random network 9", 10, 2, 100, 100, True, None, (), "-", {"instruction/matrix": 1000, "instruction/store": 0})]
     module = sys.modules["covenant.commands.verify"]  # the package's attribute of that name is the function
     monkeypatch.setattr(module, "run_campaign", lambda options: iter(rows))
     assert main(["verify", "--random-archs", "2"]) == 1
@@ -147,7 +148,9 @@ def test_the_command_prints_replays_and_fails(monkeypatch, capsys):
     assert lines[1:3] == ["         instruction 3: late", "         replay: covenant verify --arch random:5 --seed 7"]
     assert lines[3].endswith("refused") and lines[4] == "         memory x: too small"
     assert "BROKEN: covenant verify --arch random:5 --seed 7" in lines
-    assert lines[-1].split() == ["2", "3", "70", "1", "1"]
+    kinds = [line.split() for line in lines if line.startswith(("load ", "matrix ", "store "))]
+    assert kinds == [["load", "1", "3"], ["matrix", "2", "1,007"], ["store", "1", "0"]]
+    assert lines[-1].split() == ["3", "4", "90", "1", "1"]
     del rows[0]
     assert main(["verify", "--random-archs", "2"]) == 0
 

@@ -146,3 +146,5 @@ def test_they_run_on_rtl(capsys, tmp_path):
         assert "timeline mismatches: 0, busy and stall counters that differ: 0" in out
     status, out, _ = run(capsys, "verify", "--arch", MACHINE, "--programs", 4, "--networks", 0, "--no-examples", "--seed", 3)
     assert status == 0 and out.splitlines()[-1].split()[-1] == "0"
+    counted = {line.split()[0]: int(line.split()[2].replace(",", "")) for line in out.splitlines() if line.split()[0] in ("absdiff", "bitserial")}
+    assert min(counted["absdiff"], counted["bitserial"]) > 10
