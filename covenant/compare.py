@@ -52,8 +52,11 @@ def compared(a: Mapping, b: Mapping) -> dict:
         for name in dict.fromkeys((*a["causes"]["engines"], *b["causes"]["engines"]))
     }
     return {
-        **{side: {"network": report["network"], "machine": report["machine"]["name"], "fingerprint": report["machine"]["fingerprint"], "totals": report["totals"]}
-           for side, report in (("a", a), ("b", b))},
+        **{
+            side: {"network": report["network"], "machine": report["machine"]["name"], "fingerprint": report["machine"]["fingerprint"],
+                   "totals": report["totals"]}
+            for side, report in (("a", a), ("b", b))
+        },
         "nodes": rows, "engines": engines,
     }  # fmt: skip
 
@@ -76,7 +79,7 @@ def _rows(report: Mapping) -> list[tuple[str, ...]]:
         a, b = row["a"] or dict.fromkeys(_NUMBERS, 0), row["b"] or dict.fromkeys(_NUMBERS, 0)
         return abs(b["cycles"] - a["cycles"])
 
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in sorted(report["nodes"], key=lambda row: -moved(row)):
         a, b = row["a"], row["b"]
         change = _change((a or {}).get("cycles", 0), (b or {}).get("cycles", 0))
