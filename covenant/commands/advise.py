@@ -13,8 +13,8 @@ __all__ = ["advise"]
 
 def advise(options) -> int:
     """Compile a network for every single change of a machine, and rank the changes by the cycles that they save."""
-    from covenant.advise import advice_table
-    from covenant.advise import advise as advised
+    from covenant.analysis.advise import advice_table
+    from covenant.analysis.advise import advise as advised
 
     if is_program(options.file):
         raise UserError(f"{options.file}: a program file is compiled for one machine; expected the ONNX network, which is compiled for each change")

@@ -10,8 +10,8 @@ __all__ = ["compare"]
 
 def compare(options) -> int:
     """Print where two programs differ, by ONNX node; a network may be compiled for two machines."""
-    from covenant.compare import compared, comparison_markdown, comparison_table
-    from covenant.html import report_data
+    from covenant.analysis.compare import compared, comparison_markdown, comparison_table
+    from covenant.analysis.html import report_data
 
     files, machines = options.file, options.arch or [None]
     if len(files) > 2 or len(machines) > 2 or len(files) == len(machines) == 1:

@@ -5,7 +5,7 @@ import time
 
 from acg.fingerprint import fingerprint
 from acg.predictor import predict as predict_timeline
-from covenant.causes import cause_report, cause_tables
+from covenant.analysis.causes import cause_report, cause_tables
 from covenant.errors import BROKEN, EXACT
 from covenant.fallback import is_plan, open_plan, placement_text, warn_if_idle
 from covenant.fallback.write import segment_rows

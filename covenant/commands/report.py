@@ -17,7 +17,7 @@ MOST_RUN_BYTES = 64 << 20
 
 def report(options) -> int:
     """Write the report of a program (or of a network, compiled first), and beside it a JSON file with every number."""
-    from covenant.html import page, report_data
+    from covenant.analysis.html import page, report_data
 
     path = Path(options.output)
     if path.suffix == ".json":

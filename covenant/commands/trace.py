@@ -10,7 +10,7 @@ __all__ = ["trace"]
 
 def trace(options) -> int:
     """Write the predicted timeline of a program (or of a network, compiled first) as a Perfetto trace: the cycles that the RTL takes."""
-    from covenant.trace import perfetto_trace
+    from covenant.analysis.trace import perfetto_trace
 
     require_writable(options.output)
     network = open_network(options.file, options.arch, shapes=dict(options.shape))

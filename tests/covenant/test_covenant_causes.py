@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from covenant.causes import cause_tables
+from covenant.analysis.causes import cause_tables
 from covenant.cli import main
 
 

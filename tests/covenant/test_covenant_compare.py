@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from covenant.analysis.compare import compared, comparison_markdown
 from covenant.cli import main
-from covenant.compare import compared, comparison_markdown
 
 MODEL = "examples/digits_cnn.onnx"
 

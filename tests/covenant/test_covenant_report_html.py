@@ -12,9 +12,9 @@ import pytest
 from acg.graph import load_graph
 from acg.isa import Instruction
 from acg.predictor import predict
+from covenant.analysis.html import page, report_data
+from covenant.analysis.html.occupancy import occupancy
 from covenant.cli import main
-from covenant.html import page, report_data
-from covenant.html.occupancy import occupancy
 from covenant.networks import open_network
 
 MODEL = "examples/digits_cnn.onnx"

@@ -7,9 +7,9 @@ import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 from acg.predictor import predict
+from covenant.analysis.trace import perfetto_trace
 from covenant.cli import main
 from covenant.networks import open_network
-from covenant.trace import perfetto_trace
 
 MODEL = "examples/digits_cnn.onnx"
 

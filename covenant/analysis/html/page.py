@@ -7,11 +7,11 @@ import jinja2
 from markupsafe import Markup
 
 from acg.text import printable
-from covenant.html.drawing import machine_svg, roofline_svg
+from covenant.analysis.html.drawing import machine_svg, roofline_svg
 
 __all__ = ["page"]
 
-_ROOM = files("covenant.html")
+_ROOM = files("covenant.analysis.html")
 
 
 def _share(part: float, whole: float) -> str:
@@ -24,7 +24,7 @@ def _script_json(value: object) -> str:
 
 
 def page(data: dict) -> str:
-    """The page for what `covenant.html.report_data` gives. It loads nothing: it can be sent as it is and opened from disk."""
+    """The page for what `covenant.analysis.html.report_data` gives. It loads nothing: it can be sent as it is and opened from disk."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"printable": lambda text: printable(str(text))}
     environment.globals |= {"share": _share}

@@ -37,7 +37,7 @@ def _summed(layers: Sequence[dict]) -> dict[str, int] | None:
 
 
 def compared(a: Mapping, b: Mapping) -> dict:
-    """Compare two reports (`covenant.html.report_data`).
+    """Compare two reports (`covenant.analysis.html.report_data`).
 
     ``a`` and ``b`` say network, machine and totals; ``nodes`` has a row for each set of ONNX nodes that both compute together, None where one has none of
     them; ``engines`` the cycles of each engine by what it does, in both.

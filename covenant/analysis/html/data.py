@@ -10,8 +10,8 @@ from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.predictor import Timeline
 from compiler.program import Program
-from covenant.causes import cause_report
-from covenant.html.occupancy import occupancy
+from covenant.analysis.causes import cause_report
+from covenant.analysis.html.occupancy import occupancy
 from covenant.layers import layer_cycles, peak_macs
 
 __all__ = ["report_data"]

@@ -6,7 +6,7 @@
     page       all of it in one file that needs nothing else
 """
 
-from covenant.html.data import report_data
-from covenant.html.page import page
+from covenant.analysis.html.data import report_data
+from covenant.analysis.html.page import page
 
 __all__ = ["page", "report_data"]
