@@ -51,7 +51,7 @@ def log_softmax(node: Node, graph: Graph) -> Codelet:
     logarithm = write_logarithm(out, p, x.shape[1])
     distance = out.wide("d", "x", largest, "ADD", scale_b=-1.0, extent="element")
     finish = {"divisor": attrs.y_scale, "zero": attrs.y_zero, "low": attrs.y_low, "high": attrs.y_high}
-    out.steps.append(Chain("y", distance, logarithm, "ADD", scale_a=attrs.x_scale, scale_b=-1.0, **finish))  # type: ignore[arg-type]
+    out.steps.append(Chain("y", distance, logarithm, "ADD", scale_a=attrs.step, scale_b=-1.0, **finish))  # type: ignore[arg-type]
     return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
 
 

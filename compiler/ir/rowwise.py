@@ -50,7 +50,17 @@ PEAKS = {2: BASE * BASE + BASE - 1, 3: (BASE * BASE + BASE - 1) * BASE + BASE - 
 
 @dataclass(frozen=True)
 class Softmax(OfOne):
-    """exp(x) over the sum of exp(x) of a pixel's channels; arithmetic: see the module. Input and output are 8-bit and have scales."""
+    """exp(x) over the sum of exp(x) of a pixel's channels; arithmetic: see the module. Input and output are 8-bit and have scales.
+
+    `factor`: x is multiplied by it first; in the module x_scale is then float32(x_scale * factor).
+    """
+
+    factor: float = 1.0
+
+    @property
+    def step(self) -> float:
+        """What a step of the operand moves an exponent by."""
+        return self.x_scale if self.factor == 1 else float(np.float32(self.x_scale * self.factor))
 
     def planes(self, channels: int, *, floats: bool = False) -> int:
         """Digits of an exponential: 2, or 3 where two could move a result of so many channels by more than half a step, or where it is a float32 tensor."""
@@ -59,7 +69,7 @@ class Softmax(OfOne):
     def tables(self, channels: int, *, floats: bool = False) -> tuple[np.ndarray, ...]:
         """Digits of round(exp(x_scale * (i - 255)) * peak) for i in 0..255, the most significant first: uint8 (256,) each."""
         planes = self.planes(channels, floats=floats)
-        rest = np.rint(np.exp(self.x_scale * np.arange(-255.0, 1.0)) * PEAKS[planes]).astype(np.int64)
+        rest = np.rint(np.exp(self.step * np.arange(-255.0, 1.0)) * PEAKS[planes]).astype(np.int64)
         digits = []
         for place in range(planes - 1, -1, -1):
             digits.append((rest // BASE**place).astype(np.uint8))

@@ -35,7 +35,7 @@ def one_over_root(value: np.ndarray) -> np.ndarray:
 def _exponentials(a: Softmax, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     planes = a.planes(x.shape[1])
     distance = x.astype(np.int64) - x.max(1, keepdims=True)
-    e = np.rint(np.exp(a.x_scale * distance.astype(np.float64)) * PEAKS[planes]).astype(np.int64)
+    e = np.rint(np.exp(a.step * distance.astype(np.float64)) * PEAKS[planes]).astype(np.int64)
     if planes == 2:
         total = e.sum(1, keepdims=True).astype(np.int32).astype(F)
     else:
@@ -68,7 +68,7 @@ def _logarithm(p: np.ndarray, most: int) -> np.ndarray:
 def _log_softmax(a: LogSoftmax, x: np.ndarray) -> np.ndarray:
     distance, _, total = _exponentials(a, x)
     p = total * F(1 / PEAKS[a.planes(x.shape[1])])
-    return distance.astype(F) * F(a.x_scale) - _logarithm(p, x.shape[1])
+    return distance.astype(F) * F(a.step) - _logarithm(p, x.shape[1])
 
 
 def _moments(x: np.ndarray, zero: int, info: np.iinfo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

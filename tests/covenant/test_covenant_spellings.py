@@ -122,6 +122,11 @@ FORMS = {
     "logarithm of a softmax": ([node("Softmax", "d", "q", axis=1), node("Log", "q", "p")], IMAGE, {}, "LogSoftmax"),
     "exponential of a logarithm": ([node("LogSoftmax", "d", "q", axis=-2), node("Exp", "q", "p")], IMAGE, {}, "Softmax"),
     "exponential of a difference": ([node("ReduceLogSumExp", "d", "l", axes=[2]), node("Sub", "d l", "q"), node("Exp", "q", "p")], IMAGE, {}, "Softmax"),
+    "softmax times a number": ([node("Mul", "third d", "s"), node("Softmax", "s", "p", axis=1)], IMAGE, {"third": np.float32(0.35)}, "Softmax"),
+    "softmax over a number": ([node("Div", "d third", "s"), node("Softmax", "s", "p", axis=2)], IMAGE, {"third": np.float32([3])}, "Softmax"),
+    "logarithm over a number": ([node("Div", "d third", "s"), node("LogSoftmax", "s", "p")], IMAGE, {"third": np.float32(3)}, "LogSoftmax"),
+    "quotient times a number": ([node("Mul", "d third", "s"), node("ReduceMax", "s", "m", axes=[-1]), node("Sub", "s m", "b"), node("Exp", "b", "e"),
+                                 node("ReduceSum", "e last", "t"), node("Div", "e t", "p")], IMAGE, {"third": np.float32(0.35)}, "Softmax"),
     "softmax of columns": ([node("ReduceMax", "d", "m", axes=[0], keepdims=0), node("Sub", "d m", "s"), node("Exp", "s", "e"),
                             node("ReduceSum", "e first", "t", keepdims=0), node("Div", "e t", "p")], (9, 12), {}, "Softmax"),
 }  # fmt: skip
@@ -145,6 +150,22 @@ def test_one_operator(form):
     np.testing.assert_array_equal(run_on_iss(compile_graph(graph, machine), machine, inputs)["y"], expected)
     assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= 1
     assert len(np.unique(expected)) > 5
+
+
+@pytest.mark.parametrize(("nodes", "constants"), [
+    ([node("Mul", "d k", "s"), node("Softmax", "s", "p")], {"k": np.float32(-0.5)}),
+    ([node("Mul", "d k", "s"), node("Softmax", "s", "p")], {"k": np.float32(2.0**21)}),
+    ([node("Mul", "d k", "s"), node("Softmax", "s", "p")], {"k": np.full(8, 0.5, np.float32)}),
+    ([node("Div", "k d", "s"), node("Softmax", "s", "p")], {"k": np.float32(2)}),
+    ([node("Add", "d k", "s"), node("Softmax", "s", "p")], {"k": np.float32(2)}),
+    ([node("Mul", "d d", "s"), node("Softmax", "s", "p")], {}),
+], ids=["negative", "large", "several numbers", "inverse", "sum", "square"])  # fmt: skip
+def test_what_no_factor_is(nodes, constants):
+    """Neither makes a Softmax with a factor of it."""
+    model = network(nodes, IMAGE, constants)
+    inferred = infer_shapes(model, data_prop=True)
+    for changed in (restored(inferred, NORMALISATIONS), recognised(model, NORMALISATION_RECOGNISERS)):
+        assert not any(n.op_type == "Softmax" and n.domain for n in changed.graph.node)
 
 
 class Spelled:

@@ -21,12 +21,12 @@ from verif.reference.recognise_groups import groups
 from verif.reference.recognise_l2 import l2
 from verif.reference.recognise_layer import layer, layer_part
 from verif.reference.recognise_rms import rms, rms_part
-from verif.reference.recognise_softmax import log_softmax, softmax
+from verif.reference.recognise_softmax import log_softmax, scaled, softmax
 from verif.reference.values import Plain, Value
 
 #: What finds operators that were written as several, in order; normalisations behind what makes them one expression (`verif.reference.raised`).
 WHOLE = (softmax, log_softmax)
-NORMALISATIONS = (groups, layer, layer_part, rms, rms_part, l2)
+NORMALISATIONS = (groups, layer, layer_part, rms, rms_part, l2, scaled)
 
 #: Samples evaluated together: bounds the memory, large enough for BLAS.
 CHUNK = 64

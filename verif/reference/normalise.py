@@ -144,6 +144,11 @@ def _softmax(x: Dequantised, axis: int, shape: tuple[int, ...]) -> Normalised:
     return Normalised((), np.zeros(0, np.int64), x=x, axis=axis, shape=shape, steps=_softmax_steps(float(x.scale.reshape(()))), exact=_exact_softmax)
 
 
+def enlarged(x: Dequantised, factor: float) -> Dequantised:
+    """Return x times a number: the same integers with float32(scale * number)."""
+    return x if factor == 1 else replace(x, scale=np.array(float(x.scale.reshape(())) * factor, np.float32), zero=x.zero.reshape(()))
+
+
 def operand(call: Any, index: int = 0) -> Dequantised:
     """Return an input that is dequantised with one scale."""
     x = call.value(index)
@@ -176,7 +181,8 @@ def of_axis(call: Any) -> Normalised:
     x = call.value(0)
     if not isinstance(x, Dequantised):
         raise call.refuse("an operand that is not dequantised")
-    return _of_axis(operand(call), call.attributes.get("axis", 1 if call.opset < 13 else -1), call.opset)
+    x = enlarged(operand(call), call.attributes.get("factor", 1.0))
+    return _of_axis(x, call.attributes.get("axis", 1 if call.opset < 13 else -1), call.opset)
 
 
 def softmax(call: Any) -> Value:

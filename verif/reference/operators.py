@@ -36,6 +36,7 @@ from verif.reference.products import (
 from verif.reference.recognise_l2 import L2_DOMAIN
 from verif.reference.recognise_layer import PART_DOMAIN
 from verif.reference.recognise_rms import RMS_DOMAIN
+from verif.reference.recognise_softmax import SCALED_DOMAIN
 from verif.reference.resize import interpolate
 from verif.reference.rms_norm import mean_square, rms_normalization, root_quotient
 from verif.reference.scaled import scaled
@@ -323,6 +324,8 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "ConvTranspose"): gridded(conv_transpose),
     ("", "Softmax"): gridded(softmax),
     ("", "LogSoftmax"): gridded(log_softmax),
+    (SCALED_DOMAIN, "Softmax"): softmax,
+    (SCALED_DOMAIN, "LogSoftmax"): log_softmax,
     ("", "ArgMax"): arg_max,
     ("", "LpNormalization"): l2_normalization,
     (L2_DOMAIN, "LpNormalization"): l2_normalization,

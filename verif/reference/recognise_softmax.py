@@ -2,6 +2,8 @@
 
     Softmax       e S^-1, or the exponential of a LogSoftmax
     LogSoftmax    x - log S, or x - largest x - log S, or the logarithm of a Softmax
+
+Of what is dequantised times a number both are one of SCALED_DOMAIN.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ import onnx
 
 from verif.reference.algebra import Form, settings
 from verif.reference.recognise import Around
+
+#: Domain of a Softmax or LogSoftmax with a factor.
+SCALED_DOMAIN = "of a multiple"
 
 
 def _rows(around: Around) -> Iterator[tuple[str, int, Form, Form, Form]]:
@@ -60,4 +65,23 @@ def log_softmax(around: Around) -> onnx.NodeProto | None:
     return _inverse(around, "Log", "Softmax", "LogSoftmax")
 
 
-__all__ = ["log_softmax", "softmax"]
+def scaled(around: Around) -> onnx.NodeProto | None:
+    """A Softmax or LogSoftmax of what is dequantised times a number from 2^-20 to 2^20, or over one."""
+    algebra, node = around.algebra, around.node
+    product = algebra.maker.get(node.input[0])
+    while product is not None and product.op_type == "Identity":
+        product = algebra.maker.get(product.input[0])
+    if node.op_type not in ("LogSoftmax", "Softmax") or product is None or product.op_type not in ("Div", "Mul") or product.domain:
+        return None
+    for name, other in (product.input, product.input[::-1]) if product.op_type == "Mul" else (product.input,):
+        number = algebra.array(other)
+        fits = number is not None and number.size == 1 and number.reshape(()) and algebra.item(algebra.form[name])[0] == "dequantised"
+        if number is None or not fits or name in algebra.fixed or around.shape(name) != around.shape(around.output):
+            continue
+        factor = float(number.reshape(())) if product.op_type == "Mul" else 1 / float(number.reshape(()))
+        if 2.0**-20 <= factor <= 2.0**20:
+            return around.made(node.op_type, [name], domain=SCALED_DOMAIN, **settings(node), factor=factor)
+    return None
+
+
+__all__ = ["SCALED_DOMAIN", "log_softmax", "scaled", "softmax"]

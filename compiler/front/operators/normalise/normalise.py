@@ -22,6 +22,7 @@ from compiler.constraints import (
 )
 from compiler.front.operators.products.convolution import real_operand, result_target
 from compiler.front.rewrite.templates.layer_normalization import PART_DOMAIN
+from compiler.front.rewrite.templates.scaled_softmax import DOMAIN as SCALED_DOMAIN
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape, Value
@@ -71,7 +72,8 @@ def pending_rows(
 def _softmax(step: Step, x: Real, axis: int, opset: int, kind: type[Softmax] = Softmax) -> Pending:
     axis = axis + len(x.shape) if axis < 0 else axis
     view = row_view(x.shape, axis, onwards=opset < 13)
-    return pending_rows(step, x, view, lambda t: kind(x.scale, x.zero, t.scale, t.zero, t.low, t.high))
+    factor = float(step.attribute("factor", 1.0))
+    return pending_rows(step, x, view, lambda t: kind(x.scale, x.zero, t.scale, t.zero, t.low, t.high, factor))
 
 
 def softmax(step: Step) -> list[Value]:
@@ -168,7 +170,8 @@ def centred_quotient(step: Step) -> list[Value]:
     return [pending_rows(step, x, normalised_view(step, x), attrs, more=(e,))]
 
 
-#: Handlers of what `compiler.front.rewrite.templates.layer_normalization` makes that is no operator of ONNX, by domain and operator.
+#: Handlers of what `compiler.front.rewrite.templates.scaled_softmax` and `layer_normalization` make that is no operator of ONNX, by domain and operator.
 PARTS = {
+    **{(SCALED_DOMAIN, name): softmax for name in ("LogSoftmax", "Softmax")},
     (PART_DOMAIN, "LayerNormalization"): layer_normalization, (PART_DOMAIN, "ReduceMean"): variance, (PART_DOMAIN, "Div"): centred_quotient,
 }  # fmt: skip
