@@ -279,13 +279,16 @@ def centred_quotient(call: Any) -> Value:
 
 
 def factors(call: Any, index: int, channels: int, default: float) -> np.ndarray:
-    """Return constants, one a channel; `default` where they are left out."""
+    """Return constants, one a channel; `default` where they are left out. What has fewer numbers broadcasts to the last axes of the first input."""
     value = call.optional(index)
     if value is None:
         return np.full(channels, default, np.float32)
     if not value.constant:
         raise call.refuse(f"input {index} that is no constant")
-    return np.broadcast_to(value.real().reshape(-1), (channels,)).astype(np.float32)
+    numbers = value.real()
+    if numbers.size not in (1, channels):
+        numbers = np.broadcast_to(numbers, call.value(0).array.shape[1:][call.attributes.get("axis", -1) :])
+    return np.broadcast_to(numbers.reshape(-1), (channels,)).astype(np.float32)
 
 
 def rows_of(call: Any, x: Dequantised) -> tuple[Dequantised, int]:

@@ -39,6 +39,11 @@ def row_view(shape: Shape, axis: int, *, onwards: bool) -> Shape4:
     return int(np.prod(shape[:axis])), int(np.prod(shape[axis:end])), int(np.prod(shape[end:])), 1
 
 
+def normalised_axes(step: Step, x: Real) -> Shape:
+    """Return the sizes of all axes from `axis` on, over which an operator of ONNX normalises."""
+    return x.shape[step.attribute("axis", -1) % len(x.shape) :]
+
+
 def normalised_view(step: Step, x: Real) -> Shape4:
     """Return x as what a normalisation sees: over all axes from `axis` on or, of a node that rewriting made, over that axis."""
     return row_view(x.shape, step.attribute("axis", -1) % len(x.shape), onwards=not step.node.domain)
@@ -110,8 +115,8 @@ def arg_max(step: Step) -> list[Value]:
     return [Quant(step.builder.node(step.label, ArgMax(last), (step.builder.view(x.tensor, view),), out, (step.label,)), shape, "i64")]
 
 
-def channel_numbers(step: Step, index: int, channels: int) -> np.ndarray:
-    """Return a constant with one value for each of `channels`, float32; zeros where it is left out."""
+def channel_numbers(step: Step, index: int, channels: int, over: Shape = ()) -> np.ndarray:
+    """Return a constant with one value for each of `channels`, float32; zeros where it is left out. `over`: the axes that are these channels."""
     value = step.value(index)
     step.require(constant_parameters, value, found=step.describe(index))
     assert isinstance(value, Const | RealConst | None)
@@ -119,7 +124,8 @@ def channel_numbers(step: Step, index: int, channels: int) -> np.ndarray:
         return np.zeros(channels, np.float32)
     array = value.real() if isinstance(value, RealConst) else value.array
     step.require(usable_factors, array, found=f"{step.name_of(index)}, which holds {array.reshape(-1)[np.argmax(~(np.abs(array) <= 2.0**64))]}")
-    return np.broadcast_to(array.reshape(-1), (channels,)).astype(np.float32)
+    whole = array if array.size in (1, channels) else np.broadcast_to(array, over)
+    return np.broadcast_to(whole.reshape(-1), (channels,)).astype(np.float32)
 
 
 def layer_normalization(step: Step) -> list[Value]:
@@ -130,7 +136,7 @@ def layer_normalization(step: Step) -> list[Value]:
     outputs = sum(bool(name) for name in step.node.output)
     step.require(first_result_only, outputs, found=f"{outputs} outputs")
     view = normalised_view(step, x)
-    gamma, beta = (channel_numbers(step, i, view[1]) for i in (1, 2))
+    gamma, beta = (channel_numbers(step, i, view[1], normalised_axes(step, x)) for i in (1, 2))
     epsilon = float(step.attribute("epsilon", 1e-5))
     step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
 
