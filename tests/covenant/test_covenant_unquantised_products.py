@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
+from compiler.errors import UnsupportedError
 from compiler.front.read_network import read_network
 from compiler.ir.graph import Conv
 from compiler.pipeline import compile_graph
@@ -106,6 +107,37 @@ def check(model, architectures):
 def test_operands(case, size):
     graph = check(product_model(case, size, scale=2.1 if case in ("itself", "two and a tensor") else 0.21), list(GRAPHS)[len(case) % 3 :][:1])
     assert graph.nodes[-1].op == "Expression" and graph.nodes[-1].attrs.sums
+
+
+AVERAGED = {
+    "residual": [CONV, node("Add", "c g", "s"), node("Relu", "s", "a")], "SiLU": [CONV, node("Sigmoid", "c", "s"), node("Mul", "c s", "a")],
+    "two products": [CONV, POINT, node("Add", "c p", "s"), node("Tanh", "s", "a")], "clamped": [CONV, node("Relu", "c", "a")],
+    "slopes": [CONV, node("PRelu", "c slopes", "a")], "gate": [CONV, node("HardSigmoid", "c", "s", alpha=0.3, beta=0.4), node("Mul", "s g", "a")],
+    "distance": [CONV, node("Neg", "c", "n"), node("Add", "n g", "s"), node("Abs", "s", "a")], "bend": [CONV, node("LeakyRelu", "c", "a", alpha=1.5)],
+    "tensors": [node("Add", "i d", "c"), node("HardSwish", "c", "a")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(AVERAGED))
+def test_averages(case):
+    """Over rows and columns of operations on products: two digits, each made of the products anew."""
+    model = product_model([*AVERAGED[case], node("GlobalAveragePool", "a", "r")], scale=0.06 if case == "distance" else 0.02)
+    for axis in (2, 3):
+        model.graph.output[0].type.tensor_type.shape.dim[axis].dim_value = 1
+    inputs = random_inputs(model, 1)
+    graph = read_network(model)
+    expected = Reference(model).run(inputs)["y"]
+    np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
+    assert check_program(graph, compile_graph(graph, GRAPHS["tiny"]), GRAPHS["tiny"], inputs) > 0
+    assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= 1 and len(np.unique(expected)) > 1
+
+
+def test_an_average_whose_bounds_nobody_knows_is_refused():
+    model = product_model([CONV, node("Elu", "c", "a"), node("GlobalAveragePool", "a", "r")])
+    for axis in (2, 3):
+        model.graph.output[0].type.tensor_type.shape.dim[axis].dim_value = 1
+    with pytest.raises(UnsupportedError, match="Found a, a float result that no QuantizeLinear follows"):
+        read_network(model, name="m")
 
 
 def test_a_product_that_two_read_is_not_shared():

@@ -28,7 +28,7 @@ import numpy as np
 import onnx
 
 from verif.reference.exact_sums import exact_sum
-from verif.reference.formula_averages import average
+from verif.reference.formula_averages import average, ended
 from verif.reference.movement import Moved
 from verif.reference.sums import wrap
 from verif.reference.values import RANGES, Dequantised, Plain, Sum, Value, sources_of
@@ -233,6 +233,8 @@ def reduction(call: Any) -> Value:
     if isinstance(x, Sum) and x.scale.size == x.divisor.size == 1 and (x.low, x.high) == (-np.inf, np.inf):  # a reduction of one
         further = wrap(x.sums.astype(np.int64).sum(axis=over, keepdims=keep))
         return replace(x, sums=further, divisor=x.divisor * np.float32(count if mean else 1), axis_from_end=0, takes=frozenset())
+    if isinstance(x, Sum) and (x.low, x.high) != (-np.inf, np.inf):
+        x = ended(x) or x
     if isinstance(x, Plain) and x.bounds is not None and over == (3, 4) and rank == 4:
         return average(x, over, keep=keep, mean=mean)
     if op == "ReduceL1" or (op == "ReduceSum" and not isinstance(x, Dequantised)):

@@ -31,6 +31,10 @@ def _ends(value: Any) -> Bounds | None:
     if isinstance(value, Plain) and value.codes is not None:
         codes = value.codes()
         return float(codes.min()), float(codes.max())
+    if isinstance(value, Sum) and value.ends is not None and value.scale.size in (1, value.ends[0].size):
+        numbers = [end * value.scale.reshape(-1).astype(np.float64) for end in value.ends]
+        least, greatest = float(min(n.min() for n in numbers)), float(max(n.max() for n in numbers))
+        return min(max(least, value.low), value.high), min(max(greatest, value.low), value.high)
     return value.bounds() if isinstance(value, Plain) and value.bounds is not None else None
 
 
@@ -50,9 +54,69 @@ _RULES: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
 }
 
 
+#: (Least, greatest) number of smooth functions, from those of their operand.
+_FUNCTIONS: dict[str, Callable[[float, float], Bounds]] = {
+    **dict.fromkeys(("Erf", "Softsign", "Tanh"), lambda low, high: (-1.0, 1.0)), "Gelu": lambda low, high: (-0.25, max(high, 0.0)),
+    "Mish": lambda low, high: (-0.5, max(high, 0.0)), "Sigmoid": lambda low, high: (0.0, 1.0), "Softplus": lambda low, high: (0.0, max(high, 0.0) + 1),
+}  # fmt: skip
+
+
+def _larger(a: Bounds, b: Bounds) -> Bounds:
+    return max(a[0], b[0]), max(a[1], b[1])
+
+
+def _smaller(a: Bounds, b: Bounds) -> Bounds:
+    return min(a[0], b[0]), min(a[1], b[1])
+
+
+def _by(x: Bounds, number: Any) -> Bounds:
+    """Times a float32 number."""
+    return _product(x, (float(np.float32(number)),) * 2)
+
+
+def _ramp(x: Bounds, alpha: float, beta: float) -> Bounds:
+    low, high = _by(x, alpha)
+    shift = float(np.float32(beta))
+    return _larger(_smaller((low + shift, high + shift), (1.0, 1.0)), (0.0, 0.0))
+
+
+def _leaky(call: Any, x: Bounds) -> Bounds:
+    slope = np.float32(call.attributes.get("alpha", 0.01))
+    return (_larger if slope <= 1 else _smaller)(_by(x, slope), x)
+
+
+def _slopes(call: Any, x: Bounds) -> Bounds:
+    slopes = call.number(1).astype(np.float32)
+    return (_larger if slopes.max() <= 1 else _smaller)(_product(x, (float(slopes.min()), float(slopes.max()))), x)
+
+
+#: Functions that are a few operations, each with the ends of these.
+_PIECEWISE: dict[str, Callable[[Any, Bounds], Bounds]] = {
+    "Abs": lambda _, x: _larger(x, _by(x, -1)), "HardSigmoid": lambda call, x: _ramp(x, call.attributes.get("alpha", 0.2), call.attributes.get("beta", 0.5)),
+    "HardSwish": lambda _, x: _product(x, _ramp(x, 1 / 6, 0.5)), "LeakyRelu": _leaky, "Neg": lambda _, x: _by(x, -1), "PRelu": _slopes,
+}  # fmt: skip
+
+
+def _known(call: Any, value: Any) -> Bounds:
+    ends = _ends(value)
+    if ends is None:
+        raise call.refuse("an operand whose bounds are not known")
+    return ends
+
+
+def ended(x: Sum) -> Plain | None:
+    """A clamped product, or one of several scales, as numbers with bounds; None where these are not known."""
+    ends = _ends(x)
+    return None if ends is None else Plain(x.real(), bounds=lambda: ends)
+
+
 def bounds_of(call: Any) -> Callable[[], Bounds] | None:
     """Return what gives (least, greatest) of an element-wise operator's result; None where that is not known."""
     op = call.node.op_type
+    if op in _PIECEWISE:
+        return lambda: _PIECEWISE[op](call, _known(call, call.inputs[0]))
+    if op in _FUNCTIONS:
+        return lambda: _FUNCTIONS[op](*_known(call, call.inputs[0]))
     if op not in (*_RULES, "Relu", "Clip") or len(call.inputs) < 1 + (op in _RULES):
         return None
 
@@ -84,4 +148,4 @@ def average(x: Plain, over: tuple[int, ...], *, keep: bool, mean: bool) -> Sum:
     return Sum(wrap((255 * upper + lower).sum(axis=over, keepdims=keep)), np.array(scale, np.float32), np.ones((), np.float32))
 
 
-__all__ = ["average", "bounds_of"]
+__all__ = ["average", "bounds_of", "ended"]

@@ -121,6 +121,7 @@ class Sum:
     sums int32; scale, divisor float32 and broadcasting against sums; `axis_from_end` of the output channels.
     `takes`: the constants it takes in before it is rounded: a `bias`, a positive `number` as a factor (`numbers`: any number of them), factors and
     addends of its `channels`.
+    `ends`: of a product by constants, (least, greatest) sum of each channel whatever the operand's integers, int64 (C,).
     `factors`: the float32 numbers whose product is `scale`, of the input and of the weights. `before`: of these `sums` in another shape what they
     were in their own.
     """
@@ -135,6 +136,7 @@ class Sum:
     factors: tuple[np.ndarray, np.ndarray] | None = None
     takes: frozenset[str] = frozenset()
     before: tuple[Sum, np.ndarray] | None = None
+    ends: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def array(self) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from verif.reference.sums import wrap
-from verif.reference.values import Dequantised, Plain, Sum, Value
+from verif.reference.values import RANGES, Dequantised, Plain, Sum, Value
 
 
 def in_blocks(numbers: np.ndarray, block: int, shape: tuple[int, ...], axis: int) -> np.ndarray:
@@ -68,13 +68,22 @@ def product(
         own = parts[0][1]
         takes = frozenset() if from_end == 0 else takes if np.float32(alpha) == 1 else takes - {"number"}
         sums, one = wrap(sums_of(integers)), np.ones((), np.float32)
-        return Sum(sums, beside(first * own), one, axis_from_end=from_end, factors=(first, own) if from_end else None, takes=takes)
+        return Sum(sums, beside(first * own), one, axis_from_end=from_end, factors=(first, own) if from_end else None, takes=takes, ends=_ends(x, integers))
     total: np.ndarray | None = None
     for mask, own in parts:
         part = wrap(sums_of(np.where(mask, integers, 0))).astype(np.float32) * beside(first * own)
         total = part if total is None else total + part
     assert total is not None
     return Plain(total)
+
+
+def _ends(x: Dequantised, integers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """(Least, greatest) sum of each channel: every operand at the end of its type that makes it so."""
+    if x.array.dtype not in RANGES or x.zero.size > 1:
+        return None
+    weights = integers.astype(np.int64).reshape(len(integers), -1)
+    below, above = ((v - int(x.zero.reshape(()))) * weights for v in RANGES[x.array.dtype])
+    return np.minimum(below, above).sum(1), np.maximum(below, above).sum(1)
 
 
 def bias_sums(call: Any, bias: Value, scale: np.ndarray, beta: float) -> np.ndarray:
@@ -101,7 +110,8 @@ def with_bias(call: Any, result: Sum | Plain, bias: Value | None, beta: float = 
         return Plain(result.array + (np.float32(beta) * bias.real().astype(np.float32)).reshape(column))
     channels = result.sums.shape[-1 - trailing]
     steps = bias_sums(call, bias, np.broadcast_to(result.scale.reshape(-1), (channels,)), beta)
-    return replace(result, sums=wrap(result.sums + steps.reshape(column)), takes=result.takes - {"bias"})
+    ends = None if result.ends is None else (result.ends[0] + steps, result.ends[1] + steps)
+    return replace(result, sums=wrap(result.sums + steps.reshape(column)), takes=result.takes - {"bias"}, ends=ends)
 
 
 __all__ = ["bias_sums", "bytes_of", "in_blocks", "product", "slices", "with_bias"]

@@ -23,10 +23,11 @@ from math import prod
 import numpy as np
 
 from compiler.constraints import bias_fits, finite_requantisation, finite_values, usable_scale
+from compiler.front.floats.expressions import expression
 from compiler.front.floats.formula import bounds, leaves, operation
 from compiler.front.floats.lower import lower
 from compiler.front.state.step import Step
-from compiler.front.state.values import Operation, Pending, Quantisation, Real, Shape, Table
+from compiler.front.state.values import Formula, Operation, Pending, Quantisation, Real, Shape, Table
 from compiler.ir.graph import Conv, Move, Shape4, Unary
 
 BASE = 255
@@ -82,9 +83,22 @@ def average_of_function(step: Step, value: Table, view: Shape4, over: tuple[int,
     return Pending(shape, (*value.origin, step.label), emit)
 
 
+def _ended(value: Formula) -> bool:
+    """Whether the bounds of all operations are known: functions of many have theirs, a quotient by a computed number has none."""
+    if not isinstance(value, Operation) or value.ends is not None:
+        return True
+    return value.kind != "QUOTIENT" and _ended(value.a) and _ended(value.b)
+
+
 def average_of_operations(step: Step, value: Operation, axes: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending | None:
-    """Return the average, or the sum, over rows and columns; None for other axes, and where a result of an operator is among the operands."""
-    if len(value.shape) != 4 or axes != (2, 3) or any(isinstance(leaf, Pending) for leaf in leaves(value)):
+    """Return the average, or the sum, over rows and columns; None for other axes, and where a result of an operator that has no ends is an operand.
+
+    Products are made for each digit.
+    """
+    products = [leaf for leaf in leaves(value) if isinstance(leaf, Pending)]
+    if len(value.shape) != 4 or axes != (2, 3) or any(leaf.shape != value.shape or not getattr(leaf.of, "own", False) for leaf in products):
+        return None
+    if not _ended(value):
         return None
     view: Shape4 = value.shape  # type: ignore[assignment]
     low, high = bounds(value)
@@ -95,11 +109,14 @@ def average_of_operations(step: Step, value: Operation, axes: tuple[int, ...], s
     count = view[2] * view[3]
     step.require(bias_fits, np.array([count * BASE * (BASE + 1)]), found=f"{count} elements")
 
+    def written(part: Operation, target: Quantisation, origin: tuple[str, ...]) -> str:
+        return expression(part, value.step, target, origin) if products else lower(step.builder, part, target, origin)
+
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         builder = step.builder
-        upper = lower(builder, value, Quantisation(f"{target.name}/high", "u8", float(wide), zero, 0, 255), origin)
+        upper = written(value, Quantisation(f"{target.name}/high", "u8", float(wide), zero, 0, 255), origin)
         rest = operation(value.step, "SUB", value, Real(upper, view, "u8", float(wide), zero))
-        digits = (upper, lower(builder, rest, Quantisation(f"{target.name}/low", "u8", float(unit), 128, 0, 255), origin))
+        digits = (upper, written(rest, Quantisation(f"{target.name}/low", "u8", float(unit), 128, 0, 255), origin))
         named = tuple(builder.view(name, view) for name in digits)
         return _summed(step, named, view, (2, 3), -(BASE * zero + 128), unit, target, origin, mean=mean)
 

@@ -116,6 +116,10 @@ def bounds(value: Formula, known: dict[int, tuple[float, float]] | None = None) 
 
 
 def _bounds(value: Formula, known: dict[int, tuple[float, float]]) -> tuple[float, float]:
+    if isinstance(value, Operation) and value.ends is not None:
+        return value.ends(known)
+    if isinstance(value, Pending):
+        return value.of.ends()
     if not isinstance(value, Operation):
         assert isinstance(value, Real | Table | Const | RealConst)
         numbers = value.values() if isinstance(value, Real | Table) else numbers_of(value)

@@ -21,12 +21,13 @@ left of the exact functions is 2^-16 of them, or of 1 where that is more.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from compiler.front.floats.formula import number, operation
+from compiler.front.floats.formula import bounds, number, operation
 from compiler.front.state.step import Step
-from compiler.front.state.values import Formula
+from compiler.front.state.values import Formula, Operation
 
 Number = float | np.floating
 Piece = Callable[[Step, Formula], Formula]
@@ -183,6 +184,23 @@ _FUNCTIONS: dict[str, Callable[[Writer, Formula], Formula]] = {
     "LeakyRelu": _leaky, "Mish": _mish, "Neg": lambda w, x: w.times(x, -1), "Selu": _selu, "Sigmoid": _sigmoid, "Softplus": _softplus,
     "Softsign": lambda w, x: w.over(x, w.add(w.size(x), 1)), "Tanh": _tanh,
 }  # fmt: skip
-PIECES: dict[str, Piece] = {op: lambda step, x, write=write: write(Writer(step), x) for op, write in _FUNCTIONS.items()}  # type: ignore[misc]
+#: Functions of many operations: (least, greatest) number of each, from those of what it is a function of; rounding may go beyond by a little.
+_ENDS: dict[str, Callable[[float, float], tuple[float, float]]] = {
+    "Erf": lambda low, high: (-1.0, 1.0), "Gelu": lambda low, high: (-0.25, max(high, 0.0)), "Mish": lambda low, high: (-0.5, max(high, 0.0)),
+    "Sigmoid": lambda low, high: (0.0, 1.0), "Softplus": lambda low, high: (0.0, max(high, 0.0) + 1), "Softsign": lambda low, high: (-1.0, 1.0),
+    "Tanh": lambda low, high: (-1.0, 1.0),
+}  # fmt: skip
+
+
+def _piece(op: str, write: Callable[[Writer, Formula], Formula]) -> Piece:
+    def made(step: Step, x: Formula) -> Formula:
+        result = write(Writer(step), x)
+        assert isinstance(result, Operation)
+        return replace(result, ends=lambda known: _ENDS[op](*bounds(x, known))) if op in _ENDS else result
+
+    return made
+
+
+PIECES: dict[str, Piece] = {op: _piece(op, write) for op, write in _FUNCTIONS.items()}
 
 __all__ = ["PIECES"]

@@ -16,7 +16,7 @@ from compiler.constraints import (
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Pending, Quantisation, RealConst, Shape
 from compiler.front.state.windows import Window
-from compiler.ir.graph import Conv, Shape4
+from compiler.ir.graph import RANGES, Conv, Shape4
 
 _POINT = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 2)
 
@@ -26,7 +26,7 @@ class Product:
     """A sum of products before its result is quantised.
 
     tensor, view: the input and the (N, C, H, W) it is seen as; weight (OC, IC/group, KH, KW);
-    axis_from_end: distance of the output channels' axis from the end of the ONNX result (bias broadcasting).
+    axis_from_end: distance of the output channels' axis from the end of the ONNX result (bias broadcasting). `own`: nothing but a bias has joined it.
     """
 
     step: Step
@@ -44,6 +44,16 @@ class Product:
     group: int = 1
     alpha: float = 1.0
     bias: np.ndarray | None = None
+    own: bool = True
+
+    def ends(self) -> tuple[float, float]:
+        """Return (least, greatest) that it can give, float64, whatever the bytes of its operand."""
+        low, high = (v - self.x_zero for v in RANGES[self.step.builder.tensors[self.tensor].dtype])
+        weight = (self.weight.astype(np.int64) - self.w_zero).reshape(self.weight.shape[0], -1)
+        bias = np.zeros(1, np.int64) if self.bias is None else self.bias.astype(np.int64)
+        sums = (np.minimum(weight * low, weight * high).sum(1) + bias, np.maximum(weight * low, weight * high).sum(1) + bias)
+        numbers = np.stack([part * self.product_scale.astype(np.float64) for part in sums])
+        return float(numbers.min()), float(numbers.max())
 
     @property
     def product_scale(self) -> np.ndarray:
@@ -82,7 +92,7 @@ class Product:
         with np.errstate(divide="ignore", invalid="ignore"):
             steps = np.rint(addend / (unit * scaled).astype(np.float64)) + bias
         step.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
-        return replace(self, weight=weight, w_scale=scaled, bias=steps.astype(np.int32))
+        return replace(self, weight=weight, w_scale=scaled, bias=steps.astype(np.int32), own=False)
 
     def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the Conv node that writes `target`; return its tensor."""
@@ -140,7 +150,7 @@ class Product:
 
     def scaled(self, factor: float) -> Product:
         """Return the product times a positive number."""
-        return replace(self, alpha=float(np.float32(self.alpha) * np.float32(factor)))
+        return replace(self, alpha=float(np.float32(self.alpha) * np.float32(factor)), own=False)
 
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""
