@@ -1,6 +1,6 @@
 """Are all instructions that share bytes or bank ports ordered? Checked on a timeline, independent of who computed the waits.
 
-Two instructions are ordered when the later one starts after the earlier one's retire. Unordered ones must neither use the same read
+Two instructions are ordered when the one that is later in the program starts after the other's retire; to be done before the other starts is none. Unordered ones must neither use the same read
 (or write) port of a bank on different engines, or over ports of one engine that do not keep step, nor touch common bytes of which one writes some.
 """
 
@@ -79,15 +79,21 @@ def find_hazards(graph: Graph, instructions: Sequence[Instruction], timeline: Ti
     order = sorted(range(len(instructions)), key=lambda number: (int(timeline.start[number]), number))
     found: list[Hazard] = []
     active: list[int] = []
+    early: list[int] = []  # done, and behind an instruction of the program that has not started
+    waiting, started = 0, np.zeros(len(instructions), bool)
     for number in order:
         start = int(timeline.start[number])
+        started[number] = True
+        while waiting < len(started) and started[waiting]:
+            waiting += 1
+        early = [other for other in (*early, *(other for other in active if int(timeline.retire[other]) < start)) if other > min(number, waiting)]
         active = [other for other in active if int(timeline.retire[other]) >= start]
-        for other in active:
+        for other in (*active, *(other for other in early if other > number)):
             first, second = min(number, other), max(number, other)
             same = instructions[first].engine == instructions[second].engine
             pairs = ((a, b) for a in accesses[first] for b in accesses[second])
             own = not same or _own_order(graph.engines[instructions[first].engine], instructions[first], instructions[second])
-            kinds = {(kind, a.memory) for a, b in pairs if (kind := _meet(a, b, same, graph.external.name, own))}
+            kinds = {(kind, a.memory) for a, b in pairs if (kind := _meet(a, b, same, graph.external.name, own)) and (kind == "race" or other in active)}
             found += [Hazard(kind, first, second, memory) for kind, memory in sorted(kinds)]
             if len(found) >= most:
                 return found[:most]

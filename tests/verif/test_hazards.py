@@ -33,6 +33,17 @@ def test_a_read_that_overtakes_a_write_is_a_race():
     assert str(Hazard("race", 0, 1, "act")) == "instructions 0 and 1 touch common bytes of act without an order; expected a wait between them"
 
 
+def test_what_is_done_before_its_turn_is_a_race():
+    """Found by the fuzzer: a store that the wait for its data was taken from was done before the data were written."""
+    for program in ([_load(0), _reads(0)], [_reads(0), _load(0)]):
+        assert find_hazards(GRAPH, program, _timeline((20, 30), (0, 10))) == [Hazard("race", 0, 1, "act")]
+    assert find_hazards(GRAPH, [_load(64), _reads(0)], _timeline((20, 30), (0, 10))) == []
+    between = [_load(0), _load(128), _reads(0), _reads(32)]
+    assert find_hazards(GRAPH, between, _timeline((20, 30), (31, 40), (0, 10), (11, 19))) == [Hazard("race", 0, 2, "act"), Hazard("race", 1, 3, "act")]
+    vector = Instruction("vector", {"a_select": 1, "a_base": 7, "y_bound": 1, "x_bound": 1, "y_base": BANK // 4})
+    assert find_hazards(GRAPH, [_reads(0), vector], _timeline((20, 30), (0, 10))) == []  # one port, at different times
+
+
 def test_two_engines_on_one_read_port():
     vector = Instruction("vector", {"a_select": 1, "a_base": 7, "y_bound": 1, "x_bound": 1, "y_base": BANK // 4})
     other_bank = Instruction("vector", {"a_select": 1, "a_base": BANK // 4, "y_bound": 1, "x_bound": 1, "y_base": BANK // 4})
