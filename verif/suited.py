@@ -73,12 +73,17 @@ def _plain_biases(graph: onnx.GraphProto) -> bool:
                 continue
             zero = numpy_helper.to_array(constants[bias.input[2]]) if len(bias.input) > 2 and bias.input[2] else np.zeros(1, np.int32)
             alike = x is not None and w is not None and x.size == 1 and own.size == w.size and np.array_equal(own, x * w)
-            if alike and not zero.any():
+            said = next((a for a in node.attribute if a.name == "beta" and node.op_type == "Gemm"), None)
+            beta = np.float32(1.0 if said is None else said.f)
+            if alike and not zero.any() and beta == 1:
                 continue
             numbers = numpy_helper.to_array(data)
             if not numbers.ndim or own.size not in (1, numbers.shape[-1]) or zero.size not in (1, own.size):
                 continue
-            floats = (numbers.astype(np.int64) - zero.reshape(-1)).astype(np.float32) * own.astype(np.float32)
+            with np.errstate(over="ignore"):
+                floats = (numbers.astype(np.int64) - zero.reshape(-1)).astype(np.float32) * own.astype(np.float32) * beta
+            if said is not None:
+                said.f = 1.0
             name = f"{node.output[0]}/bias{index}"
             graph.initializer.append(numpy_helper.from_array(floats.astype(np.float32), name))
             node.input[place] = name

@@ -51,3 +51,14 @@ def test_steps_that_are_far_apart(name, power):
     inputs = random_inputs(model, 1)
     (ours,), (theirs,) = Reference(model).run(inputs).values(), Golden(model).run(inputs).values()
     assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("beta", [0.5, -3.0, 2.0**31])
+def test_a_bias_times_a_number(beta):
+    """It is rounded to steps of the product, and saturates."""
+    model = operator_network("Gemm")
+    gemm = next(node for node in model.graph.node if node.op_type == "Gemm")
+    next(a for a in gemm.attribute if a.name == "beta").f = beta
+    inputs = random_inputs(model, 1)
+    (ours,), (theirs,) = Reference(model).run(inputs).values(), Golden(model).run(inputs).values()
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
