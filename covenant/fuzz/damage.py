@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 from typing import Any
@@ -86,12 +87,12 @@ def damaged_value(rng: random.Random, value: Any) -> None:
     if kind == 0:
         del holder[key]
     elif kind == 1 and isinstance(holder, list):
-        holder.insert(key, old)
+        holder.insert(key, copy.deepcopy(old))
     elif kind == 1:
-        holder[rng.choice(("x", "name", ""))] = old
+        holder[rng.choice(("x", "name", ""))] = copy.deepcopy(old)
     elif kind == 2 and isinstance(holder, list):
-        holder[key] = rng.choice(holder)
+        holder[key] = copy.deepcopy(rng.choice(holder))
     elif kind < 6 and isinstance(old, int) and not isinstance(old, bool):
         holder[key] = rng.choice((old + 1, old - 1, -old, old * 2, old // 2, old ^ 1 << rng.randrange(64)))
     else:
-        holder[key] = rng.choice(INTERESTING)
+        holder[key] = copy.deepcopy(rng.choice(INTERESTING))
