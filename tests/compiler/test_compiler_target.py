@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
-from acg.graph import load_graph
+import pytest
+
+from acg.graph import load_graph, parse_graph
 from acg.kinds import KINDS
 from acg.nodes import Graph
 from compiler.target import Target
+from tests.support.architectures import broadcasting
 
 #: What the kind `matrix` could have called its parts.
 _NAMES = {"rows": "depth", "columns": "width", "activation": "left", "weight": "right", "accumulator": "sums_in", "result": "sums_out"}
@@ -38,3 +41,19 @@ def test_a_matrix_unit_is_found_by_its_operation_and_its_operands(monkeypatch):
                   links=tuple(replace(link, port=_name(link.port)) for link in tiny.links))
     assert set(graph.engines["matrix"].sizes) == {"organisation", "depth", "width"}
     assert _seen(graph) == before
+
+
+def test_a_vector_unit_that_broadcasts_contracts():
+    """One row, its lanes as columns; activations and weights in memories of their own, sums in one that it reads again; behind matrix units."""
+    (unit,) = Target(broadcasting("tiny")).matrix
+    assert (unit.rows, unit.columns, unit.broadcasts) == (1, 4, True)
+    assert [memory.name for memory in (unit.activation, unit.weight, unit.accumulator)] == ["act", "wgt", "acc"]
+    beside = Target(broadcasting("tiny", matrix=True)).matrix
+    assert [other.engine.name for other in beside] == ["matrix", "vector"] and not beside[0].broadcasts
+
+
+@pytest.mark.parametrize("link", ["{from: wgt, to: vector, port: b}", "{from: acc, to: vector, port: a}", "{from: vector, to: acc, port: y}"])
+def test_one_that_lacks_a_memory_for_it_does_not(link):
+    text = broadcasting("tiny").description
+    less = "".join(line for line in text.splitlines(keepends=True) if link not in line and "ESTIMATE" not in line)
+    assert less.count("\n") < text.count("\n") - 2 and Target(parse_graph(less)).matrix == ()

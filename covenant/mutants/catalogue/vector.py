@@ -15,6 +15,10 @@ VECTOR = (
     Mutant("vector_front.ready", _FRONT, "unit.ready.eq((~issuing | counter.last[0]) & ~halt)", "unit.ready.eq(~issuing & ~halt)", "late"),
     Mutant("vector_front.restart", _FRONT, 'pipeline.carry("restart", plain | (counter.zero[4] & counter.zero[5]))',
            'pipeline.carry("restart", plain | counter.zero[5])', "operator"),
+    Mutant("vector_front.broadcast-word", _FRONT, 'Mux(held["broadcast"], address[bits:], address[:len(address) - bits])', "address[bits:]", "select", "dot"),
+    Mutant("vector_front.broadcast-lane", _FRONT, "Mux(bit, odd, even)", "Mux(bit, even, odd)", "select", "dot"),
+    Mutant("vector_front.broadcast-late", _FRONT, 'Mux(pipeline.of("broadcast", stage), element',
+           'Mux(pipeline.of("broadcast", stage - 1), element', "late", "dot"),
     # vector_int
     Mutant("vector_int.maximum", _INT, "total.as_signed() > value.as_signed()", "total > value", "number"),
     Mutant("vector_int.parameter-late", _INT, "reading = stage - unit.p_read_latency_cycles", "reading = stage - 1", "late", "dot"),
