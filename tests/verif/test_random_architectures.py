@@ -9,7 +9,7 @@ SEEDS = range(400)
 
 def test_equal_seeds_give_equal_texts_and_others_differ():
     texts = [random_architecture_text(seed) for seed in SEEDS]
-    assert texts == [random_architecture_text(seed) for seed in SEEDS]
+    assert texts[:60] == [random_architecture_text(seed) for seed in SEEDS[:60]]
     assert len({text.partition("\n")[2] for text in texts}) == len(texts)
 
 
@@ -27,12 +27,17 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
         "one row": 0, "one column": 0, "rows above columns": 0, "columns above rows": 0, "large": 0, "lanes unlike columns": 0, "systolic": 0, "dot": 0,
         "two loads": 0, "two stores": 0, "memory of two loads": 0, "odd depth": 0, "slow memory": 0, "i32 results": 0, "i32 operand b": 0, "an operation less": 0, "table alone": 0, "second byte memory": 0,
         "weights as operand b": 0, "one outstanding burst": 0, "reciprocal alone": 0, "root alone": 0, "both estimates": 0,
-        "floats without estimates": 0, "floats read back twice": 0, "two matrix units": 0, "two vector units": 0,
+        "no matrix unit": 0, "an engine of another kind": 0, "vector unit that broadcasts": 0, "floats without estimates": 0, "floats read back twice": 0, "two matrix units": 0, "two vector units": 0,
         **{f"bus of {bits}": 0 for bits in (32, 64, 128, 256, 512)},
     }
     for seed in SEEDS:
         graph = random_architecture(seed)
         matrices, vectors = list(graph.engines_of("matrix")), list(graph.engines_of("vector"))
+        seen["no matrix unit"] += not matrices
+        seen["an engine of another kind"] += any(engine.kind not in ("load", "store", "matrix", "vector") for engine in graph.engines.values())
+        seen["vector unit that broadcasts"] += vectors[0].can("BROADCAST_MAC")
+        if not matrices:
+            continue
         matrix, vector = matrices[0], vectors[0]
         loads, stores = list(graph.engines_of("load")), list(graph.engines_of("store"))
         pads = [memory for memory in graph.memories.values() if memory.kind == "scratchpad"]
