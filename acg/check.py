@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from acg.capability import parse_capability
 from acg.errors import ArchitectureError
 from acg.kinds import KINDS, formulas
 from acg.kinds.spec import BUS, CHUNK, Port
@@ -48,6 +49,7 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
         if memory.kind == "scratchpad":
             problems += _width_problems(memory, name, source)
     seen: set[tuple[str, str, str, str]] = set()
+    built = {name: _built_ports(engine) for name, engine in model.engines.items()}
     counts: dict[tuple[str, str], int] = {}
     for index, link in enumerate(model.links):
         where = source.where(("links", index))
@@ -67,6 +69,11 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
             say(f"{where}: port {link.port!r} is not one of a {engine.kind} engine; expected one of {', '.join(ports)}")
             continue
         port = ports[link.port]
+        if port not in built[engine_name]:
+            needs = KINDS[engine.kind].port_needs(port.name)
+            say(f"{where}: port {link.port!r} of {engine_name!r} serves {_either(needs)}, which it does not offer; expected "
+                "no link of what is not built, remove the link or add the capability")
+            continue
         if port.reads != reads:
             side = "to" if port.reads else "from"
             say(f"{where}: port {link.port!r} of a {engine.kind} engine has the engine at the wrong end; expected the engine under '{side}'")
@@ -84,10 +91,13 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
         if counts[engine_name, link.port] == port.most + 1:
             say(f"{where}: port {link.port!r} of {engine_name!r} has more than {port.most} links; expected at most {port.most}")
     for name, engine in model.engines.items():
-        for port in KINDS[engine.kind].ports:
+        for port in built[name]:
             if counts.get((name, port.name), 0) < port.least and not any(line.startswith(f"{source.name}:") and "links" in line for line in problems):
+                offered = {_operation(text) for text in engine.capabilities}
+                users = [operation for operation in KINDS[engine.kind].port_needs(port.name) if operation in offered]
+                instead = f", or remove {', '.join(users)}, which need{'s' * (len(users) == 1)} it" if users else ""
                 say(f"{source.where(('engines', name))}: port {port.name!r} has no link; expected {port.least}, add a link with a "
-                    f"{port.memories[0]} memory")
+                    f"{port.memories[0]} memory{instead}")
     for reads in (True, False):
         able = [kind.name for kind in KINDS.values() if any(port.memories == ("external",) and port.reads == reads for port in kind.ports)]
         if not any(engine.kind in able for engine in model.engines.values()):
@@ -95,6 +105,8 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
                 "network without")
     for name, memory in model.memories.items():
         writers = sorted(link.source for link in model.links if memory.kind == "table" and link.target == name)
+        if memory.kind == "table" and not writers and any(link.source == name for link in model.links) and not problems:
+            say(f"{source.where(('memories', name))}: nothing writes it; expected one load engine, add a link from its port 'destination'")
         if len(writers) > 1 and not problems:
             say(f"{source.where(('memories', name))}: {', '.join(map(repr, writers))} write it; expected one load engine, a table has one write port, "
                 "remove the other links or give each its own table memory")
@@ -113,6 +125,25 @@ def _width_problems(memory, name: str, source: Source) -> list[str]:
     if memory.lanes is not None:
         return [f"{source.where((*where, 'lanes'))}: found {memory.lanes} beside width_bytes; expected one of the two, remove the other"]
     return []
+
+
+def _operation(text: str) -> str | None:
+    """Name of the operation of a capability; None for what is none, which is refused elsewhere."""
+    try:
+        return parse_capability(text).operation
+    except ArchitectureError:
+        return None
+
+
+def _built_ports(engine) -> tuple[Port, ...]:
+    """Ports that an engine of a description has; all of its kind, where one of its capabilities is none, which is refused elsewhere."""
+    operations = [_operation(text) for text in engine.capabilities]
+    kind = KINDS[engine.kind]
+    return kind.ports if set(operations) - set(kind.operations) else kind.built_ports([operation for operation in operations if operation])
+
+
+def _either(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _power_of_two(value: int) -> bool:
@@ -212,7 +243,7 @@ def _fits_words(graph: Graph, engine: Engine, port: Port, source: Source, say: S
 def _enough_banks(graph: Graph, engine: Engine, say: Say) -> None:
     """What an instruction reads at the same time stands in different banks: a bank has one read port."""
     readers: dict[str, dict[str, None]] = {}
-    for port in engine.specification.ports:
+    for port in engine.ports:
         for link in graph.links_of(engine.name, port.name):
             if port.reads and graph.memories[link.memory].kind == "scratchpad":
                 readers.setdefault(link.memory, {})[port.name] = None

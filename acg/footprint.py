@@ -81,7 +81,7 @@ class Footprints:
     """Footprints of the instructions of one graph."""
 
     def __init__(self, graph: Graph):
-        self._walks = {name: [_walk(graph, engine, stream) for stream in engine.specification.streams] for name, engine in graph.engines.items()}
+        self._walks = {name: [_walk(graph, engine, stream) for stream in engine.streams] for name, engine in graph.engines.items()}
 
     def __call__(self, instruction: Instruction) -> list[Access]:
         """Accesses of one instruction. An access outside its memory is returned as such: ``hi_byte`` is then beyond the memory's size."""

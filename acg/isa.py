@@ -94,14 +94,12 @@ def _counts(graph: Graph, engine: Engine, item: Counts) -> Iterator[Row]:
 def _control(graph: Graph, engine: Engine, item: Control) -> Iterator[Row]:
     if item.wide and all(link.element.bits != 32 for link in graph.links_of(engine.name, item.wide)):
         return
-    if item.only_if_offered and not any(engine.can(operation) for operation, _ in item.codes):
-        return
     yield item.name, _bits(len(graph.links_of(engine.name, item.links_of))) if item.links_of else item.bits, item.signed, item.bias, False
 
 
 def _has(graph: Graph, engine: Engine, control: str) -> bool:
     """Whether an engine's instructions have a control of its kind."""
-    return any(isinstance(item, Control) and item.name == control and any(_control(graph, engine, item)) for item in engine.specification.body)
+    return any(isinstance(item, Control) and item.name == control and any(_control(graph, engine, item)) for item in engine.body)
 
 
 def _stream(graph: Graph, engine: Engine, item: Stream) -> Iterator[Row]:
@@ -137,7 +135,7 @@ _ROWS: dict[type, Callable[..., Iterator[Row]]] = {Counts: _counts, Control: _co
 
 def _body(graph: Graph, engine: Engine) -> Iterator[Row]:
     """Fields of an engine's instructions, in the order of its kind's body."""
-    for item in engine.specification.body:
+    for item in engine.body:
         yield from _ROWS[type(item)](graph, engine, item)
 
 

@@ -9,7 +9,7 @@ import networkx as nx
 
 from acg.capability import Capability
 from acg.kinds import kind_of
-from acg.kinds.spec import CHUNK, EngineKind
+from acg.kinds.spec import CHUNK, EngineKind, Item, Port, Stream
 
 __all__ = ["Control", "Element", "Engine", "Graph", "Link", "Memory"]
 
@@ -94,9 +94,29 @@ class Engine:
         """How much of an operation's dimension the engine does at once. Raises KeyError for an operation that its kind does not offer."""
         return self.number(dict(self.specification.offer(operation).dimensions)[dimension])
 
+    @cached_property
+    def operations(self) -> frozenset[str]:
+        """Names of what it offers."""
+        return frozenset(capability.operation for capability in self.capabilities)
+
+    @cached_property
+    def body(self) -> tuple[Item, ...]:
+        """What its instructions consist of: the body of its kind, without what serves only operations that it does not offer."""
+        return self.specification.built(self.operations)
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """Its address generators, in the order of the body."""
+        return tuple(item for item in self.body if isinstance(item, Stream))
+
+    @cached_property
+    def ports(self) -> tuple[Port, ...]:
+        """The ports that it has."""
+        return self.specification.built_ports(self.operations)
+
     def can(self, operation: str) -> bool:
         """Whether one of the capabilities is ``operation``."""
-        return any(capability.operation == operation for capability in self.capabilities)
+        return operation in self.operations
 
 
 @dataclass(frozen=True)
@@ -206,7 +226,7 @@ class Graph:
 
     def chunk_bytes(self, engine: str) -> int:
         """Bytes a cycle on the on-chip side of an engine that copies: the bus, or the narrowest of its on-chip words if that is less."""
-        ports = [port.name for port in self.engines[engine].specification.ports if port.lanes[1] == CHUNK]
+        ports = [port.name for port in self.engines[engine].ports if port.lanes[1] == CHUNK]
         memories = [self.memories[link.memory] for port in ports for link in self.links_of(engine, port)]
         return min([self.external.bus_bytes, *(memory.word_bytes for memory in memories if memory.kind == "scratchpad")])
 

@@ -197,10 +197,10 @@ class Accelerator(wiring.Component):
     def _unit(self, engine: Engine) -> _Unit:
         """The hardware of an engine: its kind's builder is told the numbers of its place."""
         graph, external = self.graph, self.graph.external
-        on_chip = [port for port in engine.specification.ports if port.memories != ("external",)]
+        on_chip = [port for port in engine.ports if port.memories != ("external",)]
         links = {port.name: graph.links_of(engine.name, port.name) for port in on_chip}
         plug = builder_of(engine.kind)(Socket(
-            sizes=engine.sizes, operations=frozenset(capability.operation for capability in engine.capabilities), body=self._body(engine.name),
+            sizes=engine.sizes, operations=engine.operations, body=self._body(engine.name),
             ports={port.name: tuple(self._port(link, port.built_in) for link in links[port.name]) for port in on_chip},
             bus_bits=external.bus_bits, bus_address_bits=external.address_bits, external_bytes=external.size_bytes,
             chunk_bytes=graph.chunk_bytes(engine.name), codes={code.name: code for code in ErrorCode},

@@ -4,7 +4,7 @@ schema and its checks, instruction fields, footprints, port widths, the manual.
 A kind's **body** is one ordered list: the order of its items is that of the bits in an instruction, and that of its streams the order of accesses.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,13 +90,14 @@ class Control:
         Its width; 0 with ``links_of``, the port whose links it numbers.
     signed : bool
     codes : tuple[tuple[str, int], ...]
-        Operations and the value that chooses each; 0 chooses none.
+        Operations and the value that chooses each; 0 chooses none. Values of operations that are not offered do not exist.
     what : str
         What its values number, where values that choose nothing are illegal ("the reductions"); "" where every value is legal.
     meanings : tuple[str, ...]
-        What each value chooses, from 0 on, as manuals say it; of a control that is there only if offered: what each of ``codes`` does.
-    only_if_offered : bool
-        It is there only where the engine offers one of ``codes``.
+        What each value chooses, from 0 on, as manuals say it; left out, the operations of ``codes`` by name.
+    offered_by : tuple[str, ...]
+        It is there only where the engine offers one of these operations; left out, those of ``codes``, and without any it always is. A control
+        that selects or enables a stream is there where the stream is.
     wide : str
         It is there only where this port reaches 32-bit elements.
     shown_as : str
@@ -114,7 +115,7 @@ class Control:
     codes: tuple[tuple[str, int], ...] = ()
     what: str = ""
     meanings: tuple[str, ...] = ()
-    only_if_offered: bool = False
+    offered_by: tuple[str, ...] = ()
     wide: str = ""
     shown_as: str = "integer"
     usual: tuple[int, ...] = ()
@@ -162,6 +163,8 @@ class Stream:
     self_ordered : bool
         The engine itself keeps the order of these accesses between instructions that walk the same words in the same order, and where the later one
         begins new sums.
+    offered_by : tuple[str, ...]
+        It is there, and its ports with it, only where the engine offers one of these operations; always, if left out.
     """
 
     prefix: str
@@ -177,6 +180,7 @@ class Stream:
     number: bool = False
     axes: tuple[Axis, ...] = ()
     self_ordered: bool = False
+    offered_by: tuple[str, ...] = ()
 
     @property
     def walk(self) -> tuple[str, ...]:
@@ -287,6 +291,30 @@ class EngineKind:
     def streams(self) -> tuple[Stream, ...]:
         """Its address generators, in the order of the body."""
         return tuple(item for item in self.body if isinstance(item, Stream))
+
+    def needs(self, item: Item) -> tuple[str, ...]:
+        """Operations of which an engine offers one where it has this item of the body; none where every engine of the kind has it."""
+        if isinstance(item, Counts):
+            return ()
+        if isinstance(item, Control):
+            for stream in self.streams:
+                if item.name in (stream.select, stream.enabled_by):
+                    return stream.offered_by
+            return item.offered_by or tuple(operation for operation, _ in item.codes)
+        return item.offered_by
+
+    def port_needs(self, port: str) -> tuple[str, ...]:
+        """`needs` of the stream that goes over a port."""
+        return next((self.needs(stream) for stream in self.streams if port in stream.ports), ())
+
+    def built(self, operations: Collection[str]) -> tuple[Item, ...]:
+        """What of the body an engine has that offers these operations: what serves others only is not built."""
+        return tuple(item for item in self.body if not (needs := self.needs(item)) or any(name in operations for name in needs))
+
+    def built_ports(self, operations: Collection[str]) -> tuple[Port, ...]:
+        """Ports of an engine that offers these operations."""
+        absent = {port for item in self.body if item not in self.built(operations) and isinstance(item, Stream) for port in item.ports}
+        return tuple(port for port in self.ports if port.name not in absent)
 
     @property
     def operations(self) -> tuple[str, ...]:

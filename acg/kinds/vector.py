@@ -10,7 +10,7 @@ import numpy as np
 
 from acg.kinds.rules import needs_wide
 from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
-from acg.timing.vector import VectorTiming
+from acg.timing.vector import BINARY, FLOAT, PRODUCTS, VectorTiming, stages
 
 if TYPE_CHECKING:
     from acg.footprint import Access
@@ -20,13 +20,15 @@ __all__ = ["ESTIMATES", "VECTOR"]
 
 Fields = Mapping[str, int]
 
+#: Operations with a second operand.
+_SECOND = (*PRODUCTS, *BINARY)
 #: Value of the field `estimate` for each operation that it can choose.
 ESTIMATES: dict[str, int] = {"RECIPROCAL_ESTIMATE": 1, "RSQRT_ESTIMATE": 2}
 _ALL = (0, 1, 2, 3, 4, 5)
 
 
 def _timing(graph: Graph, engine: Engine) -> VectorTiming:
-    return VectorTiming(read_latency_cycles=graph.read_latency_cycles(engine.name, "a", "b", "parameter"))
+    return VectorTiming(read_latency_cycles=graph.read_latency_cycles(engine.name, "a", "b", "parameter"), stages=stages(engine.operations))
 
 
 def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
@@ -59,9 +61,10 @@ def _early_read(graph: Graph, engine: Engine, fields: Fields, accesses: Sequence
              and access.lo_byte < written.hi_byte and written.lo_byte < access.hi_byte]
     if not ports:
         return None
-    y = _words(graph, engine, fields, "y", "y", range(4) if fields["reduce"] else range(6))
+    reduce = fields.get("reduce", 0)
+    y = _words(graph, engine, fields, "y", "y", range(4) if reduce else range(6))
     number = np.arange(y.size)
-    if fields["reduce"]:
+    if reduce:
         inner = fields["n_4"] * fields["n_5"]
         y, number = y[inner - 1 :: inner], number[inner - 1 :: inner]
     for port in ports:
@@ -121,31 +124,31 @@ VECTOR = EngineKind(
     ),
     body=(
         Counts((COUNT_BITS,) * 6),
-        Control("broadcast", codes=(("BROADCAST_MAC", 1),), only_if_offered=True),
+        Control("broadcast", codes=(("BROADCAST_MAC", 1),)),
         Control("a_select", links_of="a"),
         Stream("a", ("a",), _ALL, select="a_select", elements_by="broadcast", number=True, axes=(Axis("y", (2, 4)), Axis("x", (3, 5)))),
         Control("b_enable"),
         Control("b_select", links_of="b"),
-        Stream("b", ("b",), _ALL, select="b_select", enabled_by="b_enable", number=True),
+        Stream("b", ("b",), _ALL, select="b_select", enabled_by="b_enable", number=True, offered_by=_SECOND),
         Control("p_enable"),
-        Stream("p", ("parameter",), (0, 1), enabled_by="p_enable"),
+        Stream("p", ("parameter",), (0, 1), enabled_by="p_enable", offered_by=FLOAT),
         Control("int_op", codes=(("MAC", 1), ("BROADCAST_MAC", 1))),
         Control("reduce", 2, codes=(("MAC", 1), ("BROADCAST_MAC", 1), ("SUM", 1), ("MAXIMUM", 2)), what="the reductions", meanings=("none", "sum", "maximum")),
-        Control("numeric", codes=(("REQUANTIZE", 1),)),
-        Control("a_float", wide="y"),
-        Control("b_float", wide="y"),
+        Control("numeric", codes=(("REQUANTIZE", 1),), offered_by=FLOAT),
+        Control("a_float", wide="y", offered_by=FLOAT),
+        Control("b_float", wide="y", offered_by=BINARY),
         Control("binary", 3, codes=(("ADD", 1), ("MUL", 2), ("MIN", 3), ("MAX", 4)), what="the operations on two values",
                 meanings=("none", "add", "multiply", "minimum", "maximum")),
-        Control("estimate", 2, codes=tuple(ESTIMATES.items()), what="the estimates", only_if_offered=True),
-        Control("scale_a", 32, shown_as="float32"),
-        Control("scale_b", 32, shown_as="float32"),
-        Control("scale_y", 32, shown_as="float32"),
-        Control("scale_y_low", 28, usual=(0,)),
+        Control("estimate", 2, codes=tuple(ESTIMATES.items()), what="the estimates"),
+        Control("scale_a", 32, shown_as="float32", offered_by=FLOAT),
+        Control("scale_b", 32, shown_as="float32", offered_by=BINARY),
+        Control("scale_y", 32, shown_as="float32", offered_by=("REQUANTIZE",)),
+        Control("scale_y_low", 28, usual=(0,), offered_by=("REQUANTIZE",)),
         Control("y_zero", 9, signed=True),
         Control("y_low", 9, signed=True, usual=(-128, 0)),
         Control("y_high", 9, signed=True, usual=(127, 255)),
         Control("table_enable", codes=(("TABLE", 1),)),
-        Stream("table", ("table",), unit="bank", enabled_by="table_enable"),
+        Stream("table", ("table",), unit="bank", enabled_by="table_enable", offered_by=("TABLE",)),
         Control("y_select", links_of="y"),
         Stream("y", ("y",), _ALL, select="y_select", folded=("reduce", (4, 5))),
     ),

@@ -47,7 +47,7 @@ def codes(graph: Graph) -> Mapping[str, tuple[Code, ...]]:
 
 def _codes(graph: Graph, engine: Engine, fields: Mapping[str, Field]) -> Iterator[Code]:
     """Those that choose a link, then tables, then what controls choose; each in the order of the kind's body."""
-    streams = engine.specification.streams
+    streams = engine.streams
     for stream in streams:
         if stream.select:
             links = graph.links_of(engine.name, stream.ports[0])
@@ -58,11 +58,13 @@ def _codes(graph: Graph, engine: Engine, fields: Mapping[str, Field]) -> Iterato
             memory, field = graph.memories[graph.link_of(engine.name, stream.ports[0]).memory], f"{stream.prefix}_select"
             meanings = {value: f"table {value} of {memory.name}" for value in range(memory.banks)}
             yield Code(field, f"the tables of {memory.name}", meanings, 1 << fields[field].width, stream.enabled_by or None)
-    for item in engine.specification.body:
+    for item in engine.body:
         if isinstance(item, Control) and item.what and item.name in fields:
-            meanings = dict(enumerate(item.meanings)) or \
-                {0: "none"} | {value: operation.lower().replace("_", " ") for operation, value in item.codes if engine.can(operation)}
-            yield Code(item.name, item.what, meanings, 1 << fields[item.name].width)
+            meanings = {0: item.meanings[0] if item.meanings else "none"}
+            for operation, value in item.codes:
+                if engine.can(operation):
+                    meanings[value] = item.meanings[value] if item.meanings else operation.lower().replace("_", " ")
+            yield Code(item.name, item.what, dict(sorted(meanings.items())), 1 << fields[item.name].width)
 
 
 def absent(graph: Graph, instruction: Instruction) -> tuple[Code, int] | None:

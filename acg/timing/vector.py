@@ -3,20 +3,28 @@
 The unit starts one iteration of its loop nest every cycle, so an instruction of N iterations (the product of its counts)
 occupies it for N cycles and the next may start right then. An instruction started at cycle s issues iteration i at
 s + 1 + i; its operands are on the memory ports ``read_latency_cycles`` later; its result is on the write port after
-the registers of `STAGES`. It retires in the cycle in which its last iteration reaches the write port:
+the registers of its stages. It retires in the cycle in which its last iteration reaches the write port:
 
-    retire = s + N + read_latency_cycles + sum of STAGES
+    retire = s + N + read_latency_cycles + sum of stages
 
-hwgen builds its pipeline from this very table, so RTL and prediction share the number of stages by construction.
+A unit has those of `STAGES` that one of its operations needs. hwgen builds its pipeline from this very table, so RTL and prediction share the
+number of stages by construction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-__all__ = ["PIPELINE_CYCLES", "STAGES", "VectorTiming", "depth_cycles"]
+__all__ = ["BINARY", "FLOAT", "PIPELINE_CYCLES", "PRODUCTS", "STAGES", "Stages", "VectorTiming", "depth_cycles", "stages"]
+
+Stages = tuple[tuple[str, int], ...]
+
+#: Products of integers, operations on two float32 values, and all that go through float32.
+PRODUCTS = ("MAC", "BROADCAST_MAC")
+BINARY = ("ADD", "MUL", "MIN", "MAX")
+FLOAT = (*BINARY, "REQUANTIZE", "RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE")
 
 #: (stage, registers in it), from the cycle in which operands are on the memory ports to that of the write. hwgen gives
 #: each name exactly this many registers; a bypassed stage takes as long as a used one.
-STAGES: tuple[tuple[str, int], ...] = (
+STAGES: Stages = (
     ("operand", 1),     # source selected, zero point subtracted, padding replaced
     ("multiply", 1),    # a * b
     ("reduce", 1),      # sum or maximum over the inner loops
@@ -31,14 +39,27 @@ STAGES: tuple[tuple[str, int], ...] = (
     ("write", 1),       # memory and bytes selected, address and enable of the write port
 )
 
-#: Registers between operands on the memory ports and the result on the write port.
+#: Operations of which a unit offers one where it has the stage; every unit has the others.
+_NEEDED_BY: dict[str, tuple[str, ...]] = {
+    "multiply": PRODUCTS, "reduce": (*PRODUCTS, "SUM", "MAXIMUM"), "bias": FLOAT, "convert": FLOAT, "scale": FLOAT, "binary": BINARY,
+    "rescale": ("REQUANTIZE",), "table": ("TABLE",),
+}
+
+#: Registers between operands on the memory ports and the result on the write port, where a unit has all stages.
 PIPELINE_CYCLES = sum(cycles for _, cycles in STAGES)
 
-def depth_cycles(stage: str) -> int:
-    """Registers passed from operands on the memory ports until the output of ``stage``."""
+
+def stages(operations: Collection[str]) -> Stages:
+    """Stages of a unit that offers these operations, in their order."""
+    return tuple((name, cycles) for name, cycles in STAGES if name not in _NEEDED_BY or any(needs in operations for needs in _NEEDED_BY[name]))
+
+
+def depth_cycles(stage: str, present: Stages = STAGES) -> int:
+    """Registers passed from operands on the memory ports until the output of ``stage``, or to where it would be in a unit that lacks it."""
     total = 0
-    for name, cycles in STAGES:
-        total += cycles
+    lengths = dict(present)
+    for name, _ in STAGES:
+        total += lengths.get(name, 0)
         if name == stage:
             return total
     raise ValueError(f"depth_cycles: no stage {stage!r}; expected one of {', '.join(name for name, _ in STAGES)}")
@@ -51,14 +72,16 @@ class VectorTiming:
     ----------
     read_latency_cycles : int
         The largest read latency among the memories of ports a, b and parameter; the unit aligns all of them to it.
+    stages : Stages
+        Those that the unit has; all, if left out.
     """
 
-    def __init__(self, *, read_latency_cycles: int):
+    def __init__(self, *, read_latency_cycles: int, stages: Stages = STAGES):
         if not isinstance(read_latency_cycles, int) or isinstance(read_latency_cycles, bool):
             raise TypeError(f"VectorTiming: read_latency_cycles must be an integer, not {read_latency_cycles!r}")
         if read_latency_cycles < 1:
             raise ValueError(f"VectorTiming: read_latency_cycles must be at least 1, not {read_latency_cycles}")
-        self._latency_cycles = read_latency_cycles + PIPELINE_CYCLES
+        self._latency_cycles = read_latency_cycles + sum(cycles for _, cycles in stages)
         self._ready_cycle = 0
 
     @property

@@ -7,6 +7,8 @@ import pytest
 from acg.errors import ArchitectureError
 from acg.fingerprint import canonical, fingerprint
 from acg.graph import ARCHITECTURES, architecture_names, load_graph, parse_graph
+from acg.isa import Instruction, instruction_set
+from acg.rules import absent, codes
 from tests.support.architectures import joined
 
 TINY = (ARCHITECTURES / "tiny.yaml").read_text()
@@ -201,3 +203,66 @@ def test_estimates_without_a_float_memory_are_refused():
     assert list(_refusal(text)) == [
         f"a.yaml:{line}: engines.vector.capabilities: found RECIPROCAL_ESTIMATE, but port 'y' reaches bytes only; expected a link of it to a memory of i32, "
         "which holds float32 results, add one or remove the operation"]
+
+
+def without(text, *operations, links=()):
+    """A description whose vector unit offers less, and that lacks the lines of some links."""
+    lines = [line for line in text.splitlines(keepends=True) if not any(f"={operation}(" in line for operation in operations) and line.strip() not in links]
+    return "".join(lines)
+
+
+_FLOATS = ("ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE")
+_TABLE, _PARAMETER = "- {from: lut, to: vector, port: table}", "- {from: par, to: vector, port: parameter}"
+_B = tuple(f"- {{from: {memory}, to: vector, port: b}}" for memory in ("act", "wgt", "acc"))
+
+
+@pytest.mark.parametrize(("operations", "links", "lacking"), [
+    (("TABLE",), (_TABLE,), "table_enable table_select"),
+    (("RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE"), (), "estimate"),
+    (("REQUANTIZE",), (), "scale_y scale_y_low"),
+    (("MAC",), (), "int_op"),
+    (("ADD", "MUL", "MIN", "MAX"), (), "binary b_float scale_b"),
+    (("MAC", "ADD", "MUL", "MIN", "MAX"), _B,
+     "b_enable b_select b_base b_stride_0 b_stride_1 b_stride_2 b_stride_3 b_stride_4 b_stride_5 b_signed b_zero int_op b_float binary scale_b"),
+    (("MAC", "SUM", *_FLOATS), (*_B, _PARAMETER),
+     "b_enable b_select b_base b_stride_0 b_stride_1 b_stride_2 b_stride_3 b_stride_4 b_stride_5 b_signed b_zero p_enable p_base p_stride_0 p_stride_1 "
+     "int_op numeric a_float b_float binary estimate scale_a scale_b scale_y scale_y_low"),
+    (("MAC", "SUM", "MAXIMUM", *_FLOATS), (*_B, _PARAMETER),
+     "b_enable b_select b_base b_stride_0 b_stride_1 b_stride_2 b_stride_3 b_stride_4 b_stride_5 b_signed b_zero p_enable p_base p_stride_0 p_stride_1 "
+     "int_op reduce numeric a_float b_float binary estimate scale_a scale_b scale_y scale_y_low"),
+])
+def test_what_is_not_offered_has_no_fields_and_no_ports(operations, links, lacking):
+    graph, whole = parse_graph(without(TINY, *operations, links=links)), parse_graph(TINY)
+    fields = [item.name for item in instruction_set(graph).formats["vector"].fields]
+    every = [item.name for item in instruction_set(whole).formats["vector"].fields]
+    assert [name for name in every if name not in fields] == lacking.split() and set(fields) < set(every)
+    kept = {link.port for link in graph.links if link.engine == "vector"}
+    assert [port.name for port in graph.engines["vector"].ports] == [port.name for port in whole.engines["vector"].ports if port.name in kept]
+
+
+@pytest.mark.parametrize(("operations", "links", "message"), [
+    (("TABLE",), (), "links.18: port 'table' of 'vector' serves TABLE, which it does not offer; expected no link of what is not built, remove the link or add "
+     "the capability"),
+    (_FLOATS, (), "links.17: port 'parameter' of 'vector' serves ADD, MUL, MIN, MAX, REQUANTIZE, RECIPROCAL_ESTIMATE or RSQRT_ESTIMATE, which it does not "
+     "offer; expected no link of what is not built, remove the link or add the capability"),
+    ((), (_TABLE,), "engines.vector: port 'table' has no link; expected 1, add a link with a table memory, or remove TABLE, which needs it"),
+    (("MAC",), _B, "engines.vector: port 'b' has no link; expected 1, add a link with a scratchpad memory, or remove ADD, MUL, MIN, MAX, which need it"),
+])
+def test_links_of_what_is_not_offered_and_operations_without_their_links(operations, links, message):
+    text = without(TINY, *operations, links=links)
+    where = "table}" if "'table' of" in message else "parameter}" if "'parameter' of" in message else "  vector:"
+    assert list(_refusal(text)) == [f"a.yaml:{_line_of(text, where)}: {message}"]
+
+
+def test_codes_of_operations_that_are_not_offered_do_not_exist():
+    graph = parse_graph(without(TINY, "MAC", "SUM", "MUL", "MAX"))
+    found = {code.field: code.meanings for code in codes(graph)["vector"]}
+    assert (found["reduce"], found["binary"]) == ({0: "none", 2: "maximum"}, {0: "none", 1: "add", 3: "minimum"})
+    assert absent(graph, Instruction("vector", {"reduce": 1}))[1] == 1
+
+
+def test_a_table_that_nothing_fills_is_refused():
+    text = TINY.replace("  - {from: load, to: lut, port: destination}\n", "")
+    assert text != TINY
+    assert list(_refusal(text)) == [
+        f"a.yaml:{_line_of(text, '  lut: ')}: memories.lut: nothing writes it; expected one load engine, add a link from its port 'destination'"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acg.timing.vector import PIPELINE_CYCLES, STAGES, VectorTiming, depth_cycles
+from acg.timing.vector import PIPELINE_CYCLES, STAGES, VectorTiming, depth_cycles, stages
 
 
 def counts(*values):
@@ -26,6 +26,18 @@ def test_back_to_back():
 
 def test_latency_of_memories():
     assert VectorTiming(read_latency_cycles=4).start(0, counts(1, 1, 1, 1, 1, 7)) == 7 + 4 + 18
+
+
+def test_stages_that_no_operation_needs():
+    """By hand: a unit of maxima and tables has operand, reduce, integer, saturate, table and write."""
+    few = stages(["MAXIMUM", "TABLE"])
+    assert few == (("operand", 1), ("reduce", 1), ("integer", 1), ("saturate", 1), ("table", 1), ("write", 1))
+    assert VectorTiming(read_latency_cycles=2, stages=few).start(0, counts(1, 1, 1, 1, 1, 9)) == 9 + 2 + 6
+    assert (depth_cycles("reduce", few), depth_cycles("bias", few), depth_cycles("rescale", few), depth_cycles("write", few)) == (2, 2, 2, 6)
+    assert stages(["SUM", "MAC", "MUL", "REQUANTIZE", "TABLE"]) == STAGES
+    assert [name for name, _ in stages(["REQUANTIZE"])] == ["operand", "bias", "convert", "scale", "rescale", "integer", "saturate", "write"]
+    assert [name for name, _ in stages(["RSQRT_ESTIMATE", "MAC"])] == [
+        "operand", "multiply", "reduce", "bias", "convert", "scale", "integer", "saturate", "write"]
 
 
 def test_refusals():

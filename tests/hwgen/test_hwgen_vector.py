@@ -5,20 +5,41 @@ import numpy as np
 import pytest
 
 from acg import primitives
+from acg.kinds.vector import ESTIMATES
 from acg.regmap import ErrorCode
+from acg.timing.vector import PIPELINE_CYCLES, STAGES
 from hwgen.layout import body_layout
 from hwgen.units.vector.unit import FIELDS, VectorDestination, VectorSource, VectorUnit
-from tests.hwgen.vector_bench import LEVELS, WIDTHS, Bench, float_patterns, pattern, plain, random_fields, unit
+from tests.hwgen.vector_bench import LEVELS, OPERATIONS, WIDTHS, Bench, float_patterns, pattern, plain, random_fields, unit
+
+
+def without(*operations):
+    return [operation for operation in (*OPERATIONS, *ESTIMATES) if operation not in operations]
+
 
 CONFIGURATIONS = {
     "typical": {"lanes": 2, "a": ((32, 1), (8, 1)), "b": ((8, 1), (8, 1)), "y": (8,)},
     "mixed latencies": {"lanes": 2, "a": ((8, 3), (32, 1), (8, 2)), "b": ((32, 2), (8, 4)), "p_latency": 2, "y": (32, 8), "table_banks": 1,
                         "table_write_bytes": 16},
     "slow parameters": {"lanes": 1, "a": ((8, 1),), "b": ((8, 1),), "p_latency": 5, "y": (8, 8)},
-    "no b, no table": {"lanes": 4, "a": ((8, 2),), "b": (), "y": (32,), "table_banks": 0, "estimates": (1,)},
-    "floats read back": {"lanes": 2, "a": ((32, 1), (8, 1)), "b": ((8, 1), (8, 1), (32, 1)), "y": (8, 32), "estimates": (1, 2)},
-    "broadcast": {"lanes": 4, "a": ((8, 1), (32, 3)), "b": ((8, 2),), "y": (8, 32), "broadcast": True},
-    "broadcast of one lane": {"lanes": 1, "a": ((8, 2),), "b": ((8, 1),), "y": (32,), "broadcast": True},
+    "no b, no table": {"lanes": 4, "a": ((8, 2),), "b": (), "y": (32,), "table_banks": 0, "operations": without("TABLE", "RSQRT_ESTIMATE")},
+    "floats read back": {"lanes": 2, "a": ((32, 1), (8, 1)), "b": ((8, 1), (8, 1), (32, 1)), "y": (8, 32), "operations": without()},
+    "broadcast": {"lanes": 4, "a": ((8, 1), (32, 3)), "b": ((8, 2),), "y": (8, 32), "operations": (*OPERATIONS, "BROADCAST_MAC")},
+    "broadcast of one lane": {"lanes": 1, "a": ((8, 2),), "b": ((8, 1),), "y": (32,), "operations": (*OPERATIONS, "BROADCAST_MAC")},
+}
+#: Units that offer little: one or two operations each.
+PRUNED = {
+    "maximum and table": {"a": ((8, 1),), "b": (), "operations": ("MAXIMUM", "TABLE")},
+    "maximum alone": {"lanes": 1, "a": ((8, 2), (32, 1)), "b": (), "y": (8, 32), "table_banks": 0, "operations": ("MAXIMUM",)},
+    "sum alone": {"lanes": 1, "a": ((8, 1), (32, 3)), "b": (), "y": (32, 8), "table_banks": 0, "operations": ("SUM",)},
+    "product alone": {"lanes": 1, "b": ((8, 2), (32, 1)), "y": (32,), "table_banks": 0, "operations": ("MAC",)},
+    "broadcast alone": {"a": ((8, 2), (32, 1)), "y": (32,), "table_banks": 0, "operations": ("BROADCAST_MAC",)},
+    "table alone": {"b": (), "operations": ("TABLE",)},
+    "requantize alone": {"lanes": 1, "a": ((32, 1), (8, 1)), "b": (), "y": (8, 32), "table_banks": 0, "operations": ("REQUANTIZE",)},
+    "addition to floats": {"lanes": 1, "a": ((32, 1),), "b": ((32, 1),), "y": (8, 32), "table_banks": 0, "operations": ("ADD",)},
+    "product of floats": {"lanes": 1, "a": ((32, 1),), "b": ((32, 1), (8, 1)), "y": (32,), "table_banks": 0, "operations": ("MUL", "SUM")},
+    "lesser of floats": {"lanes": 1, "a": ((32, 1),), "b": ((32, 1),), "y": (32,), "table_banks": 0, "operations": ("MIN", "MAXIMUM")},
+    "estimate alone": {"lanes": 1, "a": ((32, 1),), "b": (), "y": (32,), "table_banks": 0, "operations": ("RSQRT_ESTIMATE",)},
 }
 
 
@@ -40,11 +61,26 @@ def test_random_instructions(name, delays):
 
 
 @pytest.mark.sim
+@pytest.mark.parametrize("name", PRUNED)
+def test_a_unit_without_what_it_does_not_offer(name):
+    """Bytes, and the cycles of its shorter pipeline."""
+    seed = 1100 + list(PRUNED).index(name)
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    dut = unit(**PRUNED[name])
+    bench = Bench(dut, rng)
+    program = [random_fields(rng, dut, iterations=int(rng.choice([1, 4, 40]))) for _ in range(25)]
+    bench.run(program, gap=lambda: int(rng.choice([0, 0, 0, 1, 9])))
+    bench.check(program)
+    assert PIPELINE_CYCLES - dut.depth("write") == sum(cycles for stage, cycles in STAGES if not dut.has(stage)) > 0
+
+
+@pytest.mark.sim
 def test_a_contraction_in_one_instruction():
     """A 1x3 convolution of rows with two pixels of padding, channels beside kernel columns in one level: coordinates count elements too."""
     rng = np.random.default_rng(11)
     lanes, width, channels, kernel = 4, 5, 8, 3
-    bench = Bench(unit(lanes=lanes, a=((8, 1),), b=((8, 1),), y=(32,), broadcast=True), rng)
+    bench = Bench(unit(lanes=lanes, a=((8, 1),), b=((8, 1),), y=(32,), operations=(*OPERATIONS, "BROADCAST_MAC")), rng)
     taps = kernel * channels
     program = [plain(
         broadcast=1, int_op=1, reduce=1, n_3=width, n_5=taps, a_base=(-channels) % 256, a_stride_3=channels, a_stride_5=1, a_zero=7, b_enable=1, b_signed=1,
@@ -99,7 +135,7 @@ def test_division_reaches_the_write_port():
 
 def sweep(patterns, rng):
     """A unit whose a and b memories are full of ``patterns`` (int32), and instructions of all iterations over them."""
-    dut = unit(lanes=2, a=((32, 1),), b=((32, 1),), y=(32,), estimates=(1, 2))
+    dut = unit(lanes=2, a=((32, 1),), b=((32, 1),), y=(32,), operations=without())
     bench = Bench(dut, rng)
     bench.a[0][:], bench.b[0][:] = patterns[:128].reshape(64, 2), patterns[128:].reshape(64, 2)
     walk = {"n_2": 8, "n_3": 8, "a_stride_2": 8, "a_stride_3": 1, "b_stride_2": 8, "b_stride_3": 1, "y_stride_2": 8, "y_stride_3": 1}
@@ -181,7 +217,7 @@ def test_a_choice_that_does_not_exist_is_an_error(monkeypatch, given, number):
     """Found by random illegal programs: y_select of an absent memory wrote nothing and retired. That these are the codes which acg.rules says do not
     exist: tests/covenant/test_covenant_forced.py."""
     monkeypatch.setitem(WIDTHS, "table_select", 2)
-    bench = Bench(unit(lanes=1, table_banks=3, estimates=(2,)), np.random.default_rng(5))
+    bench = Bench(unit(lanes=1, table_banks=3, operations=without("RECIPROCAL_ESTIMATE")), np.random.default_rng(5))
     bench.run([plain(**given)])
     assert [error[1:] for error in bench.errors] == [(ErrorCode.ILLEGAL, number)]
     assert bench.errors[0][0] == 2, "known before anything is written"
@@ -190,7 +226,7 @@ def test_a_choice_that_does_not_exist_is_an_error(monkeypatch, given, number):
 @pytest.mark.sim
 def test_choices_that_are_not_used_are_no_error(monkeypatch):
     monkeypatch.setitem(WIDTHS, "table_select", 2)
-    bench = Bench(unit(lanes=1, table_banks=3), np.random.default_rng(5))
+    bench = Bench(unit(lanes=1, table_banks=3, operations=without()), np.random.default_rng(5))
     program = [plain(b_select=1, table_select=3, y_stride_3=1, n_3=4)]
     bench.run(program)
     bench.check(program)
@@ -203,7 +239,12 @@ def test_choices_that_are_not_used_are_no_error(monkeypatch):
     ({"p_latency": 0}, ValueError, "VectorUnit: p: read_latency_cycles must be at least 1, not 0"),
     ({"y": (8, "8")}, ValueError, "VectorUnit: y_destinations[1]: element_bits must be an integer, not '8'"),
     ({"table_banks": -1}, ValueError, "VectorUnit: table_banks must be at least 0, not -1"),
-    ({"estimates": (1, 3)}, ValueError, "VectorUnit: estimates must be of 1, 2, not 3"),
+    ({"operations": ("MAC", "TOTAL")}, ValueError, "VectorUnit: operations must be of MAC, BROADCAST_MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, REQUANTIZE, "
+     "RECIPROCAL_ESTIMATE, RSQRT_ESTIMATE, TABLE, not 'TOTAL'"),
+    ({"operations": ("SUM", "TABLE")}, ValueError,
+     "VectorUnit: b_sources must be empty where none of MAC, BROADCAST_MAC, ADD, MUL, MIN, MAX is offered, not 1 memories"),
+    ({"operations": ("MAC",)}, ValueError, "VectorUnit: table_banks must be 0 where TABLE is not offered, not 2"),
+    ({"table_banks": 0}, ValueError, "VectorUnit: table_banks must be at least 1 where TABLE is offered, not 0"),
 ])
 def test_refused_parameters(change, error, message):
     with pytest.raises((error, TypeError)) as caught:
@@ -214,7 +255,7 @@ def test_refused_parameters(change, error, message):
 def test_body_without_a_field():
     layout = body_layout([(name, 4, 4 * index, False) for index, name in enumerate(FIELDS) if name not in ("numeric", "y_low")])
     with pytest.raises(ValueError) as caught:
-        VectorUnit(body=layout, lanes=1, a_sources=[VectorSource(8, 6, 1)], b_sources=[], p_addr_bits=4, p_read_latency_cycles=1,
+        VectorUnit(operations=OPERATIONS[:-1], body=layout, lanes=1, a_sources=[VectorSource(8, 6, 1)], b_sources=[], p_addr_bits=4, p_read_latency_cycles=1,
                    y_destinations=[VectorDestination(8, 7)], table_banks=0, table_write_bytes=1)
     assert str(caught.value) == "VectorUnit: body lacks fields numeric, y_low"
 
@@ -222,6 +263,7 @@ def test_body_without_a_field():
 def test_body_without_the_field_of_an_estimate():
     layout = body_layout([(name, 4, 4 * index, False) for index, name in enumerate(FIELDS)])
     with pytest.raises(ValueError) as caught:
-        VectorUnit(body=layout, lanes=1, a_sources=[VectorSource(8, 6, 1)], b_sources=[], p_addr_bits=4, p_read_latency_cycles=1,
-                   y_destinations=[VectorDestination(32, 7)], table_banks=0, table_write_bytes=1, estimates=[1])
+        VectorUnit(operations=(*OPERATIONS[:-1], "RSQRT_ESTIMATE"), body=layout, lanes=1, a_sources=[VectorSource(8, 6, 1)], b_sources=[],
+                   p_addr_bits=4, p_read_latency_cycles=1,
+                   y_destinations=[VectorDestination(32, 7)], table_banks=0, table_write_bytes=1)
     assert str(caught.value) == "VectorUnit: body lacks field estimate"

@@ -5,12 +5,15 @@ import numpy as np
 from amaranth.sim import Simulator
 
 from acg import primitives
-from acg.timing.vector import VectorTiming
+from acg.kinds.vector import ESTIMATES
+from acg.timing.vector import VectorTiming, stages
 from hwgen.layout import body_layout
-from hwgen.units.vector.unit import FIELDS, OPTIONAL_FIELDS, VectorDestination, VectorSource, VectorUnit
+from hwgen.units.vector.unit import CODES, FIELDS, NEEDED_BY, OPTIONAL_FIELDS, VectorDestination, VectorSource, VectorUnit
 from verif.iss.vector import execute_vector
 
 LEVELS = range(6)
+#: What a unit offers where nothing else is said.
+OPERATIONS = ("MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "TABLE")
 WORDS = {"a": 64, "b": 64, "p": 16, "y": 128}
 SIGNED = {"a_zero", "b_zero", "y_zero", "y_low", "y_high", "y_origin", "x_origin"}
 WIDTHS = {
@@ -23,12 +26,16 @@ WIDTHS = {
 }
 
 
-def body(broadcast_lanes=0):
-    """Layout of instructions; with lanes that an element of a may be broadcast to, which widen what counts elements."""
+def fields_there(operations):
+    """Fields of a unit that offers these operations, the optional ones among them."""
+    return [name for name in (*FIELDS, *OPTIONAL_FIELDS) if name not in NEEDED_BY or set(NEEDED_BY[name]) & set(operations)]
+
+
+def body(operations, lanes):
+    """Layout of instructions; an element of a that may be broadcast to all lanes widens what counts elements."""
+    broadcast_lanes = lanes if "BROADCAST_MAC" in operations else 0
     rows, offset = [], 0
-    for name in (*FIELDS, *OPTIONAL_FIELDS):
-        if name == "broadcast" and not broadcast_lanes:
-            continue
+    for name in fields_there(operations):
         width = WIDTHS.get(name, 1)
         if broadcast_lanes and (name == "a_base" or name.startswith("a_stride_")):
             width += (broadcast_lanes - 1).bit_length()
@@ -45,9 +52,9 @@ def encode(layout, fields):
     return word
 
 
-def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=2, table_write_bytes=4, estimates=(), broadcast=False):
+def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=2, table_write_bytes=4, operations=OPERATIONS):
     return VectorUnit(
-        body=body(lanes if broadcast else 0), estimates=estimates, lanes=lanes, a_sources=[VectorSource(bits, 6, latency) for bits, latency in a],
+        operations=operations, body=body(operations, lanes), lanes=lanes, a_sources=[VectorSource(bits, 6, latency) for bits, latency in a],
         b_sources=[VectorSource(bits, 6, latency) for bits, latency in b], p_addr_bits=4, p_read_latency_cycles=p_latency,
         y_destinations=[VectorDestination(bits, 7) for bits in y], table_banks=table_banks, table_write_bytes=table_write_bytes)
 
@@ -59,8 +66,8 @@ def expected_accesses(fields):
     y = fields["y_origin"] + fields["y_step_2"] * index[2] + fields["y_step_4"] * index[4]
     x = fields["x_origin"] + fields["x_step_3"] * index[3] + fields["x_step_5"] * index[5]
     inside = (y >= 0) & (y < fields["y_bound"]) & (x >= 0) & (x < fields["x_bound"])
-    results = inside.size // (n[4] * n[5]) if fields["reduce"] else inside.size
-    return {"a": int(inside.sum()), "b": inside.size * fields["b_enable"], "p": results * fields["p_enable"], "y": results}
+    results = inside.size // (n[4] * n[5]) if fields.get("reduce", 0) else inside.size
+    return {"a": int(inside.sum()), "b": inside.size * fields.get("b_enable", 0), "p": results * fields.get("p_enable", 0), "y": results}
 
 
 def float_patterns(rng, shape):
@@ -95,8 +102,9 @@ class Bench:
         self.starts, self.retires, self.errors, self.log = [], [], [], []
         self.reads = {"a": 0, "b": 0, "p": 0}
         latencies = [source.read_latency_cycles for source in (*dut.a_sources, *dut.b_sources)]
-        self.readers = list(zip([*dut.a_ports, *dut.b_ports, dut.p], [*self.a, *self.b, self.p],
-                                [*latencies, dut.p_read_latency_cycles], strict=True))
+        self.readers = list(zip([*dut.a_ports, *dut.b_ports], [*self.a, *self.b], latencies, strict=True))
+        if dut.has_parameters:
+            self.readers.append((dut.p, self.p, dut.p_read_latency_cycles))
 
     def execute(self, fields):
         execute_vector(fields, lanes=self.dut.lanes, a_memories=self.a, b_memories=self.b or [np.zeros((64, self.dut.lanes), np.uint8)],
@@ -114,8 +122,8 @@ class Bench:
 
     def run(self, program, *, gap=lambda: 0, halt_at=None, cycles=None):
         """Run (fields, ...) in order; ``gap()`` cycles of delay before each start. Checks ready and idle in every cycle."""
-        dut, layout = self.dut, body(self.dut.lanes if self.dut.broadcasts else 0)
-        timing = VectorTiming(read_latency_cycles=dut.read_latency_cycles)
+        dut, layout = self.dut, body(self.dut.offers, self.dut.lanes)
+        timing = VectorTiming(read_latency_cycles=dut.read_latency_cycles, stages=stages(dut.offers))
         predicted = []
 
         async def bench(ctx):
@@ -145,7 +153,7 @@ class Bench:
                 for index, (port, memory, latency) in enumerate(self.readers):
                     if ctx.get(port.en):
                         assert not halted
-                        self.reads["p" if port is dut.p else "a" if index < len(dut.a_ports) else "b"] += 1
+                        self.reads["p" if index == len(dut.a_ports) + len(dut.b_ports) else "a" if index < len(dut.a_ports) else "b"] += 1
                         due[index][cycle + latency] = int.from_bytes(memory[ctx.get(port.addr)].tobytes(), "little")
                 for port, memory in zip(dut.y_ports, self.y, strict=True):
                     if ctx.get(port.en):
@@ -198,12 +206,12 @@ def pattern(value):
     return int(np.float32(value).view(np.uint32))
 
 
-def plain(**given):
+def plain(operations=(*OPERATIONS, *ESTIMATES, "BROADCAST_MAC"), **given):
     """A pass-through of one iteration."""
-    fields = dict.fromkeys((*FIELDS, *OPTIONAL_FIELDS), 0) | {f"n_{level}": 1 for level in LEVELS}
-    fields |= {"y_bound": 1, "x_bound": 1, "scale_a": pattern(1), "scale_b": pattern(1), "scale_y": pattern(1), "y_low": -128, "y_high": 255}
+    fields = dict.fromkeys(fields_there(operations), 0) | {f"n_{level}": 1 for level in LEVELS}
+    known = {"y_bound": 1, "x_bound": 1, "scale_a": pattern(1), "scale_b": pattern(1), "scale_y": pattern(1), "y_low": -128, "y_high": 255}
     assert not set(given) - set(fields)
-    return fields | given
+    return fields | {name: value for name, value in known.items() if name in fields} | given
 
 
 def random_fields(rng, dut, *, iterations=60):
@@ -225,12 +233,14 @@ def random_fields(rng, dut, *, iterations=60):
         if pick(0, 2):
             fields |= {f"{axis}_origin": pick(-6, 6), f"{axis}_bound": pick(1, 40)}
             fields |= {f"{axis}_step_{level}": pick(0, 4) for level in levels}
-    for name, limit in (("a_signed", 2), ("b_signed", 2), ("b_enable", 2), ("p_enable", 2), ("int_op", 2), ("reduce", 3), ("numeric", 2),
-                        ("binary", 5), ("table_enable", 2 if dut.table_banks else 1), ("table_select", max(1, dut.table_banks)),
+    for name, limit in (("a_signed", 2), ("b_signed", 2), ("b_enable", 2), ("p_enable", 2), ("int_op", 2), ("numeric", 2),
+                        ("table_enable", 2), ("table_select", max(1, dut.table_banks)),
                         ("a_select", len(dut.a_sources)), ("b_select", max(1, len(dut.b_sources))), ("y_select", len(dut.y_destinations))):
         fields[name] = pick(0, limit)
-    fields |= {"a_float": pick(0, 2), "b_float": pick(0, 2), "estimate": int(rng.choice([0, *sorted(dut.estimates)]))}
-    if dut.broadcasts and pick(0, 3):
+    for name, codes in CODES.items():
+        fields[name] = int(rng.choice([0, *sorted({code for operation, code in codes.items() if operation in dut.offers})]))
+    fields |= {"a_float": pick(0, 2), "b_float": pick(0, 2)}
+    if "broadcast" in fields_there(dut.offers) and pick(0, 3):
         fields |= {"broadcast": 1, "a_base": pick(0, WORDS["a"] * dut.lanes)}
         for level in LEVELS:
             reach = int(rng.choice([1, 3, WORDS["a"] * dut.lanes]))
@@ -245,4 +255,4 @@ def random_fields(rng, dut, *, iterations=60):
     fields["scale_y"], fields["scale_y_low"] = primitives.divide_constant(scale[2]) if pick(0, 2) else primitives.scale_constant(scale[2])
     if pick(0, 8) == 0:   # infinities, zeros and subnormals from the fields
         fields[str(rng.choice(["scale_a", "scale_b", "scale_y"]))] = int(rng.choice([0, 0x7F00_0000, 0x7F80_0000, 0x8000_0001, 0x0080_0000]))
-    return fields
+    return {name: value for name, value in fields.items() if name in fields_there(dut.offers)}

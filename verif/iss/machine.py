@@ -40,8 +40,8 @@ class Machine:
 
     def _runner(self, name: str) -> Callable[[Mapping[str, int]], None]:
         engine = self.graph.engines[name]
-        words = {port for stream in engine.specification.streams if stream.unit == "word" for port in stream.ports}
-        ports = {port.name: [self._view(link, port.name in words) for link in self.graph.links_of(name, port.name)] for port in engine.specification.ports}
+        words = {port for stream in engine.streams if stream.unit == "word" for port in stream.ports}
+        ports = {port.name: [self._view(link, port.name in words) for link in self.graph.links_of(name, port.name)] for port in engine.ports}
         meaning = meaning_of(engine.kind)
         return lambda fields: meaning(fields, engine.sizes, ports)
 

@@ -37,8 +37,8 @@ def _matrix(fields: Fields, sizes: Sizes, ports: Ports) -> None:
 
 
 def _vector(fields: Fields, sizes: Sizes, ports: Ports) -> None:
-    (parameter,), (table,) = ports["parameter"], ports["table"]
-    execute_vector(fields, lanes=int(sizes["lanes"]), a_memories=ports["a"], b_memories=ports["b"], parameter=parameter, table=table, y_memories=ports["y"])
+    optional = {name: ports[name][0] for name in ("parameter", "table") if name in ports}
+    execute_vector(fields, lanes=int(sizes["lanes"]), a_memories=ports["a"], b_memories=ports.get("b", ()), y_memories=ports["y"], **optional)
 
 
 def _window(fields: Fields, sizes: Sizes, ports: Ports) -> None:

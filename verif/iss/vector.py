@@ -86,11 +86,11 @@ def _floats(value: np.ndarray, is_pattern: int) -> np.ndarray:
 def _scaled(value: np.ndarray, b: np.ndarray, scale: np.ndarray | int, fields: Mapping[str, int]) -> np.ndarray:
     """The float path, from int32 [n, V] to the float32 before rounding to an integer."""
     result = primitives.multiply(_floats(value, fields.get("a_float", 0)), np.asarray(scale, dtype=np.uint32).view(np.float32))
-    binary = fields["binary"]
+    binary = fields.get("binary", BINARY_NONE)
     if binary in _BINARY:
         scale_b = np.asarray(fields["scale_b"], dtype=np.uint32).view(np.float32)
         result = _BINARY[binary](result, primitives.multiply(_floats(b, fields.get("b_float", 0)), scale_b))
-    return primitives.multiply_constant(result, fields["scale_y"], fields["scale_y_low"])
+    return primitives.multiply_constant(result, fields["scale_y"], fields["scale_y_low"]) if "scale_y" in fields else result
 
 
 def execute_vector(
@@ -99,8 +99,8 @@ def execute_vector(
     lanes: int,
     a_memories: Sequence[np.ndarray],
     b_memories: Sequence[np.ndarray],
-    parameter: np.ndarray,
-    table: np.ndarray,
+    parameter: np.ndarray | None = None,
+    table: np.ndarray | None = None,
     y_memories: Sequence[np.ndarray],
 ) -> None:
     """Execute one vector instruction on memories given in port words; writes the selected y memory in place.
@@ -108,16 +108,17 @@ def execute_vector(
     Parameters
     ----------
     fields : Mapping[str, int]
-        Decoded fields (counts at least 1), as `acg.isa` names them, codes that exist (`acg.rules`); scales are float32 patterns. ``a_float``,
-        ``b_float``, ``estimate`` and ``broadcast`` are 0 if left out: not every unit has them. With ``broadcast``, base and strides of a count elements.
+        Decoded fields (counts at least 1), as `acg.isa` names them, codes that exist (`acg.rules`); scales are float32 patterns. Fields that a unit
+        lacks for want of operations are left out: they choose nothing then, and one without ``scale_y`` neither rescales nor rounds. With ``broadcast``, base
+        and strides of a count elements.
     lanes : int
         Lanes V of the unit.
     a_memories, b_memories, y_memories : sequence of numpy.ndarray
         Memories behind the ports in select order, each uint8 or int32 of shape [words, V].
     parameter : numpy.ndarray
-        int32 [words, 2 V]: V biases, then V scales as float32 patterns.
+        int32 [words, 2 V]: V biases, then V scales as float32 patterns; None for a unit without parameters.
     table : numpy.ndarray
-        uint8 [banks * 256].
+        uint8 [banks * 256]; None for a unit without tables.
 
     Raises
     ------
@@ -128,7 +129,7 @@ def execute_vector(
     counts = [fields[f"n_{level}"] for level in range(_LEVELS)]
     everything = range(_LEVELS)
     inner = counts[4] * counts[5]
-    reduce = fields["reduce"]
+    reduce = fields.get("reduce", REDUCE_NONE)
     emitting = slice(None) if reduce == REDUCE_NONE else slice(inner - 1, None, inner)
 
     y = _sum_over_levels(fields, fields["y_origin"], "y_step", (2, 4), counts)
@@ -144,16 +145,17 @@ def execute_vector(
         a[in_bounds] = read
 
     b = np.zeros((1, lanes), dtype=np.int32)
-    if fields["b_enable"]:
+    if fields.get("b_enable", 0):
         memory = _selected("b", fields, b_memories)
         addresses = _sum_over_levels(fields, fields["b_base"], "b_stride", everything, counts)
         b = _integers(memory[_checked("b", addresses, memory, b_memories)], fields["b_signed"], fields["b_zero"])
 
-    value = primitives.product_operand(a) * primitives.product_operand(b) if fields["int_op"] else a
+    value = primitives.product_operand(a) * primitives.product_operand(b) if fields.get("int_op", 0) else a
     value = _reduce(value, in_bounds, reduce, inner)
 
-    scale: np.ndarray | int = fields["scale_a"]
-    if fields["p_enable"]:
+    scale: np.ndarray | int = fields.get("scale_a", 0)
+    if fields.get("p_enable", 0):
+        assert parameter is not None
         addresses = _sum_over_levels(fields, fields["p_base"], "p_stride", (0, 1), counts)[emitting]
         words = parameter[_checked("parameter", addresses, parameter, [parameter])]
         value = primitives.wrap_int32(value.astype(np.int64) + words[:, :lanes])
@@ -161,11 +163,12 @@ def execute_vector(
 
     wide = value
     rounded = value
-    if fields["numeric"]:
+    if fields.get("numeric", 0):
         b = b[emitting] if len(b) > 1 else b
         result = _scaled(value, b, scale, fields)
         estimated = _ESTIMATE[estimate](result) if estimate in _ESTIMATE else result
-        wide, rounded = estimated.view(np.int32), primitives.round_to_int32(result)
+        wide = estimated.view(np.int32)
+        rounded = primitives.round_to_int32(result) if "scale_y" in fields else result.view(np.int32)
 
     memory = _selected("y", fields, y_memories)
     levels = everything if reduce == REDUCE_NONE else range(4)
@@ -174,4 +177,7 @@ def execute_vector(
         memory[addresses] = wide
         return
     byte = primitives.saturate(rounded, fields["y_zero"], fields["y_low"], fields["y_high"]).astype(np.uint8)
-    memory[addresses] = primitives.lookup(table, fields["table_select"], byte) if fields["table_enable"] else byte
+    if fields.get("table_enable", 0):
+        assert table is not None
+        byte = primitives.lookup(table, fields["table_select"], byte)
+    memory[addresses] = byte

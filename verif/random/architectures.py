@@ -122,7 +122,8 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     signatures = ", ".join(f'"{text.format(v=v)}"' for text in draw.shuffled([*_VECTOR, *estimates]) if text != missing)
     draft.engines["vector"] = f"{{kind: vector, lanes: {v}, capabilities: [{signatures}]}}"
     draft.links += [("act", "matrix", "activation"), ("wgt", "matrix", "weight"), ("acc", "matrix", "accumulator"), ("matrix", "acc", "result"),
-                    ("par", "vector", "parameter"), ("lut", "vector", "table")]
+                    ("par", "vector", "parameter")]
+    draft.links += [("lut", "vector", "table")] if "TABLE" not in missing else []
     sides = ["side"] if side else []
     draft.links += [(name, "vector", "a") for name in draw.shuffled(["act", "acc", *sides])]
     wide_b = ["acc"] if acc_banks > 1 and draw.chance(0.85 if wide_y else 0.1) else []

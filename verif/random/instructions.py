@@ -60,7 +60,7 @@ class InstructionDraw:
         """Fields drawn once; None where they are not legal."""
         streams, fields = _streams(engine), self._counts(engine, reach)
         wide, plain = self._chance(0.25), self._chance(0.35)
-        for item in engine.specification.body:
+        for item in engine.body:
             if isinstance(item, Control) and item.name in self._formats[engine.name].by_name:
                 fields |= self._control(engine, item, wide, plain)
         for _ in engine.specification.limits:
@@ -79,7 +79,7 @@ class InstructionDraw:
 
     def _counts(self, engine: Engine, reach: int) -> Fields:
         """Loop counts, drawn in a random order of levels, whose product is bounded; a level of bytes is a row."""
-        (item,) = (item for item in engine.specification.body if isinstance(item, Counts))
+        (item,) = (item for item in engine.body if isinstance(item, Counts))
         rows = {stream.row for stream in _streams(engine)} - {-1}
         most, counts = MOST_ITERATIONS, dict.fromkeys(range(len(item.widths)), 1)
         for level in self.rng.permutation(len(counts)).tolist():
@@ -256,7 +256,7 @@ class InstructionDraw:
 
 
 def _streams(engine: Engine) -> tuple[Stream, ...]:
-    return engine.specification.streams
+    return engine.streams
 
 
 def _counts_elements(stream: Stream, fields: Mapping[str, int]) -> bool:

@@ -97,7 +97,7 @@ def ordered(graph: Graph, drafts: Sequence[Draft]) -> tuple[Instruction, ...]:
     """Instructions with waits for every earlier one that they meet, plus the superfluous ones."""
     footprints = Footprints(graph)
     accesses = [footprints(draft.instruction) for draft in drafts]
-    walks = {name: [field for stream in engine.specification.streams if stream.self_ordered for field in stream.walk]
+    walks = {name: [field for stream in engine.streams if stream.self_ordered for field in stream.walk]
              for name, engine in graph.engines.items()}
     retired = dict.fromkeys(graph.engines, 0)
     place: list[int] = []
@@ -157,7 +157,7 @@ def copies(graph: Graph, *, inward: bool) -> Iterator[Copies]:
 
 def _constants(graph: Graph) -> dict[str, int]:
     """Memories of which a word holds one operand of 32-bit elements and another, a bias and a scale a lane: how many lanes."""
-    return {link.memory: link.lanes // port.lanes[0] for engine in graph.engines.values() for port in engine.specification.ports if port.access
+    return {link.memory: link.lanes // port.lanes[0] for engine in graph.engines.values() for port in engine.ports if port.access
             for link in graph.links_of(engine.name, port.name)}
 
 

@@ -10,7 +10,7 @@ _UNIT, _FRONT, _INT, _FLOAT, _BACK, _PIPELINE, _FLOAT32 = (
 
 VECTOR = (
     Mutant("vector_build.latency", "hwgen/units/vector/build.py",
-           "p_read_latency_cycles=parameter.read_latency_cycles", "p_read_latency_cycles=1", "late", "dot"),
+           '"p_read_latency_cycles": parameter.read_latency_cycles', '"p_read_latency_cycles": 1', "late", "dot"),
     # vector_front
     Mutant("vector_front.ready", _FRONT, "unit.ready.eq((~issuing | counter.last[0]) & ~halt)", "unit.ready.eq(~issuing & ~halt)", "late"),
     Mutant("vector_front.restart", _FRONT, 'pipeline.carry("restart", plain | (counter.zero[4] & counter.zero[5]))',

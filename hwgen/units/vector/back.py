@@ -6,7 +6,6 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
 from acg.kinds.vector import ESTIMATES
-from acg.timing.vector import depth_cycles
 from hwgen.datapath import float32
 from hwgen.memory.lookup import LookupTable
 from hwgen.units.vector.front import drive_port
@@ -48,19 +47,23 @@ def build_back(m: Module, pipeline: Pipeline, unit: wiring.Component, values: li
         """Carries the 32-bit values to ``stage`` where a destination needs them."""
         return [lane["wide"] for lane in pipeline.lanes(stage, [{"wide": value} for value in columns])] if wide else columns
 
-    stage = data_stage + depth_cycles("rescale")
+    stage = data_stage + unit.depth("rescale")
     is_float = pipeline.of("numeric", stage)
-    integers = pipeline.lanes(stage + 1, [
-        {"integer": Mux(is_float, float32.round_to_integer(m, value, f"rounded_{n}"), _limited(m, value, f"limited_{n}"))[:12].as_signed()}
-        for n, value in enumerate(values)])
-    if wide and unit.estimates:
+
+    def integer(n: int, value: Value) -> Value:
+        if not unit.has("rescale"):
+            return _limited(m, value, f"limited_{n}")
+        return Mux(is_float, float32.round_to_integer(m, value, f"rounded_{n}"), _limited(m, value, f"limited_{n}"))
+
+    integers = pipeline.lanes(stage + 1, [{"integer": integer(n, value)[:12].as_signed()} for n, value in enumerate(values)])
+    if wide and unit.offers & ESTIMATES.keys():
         code = pipeline.of("estimate", stage)
         guessing = float32.wire(m, is_float & (code != 0), "guessing")
         root = code == ESTIMATES["RSQRT_ESTIMATE"]
         values = [Mux(guessing, float32.estimate(m, value, root=root, name=f"guess_{n}"), value) for n, value in enumerate(values)]
     values = words(stage + 1, values)
 
-    stage = data_stage + depth_cycles("integer")
+    stage = data_stage + unit.depth("integer")
     zero, least, most = (pipeline.of(name, stage) for name in ("y_zero", "y_low", "y_high"))
     columns = []
     for n, lane in enumerate(integers):
@@ -70,11 +73,12 @@ def build_back(m: Module, pipeline: Pipeline, unit: wiring.Component, values: li
     saturated = Cat(lane["byte"] for lane in pipeline.lanes(stage + 1, columns))
     values = words(stage + 1, values)
 
-    stage = data_stage + depth_cycles("saturate")
-    looking = pipeline.of("table_enable", stage) if unit.table_banks else Const(0, 1)
-    plain = pipeline.register(stage + 1, {"plain": saturated}, when=~looking)["plain"]
-    values = words(stage + 1, values)
-    if unit.table_banks:
+    stage = data_stage + unit.depth("saturate")
+    plain: Value = saturated
+    if unit.has("table"):
+        looking = pipeline.of("table_enable", stage)
+        plain = pipeline.register(stage + 1, {"plain": saturated}, when=~looking)["plain"]
+        values = words(stage + 1, values)
         m.submodules.table = table = LookupTable(lanes=unit.lanes, banks=unit.table_banks, write_bytes=unit.table_write_bytes)
         wiring.connect(m, wiring.flipped(unit.table), table.write)
         m.d.comb += [
@@ -84,12 +88,12 @@ def build_back(m: Module, pipeline: Pipeline, unit: wiring.Component, values: li
         ]
         plain = Mux(pipeline.of("table_enable", stage + 1), table.data, plain)
 
-    stage = data_stage + depth_cycles("table")
+    stage = data_stage + unit.depth("table")
     written = {8: plain, 32: Cat(values)}
     used = {destination.element_bits for destination in unit.y_destinations}
     registers = pipeline.register(stage + 1, {f"bytes_{bits}": word for bits, word in written.items() if bits in used})
 
-    stage = data_stage + depth_cycles("write")
+    stage = data_stage + unit.depth("write")
     address = pipeline.carried("y_address", stage)
     beyond = []
     for number, (port, destination) in enumerate(zip(unit.y_ports, unit.y_destinations, strict=True)):

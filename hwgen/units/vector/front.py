@@ -56,7 +56,7 @@ def _stream(m: Module, prefix: str, levels: Sequence[int], *, instr, held: dict[
     m.d.comb += [generator.load.eq(load), generator.base.eq(base), generator.advance.eq(advance)]
     for level, stride in strides.items():
         gated = stride
-        if prefix == "y" and name == "stride" and level >= 4:
+        if prefix == "y" and name == "stride" and level >= 4 and not isinstance(held["reduce"], Const):
             gated = Mux(held["reduce"] == REDUCE_NONE, stride, 0)
         m.d.comb += getattr(generator, f"stride_{level}").eq(gated)
     return generator.value
@@ -94,14 +94,17 @@ def build_front(m: Module, pipeline: Pipeline, unit: wiring.Component, held: dic
     # Unsigned: a negative coordinate is beyond any bound.
     m.d.comb += inside.eq((coordinates["y"] < held["y_bound"]) & (coordinates["x"] < held["x_bound"]))
 
-    plain = held["reduce"] == REDUCE_NONE
     fresh = Signal()
     m.d.sync += fresh.eq(unit.start)
-    pipeline.start(valid=step, fresh=fresh, emit=plain | counter.last[4])
+    plain: Value = Const(1, 1)
+    if unit.has("reduce"):
+        plain = held["reduce"] == REDUCE_NONE
+        pipeline.carry("restart", plain | (counter.zero[4] & counter.zero[5]))
+    pipeline.start(valid=step, fresh=fresh, emit=plain | counter.last[4] if unit.has("reduce") else plain)
     pipeline.carry("inside", inside)
-    pipeline.carry("restart", plain | (counter.zero[4] & counter.zero[5]))
     pipeline.carry("last", counter.last[0])
-    pipeline.carry("p_address", _stream(m, "p", (0, 1), **common))
+    if unit.has_parameters:
+        pipeline.carry("p_address", _stream(m, "p", (0, 1), **common))
     pipeline.carry("y_address", _stream(m, "y", range(LEVELS), **common))
 
     beyond = []

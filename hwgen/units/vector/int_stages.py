@@ -4,7 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 from acg.primitives import PRODUCT_OPERAND_BITS
-from acg.timing.vector import depth_cycles
+from acg.timing.vector import PRODUCTS
 from hwgen.units.vector.front import broadcast_words, drive_port, lane_integer, operand_shape, source_words
 from hwgen.units.vector.pipeline import Pipeline
 
@@ -20,8 +20,8 @@ def build_integer(m: Module, pipeline: Pipeline, unit: wiring.Component, *, data
     Returns
     -------
     list of dict and list of (Value, Value)
-        For each lane the int32 ``v``, the float32 pattern ``scale`` and the operand ``b`` as of the bias stage; pairs (parameter
-        access beyond its port, address).
+        For each lane the int32 ``v`` as of the bias stage, with the float32 pattern ``scale`` of a unit that has it and the operand ``b`` of one that
+        combines two values there; pairs (parameter access beyond its port, address).
     """
     lanes = unit.lanes
     stage = data_stage
@@ -47,49 +47,63 @@ def build_integer(m: Module, pipeline: Pipeline, unit: wiring.Component, *, data
     operands = pipeline.lanes(stage + 1, [operand(lane) for lane in range(lanes)])
     stage += 1
 
-    ignored = pipeline.of("reduce", stage)[1] & ~pipeline.carried("inside", stage)
-    multiply = pipeline.of("int_op", stage)
+    multiplies, maxima, sums = unit.has("multiply"), "MAXIMUM" in unit.offers, bool(unit.offers & {*PRODUCTS, "SUM"})
+    if maxima:
+        ignored = pipeline.of("reduce", stage)[1] & ~pipeline.carried("inside", stage)
+    if multiplies:
+        multiply = pipeline.of("int_op", stage)
 
     def combine(lane: int) -> dict[str, Value]:
-        a, b = operands[lane]["a"], operands[lane]["b"]
+        a = operands[lane]["a"]
         value = Signal(32, name=f"combined_{lane}")
-        product = a[:PRODUCT_OPERAND_BITS].as_signed() * b[:PRODUCT_OPERAND_BITS].as_signed()
-        m.d.comb += value.eq(Mux(multiply, product, a))
-        return {"product": Mux(ignored, _INT32_MIN, value)}
+        if multiplies:
+            product = a[:PRODUCT_OPERAND_BITS].as_signed() * operands[lane]["b"][:PRODUCT_OPERAND_BITS].as_signed()
+            m.d.comb += value.eq(Mux(multiply, product, a))
+        else:
+            m.d.comb += value.eq(a)
+        return {"product": Mux(ignored, _INT32_MIN, value) if maxima else value}
 
-    products = pipeline.lanes(stage + 1, [combine(lane) for lane in range(lanes)])
-    b = pipeline.lanes(stage + 1, [{"b": values["b"]} for values in operands])
-    stage += 1
+    products: list[dict[str, Value]] = [combine(lane) for lane in range(lanes)]
+    seconds: list[dict[str, Value]] = [{"b": values["b"]} for values in operands] if unit.has("binary") else []
+    if multiplies:
+        products = pipeline.lanes(stage + 1, products)
+        seconds = pipeline.lanes(stage + 1, seconds) if seconds else []
+        stage += 1
 
-    assert stage + 1 == pipeline.results_from
-    restart = pipeline.carried("restart", stage)
-    maximum = pipeline.of("reduce", stage)[1]
-    # The accumulators are the stage's registers: they move with every iteration, results leave with the last ones.
-    totals = [Signal(32, name=f"total_{lane}", reset_less=True) for lane in range(lanes)]
-    following = []
-    for lane, total in enumerate(totals):
-        value = products[lane]["product"]
-        reduced = Mux(maximum, Mux(total.as_signed() > value.as_signed(), total, value), (total + value)[:32])
-        following.append(Mux(restart, value, reduced))
-    with m.If(pipeline.valid(stage)):
-        m.d.sync += [total.eq(value) for total, value in zip(totals, following, strict=True)]
-    emit = pipeline.carried("emit", stage)
-    b = pipeline.lanes(stage + 1, b, when=emit)
-    stage += 1
+    totals = [values["product"] for values in products]
+    if unit.has("reduce"):
+        assert stage + 1 == pipeline.results_from
+        restart = pipeline.carried("restart", stage)
+        maximum = pipeline.of("reduce", stage)[1]
+        # The accumulators are the stage's registers: they move with every iteration, results leave with the last ones.
+        registers = [Signal(32, name=f"total_{lane}", reset_less=True) for lane in range(lanes)]
+        following = []
+        for total, value in zip(registers, totals, strict=True):
+            larger = Mux(total.as_signed() > value.as_signed(), total, value) if maxima else value
+            both = (total + value)[:32] if sums else larger
+            reduced = Mux(maximum, larger, both) if maxima and sums else both
+            following.append(Mux(restart, value, reduced))
+        with m.If(pipeline.valid(stage)):
+            m.d.sync += [total.eq(value) for total, value in zip(registers, following, strict=True)]
+        seconds = pipeline.lanes(stage + 1, seconds, when=pipeline.carried("emit", stage)) if seconds else []
+        totals = list(registers)
+        stage += 1
+    if not unit.has("bias"):
+        return [{"v": total} for total in totals], []
 
     p_enable = pipeline.of("p_enable", stage)
     words = unit.p.data
 
     def biased(lane: int) -> dict[str, Value]:
         bias = Mux(p_enable, words.word_select(lane, 32), 0)
-        return {"v": (totals[lane] + bias)[:32], "b": b[lane]["b"]}
+        return {"v": (totals[lane] + bias)[:32], **(seconds[lane] if seconds else {})}
 
     def scales(lane: int) -> dict[str, Value]:
         return {"scale": Mux(p_enable, words.word_select(lanes + lane, 32), pipeline.of("scale_a", stage))}
 
     result = pipeline.lanes(stage + 1, [biased(lane) for lane in range(lanes)])
     scale = pipeline.lanes(stage + 1, [scales(lane) for lane in range(lanes)], when=pipeline.of("numeric", stage))
-    assert stage + 1 == data_stage + depth_cycles("bias")
+    assert stage + 1 == data_stage + unit.depth("bias")
 
     # Parameters are read so that they arrive with the total, for results only.
     reading = stage - unit.p_read_latency_cycles

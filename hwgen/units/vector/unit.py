@@ -6,7 +6,8 @@
 A 32-bit destination takes the value in front of the integer, or an estimate of its reciprocal or reciprocal root; operands may be such
 float32 values written earlier.
 
-The arithmetic is `acg.primitives`, the stages are `acg.timing.vector.STAGES`.
+The arithmetic is `acg.primitives`, the stages are those of `acg.timing.vector.STAGES` that an operation of the unit needs: what is not offered is
+not built, neither stages nor fields nor ports.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +19,7 @@ from amaranth.utils import bits_for
 
 from acg.kinds.vector import ESTIMATES
 from acg.regmap import ErrorCode
-from acg.timing.vector import PIPELINE_CYCLES, depth_cycles
+from acg.timing.vector import BINARY, FLOAT, PRODUCTS, depth_cycles, stages
 from hwgen.memory.lookup import ENTRIES
 from hwgen.memory.ports import ReadPort, WritePort
 from hwgen.units.vector.back import VectorDestination, build_back
@@ -27,9 +28,12 @@ from hwgen.units.vector.front import LEVELS, VectorSource, build_front, check_so
 from hwgen.units.vector.int_stages import build_integer
 from hwgen.units.vector.pipeline import Pipeline
 
-__all__ = ["FIELDS", "OPTIONAL_FIELDS", "VectorDestination", "VectorSource", "VectorUnit"]
+__all__ = ["FIELDS", "OPTIONAL_FIELDS", "VectorDestination", "VectorSource", "VectorUnit", "fields_of"]
 
-#: Fields that a body must have.
+#: What a unit may offer.
+OPERATIONS = (*PRODUCTS, "SUM", "MAXIMUM", *FLOAT, "TABLE")
+
+#: Fields that a body must have, where `NEEDED_BY` does not say otherwise.
 FIELDS: tuple[str, ...] = (
     *(f"n_{level}" for level in range(LEVELS)),
     *(f"{port}_{name}" for port in "aby" for name in ("base", *(f"stride_{level}" for level in range(LEVELS)))),
@@ -40,8 +44,25 @@ FIELDS: tuple[str, ...] = (
 #: Fields that may be missing where there is nothing to choose; they are 0 then.
 OPTIONAL_FIELDS: tuple[str, ...] = ("a_select", "b_select", "y_select", "table_enable", "table_select", "a_float", "b_float", "estimate",
                                     "broadcast")
-#: Values of the fields reduce (none, sum, maximum) and binary (none, add, multiply, minimum, maximum).
-REDUCTIONS, BINARIES = 3, 5
+_SECOND = (*PRODUCTS, *BINARY)
+#: Operations of which a unit offers one where it has a field; all units have those that stand neither here nor among the optional ones.
+NEEDED_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("b_enable", "b_base", *(f"b_stride_{level}" for level in range(LEVELS)), "b_signed", "b_zero", "b_select"), _SECOND),
+    **dict.fromkeys(("p_enable", "p_base", "p_stride_0", "p_stride_1", "numeric", "scale_a", "a_float"), FLOAT),
+    **dict.fromkeys(("binary", "scale_b", "b_float"), BINARY),
+    **dict.fromkeys(("scale_y", "scale_y_low"), ("REQUANTIZE",)),
+    **dict.fromkeys(("table_enable", "table_select"), ("TABLE",)),
+    "int_op": PRODUCTS, "reduce": (*PRODUCTS, "SUM", "MAXIMUM"), "estimate": tuple(ESTIMATES), "broadcast": ("BROADCAST_MAC",),
+}
+#: Value of the fields reduce, binary and estimate for each operation that they choose; 0 chooses none.
+CODES: dict[str, dict[str, int]] = {
+    "reduce": {**dict.fromkeys(PRODUCTS, 1), "SUM": 1, "MAXIMUM": 2}, "binary": {"ADD": 1, "MUL": 2, "MIN": 3, "MAX": 4}, "estimate": ESTIMATES,
+}
+
+
+def fields_of(operations: Collection[str]) -> tuple[str, ...]:
+    """Fields that the body of a unit with these operations must have."""
+    return tuple(name for name in FIELDS if name not in NEEDED_BY or any(needs in operations for needs in NEEDED_BY[name]))
 
 
 class VectorUnit(wiring.Component):
@@ -52,20 +73,20 @@ class VectorUnit(wiring.Component):
 
     Parameters
     ----------
+    operations : collection of str
+        What it offers, of the kind's operations (`acg.kinds.vector`); it has the stages, fields and ports that these need.
     body : amaranth.lib.data.Layout
-        Layout of the instruction's body with the fields `FIELDS`, as encoded (counts minus one).
+        Layout of the instruction's body with the fields `fields_of`, as encoded (counts minus one).
     lanes : int
         Lanes V.
     a_sources, b_sources : sequence of VectorSource
-        Memories that a_select and b_select choose from; b may be empty.
+        Memories that a_select and b_select choose from; b may be empty, and is where no operation has a second operand.
     p_addr_bits, p_read_latency_cycles : int
-        Parameter memory: port word address bits, read latency.
+        Parameter memory: port word address bits, read latency; 0 where no operation needs parameters.
     y_destinations : sequence of VectorDestination
         Memories that y_select chooses from.
     table_banks, table_write_bytes : int
         Lookup tables of 256 entries and bytes of their write port; 0 tables leave them out.
-    estimates : collection of int
-        Values of field ``estimate`` that exist besides 0, of those in `acg.kinds.vector.ESTIMATES`.
 
     Members
     -------
@@ -81,20 +102,23 @@ class VectorUnit(wiring.Component):
     a_<k>, b_<k> : Out(ReadPort)
         Port words of V elements. Also as lists ``a_ports``, ``b_ports``.
     p : Out(ReadPort)
-        V int32 biases, then V float32 scales.
+        V int32 biases, then V float32 scales. Only where an operation goes through float32.
     y_<k> : Out(WritePort)
         Port words of V elements, all bytes of them. Also as list ``y_ports``.
     table : In(WritePort)
         Fills the lookup tables; see `hwgen.memory.lookup.LookupTable`.
     """
 
-    def __init__(self, *, body: data.Layout, lanes: int, a_sources: Sequence[VectorSource], b_sources: Sequence[VectorSource],
-                 p_addr_bits: int, p_read_latency_cycles: int, y_destinations: Sequence[VectorDestination], table_banks: int,
-                 table_write_bytes: int, estimates: Collection[int] = ()):
+    def __init__(self, *, operations: Collection[str], body: data.Layout, lanes: int, a_sources: Sequence[VectorSource],
+                 b_sources: Sequence[VectorSource], y_destinations: Sequence[VectorDestination], p_addr_bits: int = 0, p_read_latency_cycles: int = 0,
+                 table_banks: int = 0, table_write_bytes: int = 0):
         if not isinstance(body, data.Layout):
             raise TypeError(f"VectorUnit: body must be a data layout, not {body!r}")
+        for operation in operations:
+            if operation not in OPERATIONS:
+                raise ValueError(f"VectorUnit: operations must be of {', '.join(OPERATIONS)}, not {operation!r}")
         names = [name for name, _ in body]
-        missing = [name for name in FIELDS if name not in names]
+        missing = [name for name in fields_of(operations) if name not in names]
         if missing:
             raise ValueError(f"VectorUnit: body lacks fields {', '.join(missing)}")
         if not isinstance(lanes, int) or isinstance(lanes, bool):
@@ -110,33 +134,41 @@ class VectorUnit(wiring.Component):
             check_source(f"VectorUnit: b_sources[{number}]", source.element_bits, source.addr_bits, source.read_latency_cycles)
         for number, destination in enumerate(y_destinations):
             check_source(f"VectorUnit: y_destinations[{number}]", destination.element_bits, destination.addr_bits)
-        check_source("VectorUnit: p", 32, p_addr_bits, p_read_latency_cycles)
+        self.offers = frozenset(operations)
+        self.has_parameters = any(name in self.offers for name in FLOAT)
+        if self.has_parameters:
+            check_source("VectorUnit: p", 32, p_addr_bits, p_read_latency_cycles)
+        if b_sources and not any(name in self.offers for name in _SECOND):
+            raise ValueError(f"VectorUnit: b_sources must be empty where none of {', '.join(_SECOND)} is offered, not {len(b_sources)} memories")
         if not isinstance(table_banks, int) or isinstance(table_banks, bool):
             raise TypeError(f"VectorUnit: table_banks must be an integer, not {table_banks!r}")
         if table_banks < 0:
             raise ValueError(f"VectorUnit: table_banks must be at least 0, not {table_banks}")
-        for code in estimates:
-            if code not in ESTIMATES.values():
-                raise ValueError(f"VectorUnit: estimates must be of {', '.join(map(str, ESTIMATES.values()))}, not {code!r}")
-        if estimates and "estimate" not in names:
+        if table_banks and "TABLE" not in self.offers:
+            raise ValueError(f"VectorUnit: table_banks must be 0 where TABLE is not offered, not {table_banks}")
+        if not table_banks and "TABLE" in self.offers:
+            raise ValueError("VectorUnit: table_banks must be at least 1 where TABLE is offered, not 0")
+        if any(name in self.offers for name in ESTIMATES) and "estimate" not in names:
             raise ValueError("VectorUnit: body lacks field estimate")
+        self.stages = stages(operations)
         self.lanes = lanes
         self.a_sources = tuple(a_sources)
         self.b_sources = tuple(b_sources)
         self.p_addr_bits = p_addr_bits
         self.p_read_latency_cycles = p_read_latency_cycles
         self.y_destinations = tuple(y_destinations)
-        self.estimates = frozenset(estimates)
         #: Whether port a may count elements and broadcast one: it has as many more bits of base and strides as number the lanes.
         self.broadcasts = "broadcast" in names
         self.table_banks = table_banks
         self.table_write_bytes = table_write_bytes
-        self.read_latency_cycles = max(p_read_latency_cycles, *(source.read_latency_cycles for source in (*a_sources, *b_sources)))
+        self.read_latency_cycles = max([p_read_latency_cycles if self.has_parameters else 0,
+                                        *(source.read_latency_cycles for source in (*a_sources, *b_sources))])
         members = {
             "start": In(1), "instr": In(body), "ready": Out(1), "retire": Out(1), "idle": Out(1), "halt": In(1),
             "error": Out(1), "error_code": Out(8), "error_address": Out(32),
-            "p": Out(ReadPort(addr_bits=p_addr_bits, data_bits=64 * lanes)),
         }
+        if self.has_parameters:
+            members["p"] = Out(ReadPort(addr_bits=p_addr_bits, data_bits=64 * lanes))
         for prefix, sources in (("a", a_sources), ("b", b_sources)):
             for number, source in enumerate(sources):
                 members[f"{prefix}_{number}"] = Out(ReadPort(addr_bits=source.addr_bits, data_bits=lanes * source.element_bits))
@@ -150,10 +182,18 @@ class VectorUnit(wiring.Component):
         self.b_ports = [getattr(self, f"b_{number}") for number in range(len(b_sources))]
         self.y_ports = [getattr(self, f"y_{number}") for number in range(len(y_destinations))]
 
+    def depth(self, stage: str) -> int:
+        """Registers from operands on the memory ports until the output of a stage, or to where it would be."""
+        return depth_cycles(stage, self.stages)
+
+    def has(self, stage: str) -> bool:
+        """Whether the unit has a stage."""
+        return any(name == stage for name, _ in self.stages)
+
     def elaborate(self, platform) -> Module:
         m = Module()
         data_stage = self.read_latency_cycles
-        pipeline = Pipeline(m, depth=data_stage + PIPELINE_CYCLES, results_from=data_stage + depth_cycles("reduce"))
+        pipeline = Pipeline(m, depth=data_stage + self.depth("write"), results_from=data_stage + self.depth("reduce"))
 
         held = {}
         names = {name for name, _ in self.instr.shape()}
@@ -171,7 +211,7 @@ class VectorUnit(wiring.Component):
         issuing, beyond = build_front(m, pipeline, self, held, halt=self.halt)
         lanes, more = build_integer(m, pipeline, self, data_stage=data_stage, halt=self.halt)
         beyond += more
-        values = build_float(m, pipeline, lanes, data_stage=data_stage)
+        values = build_float(m, pipeline, lanes, unit=self, data_stage=data_stage)
         beyond += build_back(m, pipeline, self, values, data_stage=data_stage, halt=self.halt)
 
         m.d.comb += self.idle.eq(~issuing & ~pipeline.busy())
@@ -190,7 +230,7 @@ class VectorUnit(wiring.Component):
         choices = [
             ("a_select", range(len(self.a_ports)), Const(1)), ("b_select", range(len(self.b_ports)), held["b_enable"]),
             ("y_select", range(len(self.y_ports)), Const(1)), ("table_select", range(self.table_banks), held["table_enable"]),
-            ("reduce", range(REDUCTIONS), Const(1)), ("binary", range(BINARIES), Const(1)), ("estimate", {0, *self.estimates}, Const(1)),
+            *((name, {0, *(code for operation, code in codes.items() if operation in self.offers)}, Const(1)) for name, codes in CODES.items()),
         ]
         fresh = Signal()
         m.d.sync += fresh.eq(self.start)
