@@ -45,10 +45,9 @@ class _Body:
     """The streams of an engine by prefix, and the controls that each operation sets."""
 
     def __init__(self, graph: Graph, engine: Engine) -> None:
-        specification = engine.specification
-        self.operands = {stream.prefix: _Operand(graph, engine, stream) for stream in specification.streams}
+        self.operands = {stream.prefix: _Operand(graph, engine, stream) for stream in engine.streams}
         self.codes: dict[str, dict[str, int]] = {}
-        for item in specification.body:
+        for item in engine.body:
             if isinstance(item, Control):
                 for operation, code in item.codes:
                     self.codes.setdefault(operation, {})[item.name] = code
