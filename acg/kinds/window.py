@@ -76,7 +76,7 @@ WINDOW = EngineKind(
         Control("y_step", STEP_BITS, bias=1, usual=(1, 2)),
         Control("x_step", STEP_BITS, bias=1, usual=(1, 2)),
         Stream("c", ("accumulator", "result"), (0, 3, 4)),
-        Control("maximum", codes=(("WINDOW_MAX", 1),)),
+        Control("maximum", codes=(("WINDOW_MAX", 1),), offered_by=("WINDOW_MAC", "WINDOW_MAX")),
         Control("accumulate"),
     ),
     offers=(

@@ -221,7 +221,7 @@ _B = tuple(f"- {{from: {memory}, to: vector, port: b}}" for memory in ("act", "w
     (("RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE"), (), "estimate"),
     (("REQUANTIZE",), (), "scale_y scale_y_low"),
     (("MAC",), (), "int_op"),
-    (("ADD", "MUL", "MIN", "MAX"), (), "binary b_float scale_b"),
+    (("ADD", "MUL", "MIN", "MAX"), (), "b_float binary scale_b"),
     (("MAC", "ADD", "MUL", "MIN", "MAX"), _B,
      "b_enable b_select b_base b_stride_0 b_stride_1 b_stride_2 b_stride_3 b_stride_4 b_stride_5 b_signed b_zero int_op b_float binary scale_b"),
     (("MAC", "SUM", *_FLOATS), (*_B, _PARAMETER),
