@@ -241,9 +241,9 @@ def test_what_is_not_offered_has_no_fields_and_no_ports(operations, links, lacki
 
 
 @pytest.mark.parametrize(("operations", "links", "message"), [
-    (("TABLE",), (), "links.18: port 'table' of 'vector' serves TABLE, which it does not offer; expected no link of what is not built, remove the link or add "
+    (("TABLE",), (), "links.15: port 'table' of 'vector' serves TABLE, which it does not offer; expected no link of what is not built, remove the link or add "
      "the capability"),
-    (_FLOATS, (), "links.17: port 'parameter' of 'vector' serves ADD, MUL, MIN, MAX, REQUANTIZE, RECIPROCAL_ESTIMATE or RSQRT_ESTIMATE, which it does not "
+    (_FLOATS, (), "links.14: port 'parameter' of 'vector' serves ADD, MUL, MIN, MAX, REQUANTIZE, RECIPROCAL_ESTIMATE or RSQRT_ESTIMATE, which it does not "
      "offer; expected no link of what is not built, remove the link or add the capability"),
     ((), (_TABLE,), "engines.vector: port 'table' has no link; expected 1, add a link with a table memory, or remove TABLE, which needs it"),
     (("MAC",), _B, "engines.vector: port 'b' has no link; expected 1, add a link with a scratchpad memory, or remove ADD, MUL, MIN, MAX, which need it"),
