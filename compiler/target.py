@@ -16,8 +16,8 @@ from compiler.errors import CompilerError
 from compiler.levels import CONTRACTION, levels_of
 from compiler.partitions import Partition, whole
 
-#: Operations that finish a chain on the vector unit, besides those of its body.
-FINISH = "REQUANTIZE"
+#: What a vector unit does, lane by lane: it offers some of these.
+LANE_BY_LANE = ("MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "TABLE")
 #: What a matrix unit does.
 PRODUCT = "MATMUL"
 #: The same, one input for all lanes at a time, on a vector unit.
@@ -59,14 +59,27 @@ class MatrixUnit:
 
 @dataclass(frozen=True)
 class VectorUnit:
-    """An engine that offers REQUANTIZE: `lanes` elements a cycle; memories of each operand port in the order of its select field."""
+    """An engine that works lane by lane: `lanes` elements a cycle; memories of each operand port in the order of its select field, none behind a port
+    that its operations do not need. The properties without the suffix are for those who know that there is one."""
 
     engine: Engine
     a: tuple[Partition, ...]
     b: tuple[Partition, ...]
     y: tuple[Partition, ...]
-    parameter: Partition
-    table: Partition
+    parameter_or_none: Partition | None
+    table_or_none: Partition | None
+
+    @property
+    def parameter(self) -> Partition:
+        """Memory of biases and scales."""
+        assert self.parameter_or_none is not None, f"{self.engine.name} has no parameters"
+        return self.parameter_or_none
+
+    @property
+    def table(self) -> Partition:
+        """Memory of look-up tables."""
+        assert self.table_or_none is not None, f"{self.engine.name} has no tables"
+        return self.table_or_none
 
     @property
     def lanes(self) -> int:
@@ -93,7 +106,7 @@ class Target:
         self.partitions = {memory.name: whole(graph, memory) for memory in graph.memories.values()}
         self.external = self.partitions[graph.external.name]
         self.matrix = tuple(self._matrix(e) for e in graph.capable(PRODUCT))
-        self.vector = tuple(self._vector(e) for e in graph.capable(FINISH))
+        self.vector = tuple(self._vector(e) for e in graph.engines.values() if e.operations.intersection(LANE_BY_LANE))
         self.matrix += tuple(unit for e in graph.capable(BROADCAST) if (unit := self._broadcast(e)) is not None)
         self.into: dict[str, tuple[CopyPath, ...]] = {}
         self.out_of: dict[str, tuple[CopyPath, ...]] = {}
@@ -136,7 +149,8 @@ class Target:
 
     def _vector(self, engine: Engine) -> VectorUnit:
         a, b, y = (self._memories(engine, port) for port in ("a", "b", "y"))
-        return VectorUnit(engine, a, b, y, self._memories(engine, "parameter")[0], self._memories(engine, "table")[0])
+        parameter, table = (next(iter(self._memories(engine, port)), None) for port in ("parameter", "table"))
+        return VectorUnit(engine, a, b, y, parameter, table)
 
     def load_path(self, memory: Memory, *, constant: bool = False) -> CopyPath:
         """Copy engine that fills `memory`: of several the one that serves fewest memories, so that a dedicated one is used.

@@ -51,6 +51,10 @@ class _Body:
             if isinstance(item, Control):
                 for operation, code in item.codes:
                     self.codes.setdefault(operation, {})[item.name] = code
+        built = {item.name for item in engine.body if isinstance(item, Control)}
+        #: Controls of the kind that serve only what this engine does not offer.
+        self.absent = {item.name for item in engine.specification.body if isinstance(item, Control)} - built
+        self.offers = engine.operations
 
 
 @lru_cache(maxsize=256)
@@ -139,10 +143,11 @@ class Nest:
     def operation(self, *names: str) -> Nest:
         """The controls that choose these operations."""
         for name in names:
+            assert name in self._body.offers, f"{self.engine}: {name} is not offered"
             self.fields |= self._body.codes.get(name, {})
         return self
 
     def control(self, **values: int) -> Nest:
-        """Controls of the kind by name."""
-        self.fields |= values
+        """Controls of the kind by name; one that the engine lacks serves an operation that it does not offer, and has nothing to say."""
+        self.fields |= {name: value for name, value in values.items() if name not in self._body.absent} if self._body.absent else values
         return self
