@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from acg.capability import parse_capability
+from acg.capability import operation_of
 from acg.errors import ArchitectureError
 from acg.kinds import KINDS, formulas
 from acg.kinds.spec import BUS, CHUNK, Port
@@ -93,7 +93,7 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
     for name, engine in model.engines.items():
         for port in built[name]:
             if counts.get((name, port.name), 0) < port.least and not any(line.startswith(f"{source.name}:") and "links" in line for line in problems):
-                offered = {_operation(text) for text in engine.capabilities}
+                offered = {operation_of(text) for text in engine.capabilities}
                 users = [operation for operation in KINDS[engine.kind].port_needs(port.name) if operation in offered]
                 instead = f", or remove {', '.join(users)}, which need{'s' * (len(users) == 1)} it" if users else ""
                 say(f"{source.where(('engines', name))}: port {port.name!r} has no link; expected {port.least}, add a link with a "
@@ -127,17 +127,9 @@ def _width_problems(memory, name: str, source: Source) -> list[str]:
     return []
 
 
-def _operation(text: str) -> str | None:
-    """Name of the operation of a capability; None for what is none, which is refused elsewhere."""
-    try:
-        return parse_capability(text).operation
-    except ArchitectureError:
-        return None
-
-
 def _built_ports(engine) -> tuple[Port, ...]:
     """Ports that an engine of a description has; all of its kind, where one of its capabilities is none, which is refused elsewhere."""
-    operations = [_operation(text) for text in engine.capabilities]
+    operations = [operation_of(text) for text in engine.capabilities]
     kind = KINDS[engine.kind]
     return kind.ports if set(operations) - set(kind.operations) else kind.built_ports([operation for operation in operations if operation])
 
@@ -191,10 +183,18 @@ def _check_engine(graph: Graph, engine: Engine, source: Source, say: Say) -> Non
                 f"found {capability.operation}; expected operations of a {kind.name} engine: {', '.join(sorted(offers))}")
             continue
         dimensions = offers[capability.operation].dimensions
-        if dimensions:
-            expected = signature(capability.operation, {name: engine.number(size) for name, size in dimensions}, formulas())
-            if str(capability) != str(expected):
-                say(("engines", engine.name, "capabilities"), f"found {capability}; expected {expected}, as the engine's size says")
+        formula = formulas()[capability.operation]
+        # Without dimensions the links decide how much is moved; the description may say any number, the same for all.
+        sizes = {name: engine.number(size) for name, size in dimensions} or dict.fromkeys(formula.parallel, *capability.result.shape[:1])
+        expected = signature(capability.operation, sizes, formulas()) if sizes and None not in sizes.values() else None
+        if str(capability) != str(expected):
+            typed = [f"{operand.kind}{operand.bits}" for operand in (capability.result, *capability.operands)]
+            right = typed == [operand.element for operand in (formula.result, *formula.operands)]
+            instead = expected or f"a signature such as {signature(capability.operation, dict.fromkeys(formula.parallel, 16), formulas())}"
+            why = "as the engine's size says" if right and dimensions else "the types and shapes that the operation has"
+            say(("engines", engine.name, "capabilities"), f"found {capability}; expected {instead}, {why}")
+    for capability in {c: None for c in engine.capabilities if engine.capabilities.count(c) > 1}:
+        say(("engines", engine.name, "capabilities"), f"{capability} stands twice; expected it once, remove one of the two")
     # A stream of several ports has one address: what its first port says of it holds for the others.
     later = {name for stream in kind.streams for name in stream.ports[1:]}
     for size in kind.sizes:

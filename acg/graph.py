@@ -34,9 +34,14 @@ def _memory(name: str, model) -> Memory:
     return Memory(name, "scratchpad", width_bytes, banks=model.banks, depth_words=model.depth_words, read_latency_cycles=model.read_latency_cycles)
 
 
-def _engine(name: str, index: int, model, where: str) -> Engine:
-    capabilities = tuple(parse_capability(text, where=where) for text in model.capabilities)
-    sizes = {size.name: getattr(model, size.name) for size in kind_of(model.kind).sizes}
+def _engine(name: str, index: int, model, where: str, chunk_bytes: int) -> Engine:
+    """An engine; its capabilities may name its sizes, and those of an engine that copies its `CHUNK`."""
+    kind = kind_of(model.kind)
+    sizes = {size.name: getattr(model, size.name) for size in kind.sizes}
+    numbers = {name: value for name, value in sizes.items() if isinstance(value, int) and any(name in dict(offer.dimensions).values() for offer in kind.offers)}
+    if any(port.lanes[1] == CHUNK for port in kind.ports):
+        numbers[CHUNK] = chunk_bytes
+    capabilities = tuple(parse_capability(text, where=where, sizes=numbers) for text in model.capabilities)
     return Engine(name, index, model.kind, capabilities, MappingProxyType(sizes))
 
 
@@ -65,16 +70,18 @@ def _parsed(text: str, name: str) -> Graph:
     model = schema.parse(source)
     check.check_structure(model, source)
     memories = {key: _memory(key, value) for key, value in model.memories.items()}
-    engines = {
-        key: _engine(key, index, value, source.where(("engines", key, "capabilities"))) for index, (key, value) in enumerate(model.engines.items())
-    }
     bus_bytes = next(memory for memory in memories.values() if memory.kind == "external").bus_bytes
+    chunks = dict.fromkeys(model.engines, bus_bytes)
+    for link in model.links:
+        engine_name, memory = (link.target, memories[link.source]) if link.target in model.engines else (link.source, memories[link.target])
+        if kind_of(model.engines[engine_name].kind).port(link.port).lanes[1] == CHUNK and memory.kind == "scratchpad":
+            chunks[engine_name] = min(chunks[engine_name], memory.word_bytes)
+    engines = {
+        key: _engine(key, index, value, source.where(("engines", key, "capabilities")), chunks[key])
+        for index, (key, value) in enumerate(model.engines.items())
+    }
     ends = [(engines[link.target], memories[link.source], link.port, True, check.element_of(model, link)) if link.target in engines else
             (engines[link.source], memories[link.target], link.port, False, check.element_of(model, link)) for link in model.links]
-    chunks = dict.fromkeys(engines, bus_bytes)
-    for engine, memory, port, *_ in ends:
-        if engine.specification.port(port).lanes[1] == CHUNK and memory.kind == "scratchpad":
-            chunks[engine.name] = min(chunks[engine.name], memory.word_bytes)
     links = tuple(_link(*end, bus_bytes, chunks[end[0].name]) for end in ends)
     graph = Graph(
         name=model.name, summary=model.summary, description=text,

@@ -266,3 +266,43 @@ def test_a_table_that_nothing_fills_is_refused():
     assert text != TINY
     assert list(_refusal(text)) == [
         f"a.yaml:{_line_of(text, '  lut: ')}: memories.lut: nothing writes it; expected one load engine, add a link from its port 'destination'"]
+
+
+_NAMED = {
+    "matrix": ("(i32,4)=MATMUL((i9,4),(i9,4,4))", "(i32,columns)=MATMUL((i9,rows),(i9,rows,columns))"),
+    "copy": ("(i8,4)=COPY((i8,4))", "(i8,chunk)=COPY((i8,chunk))"),
+}
+
+
+def test_sizes_by_name_are_those_of_the_engine():
+    """A machine of another width is one edit, and the fingerprint is that of the numbers."""
+    text = TINY
+    for old, new in _NAMED.values():
+        text = text.replace(old, new)
+    lines = [re.sub(r",4\)", ",lanes)", line) if re.match(r" +- \([if]", line) else line for line in text.splitlines(keepends=True)]
+    text = "".join(lines)
+    assert "(i32,lanes)=MAC((i9,lanes),(i9,lanes))" in text and "(i9,rows,columns)" in text and not re.search(r"\([if][0-9]+,[0-9]", text)
+    assert fingerprint(parse_graph(text)) == fingerprint(parse_graph(TINY))
+    assert [str(c) for e in parse_graph(text).engines.values() for c in e.capabilities] == [str(c) for e in parse_graph(TINY).engines.values() for c in e.capabilities]
+    narrow = text.replace("rows: 4", "rows: 2")
+    assert str(parse_graph(narrow).engines["matrix"].capabilities[0]) == "(i32,4)=MATMUL((i9,2),(i9,2,4))"
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("(i32,4)=MATMUL((i9,4),(i9,4,4))", "(i32,colums)=MATMUL((i9,rows),(i9,rows,columns))",
+     "operand '(i32,colums)' has the size 'colums'; expected a number, or one of the engine's sizes rows, columns"),
+    ("(i32,4)=MATMUL((i9,4),(i9,4,4))", "(i32,columns)=MATMUL((i9,columns),(i9,organisation,columns))",
+     "operand '(i9,organisation,columns)' has the size 'organisation'; expected a number, or one of the engine's sizes rows, columns"),
+    ("(i32,4)=MATMUL((i9,4),(i9,4,4))", "(i32,4)=MATMUL((i9,4),(i8,4,4))",
+     "found (i32,4)=MATMUL((i9,4),(i8,4,4)); expected (i32,4)=MATMUL((i9,4),(i9,4,4)), the types and shapes that the operation has"),
+    ("(i8,4)=COPY((i8,4))", "(i32,4)=COPY((i32,4))", "found (i32,4)=COPY((i32,4)); expected (i8,4)=COPY((i8,4)), the types and shapes that the operation has"),
+    ("(i8,4)=COPY((i8,4))", "(i8,4)=COPY((i8,8))", "found (i8,4)=COPY((i8,8)); expected (i8,4)=COPY((i8,4)), the types and shapes that the operation has"),
+    ("(i8,4)=COPY((i8,4))", "(i8)=COPY((i8))", "found (i8)=COPY((i8)); expected a signature such as (i8,16)=COPY((i8,16)), the types and shapes that the operation has"),
+    ("(i8,4)=COPY((i8,4))", "(i8,lanes)=COPY((i8,4))", "operand '(i8,lanes)' has the size 'lanes'; expected a number, or one of the engine's sizes chunk"),
+    ("[\"(i8,4)=COPY((i8,4))\"]", "[\"(i8,4)=COPY((i8,4))\", \"(i8,4)=COPY((i8,4))\"]", "(i8,4)=COPY((i8,4)) stands twice; expected it once, remove one of the two"),
+])
+def test_every_part_of_a_capability_is_checked(old, new, message):
+    text = TINY.replace(old, new, 1)
+    assert text != TINY
+    engine = "matrix" if "MATMUL" in old else "load"
+    assert list(_refusal(text)) == [f"a.yaml:{_line_of(text, new.strip('[]'))}: engines.{engine}.capabilities: {message}"]
