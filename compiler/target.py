@@ -16,8 +16,10 @@ from compiler.errors import CompilerError
 from compiler.levels import CONTRACTION, levels_of
 from compiler.partitions import Partition, whole
 
+#: What ends a chain of float32 values in a byte.
+FINISH = "REQUANTIZE"
 #: What a vector unit does, lane by lane: it offers some of these.
-LANE_BY_LANE = ("MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "TABLE")
+LANE_BY_LANE = ("MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", FINISH, "TABLE")
 #: What a matrix unit does.
 PRODUCT = "MATMUL"
 #: The same, one input for all lanes at a time, on a vector unit.
@@ -106,7 +108,7 @@ class Target:
         self.partitions = {memory.name: whole(graph, memory) for memory in graph.memories.values()}
         self.external = self.partitions[graph.external.name]
         self.matrix = tuple(self._matrix(e) for e in graph.capable(PRODUCT))
-        self.vector = tuple(self._vector(e) for e in graph.engines.values() if e.operations.intersection(LANE_BY_LANE))
+        self.vector = tuple(self._vector(e) for e in graph.engines.values() if e.operations.intersection(LANE_BY_LANE) and self._lanes(e))
         self.matrix += tuple(unit for e in graph.capable(BROADCAST) if (unit := self._broadcast(e)) is not None)
         self.into: dict[str, tuple[CopyPath, ...]] = {}
         self.out_of: dict[str, tuple[CopyPath, ...]] = {}
@@ -123,6 +125,10 @@ class Target:
         ends = [self.graph.links_of(engine.name, kind.stream(prefix).ports[0]) for prefix in (offer.operands[0], offer.result)]
         inward = any(self.graph.memories[link.memory].kind == "external" for link in ends[0])
         return inward, ends[1] if inward else ends[0]
+
+    def _lanes(self, engine: Engine) -> bool:
+        """Whether an engine has an operand and a result lane by lane, as a vector unit has."""
+        return all(any(port.name == name for port in engine.ports) for name in ("a", "y"))
 
     def _memories(self, engine: Engine, port: str) -> tuple[Partition, ...]:
         return tuple(self.partitions[link.memory] for link in self.graph.links_of(engine.name, port))

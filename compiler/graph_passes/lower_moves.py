@@ -16,7 +16,7 @@ import numpy as np
 from compiler.ir.edit import rebuild
 from compiler.ir.graph import RANGES, Conv, Graph, Move, Node, Tensor
 from compiler.ir.rules import verify
-from compiler.target import Target
+from compiler.target import FINISH, Target
 from compiler.tiles import ceil_div
 
 
@@ -53,7 +53,7 @@ class _Lowering:
     def __init__(self, graph: Graph, target: Target) -> None:
         self.graph, self.target = graph, target
         self.unit = target.matrix[0]
-        self.vector = next(v for v in target.vector if v.engine.can("REQUANTIZE"))
+        self.vector = next(v for v in target.vector if v.engine.can(FINISH))
         self.lanes = max([v.lanes for v in target.vector] + [self.unit.activation.lanes])
         self.tensors = dict(graph.tensors)
         self.together: dict[tuple[str, ...], str] = {}
@@ -175,6 +175,6 @@ class _Lowering:
 
 def lower_moves(graph: Graph, target: Target) -> Graph:
     """Return `graph` with movements of channels as products where the machine is faster so."""
-    if not target.matrix or not any(v.engine.can("REQUANTIZE") for v in target.vector) or not any(isinstance(n.attrs, Move) for n in graph.nodes):
+    if not target.matrix or not any(v.engine.can(FINISH) for v in target.vector) or not any(isinstance(n.attrs, Move) for n in graph.nodes):
         return graph
     return _Lowering(graph, target).run()
