@@ -28,6 +28,7 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
         "two loads": 0, "two stores": 0, "memory of two loads": 0, "odd depth": 0, "slow memory": 0, "i32 results": 0, "i32 operand b": 0, "an operation less": 0, "table alone": 0, "second byte memory": 0,
         "weights as operand b": 0, "one outstanding burst": 0, "reciprocal alone": 0, "root alone": 0, "both estimates": 0,
         "no matrix unit": 0, "an engine of another kind": 0, "vector unit that broadcasts": 0, "floats without estimates": 0, "floats read back twice": 0, "two matrix units": 0, "two vector units": 0,
+        "a pruned vector unit": 0, "a vector unit without tables": 0, "a vector unit of one operand": 0, "a vector unit without float32": 0,
         **{f"bus of {bits}": 0 for bits in (32, 64, 128, 256, 512)},
     }
     for seed in SEEDS:
@@ -50,6 +51,9 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
             "lanes unlike columns": vector.number("lanes") != matrix.number("columns"), matrix.word("organisation"): True, "two loads": len(loads) == 2, "two stores": len(stores) == 2,
             "memory of two loads": len(loaded) > len(set(loaded)), "odd depth": any(memory.depth_words & (memory.depth_words - 1) for memory in pads),
             "slow memory": any(memory.read_latency_cycles > 2 for memory in pads), "i32 results": 32 in y, "second byte memory": y.count(8) == 2,
+            "a pruned vector unit": any(len(unit.operations) < 5 for unit in vectors), "a vector unit without tables": any(not unit.can("TABLE") for unit in vectors),
+            "a vector unit of one operand": any(all(port.name != "b" for port in unit.ports) for unit in vectors),
+            "a vector unit without float32": any(all(port.name != "parameter" for port in unit.ports) for unit in vectors),
             "two matrix units": len(matrices) == 2, "two vector units": len(vectors) == 2,
             "weights as operand b": weight in [link.memory for link in graph.links_of(vector.name, "b")],
             "i32 operand b": any(link.element.bits == 32 for link in graph.links_of(vector.name, "b")),

@@ -4,10 +4,12 @@ Sizes share nothing, memories hold little, engines come in one or two of a kind 
 order of their own. Every text passes the checks of :mod:`acg.check`.
 """
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from acg.capability import operation_of
 from acg.graph import Graph, parse_graph
 from acg.kinds import KINDS
 from acg.kinds.spec import EngineKind
@@ -122,8 +124,7 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     signatures = ", ".join(f'"{text.format(v=v)}"' for text in draw.shuffled([*_VECTOR, *estimates]) if text != missing)
     draft.engines["vector"] = f"{{kind: vector, lanes: {v}, capabilities: [{signatures}]}}"
     draft.links += [("act", "matrix", "activation"), ("wgt", "matrix", "weight"), ("acc", "matrix", "accumulator"), ("matrix", "acc", "result"),
-                    ("par", "vector", "parameter")]
-    draft.links += [("lut", "vector", "table")] if "TABLE" not in missing else []
+                    ("par", "vector", "parameter"), ("lut", "vector", "table")]
     sides = ["side"] if side else []
     draft.links += [(name, "vector", "a") for name in draw.shuffled(["act", "acc", *sides])]
     wide_b = ["acc"] if acc_banks > 1 and draw.chance(0.85 if wide_y else 0.1) else []
@@ -137,6 +138,9 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
     draft.links += [(again.get(source, source), again.get(target, target), port) for source, target, port in draft.links if twice & {source, target}]
     if weights_as_b and wide_y and draw.later.random() < 0.25:
         _broadcast(draw, draft, v)
+    if draw.later.random() < 0.3:
+        _prune(draw, draft, v)
+    _without_idle_links(draft)
     memories = [name for name in draft.memories if name != "ext"]
     _copies(draw, draft, KINDS["load"], memories, ["act", "wgt", "par", "lut"])
     _copies(draw, draft, KINDS["store"], [name for name in memories if name != "lut"], ["act", "acc"])
@@ -150,6 +154,29 @@ def _broadcast(draw: _Draw, draft: _Draft, v: int) -> None:
     if draw.later.random() < 0.5:
         draft.engines = {name: text for name, text in draft.engines.items() if not name.startswith("matrix")}
         draft.links = [link for link in draft.links if not {"matrix", "matrix1"} & set(link)]
+
+
+def _prune(draw: _Draw, draft: _Draft, v: int) -> None:
+    """A second vector unit that offers one to four of the operations of the first."""
+    if "vector1" not in draft.engines:
+        twin = {"vector": "vector1"}
+        draft.links += [(twin.get(source, source), twin.get(target, target), port) for source, target, port in draft.links if twin.keys() & {source, target}]
+    offered = _signatures(draft.engines["vector"])
+    kept = [offered[place] for place in sorted(draw.later.permutation(len(offered))[: int(draw.later.integers(1, 5))].tolist())]
+    draft.engines["vector1"] = f"{{kind: vector, lanes: {v}, capabilities: [{', '.join(kept)}]}}"
+
+
+def _signatures(engine: str) -> list[str]:
+    return re.findall(r'"[^"]*"', engine)
+
+
+def _without_idle_links(draft: _Draft) -> None:
+    """Vector units keep the links of ports that an operation of theirs needs."""
+    for name in ("vector", "vector1"):
+        if name in draft.engines:
+            operations = [operation_of(text.strip('"')) or "" for text in _signatures(draft.engines[name])]
+            ports = {port.name for port in KINDS["vector"].built_ports(operations)}
+            draft.links = [link for link in draft.links if name not in link or link[2] in ports]
 
 
 def random_architecture_text(seed: int, *, prefix: str = "", most: int = 32) -> str:
