@@ -36,10 +36,10 @@ def test_every_seed_is_accepted_and_every_choice_is_made():
         matrices, vectors = list(graph.engines_of("matrix")), list(graph.engines_of("vector"))
         seen["no matrix unit"] += not matrices
         seen["an engine of another kind"] += any(engine.kind not in ("load", "store", "matrix", "vector") for engine in graph.engines.values())
-        seen["vector unit that broadcasts"] += vectors[0].can("BROADCAST_MAC")
+        seen["vector unit that broadcasts"] += any(unit.can("BROADCAST_MAC") for unit in vectors)
         if not matrices:
             continue
-        matrix, vector = matrices[0], vectors[0]
+        matrix, vector = matrices[0], max(vectors, key=lambda unit: len(unit.operations))
         loads, stores = list(graph.engines_of("load")), list(graph.engines_of("store"))
         pads = [memory for memory in graph.memories.values() if memory.kind == "scratchpad"]
         loaded = [link.memory for engine in loads for link in graph.links_of(engine.name, "destination")]
