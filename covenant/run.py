@@ -19,7 +19,7 @@ from verif.bench import Outcome, RunSpec, run
 from verif.iss.machine import Machine
 from verif.timeline import KINDS, TimelineReport, compare
 
-__all__ = ["Execution", "execute_iss", "execute_rtl", "ideal_cycles", "layer_rows"]
+__all__ = ["Execution", "execute_iss", "execute_rtl", "ideal_cycles", "layer_rows", "loaded_iss"]
 
 
 @dataclass
@@ -63,10 +63,18 @@ def _packed(program: Program, sample: dict[str, np.ndarray]) -> list[tuple[int, 
     return pack_inputs(program, {name: array for name, array in sample.items() if name in needed})
 
 
-def execute_iss(graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, after: Callable | None = None) -> Execution:
-    """Run all samples on the functional simulator, memories kept in between as in hardware."""
+def loaded_iss(graph: Graph, program: Program) -> Machine:
+    """A functional simulator with the program's constants and code in its memory."""
     machine = Machine(graph, external_bytes=program.external_bytes)
     machine.load_segments(program.image)
+    return machine
+
+
+def execute_iss(
+    graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, after: Callable | None = None, machine: Machine | None = None
+) -> Execution:
+    """Run all samples on a functional simulator, ``machine`` or a new one, memories kept in between as in hardware."""
+    machine = machine or loaded_iss(graph, program)
     outputs = []
     for sample in samples:
         machine.load_segments(_packed(program, sample))

@@ -14,9 +14,10 @@ from covenant.analysis.causes import cause_report
 from covenant.analysis.html.occupancy import occupancy
 from covenant.layers import layer_cycles, peak_macs
 
-__all__ = ["report_data"]
+__all__ = ["machine_data", "report_data"]
 
-def _machine(graph: Graph) -> dict:
+def machine_data(graph: Graph) -> dict:
+    """Memories, engines and links of a machine."""
     memories = {
         name: {"kind": memory.kind, "bytes": memory.size_bytes, "banks": memory.banks, "word_bytes": memory.word_bytes}
         for name, memory in graph.memories.items()
@@ -74,7 +75,7 @@ def report_data(graph: Graph, program: Program, timeline: Timeline, *, run: dict
     place = {tile: number for number, tile in enumerate(tiles)}
     causes = sorted({str(binding.cause) for binding in bound if binding.cause})
     return {
-        "network": program.name, "machine": _machine(graph),
+        "network": program.name, "machine": machine_data(graph),
         "totals": {
             "cycles": timeline.total_cycles, "instructions": len(program.instructions), "macs": macs, "peak_macs_per_cycle": peak,
             "bytes": sum(moved), "bus_bytes_per_cycle": graph.external.bus_bytes,

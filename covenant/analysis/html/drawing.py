@@ -6,7 +6,13 @@ from xml.sax.saxutils import escape
 
 from acg.text import printable
 
-__all__ = ["machine_svg", "roofline_svg"]
+__all__ = ["STYLE", "machine_svg", "roofline_svg"]
+
+#: For a drawing by itself, outside the page.
+STYLE = (
+    "svg .memory{fill:#eef2f7;stroke:#5b6470}svg .engine{fill:#fff;stroke:#2463c4}svg .link{fill:none;stroke:#5b6470}"
+    "svg text{font:13px sans-serif;fill:#1c1f24}svg .small{font-size:11px;fill:#5b6470}svg .strong{font-weight:600}svg .tip{fill:#5b6470}"
+)
 
 _BOX_WIDTH, _BOX_HEIGHT, _GAP, _COLUMN = 190, 52, 16, 300
 

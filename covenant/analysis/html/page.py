@@ -9,7 +9,7 @@ from markupsafe import Markup
 from acg.text import printable
 from covenant.analysis.html.drawing import machine_svg, roofline_svg
 
-__all__ = ["page"]
+__all__ = ["page", "summary"]
 
 _ROOM = files("covenant.analysis.html")
 
@@ -39,3 +39,16 @@ def page(data: dict) -> str:
         machine=Markup(machine_svg(data["machine"])),
         roofline=Markup(roofline_svg(data["layers"], data["totals"])),
     )
+
+
+_SUMMARY = """<table><caption>{{ data.network | printable }} on {{ data.machine.name }}: {{ "{:,}".format(data.totals.cycles) }} cycles</caption>
+<tr><th>layer</th><th>operator</th><th>MACs</th><th>cycles</th><th>of peak</th></tr>
+{% for layer in data.layers %}<tr><td>{{ layer.name | printable }}</td><td>{{ layer.operator }}</td><td>{{ "{:,}".format(layer.macs) }}</td>
+<td>{{ "{:,}".format(layer.cycles) }}</td><td>{{ "%.1f" | format(100 * layer.utilisation) }}%</td></tr>{% endfor %}</table>"""
+
+
+def summary(data: dict) -> str:
+    """A table of the layers, for a notebook."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"printable": lambda text: printable(str(text))}
+    return environment.from_string(_SUMMARY).render(data=data)
