@@ -31,7 +31,6 @@ QUESTIONS = {"can", "capable", "engines_of", "extent", "link_of", "links_of", "o
 EXCEPTIONS = {
     "compiler/mapping/divide.py": ({"window"}, "a family of codelets, of that name"),
     "covenant/mutants/forced.py": ({"activation", "matrix", "vector"}, "instructions written by hand that must fail, on machines of ours"),
-    "covenant/mutants/mutant.py": ({"vector"}, "the name of a folder of hwgen/units, whose tests stand in one file"),
 }
 #: Operations that are named elsewhere, and why.
 OPERATION_EXCEPTIONS = {

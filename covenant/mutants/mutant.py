@@ -35,6 +35,7 @@ _TESTS = {
     "hwgen/units/matrix/unit.py": ("tests/hwgen/test_hwgen_matrix.py",),
     "hwgen/units/matrix/dot.py": ("tests/hwgen/test_hwgen_matrix.py",),
     "hwgen/units/matrix/systolic.py": ("tests/hwgen/test_hwgen_matrix.py",),
+    "hwgen/units/limits.py": ("tests/hwgen/test_hwgen_window.py",),
     "hwgen/memory/ports.py": ("tests/hwgen/test_hwgen_scratchpad.py",),
     "acg/timing/matrix.py": ("tests/acg/test_acg_timing_matrix.py", "tests/hwgen/test_hwgen_matrix.py"),
     "hwgen/verilog.py": ("tests/hwgen/test_hwgen_emit.py",),
@@ -118,11 +119,11 @@ def unit_tests(mutant: Mutant, root: Path) -> tuple[str, ...]:
         return ()
     if path.match("hwgen/units/*/build.py"):  # of any kind
         return _TESTS["hwgen/top.py"]
-    if path.parts[0] == "hwgen":  # its tests stand in one folder, the vector unit's in one file
-        name = f"tests/hwgen/test_hwgen_{'vector' if path.parent.name == 'vector' else path.stem}.py"
+    if path.parts[0] == "hwgen":  # its tests stand in one folder, those of a unit perhaps in one file
+        names = [f"tests/hwgen/test_hwgen_{name}.py" for name in (path.stem, path.parent.name)]
     else:
-        name = "tests/" + "_".join([path.parts[0] + "/test", *path.parts[:-1], path.stem]) + ".py"
-    return (name,) if (root / name).exists() else ()
+        names = ["tests/" + "_".join([path.parts[0] + "/test", *path.parts[:-1], path.stem]) + ".py"]
+    return tuple(name for name in names if (root / name).exists())[:1]
 
 
 def check_catalogue(mutants: tuple[Mutant, ...], root: Path) -> None:

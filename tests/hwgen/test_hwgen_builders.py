@@ -15,8 +15,8 @@ from hwgen.units.socket import PortSocket, Socket
 LATENCIES = {"act": 2, "wgt": 3, "acc": 4, "par": 5}
 
 
-def _machine():
-    text = load_graph("tiny").description
+def _machine(name):
+    text = load_graph(name).description
     for memory, cycles in LATENCIES.items():
         text = re.sub(rf"(  {memory}: .*read_latency_cycles: )1", rf"\g<1>{cycles}", text)
     graph = parse_graph(text)
@@ -24,22 +24,22 @@ def _machine():
     return graph
 
 
-GRAPH = _machine()
+GRAPH = _machine("tiny")
 
 
-def _plug(name):
+def _plug(name, graph=GRAPH):
     """The unit of an engine, made by its builder from the graph's numbers."""
-    engine, layout = GRAPH.engines[name], instruction_set(GRAPH).formats[name]
+    engine, layout = graph.engines[name], instruction_set(graph).formats[name]
     ports = {}
     for port in engine.specification.ports:
-        links = GRAPH.links_of(name, port.name) if "external" not in port.memories else ()
+        links = graph.links_of(name, port.name) if "external" not in port.memories else ()
         ports[port.name] = tuple(
-            PortSocket(link.element.bits, (GRAPH.memories[link.memory].size_bytes // link.port_bytes - 1).bit_length(),
-                       GRAPH.memories[link.memory].read_latency_cycles, GRAPH.memories[link.memory].banks, 4 * port.built_in) for link in links)
+            PortSocket(link.element.bits, (graph.memories[link.memory].size_bytes // link.port_bytes - 1).bit_length(),
+                       graph.memories[link.memory].read_latency_cycles, graph.memories[link.memory].banks, 4 * port.built_in) for link in links)
     return builder_of(engine.kind)(Socket(
         sizes=engine.sizes, operations=frozenset(capability.operation for capability in engine.capabilities),
         body=body_layout([(field.name, field.width, field.lsb - layout.body_lsb, field.signed) for field in layout.fields], size_bits=layout.body_bits),
-        ports=ports, bus_bits=64, bus_address_bits=32, external_bytes=GRAPH.external.size_bytes, chunk_bytes=GRAPH.chunk_bytes(name),
+        ports=ports, bus_bits=64, bus_address_bits=32, external_bytes=graph.external.size_bytes, chunk_bytes=graph.chunk_bytes(name),
         codes={code.name: code for code in ErrorCode}))
 
 
@@ -54,6 +54,14 @@ def test_the_vector_unit_knows_the_latency_of_its_parameters():
 
 def test_the_store_unit_knows_the_latency_of_each_link():
     assert list(_plug("store").component.source_latency_cycles) == [LATENCIES[link.memory] for link in GRAPH.links_of("store", "source")] == [2, 4]
+
+
+def test_the_window_unit_knows_the_latency_of_each_port():
+    graph = _machine("mobile16")
+    (engine,) = graph.engines_of("window")
+    ports = ("activation", "weight", "accumulator")
+    expected = {port: LATENCIES[graph.link_of(engine.name, port).memory] for port in ports}
+    assert len(set(expected.values())) > 1 and _plug(engine.name, graph).component.latency == expected
 
 
 @pytest.mark.parametrize(("engine", "port"), [("vector", "a"), ("vector", "b"), ("vector", "y"), ("load", "destination"), ("store", "source")])

@@ -7,7 +7,8 @@ from covenant.mutants.catalogue.matrix import MATRIX
 from covenant.mutants.catalogue.memories import MEMORIES
 from covenant.mutants.catalogue.timing import TIMING
 from covenant.mutants.catalogue.vector import VECTOR
+from covenant.mutants.catalogue.window import WINDOW
 
 __all__ = ["MUTANTS"]
 
-MUTANTS = (*CONTROL, *MEMORIES, *COPIES, *MATRIX, *VECTOR, *TIMING, *EMITTED_VERILOG)
+MUTANTS = (*CONTROL, *MEMORIES, *COPIES, *MATRIX, *VECTOR, *WINDOW, *TIMING, *EMITTED_VERILOG)
