@@ -1,7 +1,8 @@
 """Are all instructions that share bytes or bank ports ordered? Checked on a timeline, independent of who computed the waits.
 
 Two instructions are ordered when the one that is later in the program starts after the other's retire; to be done before the other starts is no
-order. Unordered ones must neither use the same read (or write) port of a bank on different engines, nor touch common bytes of which one writes some.
+order. Unordered ones must neither use the same read (or write) port of a bank on different engines, or over ports of one engine that do not keep step,
+nor touch common bytes of which one writes some.
 """
 
 from collections.abc import Callable, Sequence
