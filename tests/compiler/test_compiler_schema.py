@@ -100,10 +100,17 @@ def test_the_type_of_a_result_is_said_once():
     assert "output_dtype must be the type of the zero point" in str(error.value) or "refuses" in str(error.value)
 
 
+def without(model, index):
+    """The model with an input of its node left out."""
+    model.graph.node[0].input[index] = ""
+    return model
+
+
 @pytest.mark.parametrize(("model", "reason"), [
     (microsoft("QLinearSigmoid", "x sx zx sy zy", alpha=0.5), "an attribute alpha = 0.5, which it has not."),
     (microsoft("QLinearSigmoid", "x sx zx sy zy sy"), "6 inputs, 5 at most."),
     (microsoft("QLinearSigmoid", "x sx zx"), "input 3 (Y_scale) left out."),
+    (without(microsoft("QLinearConcat", "sx zx x sx zx", axis=1), 3), "input 3 (inputs) left out."),
     (microsoft("QLinearSigmoid", "x sx zx sy zy", outputs="y z"), "2 outputs, 1 at most."),
     (microsoft("QLinearLeakyRelu", "x sx zx sy zy", alpha=1), "an attribute alpha of kind int, which is float."),
     (microsoft("QLinearSoftmax", "x sx zx sy zy", axis=1), "no attribute opset."),

@@ -166,6 +166,9 @@ def misuse(node: onnx.NodeProto, opset: int) -> str | None:
     for index, name in enumerate(known.inputs):
         if name[-1] not in "?*" and not (index < len(node.input) and node.input[index]):
             return f"input {index} ({name}) left out"
+    empty = next((index for index, name in enumerate(node.input) if many and index >= len(known.inputs) - 1 and not name), None)
+    if empty is not None:
+        return f"input {empty} ({known.input_name(empty)}) left out"
     if sum(bool(name) for name in node.output) > known.outputs:
         return f"{len(node.output)} outputs, {known.outputs} at most"
     return None
