@@ -14,6 +14,7 @@ from acg.graph import Graph, parse_graph
 from acg.kinds import KINDS
 from acg.kinds.spec import EngineKind
 from verif.random.further import further_engine
+from verif.random.joined import join
 
 __all__ = ["random_architecture", "random_architecture_text"]
 
@@ -190,6 +191,7 @@ def random_architecture_text(seed: int, *, prefix: str = "", most: int = 32) -> 
     draft.memories["ext"] = (f"{{kind: external, size_bytes: {size}, bus_bits: {bus}, address_bits: {address_bits}, "
                              f"read_latency_cycles: {latencies[0]}, write_latency_cycles: {latencies[1]}}}")
     _compute(draw, draft, most)
+    draft.links = join(draft.memories, draft.links, np.random.default_rng([seed, 0x701]))
     roles = [*draft.memories, *draft.engines]
     names = draw.shuffled(list(_NAMES))[: len(roles)]
     name_of = {role: f"{prefix}{name}" for role, name in zip(roles, names, strict=True)}
