@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from acg.graph import Graph as Architecture
-from acg.isa import InstructionSet
+from acg.isa import Instruction, InstructionSet
+from acg.predictor import predict
 from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.graph_passes.lower_moves import lower_moves
@@ -29,10 +30,11 @@ from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.merge_tables import merge_tables
 from compiler.ordering.emit import emit
 from compiler.ordering.schedule import schedule
+from compiler.partitions import cuts
 from compiler.placing.allocate import LASTING, Allocation, OutOfMemory
 from compiler.program import EdgeTensor, Layer, Placed, Program
 from compiler.target import Target
-from compiler.tiles import Buffer, ceil_div
+from compiler.tiles import Buffer, ceil_div, place_of
 from compiler.tiling.tile import Memo, TileError, tile
 from compiler.tiling.tile_context import TileContext
 
@@ -40,6 +42,8 @@ from compiler.tiling.tile_context import TileContext
 PROGRAM_ALIGN_BYTES = 4096
 #: Part of a memory that resident tensors may take together; the rest is for strips, and lost to gaps.
 MOST_RESIDENT = 0.92
+#: Of programs of more instructions the first way to cut the memories that finds room is taken.
+MOST_TRIED = 20_000
 #: A layer's tiles are made smaller at most this often.
 SMALLEST_SHRINK = 1 / 256
 
@@ -70,9 +74,8 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     target = Target(architecture)
     given = ir = lower_moves(ir, target)
     ir, windows = unfold_inputs(ir, target) if options.unfold else (ir, {})
-    context, buffers = place(ir, merge_tables(instantiate_codelets(ir), ir), target, options)
     instruction_set = InstructionSet(architecture)
-    instructions, positions = schedule(architecture, emit(context.ops, instruction_set), reorder=options.reorder)
+    context, buffers, instructions, positions = _best_cut(ir, merge_tables(instantiate_codelets(ir), ir), instruction_set, options)
     used = max((b.address + b.size_bytes for b in buffers if b.memory.kind == "external"), default=0)
     program_address = ceil_div(used, PROGRAM_ALIGN_BYTES) * PROGRAM_ALIGN_BYTES
     code = instruction_set.encode_program(instructions)
@@ -97,6 +100,40 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     )
     check_program(program, architecture, where=f"program {ir.name}")  # addresses, banks and waits of what is about to be handed out
     return program
+
+
+#: What a way to cut the memories comes to: operations, their buffers, instructions, and for each its position in the order of tiling.
+Compiled = tuple[TileContext, list[Buffer], list[Instruction], list[int]]
+
+
+def _best_cut(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], instruction_set: InstructionSet, options: Options) -> Compiled:
+    """Place and schedule with each way to cut the memories; the one that takes the fewest cycles, of equal ones the first.
+
+    Raises what the first way raises, where none finds room.
+    """
+    architecture = instruction_set.graph
+    best: tuple[int, Compiled] | None = None
+    failure: CompilerError | None = None
+    ways = cuts(architecture)
+    for cut in ways:
+        try:
+            context, buffers = place(ir, choices, Target(architecture, cut), options)
+        except (TileError, OutOfMemory) as error:
+            failure = failure or error
+            continue
+        instructions, positions = schedule(architecture, emit(context.ops, instruction_set), reorder=options.reorder)
+        if len(ways) == 1:
+            return context, buffers, instructions, positions
+        cycles = predict(architecture, instructions).total_cycles
+        if best is None or cycles < best[0]:
+            # Buffers are shared between contexts of one plan only: each way has its own.
+            best = cycles, (context, buffers, instructions, positions)
+        if len(instructions) > MOST_TRIED:
+            break
+    if best is None:
+        assert failure is not None, "there is one way at least"
+        raise failure
+    return best[1]
 
 
 def _require_room(ir: Graph, architecture: Architecture) -> None:
@@ -231,4 +268,4 @@ def _map(context: TileContext, buffers: list[Buffer]) -> tuple[Placed, ...]:
     named = [(name, b) for table in (context.resident, context.external) for name, b in table.items() if b.address >= 0]
     listed = {id(b) for _, b in named}
     named += [(b.name, b) for b in buffers if b.memory.kind == "external" and b.content is None and id(b) not in listed]
-    return tuple(Placed(name, b.memory.name, b.address, b.size_bytes) for name, b in named)
+    return tuple(Placed(name, *place_of(b), b.size_bytes) for name, b in named)

@@ -14,7 +14,7 @@ from acg.kinds.spec import Offer
 from acg.operations import OPERATIONS
 from compiler.errors import CompilerError
 from compiler.levels import CONTRACTION, levels_of
-from compiler.partitions import Partition, whole
+from compiler.partitions import Cut, Partition, cuts, partitions, suited
 
 #: What ends a chain of float32 values in a byte.
 FINISH = "REQUANTIZE"
@@ -61,7 +61,7 @@ class MatrixUnit:
 
 @dataclass(frozen=True)
 class VectorUnit:
-    """An engine that works lane by lane: `lanes` elements a cycle; memories of each operand port in the order of its select field, none behind a port
+    """An engine that works lane by lane: `lanes` elements a cycle; memories of each operand port in the order of its links, none behind a port
     that its operations do not need. The properties without the suffix are for those who know that there is one."""
 
     engine: Engine
@@ -91,7 +91,7 @@ class VectorUnit:
 
 @dataclass(frozen=True)
 class CopyPath:
-    """A copy engine between external memory and an on-chip one; `select` numbers that memory among the engine's links, which are `reach` ones."""
+    """A copy engine between external memory and an on-chip one; `select` numbers the link among the engine's on chip, which are `reach` ones."""
 
     engine: Engine
     memory: Partition
@@ -101,11 +101,13 @@ class CopyPath:
 
 
 class Target:
-    """What the passes ask of a graph. Raises CompilerError when the graph cannot run any network."""
+    """What the passes ask of a graph, its memories cut in one way; the first of `cuts` unless given. Raises CompilerError when the graph cannot run any
+    network."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, cut: Cut | None = None) -> None:
         self.graph = graph
-        self.partitions = {memory.name: whole(graph, memory) for memory in graph.memories.values()}
+        self._partitions = partitions(graph, cuts(graph)[0] if cut is None else cut)
+        self.partitions = {partition.name: partition for partition in self._partitions.values()}
         self.external = self.partitions[graph.external.name]
         self.matrix = tuple(self._matrix(e) for e in graph.capable(PRODUCT))
         self.vector = tuple(self._vector(e) for e in graph.engines.values() if e.operations.intersection(LANE_BY_LANE) and self._lanes(e))
@@ -116,8 +118,10 @@ class Target:
             inward, links = self._on_chip(engine)
             table = self.into if inward else self.out_of
             for select, link in enumerate(links):
-                path = CopyPath(engine, self.partitions[link.memory], select, graph.chunk_bytes(engine.name), len(links))
-                table[link.memory] = (*table.get(link.memory, ()), path)
+                for memory in self.partitions.values():
+                    if memory.within == link.memory:
+                        path = CopyPath(engine, memory, select, graph.chunk_bytes(engine.name), len(links))
+                        table[memory.name] = (*table.get(memory.name, ()), path)
 
     def _on_chip(self, engine: Engine) -> tuple[bool, tuple[Link, ...]]:
         """Whether a copy engine reads external memory, and its links on chip."""
@@ -131,7 +135,8 @@ class Target:
         return all(any(port.name == name for port in engine.ports) for name in ("a", "y"))
 
     def _memories(self, engine: Engine, port: str) -> tuple[Partition, ...]:
-        return tuple(self.partitions[link.memory] for link in self.graph.links_of(engine.name, port))
+        links = self.graph.links_of(engine.name, port)
+        return tuple(dict.fromkeys(memory for link in links for memory in suited(self._partitions, engine, link)))
 
     def _matrix(self, engine: Engine) -> MatrixUnit:
         """By the operation's formula: what streams over all that is reduced, the matrix, the sums."""

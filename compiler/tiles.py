@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from acg.graph import Memory
+from compiler.partitions import Partition, base_bytes
 
 
 @dataclass(eq=False, slots=True)
@@ -48,7 +49,7 @@ class Ref:
 
     def resolve(self) -> int:
         """Address in units, once the buffer is placed."""
-        units, rest = divmod(self.buffer.address + self.offset, self.unit_bytes)
+        units, rest = divmod(base_bytes(self.buffer.memory) + self.buffer.address + self.offset, self.unit_bytes)
         if rest or self.buffer.address < 0:
             raise AssertionError(f"{self.buffer.name}: address {self.buffer.address} + {self.offset} is not in units of {self.unit_bytes}")
         return units
@@ -112,6 +113,12 @@ class View:
             self.offset + (n - self.n0) * self.image_bytes + (y - self.y0) * self.row_bytes + (x - self.x0) * self.pixel_bytes
             + (c - self.c0) * self.element_bytes
         )
+
+
+def place_of(buffer: Buffer) -> tuple[str, int]:
+    """Memory of the machine, and address there, of a buffer that is placed."""
+    memory = buffer.memory
+    return memory.within if isinstance(memory, Partition) else memory.name, base_bytes(memory) + buffer.address
 
 
 def stride(count: int, step_bytes: int, unit_bytes: int, words: int) -> int:

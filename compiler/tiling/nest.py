@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from acg.graph import Engine, Graph
 from acg.kinds.spec import Control, Stream
+from compiler.partitions import Partition
 from compiler.tiles import Buffer, Gap, Ref, stride
 
 __all__ = ["Nest"]
@@ -101,7 +102,8 @@ class Nest:
         """
         operand, fields = self._body.operands[prefix], self.fields
         item, memory = operand.item, buffer.memory
-        select, unit = operand.ways[memory.name, element_bytes]
+        name, size_bytes = (memory.within, memory.within_bytes) if isinstance(memory, Partition) else (memory.name, memory.size_bytes)
+        select, unit = operand.ways[name, element_bytes]
         if item.unit == "byte":
             unit = 1
         elif item.unit == "bank":
@@ -112,7 +114,7 @@ class Nest:
         for loop, step in steps.items():
             count = self.counts.get(loop, 1)
             if count > 1 and step and self._level(loop) not in item.run[0]:
-                fields[operand.strides[self._level(loop)]] = step if item.unit == "byte" else stride(count, step, unit, memory.size_bytes // unit)
+                fields[operand.strides[self._level(loop)]] = step if item.unit == "byte" else stride(count, step, unit, size_bytes // unit)
         if item.select:
             fields[item.select] = select
         if item.enabled_by:

@@ -136,7 +136,7 @@ def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[
 
 def _room(plan: Plan, target: Target, number: int, first: dict[str, int], last: dict[str, int], shrink: float) -> dict[str, int]:
     """Bytes of each memory that no tensor resident at this step takes."""
-    room = {name: memory.size_bytes for name, memory in target.graph.memories.items()}
+    room = {name: memory.size_bytes for name, memory in target.partitions.items()}
     for name, memory in plan.resident.items():
         if first.get(name, number + 1) <= number <= last.get(name, -1):
             room[memory.name] -= plan.resident_bytes(name)
