@@ -137,7 +137,7 @@ class Accelerator(wiring.Component):
 
         sequencer = Sequencer(
             fingerprint=fingerprint(graph), external_bytes=external.size_bytes, instruction_bytes=isa.instruction_bytes,
-            sources=1 + len(engines) + sum(memory.kind == "scratchpad" for memory in graph.memories.values()),
+            sources=1 + len(engines) + len({link.memory for link in graph.links if graph.memories[link.memory].kind == "scratchpad"}),
             code_fingerprint=ErrorCode.FINGERPRINT, code_external=ErrorCode.EXTERNAL, code_watchdog=ErrorCode.WATCHDOG)
         fetch = Fetch(
             addr_bits=external.address_bits, data_bits=external.bus_bits, instruction_bits=isa.instruction_bits,
@@ -274,11 +274,11 @@ class Accelerator(wiring.Component):
             moving += [use.port.en for _, use in users]
             if memory.kind == "table":
                 # The tables themselves are in the units that look them up, each unit with its own copies.
-                (_, writer), = writers
                 for table in (interface for unit in units for name, interface in unit.tables if name == memory.name):
+                    (_, writer), = writers
                     for signal in ("en", "addr", "data", "mask"):
                         m.d.comb += getattr(table, signal).eq(getattr(writer.port, signal))
-            if memory.kind != "scratchpad":
+            if memory.kind != "scratchpad" or not users:  # what nothing reaches is not built
                 continue
             pad = Scratchpad(
                 banks=memory.banks, depth_words=memory.depth_words, word_bits=8 * memory.word_bytes,

@@ -3,6 +3,7 @@
 from acg.describe import describe
 from acg.fingerprint import fingerprint
 from acg.graph import architecture_names, load_graph
+from acg.summary import totals, warnings
 from covenant.errors import EXACT, UserError
 from covenant.files import write_json
 from covenant.layers import peak_macs
@@ -40,9 +41,25 @@ def arch(options) -> int:
         else:
             print(describe(graph), end="")
         return EXACT
-    row = _row(options.arch)
+    row, graph = _row(options.arch), load_graph(options.arch)
+    row |= {**totals(graph), "warnings": warnings(graph)}
     if options.json:
         write_json(options.json, row)
     else:
-        print(f"{row['name']}: valid, fingerprint {row['fingerprint']}")
+        print(_checked(row))
     return EXACT
+
+
+def _by_name(figures: dict) -> str:
+    return ", ".join(f"{name} {value:,}" for name, value in figures.items()) or "none"
+
+
+def _checked(row: dict) -> str:
+    return "\n".join([
+        f"{row['name']}: valid, fingerprint {row['fingerprint']}",
+        f"  multiply-accumulates a cycle: {_by_name(row['macs_per_cycle_by_engine'])}",
+        f"  bytes a cycle: external memory {row['external_bytes_per_cycle']:,}; ports of {_by_name(row['port_bytes_per_cycle'])}",
+        f"  bytes on chip: {row['on_chip_bytes']:,}; {_by_name(row['on_chip_bytes_by_memory'])}",
+        f"  bits an instruction: {row['instruction_bits']:,}; of them used by {_by_name(row['instruction_bits_by_engine'])}",
+        *(f"warning: {warning}" for warning in row["warnings"]),
+    ])
