@@ -90,6 +90,49 @@ class VectorUnit:
 
 
 @dataclass(frozen=True)
+class WindowUnit:
+    """An engine that offers WINDOW_MAC or WINDOW_MAX, `operation`: `taps` elements of a window by `lanes`, kernels of at most `kernel_rows` rows, boxes of
+    at most `row_words` columns, windows at most `steps` apart; memories of its operands (weights: None without) and its result."""
+
+    engine: Engine
+    operation: str
+    activation: Partition
+    weight_or_none: Partition | None
+    accumulator: Partition
+
+    @property
+    def weight(self) -> Partition:
+        """Memory of the weights."""
+        assert self.weight_or_none is not None, f"{self.operation} has no weights"
+        return self.weight_or_none
+
+    @property
+    def lanes(self) -> int:
+        """Channels at once."""
+        return self.engine.extent(self.operation, "l")
+
+    @property
+    def taps(self) -> int:
+        """Kernel positions at once."""
+        return self.engine.extent(self.operation, "t")
+
+    @property
+    def kernel_rows(self) -> int:
+        """Most rows of a kernel."""
+        return self.engine.number("kernel_rows")
+
+    @property
+    def row_words(self) -> int:
+        """Most columns of a box."""
+        return self.engine.number("row_words")
+
+    @property
+    def steps(self) -> int:
+        """Greatest distance of windows."""
+        return self.engine.number("steps")
+
+
+@dataclass(frozen=True)
 class CopyPath:
     """A copy engine between external memory and an on-chip one; `select` numbers the link among the engine's on chip, which are `reach` ones."""
 
@@ -157,6 +200,16 @@ class Target:
         if not (near and sums and weights and engine.can("SUM")):
             return None
         return MatrixUnit(engine, near[0], weights[0], sums[0], offer, {})
+
+    def window(self, operation: str) -> tuple[WindowUnit, ...]:
+        """Engines that slide kernels by this operation: their operands and results stand where its streams go."""
+        return tuple(self._window(engine, operation) for engine in self.graph.capable(operation))
+
+    def _window(self, engine: Engine, operation: str) -> WindowUnit:
+        kind = engine.specification
+        offer = kind.offer(operation)
+        activation, *weight = (self._memories(engine, kind.stream(prefix).ports[0])[0] for prefix in offer.operands)
+        return WindowUnit(engine, operation, activation, weight[0] if weight else None, self._memories(engine, kind.stream(offer.result).ports[0])[0])
 
     def _vector(self, engine: Engine) -> VectorUnit:
         a, b, y = (self._memories(engine, port) for port in ("a", "b", "y"))

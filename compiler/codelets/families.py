@@ -24,14 +24,15 @@ from compiler.codelets.product import product
 from compiler.codelets.reduction import reduction, reduction_as_contraction
 from compiler.codelets.rms_norm import mean_square, rms_normalization, root_quotient
 from compiler.codelets.rowwise import layer_normalization, softmax
+from compiler.codelets.sliding import sliding_convolution, sliding_largest
 from compiler.ir.graph import Graph, Node
 from compiler.outside import brought
 
 #: Operator to families, preferred first; a family returns None where it does not apply.
 FAMILIES: dict[str, tuple[Callable[[Node, Graph], Codelet | None], ...]] = {
-    "Conv": (depthwise, contraction),
+    "Conv": (sliding_convolution, depthwise, contraction),
     "BlockwiseConv": (blockwise,),
-    "MaxPool": (largest,),
+    "MaxPool": (sliding_largest, largest),
     "AveragePool": (average, average_as_contraction),
     "GlobalAveragePool": (average, average_as_contraction),
     "Add": (addition,),

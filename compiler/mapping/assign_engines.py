@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from compiler.codelets import Codelet
+from compiler.codelets.sliding import FAMILY as SLIDING
 from compiler.errors import UnsupportedEntry, UnsupportedError
 from compiler.mapping.assign_own import OwnUnit, assign_own
 from compiler.mapping.assign_rowwise import rowwise_units
+from compiler.mapping.assign_sliding import sliding_units
 from compiler.outside import OWN
 from compiler.partitions import Partition
-from compiler.target import MatrixUnit, Target, VectorUnit, narrow
+from compiler.target import MatrixUnit, Target, VectorUnit, WindowUnit, narrow
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +41,19 @@ class Assigned:
     alternative: Assigned | None = None
     team: tuple[Assigned, ...] = ()
     own_or_none: OwnUnit | None = None
+    window_or_none: WindowUnit | None = None
 
     @property
     def own(self) -> OwnUnit:
         """The engine of an operation that a package brings."""
         assert self.own_or_none is not None, f"{self.codelet.name} has no engine of its own"
         return self.own_or_none
+
+    @property
+    def window(self) -> WindowUnit:
+        """The window engine."""
+        assert self.window_or_none is not None, f"{self.codelet.name} has no window engine"
+        return self.window_or_none
 
     @property
     def matrix(self) -> MatrixUnit:
@@ -97,6 +106,10 @@ def bindings(codelet: Codelet, target: Target) -> Iterator[Assigned]:
         if engines is not None:
             yield Assigned(codelet, None, *engines[1:], own_or_none=engines[0])
         return
+    if codelet.family == SLIDING:
+        for window, vector, sink in sliding_units(codelet, target):
+            yield Assigned(codelet, None, vector, window.activation, sink, window_or_none=window)
+        return
     lanewise = names - {"MATMUL"}
     if codelet.program is not None:
         wide = codelet.operands["y"].dtype in ("i32", "f32")
@@ -132,7 +145,7 @@ def _homes(step: Assigned) -> tuple[str, str]:
 
 
 def _engines(step: Assigned) -> set[str]:
-    return {unit.engine.name for unit in (step.matrix_or_none, step.vector_or_none) if unit is not None}
+    return {unit.engine.name for unit in (step.matrix_or_none, step.vector_or_none, step.window_or_none) if unit is not None}
 
 
 def _team(able: list[Assigned]) -> tuple[Assigned, ...]:

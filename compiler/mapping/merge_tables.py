@@ -16,7 +16,7 @@ from compiler.ir.graph import Graph, Node, Unary
 from compiler.outside import OWN
 
 #: Families whose results leave through the whole chain of a vector unit.
-_FAMILIES = ("blockwise", "contraction", "depthwise", "elementwise", OWN, "product", "window")
+_FAMILIES = ("blockwise", "contraction", "depthwise", "elementwise", OWN, "product", "sliding", "window")
 
 
 def _mergeable(codelet: Codelet) -> bool:

@@ -27,6 +27,8 @@ from compiler.tiling.moves.move import move
 from compiler.tiling.own import OwnTiler
 from compiler.tiling.rows.imagewise import ImagewiseTiler
 from compiler.tiling.rows.rowwise import RowwiseTiler
+from compiler.tiling.sliding.price import SlidingPricer
+from compiler.tiling.sliding.sliding import SlidingTiler
 from compiler.tiling.team import together
 from compiler.tiling.tile_context import Done, TileContext
 from compiler.tiling.tile_shared import share
@@ -119,6 +121,9 @@ def _tile_step(context: TileContext, step: Assigned, shares: Shares, memo: dict[
 
 def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[tuple, Choice | Choices]) -> Iterator[None]:
     """Emit a step, or one member's share of it, tile by tile."""
+    if step.window_or_none is not None:
+        sliding = SlidingPricer(context, step)
+        return SlidingTiler(context, step, sliding, sliding.best()).tiles()
     if step.codelet.family in CONTRACTIONS:
         pricing, tiling = CONTRACTIONS[step.codelet.family]
         pricer = pricing(context, step, part)

@@ -249,7 +249,7 @@ class TileContext:
             codelet = step.codelet
             if self.plan.root(codelet.operands["y"].tensor) == root and step.matrix_or_none is None and step.vector_or_none is not None:
                 n, c, h, w = codelet.operands["y"].shape
-                taps = [loop.extent for loop in codelet.loops if loop.reduction]
+                taps = [loop.extent for loop in codelet.loops if loop.reduction] if step.window_or_none is None else []
                 return n * h * w * ceil_div(c, step.vector.lanes) * prod(taps)
         return 0
 

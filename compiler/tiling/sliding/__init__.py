@@ -1,0 +1,1 @@
+"""Codelets whose reduction is the kernel alone, on a window engine."""
