@@ -1,7 +1,7 @@
 """Tiles of a codelet on a window engine: which fit, what they cost.
 
-Price in cycles: the busiest of window, vector, load and store, plus the first tile of the window engine and the last one of the vector unit and the
-store, which nothing overlaps, and a few an instruction. The window engine's share is its timing's (`acg.timing`), asked for each kind of tile.
+Price in cycles: the busiest of window, vector, load and store, what nothing overlaps (a strip of rows through window and vector, at the beginning and at
+the end: twice; the store of the last tile), and a few an instruction. The window engine's share is its timing's (`acg.timing`), asked for each kind of tile.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from compiler.tiling.sliding.geometry import Axis, Pass, Slide, passes
 from compiler.tiling.tile_context import TileContext
 from compiler.tiling.window import Window
 
+#: How often the time until a strip of all channels is complete is charged: its input waits for the producer's last row, its consumer for the strip.
+LATENESS = 2
 #: Loops of an instruction of a window engine and their levels: blocks of channels, positions of the box, outputs, kernel positions.
 LOOPS = {"c": 0, "iy": 1, "ix": 2, "oy": 3, "ox": 4, "ky": 5, "kx": 6}
 
@@ -50,6 +52,9 @@ class SlidingPricer:
         self.stored = context.plan.root(self.y.tensor) in context.plan.external
         self.granule = context.plan.layouts[context.plan.root(self.y.tensor)].lanes
         self.weighted = "w" in operands
+        every = prod(self.window.kernel) * ceil_div(self.y.shape[1], self.granule) * self.granule
+        #: Whether the weights of all channels are loaded at once, and stay.
+        self.keeps_weights = self.weighted and 4 * every <= self.unit.weight.size_bytes
         self._cycles: dict[tuple, int] = {}
         self._defaults = {field.name: field.bias for field in instruction_set(context.target.graph).formats[self.unit.engine.name].fields}
 
@@ -142,7 +147,9 @@ class SlidingPricer:
         store = n * oh * ow * pixel / bus if self.stored else 0.0
         tiles = n * len(groups) * len(boxes)
         instructions = tiles * (1 + len(self.passes(*boxes[0])))
-        return max(window, vector, load, store) + (window + vector + load + store) / tiles + INSTRUCTION_CYCLES * instructions
+        strips, parts = (1, tiles / n) if choice.channels_outer and len(groups) > 1 else (len(boxes), len(groups))
+        late = LATENESS * (max(window, vector) + min(window, vector) / parts + load) / (n * strips)
+        return max(window, vector, load, store) + late + store / tiles + INSTRUCTION_CYCLES * instructions
 
     def best(self) -> SlidingChoice:
         """Cheapest choice that fits. Raises CompilerError when none fits."""

@@ -83,27 +83,41 @@ class SlidingTiler:
             nest.stream("a", view.buffer, view.at(n0, y.place, x.place, c0), steps, signed=self.x.dtype == "i8", zero=self.x.zero)
             if self.pricer.weighted:
                 w = self.codelet.operands["w"]
-                nest.stream("w", self.weights(c0, c1, piece, label), signed=w.dtype == "i8", zero=w.zero)
+                nest.stream("w", *self.weights(c0, c1, piece, label), signed=w.dtype == "i8", zero=w.zero)
             start = ((y.out - y0) * wide + x.out - x0) * pitch * 4
             nest.stream("c", acc, start, {"c": lanes * 4, "oy": y.out_step * wide * pitch * 4, "ox": x.out_step * pitch * 4})
+            nest.reads.append(acc)  # the engine holds that port too
             self.context.add(nest, label)
 
-    def weights(self, c0: int, c1: int, piece: Pass, label: str) -> Buffer:
-        """Buffer of a piece of the kernels of channels [c0, c1): by channel block, ky, kx."""
-        key = ("w", c0, c1, piece)
+    def weights(self, c0: int, c1: int, piece: Pass, label: str) -> tuple[Buffer, int]:
+        """Buffer of a piece of the kernels, by channel block, ky, kx, and the byte at which those of channels [c0, c1) begin."""
+        lo, hi = (0, self.y.shape[1]) if self.pricer.keeps_weights else (c0, c1)
+        key = ("w", piece, lo, hi)
         if key not in self._constants:
             w, lanes = self.codelet.operands["w"], self.unit.lanes
-            weight = w.constant[c0:c1, 0, slice(*piece.y), slice(*piece.x)]
-            padded = np.full((ceil_div(c1 - c0, lanes) * lanes, *weight.shape[1:]), w.zero, weight.dtype)
-            padded[: c1 - c0] = weight
+            weight = w.constant[lo:hi, 0, slice(*piece.y), slice(*piece.x)]
+            padded = np.full((ceil_div(hi - lo, lanes) * lanes, *weight.shape[1:]), w.zero, weight.dtype)
+            padded[: hi - lo] = weight
             content = np.ascontiguousarray(padded.reshape(-1, lanes, *weight.shape[1:]).transpose(0, 2, 3, 1)).tobytes()
-            self._keep("w", c0, c1)
+            self._keep("w", lo, hi)
             self._constants[key] = self.context.load_constant(f"{self.codelet.name}.w", content, self.unit.weight, label)
-        return self._constants[key]
+        return self._constants[key], (c0 - lo) * piece.taps
 
-    def _keep(self, role: str, c0: int, c1: int) -> None:
+    def parameters(self, c0: int, c1: int, label: str) -> tuple[Buffer, int]:
+        """Buffer of biases and scales, and the number of the word of channels [c0, c1)."""
+        finish, vector = self.codelet.finish, self.vector
+        every = self.y.shape[1]
+        lo, hi = (0, every) if ceil_div(every, vector.lanes) * 2 <= vector.parameter.size_words else (c0, c1)
+        key = ("p", None, lo, hi)
+        if key not in self._constants:
+            content = self.context.parameters(finish.bias[lo:hi], finish.scale[lo:hi], vector.lanes)
+            self._keep("p", lo, hi)
+            self._constants[key] = self.context.load_constant(f"{self.codelet.name}.p", content, vector.parameter, label)
+        return self._constants[key], (c0 - lo) // vector.lanes
+
+    def _keep(self, role: str, lo: int, hi: int) -> None:
         """Of constants of a role, forget those of other channels."""
-        self._constants = {key: value for key, value in self._constants.items() if key[0] != role or key[1:3] == (c0, c1)}
+        self._constants = {key: value for key, value in self._constants.items() if key[0] != role or key[2:] == (lo, hi)}
 
     def requantise(self, box: Box, region: Region, acc: Buffer, pitch: int, out: View, label: str) -> None:
         """One vector instruction: the accumulators of a region become output."""
@@ -116,12 +130,7 @@ class SlidingTiler:
         nest.stream("y", out.buffer, out.at(n0, ry0, rx0, c0), {"c": lanes, "y": out.row_bytes, "x": out.pixel_bytes}, element_bytes=1)
         finish_chain(nest, finish, region)
         if self.codelet.per_channel:
-            key = ("p", c0, c1)
-            if key not in self._constants:
-                content = self.context.parameters(finish.bias[c0:c1], finish.scale[c0:c1], lanes)
-                self._keep("p", c0, c1)
-                self._constants[key] = self.context.load_constant(f"{self.codelet.name}.p", content, vector.parameter, label)
-            read_parameters(nest, self._constants[key])
+            read_parameters(nest, *self.parameters(c0, c1, label))
         if finish.table is not None:
             look_up(nest, self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), vector.table, label))
         self.context.add(nest, label)
