@@ -1,6 +1,7 @@
 """Depthwise convolutions and largest elements on a window engine: geometry, choice, programs, bytes and hazards, on machines of several sizes."""
 
 import random
+from functools import partial
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ from verif.hazards import find_hazards
 TINY = parse_graph(with_window(text_of("tiny")))
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(60))
 def test_slides_cover_what_outputs_see(seed):
     """Each output and kernel position meets exactly the input that the convolution says, once; outputs left out see only padding."""
     rng = random.Random(seed)
@@ -37,7 +38,7 @@ def test_slides_cover_what_outputs_see(seed):
     found = {}
     for slide in axis.slides(outs, kernel):
         places = [slide.place + slide.place_step * number for number in range(slide.places)]
-        assert 0 <= places[0] and places[-1] < axis.size and slide.lead >= 0
+        assert places[0] >= 0 and places[-1] < axis.size and slide.lead >= 0
         for number in range(slide.outs):
             seen = 0
             for tap in range(kernel[1] - kernel[0]):
@@ -118,7 +119,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("what", ["conv", "conv of int8", "pool", "pool of int8"])
+@pytest.mark.parametrize("what", ["conv", "pool of int8"])
 def test_layers_run_on_the_window_engine(case, what):
     """Exact on the functional simulator, without hazards; and it is the window engine that slides."""
     rng = random.Random(len(case) + len(what))
@@ -126,10 +127,8 @@ def test_layers_run_on_the_window_engine(case, what):
     options = {**CASES[case], "signed_x": "int8" in what}
     if what.startswith("pool") and any(pad >= k for pad, k in zip(options.get("pads", (0,) * 4), options["kernel"] * 2, strict=True)):
         options["pads"] = (1, 1, 1, 1)
-    if what.startswith("pool"):
-        model = pool(**shape, **options)
-    else:
-        model = convolution(rng, **shape, **options, signed_w=rng.random() < 0.5)
+    make = pool if what.startswith("pool") else partial(convolution, rng, signed_w=rng.random() < 0.5)
+    model = make(**shape, **options)
     program = judged(model, TINY, f"{what} {case}")
     assert "window" in engines(program)
 

@@ -85,11 +85,12 @@ class Pass:
         return (self.y[1] - self.y[0]) * (self.x[1] - self.x[0])
 
 
-def passes(kernel: tuple[int, int], taps: int, kernel_rows: int) -> list[Pass]:
+@lru_cache(maxsize=256)
+def passes(kernel: tuple[int, int], taps: int, kernel_rows: int) -> tuple[Pass, ...]:
     """The fewest pieces of a kernel that fit so many taps in so many rows each."""
     ways = []
     for rows in range(1, min(kernel[0], kernel_rows, taps) + 1):
         for columns in range(1, min(kernel[1], taps // rows) + 1):
             ways.append((ceil_div(kernel[0], rows) * ceil_div(kernel[1], columns), rows * columns, rows, columns))
     _, _, rows, columns = min(ways)
-    return [Pass(y, x) for y in spans(kernel[0], rows) for x in spans(kernel[1], columns)]
+    return tuple(Pass(y, x) for y in spans(kernel[0], rows) for x in spans(kernel[1], columns))

@@ -6,6 +6,7 @@ the end: twice; the store of the last tile), and a few an instruction. The windo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -56,6 +57,7 @@ class SlidingPricer:
         #: Whether the weights of all channels are loaded at once, and stay.
         self.keeps_weights = self.weighted and 4 * every <= self.unit.weight.size_bytes
         self._cycles: dict[tuple, int] = {}
+        self._tiles: dict[tuple, int] = {}
         self._defaults = {field.name: field.bias for field in instruction_set(context.target.graph).formats[self.unit.engine.name].fields}
 
     def passes(self, rows: tuple[int, int], columns: tuple[int, int]) -> list[Pass]:
@@ -118,6 +120,8 @@ class SlidingPricer:
 
     def window_cycles(self, blocks: int, rows: tuple[int, int], columns: tuple[int, int]) -> int:
         """Cycles for which a tile keeps the window engine."""
+        if (blocks, rows, columns) in self._tiles:
+            return self._tiles[blocks, rows, columns]
         total = 0
         for piece in self.passes(rows, columns):
             for y, x in self.slides(rows, columns, piece):
@@ -128,6 +132,7 @@ class SlidingPricer:
                     before, after = (timing.start(timing.ready_cycle, fields) for _ in range(2))
                     self._cycles[key] = after - before
                 total += self._cycles[key]
+        self._tiles[blocks, rows, columns] = total
         return total
 
     def reached(self, rows: tuple[int, int], columns: tuple[int, int]) -> int:
@@ -140,7 +145,7 @@ class SlidingPricer:
         bus, lanes = self.context.target.external.bus_bytes, self.step.vector.lanes
         groups = [ceil_div(hi - lo, self.unit.lanes) for lo, hi in spans(c, choice.channels)]
         boxes = list(self.boxes(choice))
-        window = n * sum(self.window_cycles(blocks, rows, columns) for blocks in groups for rows, columns in boxes)
+        window = n * sum(times * self.window_cycles(blocks, rows, columns) for blocks, times in Counter(groups).items() for rows, columns in boxes)
         vector = n * oh * ow * ceil_div(c, lanes)
         pixel = ceil_div(c, self.granule) * self.granule
         load = 0.0 if self.resident_x else n * pixel * sum(self.reached(rows, columns) for rows, columns in boxes) / bus
