@@ -107,8 +107,8 @@ def bindings(codelet: Codelet, target: Target) -> Iterator[Assigned]:
             yield Assigned(codelet, None, *engines[1:], own_or_none=engines[0])
         return
     if codelet.family == SLIDING:
-        for window, vector, sink in sliding_units(codelet, target):
-            yield Assigned(codelet, None, vector, window.activation, sink, window_or_none=window)
+        for window, finishing, home in sliding_units(codelet, target):
+            yield Assigned(codelet, None, finishing, window.activation, home, window_or_none=window)
         return
     lanewise = names - {"MATMUL"}
     if codelet.program is not None:

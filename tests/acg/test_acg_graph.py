@@ -115,7 +115,7 @@ JOINED = joined(TINY, "act", "wgt", "acc", "par")
 def in_bytes(text):
     """The same description with widths of memories in bytes and types at the links."""
     text = re.sub(r"element: (i8|i32), lanes: (\d+), banks", lambda m: f"width_bytes: {int(m[2]) * (1 if m[1] == 'i8' else 4)}, banks", text)
-    return re.sub(r"(from: acc, to: vector\d?, port: [ab]|to: acc, port: y)\}", r"\1, element: i32}", text)
+    return re.sub(r"(from: w?acc, to: vector\d?, port: [ab]|to: acc, port: y)\}", r"\1, element: i32}", text)
 
 
 @pytest.mark.parametrize("name", architecture_names())

@@ -64,6 +64,6 @@ def test_many_problems_are_counted():
 def test_what_people_write_is_far_within_the_bounds():
     for name in architecture_names():
         text = (ARCHITECTURES / f"{name}.yaml").read_text()
-        assert len(text.encode()) < MOST_BYTES / 8
+        assert len(text.encode()) < MOST_BYTES / 6
         depth = max(len(path) for path in read_yaml(text, name=name)._lines)
         assert depth < MOST_DEPTH / 2

@@ -41,7 +41,7 @@ def test_before_and_after():
     graph = s.finish(z)
     before = instantiate_codelets(graph)
     after = merge_tables(before, graph)
-    assert [len(codelets) for codelets in (*before, *after)] == [2, 1, 2]
+    assert [len(codelets) for codelets in (*before, *after)] == [3, 1, 3]
     for codelet in after[0]:
         text = str(codelet).splitlines()
         assert text[-2:] == ["  y = REQUANTIZE(acc)", "  z = TABLE(y)"]

@@ -128,7 +128,8 @@ class SlidingPricer:
                 nest = self.nest(blocks, y, x, piece, False)
                 key = tuple(nest.fields.items())
                 if key not in self._cycles:
-                    timing, fields = engine_timing(self.context.target.graph, self.unit.engine.name), self._defaults | nest.fields
+                    timing = engine_timing(self.context.target.graph, self.unit.engine.name)
+                    fields = self._defaults | {name: value for name, value in nest.fields.items() if isinstance(value, int)}
                     before, after = (timing.start(timing.ready_cycle, fields) for _ in range(2))
                     self._cycles[key] = after - before
                 total += self._cycles[key]
