@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from acg.capability import operation_of
 from acg.errors import ArchitectureError
@@ -13,7 +13,7 @@ from acg.operations import signature
 from acg.schema import ArchitectureModel, LinkModel
 from acg.yaml_source import Source
 
-__all__ = ["check_graph", "check_structure", "element_of"]
+__all__ = ["check_graph", "check_structure", "element_of", "ports_of"]
 
 Say = Callable[[tuple, str], None]
 
@@ -49,7 +49,7 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
         if memory.kind == "scratchpad":
             problems += _width_problems(memory, name, source)
     seen: set[tuple[str, str, str, str]] = set()
-    built = {name: _built_ports(engine) for name, engine in model.engines.items()}
+    built = {name: ports_of(engine) for name, engine in model.engines.items()}
     counts: dict[tuple[str, str], int] = {}
     for index, link in enumerate(model.links):
         where = source.where(("links", index))
@@ -69,10 +69,7 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
             say(f"{where}: port {link.port!r} is not one of a {engine.kind} engine; expected one of {', '.join(ports)}")
             continue
         port = ports[link.port]
-        if port not in built[engine_name]:
-            needs = KINDS[engine.kind].port_needs(port.name)
-            say(f"{where}: port {link.port!r} of {engine_name!r} serves {_either(needs)}, which it does not offer; expected "
-                "no link of what is not built, remove the link or add the capability")
+        if port not in built[engine_name]:  # it is not built either: `acg.summary.warnings` says so
             continue
         if port.reads != reads:
             side = "to" if port.reads else "from"
@@ -127,15 +124,11 @@ def _width_problems(memory, name: str, source: Source) -> list[str]:
     return []
 
 
-def _built_ports(engine) -> tuple[Port, ...]:
+def ports_of(engine) -> tuple[Port, ...]:
     """Ports that an engine of a description has; all of its kind, where one of its capabilities is none, which is refused elsewhere."""
     operations = [operation_of(text) for text in engine.capabilities]
     kind = KINDS[engine.kind]
     return kind.ports if set(operations) - set(kind.operations) else kind.built_ports([operation for operation in operations if operation])
-
-
-def _either(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _power_of_two(value: int) -> bool:

@@ -82,11 +82,13 @@ def _parsed(text: str, name: str) -> Graph:
     }
     ends = [(engines[link.target], memories[link.source], link.port, True, check.element_of(model, link)) if link.target in engines else
             (engines[link.source], memories[link.target], link.port, False, check.element_of(model, link)) for link in model.links]
-    links = tuple(_link(*end, bus_bytes, chunks[end[0].name]) for end in ends)
+    there = [end[2] in (port.name for port in check.ports_of(model.engines[end[0].name])) for end in ends]
+    links = tuple(_link(*end, bus_bytes, chunks[end[0].name]) for end, built in zip(ends, there, strict=True) if built)
+    idle = tuple((engine.name, port, memory.name) for (engine, memory, port, *_), built in zip(ends, there, strict=True) if not built)
     graph = Graph(
         name=model.name, summary=model.summary, description=text,
         control=Control(model.control.discipline, model.control.queue_depth, model.control.fetch.memory, model.control.fetch.outstanding_bursts),
-        memories=memories, engines=engines, links=links,
+        memories=memories, engines=engines, links=links, idle_links=idle,
     )
     check.check_graph(graph, source)
     return graph

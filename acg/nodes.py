@@ -158,12 +158,14 @@ class Graph:
     memories : dict[str, Memory]
     engines : dict[str, Engine]
     links : tuple[Link, ...]
+    idle_links : tuple[tuple[str, str, str], ...]
+        Engine, port and memory of links in the description whose port serves only what the engine does not offer: they are not built.
     network : networkx.DiGraph
         Bipartite: node attribute ``node`` holds the Memory or Engine, edge attribute ``links`` the Links.
     """
 
     def __init__(self, *, name: str, summary: str, description: str, control: Control, memories: dict[str, Memory], engines: dict[str, Engine],
-                 links: tuple[Link, ...]):
+                 links: tuple[Link, ...], idle_links: tuple[tuple[str, str, str], ...] = ()):
         self.name = name
         self.summary = summary
         self.description = description
@@ -171,6 +173,7 @@ class Graph:
         self.memories = memories
         self.engines = engines
         self.links = links
+        self.idle_links = idle_links
         self.network = nx.DiGraph()
         nodes: dict[str, Memory | Engine] = {**memories, **engines}
         for key, node in nodes.items():

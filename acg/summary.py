@@ -37,7 +37,16 @@ def totals(graph: Graph) -> dict:
 
 def warnings(graph: Graph) -> list[str]:
     """What is legal and of no use, each with what to do."""
-    return [*_memories(graph), *_engines(graph), *_copies(graph)]
+    return [*_links(graph), *_memories(graph), *_engines(graph), *_copies(graph)]
+
+
+def _links(graph: Graph) -> list[str]:
+    found = []
+    for engine, port, memory in graph.idle_links:
+        needs = graph.engines[engine].specification.port_needs(port)
+        found.append(f"links: port {port!r} of {engine!r} on {memory!r} is not built, it serves {', '.join(needs)} alone, which the engine does not offer; "
+                     "remove the link or add a capability")
+    return found
 
 
 def _memories(graph: Graph) -> list[str]:

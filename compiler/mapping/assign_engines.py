@@ -18,6 +18,7 @@ from compiler.errors import UnsupportedEntry, UnsupportedError
 from compiler.mapping.assign_own import OwnUnit, assign_own
 from compiler.mapping.assign_rowwise import rowwise_units
 from compiler.mapping.assign_sliding import sliding_units
+from compiler.mapping.lacking import lacking
 from compiler.outside import OWN
 from compiler.partitions import Partition
 from compiler.target import MatrixUnit, Target, VectorUnit, WindowUnit, narrow
@@ -194,7 +195,8 @@ def assign_engines(choices: tuple[tuple[Codelet, ...], ...], target: Target) -> 
         if found is None:
             wanted = " or ".join(" + ".join(operation.name for operation in codelet.operations) for codelet in codelets)
             origin = codelets[0].origin[0] if codelets[0].origin else codelets[0].name
-            missing.append(UnsupportedEntry(origin, codelets[0].op, f"no engines of {target.graph.name} offer {wanted} on memories they share"))
+            why = f"no engines of {target.graph.name} offer {wanted} on memories they share: {lacking(codelets, target)}"
+            missing.append(UnsupportedEntry(origin, codelets[0].op, why))
         else:
             assigned.append(found)
     if missing:

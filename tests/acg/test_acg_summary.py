@@ -43,6 +43,9 @@ _SPARE = ("engines:\n", "  spare: {kind: scratchpad, element: i8, lanes: 4, bank
     ([("  - {from: act, to: store, port: source}\n", ""), ("  - {from: acc, to: store, port: source}\n", "  - {from: wgt, to: store, port: source}\n")],
      ["engines.matrix: nothing can use it, its results in acc reach no external memory; add a link of an engine that reads there",
       "engines.vector: nothing can use it, its results in acc or act reach no external memory; add a link of an engine that reads there"]),
+    ([("      - (i8,4)=TABLE((i8,4))\n", "")],
+     ["links: port 'table' of 'vector' on 'lut' is not built, it serves TABLE alone, which the engine does not offer; remove the link or add a capability",
+      "memories.lut: nothing reads what is written there; add a link or remove it"]),
     ([("(i8,4)=COPY((i8,4))", "(i8,16)=COPY((i8,16))")],
      ["engines.load: (i8,16)=COPY((i8,16)) says 16 bytes a cycle, its links move 4; write 4, or chunk"]),
 ])

@@ -145,6 +145,6 @@ def test_all_nodes_that_nothing_can_run_are_listed_at_once():
         assign_engines(instantiate_codelets(s.finish(y)), Target(parse_graph(text)))
     assert str(error.value) == (
         "model tiny: found 2 unsupported nodes; expected supported operators only; change or remove:\n"
-        "  onnx_add1 (Add): no engines of tiny offer ADD + REQUANTIZE on memories they share\n"
-        "  onnx_unary2 (Unary): no engines of tiny offer TABLE on memories they share"
+        "  onnx_add1 (Add): no engines of tiny offer ADD + REQUANTIZE on memories they share: vector lacks ADD\n"
+        "  onnx_unary2 (Unary): no engines of tiny offer TABLE on memories they share: vector lacks TABLE"
     )

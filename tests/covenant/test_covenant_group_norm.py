@@ -207,7 +207,8 @@ def test_a_machine_without_roots_is_told():
     with pytest.raises(UnsupportedError) as error:
         compile_graph(read_network(norm_model((1, 8, 2, 2))), parse_graph(text, name="tiny.yaml"))
     assert str(error.value).splitlines()[-1].strip() == (
-        "n_g (GroupNormalization): no engines of tiny offer ADD + MAC + MAX + MUL + RSQRT_ESTIMATE + SUM + TABLE + REQUANTIZE on memories they share"
+        "n_g (GroupNormalization): no engines of tiny offer ADD + MAC + MAX + MUL + RSQRT_ESTIMATE + SUM + TABLE + REQUANTIZE on memories they share: "
+        "no engine offers RSQRT_ESTIMATE"
     )
 
 

@@ -105,6 +105,7 @@ def test_a_machine_without_roots_is_told():
     with pytest.raises(UnsupportedError) as error:
         compile_graph(read_network(lrn_model((1, 8, 2, 2))), parse_graph(text, name="tiny.yaml"))
     assert str(error.value).splitlines()[-1].strip() == (
-        "n_g (LRN): no engines of tiny offer ADD + MAC + MATMUL + MUL + RSQRT_ESTIMATE + TABLE + REQUANTIZE on memories they share"
+        "n_g (LRN): no engines of tiny offer ADD + MAC + MATMUL + MUL + RSQRT_ESTIMATE + TABLE + REQUANTIZE on memories they share: "
+        "no engine offers RSQRT_ESTIMATE"
     )
     compile_graph(read_network(lrn_model((1, 8, 2, 2), beta=1.0)), parse_graph(text, name="tiny.yaml"))

@@ -178,5 +178,6 @@ def test_a_machine_without_roots_is_told():
     with pytest.raises(UnsupportedError) as error:
         compile_graph(read_network(rms_model((2, 8))), parse_graph(text, name="tiny.yaml"))
     assert str(error.value).splitlines()[-1].strip() == (
-        "n_n (RMSNormalization): no engines of tiny offer ADD + MAC + MATMUL + MUL + RSQRT_ESTIMATE + SUM + TABLE + REQUANTIZE on memories they share"
+        "n_n (RMSNormalization): no engines of tiny offer ADD + MAC + MATMUL + MUL + RSQRT_ESTIMATE + SUM + TABLE + REQUANTIZE on memories they share: "
+        "no engine offers RSQRT_ESTIMATE"
     )

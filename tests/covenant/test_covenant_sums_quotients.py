@@ -234,7 +234,7 @@ def test_a_machine_without_float_reads_is_told(case):
     with pytest.raises(UnsupportedError) as error:
         compile_graph(read_network(model), parse_graph(text, name="tiny.yaml"))
     wanted = "n_g (Sum): no engines of tiny offer ADD + REQUANTIZE" if case == "sum" else "n_g (Quotient): no engines of tiny offer ADD + MUL + TABLE + REQUANTIZE"
-    assert str(error.value).splitlines()[-1].strip() == f"{wanted} on memories they share"
+    assert str(error.value).splitlines()[-1].strip() == f"{wanted} on memories they share: each is offered, on memories apart"
 
 
 RTL = {
