@@ -149,7 +149,7 @@ def test_random_streams(sizes, latencies, eager):
     rng = random.Random(seed)
     bench = Bench(**sizes, latencies=latencies, seed=seed)
     plan, latest = [], 0
-    for _ in range(24):
+    for _ in range(13):
         fields = bench.draw(rng)
         # What adds to words that an earlier instruction writes starts after its retirement.
         words = set(window_walk(fields, WORDS["accumulator"]))
@@ -213,7 +213,7 @@ def test_an_instruction_beyond_a_limit_is_illegal(changes, found):
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("moment", [1, 2, 5, 11, 14, 20, 30, 99, "retire"])
+@pytest.mark.parametrize("moment", [1, 5, 14, 30, "retire"])
 def test_halt_stops_at_once_and_work_can_begin_anew(moment):
     bench = Bench(latencies=(3, 1, 1), seed=1)
     unit, fields, quiet = bench.unit, plain(), []
