@@ -114,12 +114,15 @@ class Accelerator(wiring.Component):
     ------
     ValueError
         For a table memory that several engines write.
+    KindError
+        A package's builder of a kind cannot be used.
     """
 
     def __init__(self, graph: Graph):
         self.graph = graph
         self.isa = InstructionSet(graph)
         self.registers = RegisterMap(graph)
+        self._builders = {engine.kind: builder_of(engine.kind) for engine in graph.engines.values()}
         self._host, self._buses = _buses(graph)
         super().__init__(top_members(graph))
 
@@ -199,7 +202,7 @@ class Accelerator(wiring.Component):
         graph, external = self.graph, self.graph.external
         on_chip = [port for port in engine.ports if port.memories != ("external",)]
         links = {port.name: graph.links_of(engine.name, port.name) for port in on_chip}
-        plug = builder_of(engine.kind)(Socket(
+        plug = self._builders[engine.kind](Socket(
             sizes=engine.sizes, operations=engine.operations, body=self._body(engine.name),
             ports={port.name: tuple(self._port(link, port.built_in) for link in links[port.name]) for port in on_chip},
             bus_bits=external.bus_bits, bus_address_bits=external.address_bits, external_bytes=external.size_bytes,

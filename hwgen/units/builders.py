@@ -18,5 +18,22 @@ BUILDERS: dict[str, Callable[[Socket], Plug]] = {
 
 
 def builder_of(kind: str) -> Callable[[Socket], Plug]:
-    """The function that builds the units of a kind. Raises KindError where a package's cannot be imported."""
-    return BUILDERS[kind] if kind in BUILDERS else packages_by_kind()[kind].function("build", "build")
+    """The function that builds the units of a kind. Raises KindError where a package's cannot be imported; so does the function, for one that fails, or
+    whose result is no unit with an interface a link."""
+    if kind in BUILDERS:
+        return BUILDERS[kind]
+    package = packages_by_kind()[kind]
+    build = package.function("build", "build")
+
+    def built(socket: Socket) -> Plug:
+        try:
+            plug = build(socket)
+        except Exception as error:
+            raise package.fault(f"its build raises {type(error).__name__}: {error}", "a unit") from error
+        links = {port: len(numbers) for port, numbers in socket.ports.items()}
+        if not isinstance(plug, Plug) or {port: len(plug.ports.get(port, ())) for port in links} != links:
+            found = {port: len(interfaces) for port, interfaces in plug.ports.items()} if isinstance(plug, Plug) else type(plug).__name__
+            raise package.fault(f"its build returns {found}", f"a hwgen.units.socket.Plug with interfaces {links}")
+        return plug
+
+    return built

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -15,6 +15,9 @@ from acg.kinds.registry import Kinds, formulas
 from acg.kinds.spec import Control, Counts, EngineKind, Offer, Port, Size, Stream
 from acg.operations import OPERATIONS, Formula, Typed
 from acg.packages import GROUP, KindError, packages
+from hwgen.units.builders import builder_of
+from hwgen.units.socket import Plug
+from verif.iss.meanings import meaning_of
 
 OWN = dict(KINDS)
 FORMULA = Formula(Typed("i32", ("l",)), (Typed("i9", ("l",)),))
@@ -130,6 +133,31 @@ def test_two_packages_with_one_name_or_one_operation(install):
     kinds = install(("negate", "outside_one"), ("other", "outside_two"), outside_one=parts, outside_two={**parts, "KIND": _parts(name="other")})
     with pytest.raises(KindError, match="operation NEGATE is that of an unknown package; expected a name of its own"):
         list(kinds)
+
+
+def test_a_builder_and_a_meaning_that_fail_are_the_package_s_own(install, monkeypatch):
+    install(("negate", "outside_one"), outside_one={"KIND": _parts(), "OPERATIONS": {"NEGATE": FORMULA}})
+    build, meaning = ModuleType("outside_one.build"), ModuleType("outside_one.meaning")
+    monkeypatch.setitem(sys.modules, "outside_one.build", build)
+    monkeypatch.setitem(sys.modules, "outside_one.meaning", meaning)
+    with pytest.raises(KindError, match=r"module outside_one\.build has no build; expected the parts"):
+        builder_of("negate")
+    meaning.execute = 3
+    with pytest.raises(KindError, match=r"execute of outside_one\.meaning is int; expected a function"):
+        meaning_of("negate")
+
+    def fail(*_):
+        raise IndexError("lane 4")
+
+    build.build = meaning.execute = fail
+    socket = SimpleNamespace(ports={"x": (1,), "y": (1,)})
+    with pytest.raises(KindError, match=r"its build raises IndexError: lane 4; expected a unit, repair the package or uninstall it"):
+        builder_of("negate")(socket)
+    with pytest.raises(KindError, match="its meaning raises IndexError: lane 4; expected what an instruction does, or MachineError"):
+        meaning_of("negate")({}, {}, {})
+    build.build = lambda socket: Plug(None, {"x": (1,)})
+    with pytest.raises(KindError, match=r"its build returns {'x': 1}; expected a hwgen.units.socket.Plug with interfaces {'x': 1, 'y': 1}"):
+        builder_of("negate")(socket)
 
 
 def test_the_command_line_refuses_in_a_sentence(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 
 from acg.packages import packages_by_kind
 from verif.iss.copy import execute_load, execute_store
+from verif.iss.errors import MachineError
 from verif.iss.matrix import execute_matrix
 from verif.iss.vector import execute_vector
 from verif.iss.window import execute_window
@@ -51,5 +52,19 @@ MEANINGS: dict[str, Meaning] = {"load": _load, "store": _store, "matrix": _matri
 
 
 def meaning_of(kind: str) -> Meaning:
-    """The function that executes an instruction of a kind. Raises KindError where a package's cannot be imported."""
-    return MEANINGS[kind] if kind in MEANINGS else packages_by_kind()[kind].function("meaning", "execute")
+    """The function that executes an instruction of a kind. Raises KindError where a package's cannot be imported; so does the function, for one that
+    fails otherwise than by MachineError."""
+    if kind in MEANINGS:
+        return MEANINGS[kind]
+    package = packages_by_kind()[kind]
+    execute = package.function("meaning", "execute")
+
+    def executed(fields: Fields, sizes: Sizes, ports: Ports) -> None:
+        try:
+            execute(fields, sizes, ports)
+        except MachineError:
+            raise
+        except Exception as error:
+            raise package.fault(f"its meaning raises {type(error).__name__}: {error}", "what an instruction does, or MachineError") from error
+
+    return executed
