@@ -132,6 +132,17 @@ def test_changed_attributes_and_parameters(seed):
     assert refused
 
 
+def test_a_resize_to_sizes_that_nobody_has():
+    """onnx infers no shape of them, and what the file declares of the result would count."""
+    model = operator_network("Resize linear")
+    item = next(node for node in model.graph.node if node.op_type == "Resize")
+    del item.input[2:]
+    item.input.extend(["", "sizes"])
+    model.graph.initializer.append(numpy_helper.from_array(np.int64([1, 2**31, 6, 8]), "sizes"))
+    with pytest.raises(ModelError, match=rf"\(Resize\): found a result of {2**31 * 48} elements; expected at most {2**24}; correct the file$"):
+        read_network(model, name="m")
+
+
 def test_an_input_of_no_type():
     model = operator_network("Relu")
     model.graph.input[0].type.tensor_type.elem_type = 0

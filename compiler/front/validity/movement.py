@@ -6,6 +6,9 @@ import numpy as np
 
 from compiler.front.validity.facts import Facts, Shape, elements, listed, sizes
 
+#: Most elements of what Resize gives: onnx infers no shape of some sizes that nobody has.
+MOST_RESIZED = 1 << 24
+
 
 def reshape(facts: Facts) -> None:
     """As many elements as there are; at most one size follows from the others."""
@@ -220,6 +223,11 @@ def resize(facts: Facts) -> None:
         number = len(shape) if axes is None else len(axes)
         facts.length("scales", given, number, "one for each axis that it resizes")
         facts.length("sizes", targets, number, "one for each axis that it resizes")
+        places = list(range(len(shape))) if axes is None else axes
+        wanted = targets or ([int(shape[axis] * scale) for axis, scale in zip(places, given, strict=True)] if given else [])
+        kept = set(range(len(shape))) - {axis % len(shape) for axis in places}
+        whole = elements([max(size, 1) for size in wanted]) * elements([shape[axis] for axis in kept])
+        facts.require(whole <= MOST_RESIZED, f"a result of {whole} elements", f"at most {MOST_RESIZED}")
 
 
 def constant_of_shape(facts: Facts) -> None:
