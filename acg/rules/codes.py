@@ -51,7 +51,8 @@ def _codes(graph: Graph, engine: Engine, fields: Mapping[str, Field]) -> Iterato
     for stream in streams:
         if stream.select:
             links = graph.links_of(engine.name, stream.ports[0])
-            meanings = {value: link.memory for value, link in enumerate(links)}
+            memories = [link.memory for link in links]
+            meanings = {value: f"{link.memory} as {link.element.name}" if memories.count(link.memory) > 1 else link.memory for value, link in enumerate(links)}
             yield Code(stream.select, f"the links of port {stream.ports[0]}", meanings, 1 << fields[stream.select].width, stream.enabled_by or None)
     for stream in streams:
         if stream.unit == "bank":

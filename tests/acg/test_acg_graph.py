@@ -135,6 +135,8 @@ def test_one_memory_of_several_types():
     assert graph.chunk_bytes("load") == graph.chunk_bytes("store") == 8
     assert [graph.link_of("matrix", port).element.name for port in ("activation", "weight", "accumulator", "result")] == ["i8", "i8", "i32", "i32"]
     assert len(graph.links_of("load", "destination")) == 2
+    (chosen,) = (code for code in codes(graph)["vector"] if code.field == "a_select")
+    assert dict(chosen.meanings) == {0: "act as i32", 1: "act as i8"}
     swapped = JOINED.replace("port: a}", "port: a, element: ?}").replace("port: a, element: i32}", "port: a}").replace("?", "i32")
     assert fingerprint(parse_graph(swapped)) != fingerprint(graph)
 
