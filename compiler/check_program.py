@@ -24,8 +24,11 @@ class ProgramError(CompilerError):
     """A program file or program that is not to be run."""
 
 
-def check_program(program: Program, graph: Graph, *, where: str = "program") -> None:
-    """Check what a file's checksums cannot: tensors, addresses, codes, work, bank conflicts within an instruction, waits. Raises ProgramError."""
+def check_program(program: Program, graph: Graph, *, where: str = "program", accesses: Sequence[Sequence[Access]] | None = None) -> None:
+    """Check what a file's checksums cannot: tensors, addresses, codes, work, bank conflicts within an instruction, waits.
+
+    `accesses`: the footprint of each instruction, where it is known. Raises ProgramError.
+    """
     size = program.external_bytes
     if size > graph.external.size_bytes:
         raise ProgramError(
@@ -56,7 +59,7 @@ def check_program(program: Program, graph: Graph, *, where: str = "program") -> 
     if unknown is not None:
         raise ProgramError(where, found=f"provenance in layer {unknown}", expected=f"below {len(program.layers)}", do=AGAIN)
     code = (program.program_address, program.program_address + len(program.code))
-    check_instructions(program.instructions, graph, where=where, external_bytes=size, code=code)
+    check_instructions(program.instructions, graph, where=where, external_bytes=size, code=code, known=accesses)
 
 
 def _check_names(program: Program, where: str) -> None:
@@ -85,11 +88,13 @@ def _check_apart(program: Program, where: str) -> None:
 
 
 def check_instructions(
-    instructions: Sequence[Instruction], graph: Graph, *, where: str = "program", external_bytes: int | None = None, code: tuple[int, int] = (0, 0)
+    instructions: Sequence[Instruction], graph: Graph, *, where: str = "program", external_bytes: int | None = None, code: tuple[int, int] = (0, 0),
+    known: Sequence[Sequence[Access]] | None = None,
 ) -> None:
     """Check every instruction by itself (codes, work, footprint, order within it) and its waits. Raises ProgramError naming the first at fault.
 
     `external_bytes` bounds the addresses of external memory, all of it unless given; nothing may be written to the bytes `code`.
+    `known`: the footprint of each instruction, where it is known.
     """
     if len(instructions) > MOST_INSTRUCTIONS:
         raise ProgramError(where, found=f"{len(instructions)} instructions", expected=f"at most {MOST_INSTRUCTIONS}", do="divide the network")
@@ -112,7 +117,7 @@ def check_instructions(
         asked = work(graph, instruction.engine, instruction.fields)
         if asked > most:
             raise ProgramError(here, found=f"counts that make {asked} elements", expected=f"at most {most} an instruction", do=AGAIN)
-        accesses = footprints(instruction)
+        accesses = footprints(instruction) if known is None else known[number]
         _check_places(accesses, sizes, graph, code, here)
         fault = order_fault(graph, instruction.engine, {**defaults[instruction.engine], **instruction.fields}, accesses)
         if fault is not None:

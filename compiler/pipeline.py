@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from acg.graph import Graph as Architecture
-from acg.isa import Instruction, InstructionSet
+from acg.isa import InstructionSet
 from acg.predictor import predict
 from compiler.codelets import Codelet
 from compiler.errors import CompilerError
@@ -29,7 +29,7 @@ from compiler.mapping.insert_transfers import Plan, insert_transfers
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.merge_tables import merge_tables
 from compiler.ordering.emit import emit
-from compiler.ordering.schedule import schedule
+from compiler.ordering.schedule import Scheduled, schedule
 from compiler.partitions import cuts
 from compiler.placing.allocate import LASTING, Allocation, OutOfMemory
 from compiler.program import EdgeTensor, Layer, Placed, Program
@@ -75,10 +75,10 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     given = ir = lower_moves(ir, target)
     ir, windows = unfold_inputs(ir, target) if options.unfold else (ir, {})
     instruction_set = InstructionSet(architecture)
-    context, buffers, instructions, positions = _best_cut(ir, merge_tables(instantiate_codelets(ir), ir), instruction_set, options)
+    context, buffers, scheduled = _best_cut(ir, merge_tables(instantiate_codelets(ir), ir), instruction_set, options)
     used = max((b.address + b.size_bytes for b in buffers if b.memory.kind == "external"), default=0)
     program_address = ceil_div(used, PROGRAM_ALIGN_BYTES) * PROGRAM_ALIGN_BYTES
-    code = instruction_set.encode_program(instructions)
+    code = instruction_set.encode_program(scheduled.instructions)
     if program_address + len(code) > architecture.external.size_bytes:
         raise CompilerError(
             f"memory {architecture.external.name}", found=f"{program_address + len(code)} bytes of tensors, constants and instructions",
@@ -87,7 +87,7 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
     plan = context.plan
     program = Program(
         name=ir.name, architecture=architecture.name, fingerprint=instruction_set.fingerprint, description=architecture.description,
-        instructions=tuple(instructions), code=code, program_address=program_address,
+        instructions=tuple(scheduled.instructions), code=code, program_address=program_address,
         segments=tuple((b.address, b.content) for b in buffers if b.content is not None),
         inputs=tuple(
             _input(context, item, stored, given, windows)
@@ -95,15 +95,15 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
         ),
         outputs=tuple(_edge(context, item, ir.tensors[item.tensor], plan.seen[item.tensor]) for item in ir.outputs),
         layers=tuple(Layer(s.codelet.name, s.codelet.op, s.codelet.origin, s.codelet.macs) for s in plan.steps),
-        provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in positions),
+        provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in scheduled.positions),
         external_bytes=program_address + len(code), memory_map=_map(context, buffers),
     )
-    check_program(program, architecture, where=f"program {ir.name}")  # addresses, banks and waits of what is about to be handed out
+    check_program(program, architecture, where=f"program {ir.name}", accesses=scheduled.accesses)  # what is about to be handed out
     return program
 
 
-#: What a way to cut the memories comes to: operations, their buffers, instructions, and for each its position in the order of tiling.
-Compiled = tuple[TileContext, list[Buffer], list[Instruction], list[int]]
+#: What a way to cut the memories comes to: operations, their buffers, and the program in its order.
+Compiled = tuple[TileContext, list[Buffer], Scheduled]
 
 
 def _best_cut(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], instruction_set: InstructionSet, options: Options) -> Compiled:
@@ -121,14 +121,14 @@ def _best_cut(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], instruction_s
         except (TileError, OutOfMemory) as error:
             failure = failure or error
             continue
-        instructions, positions = schedule(architecture, emit(context.ops, instruction_set), reorder=options.reorder)
+        scheduled = schedule(architecture, emit(context.ops, instruction_set), reorder=options.reorder)
         if len(ways) == 1:
-            return context, buffers, instructions, positions
-        cycles = predict(architecture, instructions).total_cycles
+            return context, buffers, scheduled
+        cycles = predict(architecture, scheduled.instructions).total_cycles
         if best is None or cycles < best[0]:
             # Buffers are shared between contexts of one plan only: each way has its own.
-            best = cycles, (context, buffers, instructions, positions)
-        if len(instructions) > MOST_TRIED:
+            best = cycles, (context, buffers, scheduled)
+        if len(scheduled.instructions) > MOST_TRIED:
             break
     if best is None:
         assert failure is not None, "there is one way at least"

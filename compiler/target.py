@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 from acg.graph import Engine, Graph, Link, Memory
@@ -38,17 +39,17 @@ class MatrixUnit:
     offer: Offer
     levels: Mapping[str, int]
 
-    @property
+    @cached_property
     def runs(self) -> bool:
         """Whether it reads the blocks of weights of an instruction one after the other, in the order of the passes."""
         return bool(self.engine.specification.stream(self.offer.operands[1]).run[1])
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Input channels a pass reduces."""
         return prod(self.engine.extent(self.offer.operation, dimension) for dimension in OPERATIONS[self.offer.operation].reduced)
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """Output channels a pass computes."""
         return prod(self.engine.extent(self.offer.operation, dimension) for dimension in OPERATIONS[self.offer.operation].parallel)

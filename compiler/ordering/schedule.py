@@ -13,6 +13,7 @@ order and waits point back only, so no program deadlocks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from acg.footprint import Access, Footprints
 from acg.graph import Graph
@@ -117,8 +118,18 @@ def add_waits(graph: Graph, instructions: Sequence[Instruction], footprints: Seq
     return result
 
 
-def schedule(graph: Graph, instructions: Sequence[Instruction], *, reorder: bool = True) -> tuple[list[Instruction], list[int]]:
-    """Order the program and add its waits; returns the instructions and, for each, its position in the order of tiling."""
+@dataclass(frozen=True)
+class Scheduled:
+    """A program in its order: instructions with their waits, for each its position in the order of tiling, and its accesses."""
+
+    instructions: list[Instruction]
+    positions: list[int]
+    accesses: list[list[Access]]
+
+
+def schedule(graph: Graph, instructions: Sequence[Instruction], *, reorder: bool = True) -> Scheduled:
+    """Order the program and add its waits."""
     footprints = _footprints(graph, instructions)
     positions = order(graph, instructions, footprints) if reorder else list(range(len(instructions)))
-    return add_waits(graph, [instructions[number] for number in positions], [footprints[number] for number in positions]), positions
+    accesses = [footprints[number] for number in positions]
+    return Scheduled(add_waits(graph, [instructions[number] for number in positions], accesses), positions, accesses)

@@ -169,6 +169,8 @@ def test_waits_cover_what_footprints_say():
 
 def test_schedule_returns_the_positions_of_its_instructions():
     instructions = [load(0, 64), copy(0, 1024, 16), load(64, 64), store(4096, 64)]
-    found, positions = schedule(TINY, instructions)
+    scheduled = schedule(TINY, instructions)
+    found, positions = scheduled.instructions, scheduled.positions
+    assert scheduled.accesses == [Footprints(TINY)(instruction) for instruction in found]
     assert sorted(positions) == [0, 1, 2, 3]
     assert [i.fields for i in found] == [instructions[p].fields for p in positions]
