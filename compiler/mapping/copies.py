@@ -3,7 +3,8 @@
     before   layers that read t: rows 0..16 by one engine, rows 15..31 by another
     after    copies of t: pixels of rows 0..16, pixels of rows 15..31; whoever writes rows 15 and 16 writes both
 
-Whoever reads all of a tensor reads the first copy, which is whole then. A tensor has copies only if every layer that writes or reads it is able to.
+Whoever reads all of a tensor reads the first copy, which is whole then. A tensor has copies only if every layer that writes or reads it is able to; of
+another one the pixel where the second engine begins would best lie at the border of two banks.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ def boxed(shape: tuple[int, ...], found: Span) -> Box | None:
     return None
 
 
-def copies(plan: Plan) -> dict[str, tuple[Span, ...]]:
-    """Of each resident tensor that has copies their pixels, by the number of the member that reads them; nothing is read from an empty one."""
+def copies(plan: Plan) -> tuple[dict[str, tuple[Span, ...]], dict[str, int]]:
+    """Of each resident tensor that has copies their pixels, by the number of the member that reads them; nothing is read from an empty one. And of others
+    that several engines read or write at the same time the byte that would best lie at the border of two banks."""
     needs: dict[str, dict[int, list[Span]]] = {}
+    written: dict[str, int] = {}
     views: dict[str, list[tuple[int, ...]]] = {}
     unable: set[str] = set()
     for step, (shares, _) in zip(plan.steps, plan.shares, strict=True):
@@ -58,6 +61,8 @@ def copies(plan: Plan) -> dict[str, tuple[Span, ...]]:
             if role == "y":
                 unable |= set() if step.codelet.family in WRITERS and root not in plan.external else {root}
                 views.setdefault(root, []).append(operand.shape)
+                if len(shares) > 1 and shares[1].channels == shares[0].channels:
+                    written[root] = span(operand.shape, shares[1].box)[0]
                 continue
             boxes = {share.index: reach(step, share, role) for share in shares}
             if not boxes or None in boxes.values():
@@ -67,8 +72,11 @@ def copies(plan: Plan) -> dict[str, tuple[Span, ...]]:
                 views.setdefault(root, []).append(operand.shape)
             for member, pixels in found.items():
                 needs.setdefault(root, {}).setdefault(member, []).append(pixels)
-    result = {}
+    result, borders = {}, {root: pixel * plan.layouts[root].pixel_bytes for root, pixel in written.items()}
     for root, members in needs.items():
+        starts = [min(lo for lo, _ in members[member]) for member in sorted(members)[1:]]
+        if any(starts):
+            borders[root] = next(filter(None, starts)) * plan.layouts[root].pixel_bytes
         if root in unable or len(members) < 2:
             continue
         layout = plan.layouts[root]
@@ -77,7 +85,8 @@ def copies(plan: Plan) -> dict[str, tuple[Span, ...]]:
         alike = all(n * h * w == whole and c == layout.shape[1] for n, c, h, w in views[root])
         if alike and all(boxed(view, each) is not None for view in views[root] for each in spans if each != (0, 0)):
             result[root] = spans
-    return result
+            borders.pop(root, None)
+    return result, borders
 
 
 def _aligned(layout: Layout, views: list[tuple[int, ...]], spans: list[Span]) -> Span:

@@ -27,6 +27,8 @@ Box = tuple[int, int, int, int, int, int]
 
 #: Cycles that a divided layer costs beyond its work: another set of instructions, and waits at the border.
 DIVIDING_CYCLES = 100
+#: Cycles from the start of a step of a row program until its result can be read; and what part of its time dividing one must save.
+STEP_CYCLES, ROWS_WORTH = 24, 0.25
 #: Families whose layers can be divided, and those on lanes alone.
 CONTRACTIONS = ("contraction", "expression", "product", "blockwise")
 LANES = ("depthwise", "window", "elementwise")
@@ -72,7 +74,7 @@ class Divider:
         ends = [self._end(member, start, box, (0, c)) for member in step.team]
         best, chosen = min(ends), ends.index(min(ends))
         shares: tuple[Share, ...] = ()
-        for found in () if undivided or codelet.family not in (*CONTRACTIONS, *LANES) else self._cuts(step, start):
+        for found in () if undivided or not divisible(codelet) else self._cuts(step, start):
             end = max(self._end(step.team[s.index], start, s.box, s.channels, len(found)) for s in found) + DIVIDING_CYCLES
             if found[0].channels != (0, c):  # each member reads all of the input, from a copy of its own
                 end += codelet.operands["x"].shape[0] * prod(codelet.operands["x"].shape[1:]) / step.team[0].matrix.rows
@@ -157,11 +159,27 @@ class Divider:
             matrix = member.matrix
             blocks, passes = passes_of(codelet, matrix.rows, matrix.columns, channels[1] - channels[0])
             loaded = blocks * passes * matrix.rows * matrix.columns / self.bus * members
-        return max([start, *(max(start, self.free.get(name, 0.0)) + cycles for name, cycles in work.items()), start + loaded])
+        ends = [start, *(max(start, self.free.get(name, 0.0)) + cycles for name, cycles in work.items()), start + loaded]
+        if rows_alone(codelet) and codelet.program is not None:  # two strips by turns, each waiting for its own results
+            cycles = max(work.values(), default=0.0)
+            ends.append(start + (cycles / 2 + STEP_CYCLES * len(codelet.program.steps)) * (1 if members == 1 else 1 + ROWS_WORTH))
+        return max(ends)
 
     def _occupy(self, member: Assigned, start: float, share: Share) -> None:
         for name, cycles in self._work(member, share.box, share.channels).items():
             self.free[name] = max(start, self.free.get(name, 0.0)) + cycles
+
+
+def rows_alone(codelet: Codelet) -> bool:
+    """Whether a codelet is a micro-program on rows of pixels."""
+    return codelet.program is not None and not codelet.heads
+
+
+def divisible(codelet: Codelet) -> bool:
+    """Whether a part of the result can be made alone: not what moves data, nor what sums up images."""
+    if codelet.program is not None and not codelet.heads:
+        return not codelet.program.of_images
+    return codelet.family in (*CONTRACTIONS, *LANES)
 
 
 def passes_of(codelet: Codelet, rows: int, columns: int, channels: int) -> tuple[int, int]:

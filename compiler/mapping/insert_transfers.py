@@ -33,7 +33,7 @@ class Plan:
     `layouts`: layout of each root; `edge`: for tensors at the edge, the root whose bytes the host packs or unpacks; `packed`: pairs
     of an input tensor and the tensor as which the host packs it (itself, or a Reshape of it); `seen`: for tensors at the edge, the
     tensor as which the host unpacks those bytes. `shares`: of each step, how it is divided; `copies`: of a resident tensor that several engines
-    read at the same time, the pixels that each has in a place of its own.
+    read at the same time, the pixels that each has in a place of its own; `borders`: of another one, the byte that would best lie at the border of two banks.
     """
 
     ir: Graph
@@ -48,6 +48,7 @@ class Plan:
     seen: dict[str, str] = field(default_factory=dict)
     shares: tuple[Shares, ...] = ()
     copies: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+    borders: dict[str, int] = field(default_factory=dict)
 
     def resident_bytes(self, name: str) -> int:
         """Bytes on chip of a resident tensor, all of its copies."""
@@ -162,7 +163,8 @@ def insert_transfers(
     divider = Divider(target)
     shares = tuple(divider.divide(step, undivided=step.codelet.name in undivided) for step in steps)
     plan = Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed), seen, shares)
-    plan.copies.update(copies(plan))
+    for own, found in zip((plan.copies, plan.borders), copies(plan), strict=True):
+        own.update(found)  # type: ignore[arg-type]
     return plan
 
 

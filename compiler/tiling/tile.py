@@ -108,8 +108,6 @@ def _tile_step(context: TileContext, step: Assigned, shares: Shares, memo: dict[
         step = step.team[member] if step.team else step
     if step.codelet.move is not None:
         move(context, step, memo)
-    elif step.codelet.program is not None and not step.codelet.heads:
-        (ImagewiseTiler if step.codelet.program.of_images else RowwiseTiler)(context, step).run()
     elif step.own_or_none is not None:
         OwnTiler(context, step).run()
     elif parts:
@@ -124,6 +122,8 @@ def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[
     if step.window_or_none is not None:
         sliding = SlidingPricer(context, step)
         return SlidingTiler(context, step, sliding, sliding.best()).tiles()
+    if step.codelet.program is not None and not step.codelet.heads:
+        return (ImagewiseTiler if step.codelet.program.of_images else RowwiseTiler)(context, step, part).tiles()
     if step.codelet.family in CONTRACTIONS:
         pricing, tiling = CONTRACTIONS[step.codelet.family]
         pricer = pricing(context, step, part)

@@ -109,6 +109,7 @@ class TileContext:
                 continue
             buffer = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes, lasting=True)
             self.resident[name] = buffer if before is None else _shared(buffer, before.resident.get(name))
+            self.resident[name].border_bytes = plan.borders.get(name, 0)
         for name in sorted(plan.external):
             layout = plan.layouts[name]
             pinned = name in plan.edge.values()

@@ -10,11 +10,13 @@ go through everything one after the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from compiler.codelets.row_program import Lookup, PixelSum, Step, Value
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.tiles import ceil_div, spans
 from compiler.tiling.rows.fields import Place, rows_nest
 from compiler.tiling.rows.price import MOST_PIXELS, STRIPS, RowChoice
@@ -41,8 +43,8 @@ class _Slots:
 class ImagewiseTiler(RowwiseTiler):
     """Chooses the strips of one codelet and emits its operations."""
 
-    def __init__(self, context: TileContext, step: Assigned) -> None:
-        super().__init__(context, step)
+    def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
+        super().__init__(context, step, share)
         self.images = self.program.images
         self.image_pixels = self.pixels // self.images
         steps, values = self.program.steps, self.program.values
@@ -86,14 +88,15 @@ class ImagewiseTiler(RowwiseTiler):
 
     # ---- operations
 
-    def run(self) -> None:
-        """Emit everything."""
+    def tiles(self) -> Iterator[None]:
+        """Emit everything, image by image and piece by piece."""
         choice = self.best()
         for image in range(self.images):
             first = image * self.image_pixels
             strips = [Strip(first + lo, first + hi) for lo, hi in spans(self.image_pixels, choice.pixels)]
             for piece in spans(self.blocks, choice.blocks):
                 self._piece(strips, piece, choice)
+                yield
             if len(strips) == 1:
                 self._leave(strips)
 

@@ -14,6 +14,7 @@ from math import lcm
 from compiler.codelets.row_program import Largest, Neighbours, RowProgram, Total, Value, Weighted
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.tiles import ceil_div
 from compiler.tiling.contraction.price import INSTRUCTION_CYCLES
 from compiler.tiling.rows.bands import Band, bands, weighted_bands
@@ -43,8 +44,9 @@ class RowChoice:
 class RowwisePricer:
     """Sizes of one codelet on its engines, and the choice of its strips."""
 
-    def __init__(self, context: TileContext, step: Assigned) -> None:
+    def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
         self.context, self.step, self.codelet = context, step, step.codelet
+        self.member, self.members = (0, 1) if share is None else (share.index, share.members)
         assert step.codelet.program is not None, f"{step.codelet.name} has no program"
         self.program: RowProgram = step.codelet.program
         self.x, self.y = self.codelet.operands["x"], self.codelet.operands["y"]
@@ -53,7 +55,9 @@ class RowwisePricer:
         self.matrix, self.vector = step.matrix, step.vector
         self.lanes = step.vector.lanes
         #: Channels of values one an element that are no inputs.
-        self.channels, self.pixels = self.program.channels or self.x.shape[1], self.x.shape[2]
+        self.channels = self.program.channels or self.x.shape[1]
+        #: The first pixel, and how many.
+        self.first, self.pixels = (0, self.x.shape[2]) if share is None else (share.box[2], share.box[3] - share.box[2])
         self.blocks = ceil_div(self.channels, self.lanes)
         #: Passes of each sum over neighbouring channels, by the name of its result.
         self.banded = {step.result: self.band_passes(step) for step in self.program.steps if isinstance(step, Neighbours | Weighted)}
@@ -112,7 +116,7 @@ class RowwisePricer:
     @property
     def keeps_weights(self) -> bool:
         """Whether the weights of all weighted sums stay in the weight memory from strip to strip, beside those of one sum."""
-        return self.weighted_bytes <= self.context.budget_bytes[self.matrix.weight.name] // 2
+        return self.weighted_bytes <= self.context.budget_bytes[self.matrix.weight.name] // (2 * self.members)
 
     def wide_bytes(self, name: str, blocks: int) -> int:
         """Bytes a pixel of a wide value one an element, `blocks` of it; sums that the matrix unit makes in whole blocks of its columns."""
@@ -170,9 +174,9 @@ class RowwisePricer:
     def _fits(self, choice: RowChoice) -> bool:
         peak = self._peak(choice)
         for memory in (self.narrow, self.wide):  # operands in different banks leave some unused
-            if peak[memory.name] > self.context.budget_bytes[memory.name] * (memory.banks - 1) // memory.banks:
+            if peak[memory.name] * self.members > self.context.budget_bytes[memory.name] * (memory.banks - 1) // memory.banks:
                 return False
-        return 2 * choice.blocks <= self.vector.parameter.size_words
+        return 2 * choice.blocks * self.members <= self.vector.parameter.size_words
 
     def _price(self, choice: RowChoice) -> float:
         """Cycles: strips by turns on the vector unit, or the chain of one strip where that is longer."""
@@ -210,7 +214,7 @@ class RowwisePricer:
         groups = strips / choice.copies
         if not self.keeps_weights:
             moved += groups * self.weighted_bytes / bus
-        return groups * max(chain, choice.copies * busy) + moved
+        return groups * max(chain, choice.copies * busy) + moved * self.members
 
     def best(self) -> RowChoice:
         """Cheapest choice that fits. Raises CompilerError when none fits."""

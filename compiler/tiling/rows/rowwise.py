@@ -12,6 +12,7 @@ Up to two strips advance step by step in turn, so that each engine works on one 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from compiler.codelets.base import Operand, pixel
 from compiler.codelets.contraction import ELEMENT
 from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, Step, Total, Value, Weighted
 from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.divide import Share
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import exact_parts, float_chain, look_up, read_parameters, times_nothing
 from compiler.tiling.contraction.contract import contract
@@ -45,10 +47,10 @@ class Strip:
 
 
 class RowwiseTiler(RowwisePricer):
-    """Chooses the strips of one codelet and emits its operations."""
+    """Chooses the strips of one codelet, or of a share of it, and emits its operations."""
 
-    def __init__(self, context: TileContext, step: Assigned) -> None:
-        super().__init__(context, step)
+    def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
+        super().__init__(context, step, share)
         self._constants: dict[tuple, Buffer] = {}
         self._kept: dict[tuple, Buffer] = {}
         self._views: dict[Strip, View] = {}
@@ -56,12 +58,13 @@ class RowwiseTiler(RowwisePricer):
 
     # ---- operations
 
-    def run(self) -> None:
-        """Emit everything."""
+    def tiles(self) -> Iterator[None]:
+        """Emit everything, one group of strips after the other."""
         choice = self.best()
-        strips = [Strip(lo, hi) for lo, hi in spans(self.pixels, choice.pixels)]
+        strips = [Strip(self.first + lo, self.first + hi) for lo, hi in spans(self.pixels, choice.pixels)]
         for lo, hi in spans(len(strips), choice.copies):
             self._group(strips[lo:hi], choice)
+            yield
 
     def _group(self, strips: list[Strip], choice: RowChoice) -> None:
         """Strips that are under way together."""
@@ -127,7 +130,7 @@ class RowwiseTiler(RowwisePricer):
                 strip.places[name], self._views[strip] = Place(buffer, 0, pitch, 4 * self.lanes, 4), view
                 continue
             if self.context.is_resident(operand):
-                view = self.context.whole(operand)
+                view = self.context.whole(operand, member=0 if name == "y" else self.member)
                 if name != "y":
                     self.context.require(operand, box[:4], strip.label)
             else:
