@@ -154,7 +154,9 @@ class Target:
         self.partitions = {partition.name: partition for partition in self._partitions.values()}
         self.external = self.partitions[graph.external.name]
         self.matrix = tuple(self._matrix(e) for e in graph.capable(PRODUCT))
-        self.vector = tuple(self._vector(e) for e in graph.engines.values() if e.operations.intersection(LANE_BY_LANE) and self._lanes(e))
+        able = [e for e in graph.engines.values() if e.operations.intersection(LANE_BY_LANE) and self._lanes(e)]
+        #: Those that finish chains first: a unit for pools alone is of less use.
+        self.vector = tuple(self._vector(e) for e in sorted(able, key=lambda e: not e.can(FINISH)))
         self.matrix += tuple(unit for e in graph.capable(BROADCAST) if (unit := self._broadcast(e)) is not None)
         self.into: dict[str, tuple[CopyPath, ...]] = {}
         self.out_of: dict[str, tuple[CopyPath, ...]] = {}

@@ -104,7 +104,7 @@ class Codelet:
     goes where, of one that only moves data; `program`: the steps of one that reduces the channels of each pixel; `sums`: of a contraction in
     sets of positions (ic, ky, kx) which they are, bool, and the scale of each channel; `addend` float32 a channel, behind their sum;
     `heads`: the products whose sums the program combines, each with a result of the same view; `controls`: fields of its engine by name, of an
-    operation that a package brings.
+    operation that a package brings; `parts`: the codelets that it was merged of, which do the same one after the other.
     """
 
     name: str
@@ -124,6 +124,7 @@ class Codelet:
     addend: np.ndarray | None = None
     heads: tuple[Codelet, ...] = ()
     controls: tuple[tuple[str, int], ...] = ()
+    parts: tuple[Codelet, ...] = ()
 
     def extent(self, loop: str) -> int:
         """Iterations of a loop."""

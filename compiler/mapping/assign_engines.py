@@ -4,81 +4,29 @@
     after    MATMUL on an engine that offers it; REQUANTIZE on one whose operand port reaches that engine's accumulators; and the team: all that
              could do the same on the same memories, each with engines that the others leave idle
 
-The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, TABLE, REQUANTIZE) run on one engine.
+The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, TABLE, REQUANTIZE) run on one engine. A table that was merged into
+a chain goes its own way again, on another engine over the memory of the tensor in between, where no engine has both, or where that is predicted to be sooner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from compiler.codelets import Codelet
 from compiler.codelets.sliding import FAMILY as SLIDING
 from compiler.errors import UnsupportedEntry, UnsupportedError
-from compiler.mapping.assign_own import OwnUnit, assign_own
+from compiler.mapping.assign_own import assign_own
 from compiler.mapping.assign_rowwise import rowwise_units
 from compiler.mapping.assign_sliding import sliding_units
+from compiler.mapping.assigned import Assigned
+from compiler.mapping.divide import Divider
 from compiler.mapping.lacking import lacking
 from compiler.outside import OWN
 from compiler.partitions import Partition
-from compiler.target import MatrixUnit, Target, VectorUnit, WindowUnit, narrow
+from compiler.target import MatrixUnit, Target, VectorUnit, narrow
 
-
-@dataclass(frozen=True, eq=False)
-class Assigned:
-    """A codelet with its engines, and the on-chip memories its activations are read from and written to.
-
-    `source_or_none` is None where the codelet only moves data; `sink_or_none` where results leave from the accumulators; an engine is
-    None where no operation runs on one of its kind. `alternative`: another codelet of the same operator on other engines and the same
-    memories, which may take some of the work. `team`: bindings of the same codelet to other engines, itself among them, between which the
-    work may be divided; () where there are none. The properties without the suffix are for those who know that there is one.
-    """
-
-    codelet: Codelet
-    matrix_or_none: MatrixUnit | None
-    vector_or_none: VectorUnit | None
-    source_or_none: Partition | None
-    sink_or_none: Partition | None
-    alternative: Assigned | None = None
-    team: tuple[Assigned, ...] = ()
-    own_or_none: OwnUnit | None = None
-    window_or_none: WindowUnit | None = None
-
-    @property
-    def own(self) -> OwnUnit:
-        """The engine of an operation that a package brings."""
-        assert self.own_or_none is not None, f"{self.codelet.name} has no engine of its own"
-        return self.own_or_none
-
-    @property
-    def window(self) -> WindowUnit:
-        """The window engine."""
-        assert self.window_or_none is not None, f"{self.codelet.name} has no window engine"
-        return self.window_or_none
-
-    @property
-    def matrix(self) -> MatrixUnit:
-        """The matrix unit."""
-        assert self.matrix_or_none is not None, f"{self.codelet.name} has no matrix unit"
-        return self.matrix_or_none
-
-    @property
-    def vector(self) -> VectorUnit:
-        """The vector unit."""
-        assert self.vector_or_none is not None, f"{self.codelet.name} has no vector unit"
-        return self.vector_or_none
-
-    @property
-    def source(self) -> Partition:
-        """On-chip memory of the operands."""
-        assert self.source_or_none is not None, f"{self.codelet.name} reads no memory on chip"
-        return self.source_or_none
-
-    @property
-    def sink(self) -> Partition:
-        """On-chip memory of the result."""
-        assert self.sink_or_none is not None, f"{self.codelet.name} writes no memory on chip"
-        return self.sink_or_none
+__all__ = ["Assigned", "assign_engines", "bindings"]
 
 
 def _holds(memories: tuple[Partition, ...], memory: Partition) -> bool:
@@ -187,18 +135,47 @@ def _assign(codelets: tuple[Codelet, ...], target: Target) -> Assigned | None:
     return replace(members[0], team=members) if team else members[0]
 
 
+def _apart(codelets: tuple[Codelet, ...], target: Target) -> tuple[Assigned, ...]:
+    """What a codelet was merged of, each on engines of its own; () where it is one piece or the machine cannot."""
+    pieces = zip(*(codelet.parts for codelet in codelets if codelet.parts), strict=True)
+    found = [_assign(tuple(dict.fromkeys(piece)), target) for piece in pieces]
+    return tuple(step for step in found if step is not None) if None not in found else ()
+
+
+def _ends(steps: tuple[Assigned, ...], target: Target) -> float:
+    """Cycles of some steps, predicted."""
+    divider = Divider(target)
+    for step in steps:
+        divider.divide(step)
+    return max(divider.ready.values(), default=0.0)
+
+
+def _bind(codelets: tuple[Codelet, ...], target: Target) -> tuple[Assigned, ...]:
+    """The steps that a node becomes: its codelet, or where that is sooner, or all that the machine can do, those that it was merged of. () for none."""
+    whole = _assign(codelets, target)
+    if whole is None:
+        return _apart(codelets, target)
+    if not codelets[0].parts or len(target.vector) < 2:
+        return (whole,)
+    apart = _apart(codelets, target)
+    # Where nobody else can help, one instruction is better than two.
+    if not any(len(step.team) > len(whole.team) for step in apart) or _ends((whole,), target) <= _ends(apart, target):
+        return (whole,)
+    return apart
+
+
 def assign_engines(choices: tuple[tuple[Codelet, ...], ...], target: Target) -> tuple[Assigned, ...]:
-    """The first codelet of each node that the machine can run. Raises UnsupportedError listing all nodes it cannot."""
-    assigned, missing = [], []
+    """For each node the first of its codelets that the machine can run, or what that was merged of. Raises UnsupportedError listing all nodes it cannot."""
+    assigned: list[Assigned] = []
+    missing = []
     for codelets in choices:
-        found = _assign(codelets, target)
-        if found is None:
+        steps = _bind(codelets, target)
+        if not steps:
             wanted = " or ".join(" + ".join(operation.name for operation in codelet.operations) for codelet in codelets)
             origin = codelets[0].origin[0] if codelets[0].origin else codelets[0].name
             why = f"no engines of {target.graph.name} offer {wanted} on memories they share: {lacking(codelets, target)}"
             missing.append(UnsupportedEntry(origin, codelets[0].op, why))
-        else:
-            assigned.append(found)
+        assigned += steps
     if missing:
         raise UnsupportedError(target.graph.name, missing)
     return tuple(assigned)

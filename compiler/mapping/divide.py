@@ -16,7 +16,7 @@ from itertools import pairwise
 from math import prod
 
 from compiler.codelets import Codelet
-from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.assigned import Assigned
 from compiler.mapping.price import Occupancy
 from compiler.target import Target
 from compiler.tiles import ceil_div
@@ -61,27 +61,30 @@ class Divider:
         self.target = target
         self.occupancy = Occupancy(target.graph)
         self.bus = target.external.bus_bytes
+        #: Whether there is one engine of each kind, and nothing to divide.
+        self.single = len(target.matrix) < 2 and len(target.vector) < 2
         self.free: dict[str, float] = {}
         self.ready: dict[str, float] = {}
 
     def divide(self, step: Assigned, *, undivided: bool = False) -> Shares:
         """The shares of a step's team; none where it has no team or gains nothing."""
-        if not step.team:
+        if self.single:
             return (), 0
+        team = step.team or (step,)
         codelet = step.codelet
         n, c, h, w = codelet.operands["y"].shape
         box, start = (0, n, 0, h, 0, w), max([self.ready.get(o.tensor, 0.0) for role, o in codelet.operands.items() if role != "y"] or [0.0])
-        ends = [self._end(member, start, box, (0, c)) for member in step.team]
+        ends = [self._end(member, start, box, (0, c)) for member in team]
         best, chosen = min(ends), ends.index(min(ends))
         shares: tuple[Share, ...] = ()
-        for found in () if undivided or not divisible(codelet) else self._cuts(step, start):
+        for found in () if undivided or not step.team or not divisible(codelet) else self._cuts(step, start):
             end = max(self._end(step.team[s.index], start, s.box, s.channels, len(found)) for s in found) + DIVIDING_CYCLES
             if found[0].channels != (0, c):  # each member reads all of the input, from a copy of its own
                 end += codelet.operands["x"].shape[0] * prod(codelet.operands["x"].shape[1:]) / step.team[0].matrix.rows
             if end < best:
                 best, shares = end, found
         for share in shares or (Share(chosen, box, (0, c)),):
-            self._occupy(step.team[share.index], start, share)
+            self._occupy(team[share.index], start, share)
         self.ready[codelet.operands["y"].tensor] = best
         return shares, chosen
 

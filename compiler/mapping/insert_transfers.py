@@ -163,8 +163,9 @@ def insert_transfers(
     divider = Divider(target)
     shares = tuple(divider.divide(step, undivided=step.codelet.name in undivided) for step in steps)
     plan = Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed), seen, shares)
-    for own, found in zip((plan.copies, plan.borders), copies(plan), strict=True):
-        own.update(found)  # type: ignore[arg-type]
+    found, borders = copies(plan)
+    plan.copies.update(found)
+    plan.borders.update(borders)
     return plan
 
 

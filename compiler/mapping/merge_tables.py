@@ -4,7 +4,8 @@
              codelet c1: z = TABLE(y)
     after    codelet c0: .. y = REQUANTIZE(acc); z = TABLE(y)
 
-The table is applied to the very byte that would have been stored, so nothing but time changes: the tensor in between is never written.
+The table is applied to the very byte that would have been stored, so nothing but time changes: the tensor in between is never written. Whether one engine
+can do both, and whether two would be sooner, is not known here: what was merged stays beside it (`Codelet.parts`) until engines are assigned.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ def _mergeable(codelet: Codelet) -> bool:
     return chain and codelet.family in _FAMILIES and codelet.finish.kind in ("float", "int") and codelet.finish.table is None
 
 
-def _merged(codelet: Codelet, node: Node, graph: Graph) -> Codelet:
+def _merged(codelet: Codelet, table: Codelet, node: Node, graph: Graph) -> Codelet:
     assert isinstance(node.attrs, Unary)
     z = graph.tensors[node.outputs[0]]
     y = replace(codelet.operands["y"], tensor=z.name, dtype=z.dtype)
     return replace(
         codelet, operands={**codelet.operands, "y": y}, operations=(*codelet.operations, Operation("TABLE", "z", ("y",))),
-        finish=replace(codelet.finish, table=node.attrs.table), origin=(*codelet.origin, *node.origin),
+        finish=replace(codelet.finish, table=node.attrs.table), origin=(*codelet.origin, *node.origin), parts=(codelet, table),
     )
 
 
@@ -43,7 +44,7 @@ def merge_tables(choices: tuple[tuple[Codelet, ...], ...], graph: Graph) -> tupl
         alone = len(graph.consumers(source)) == 1 and not graph.is_output(source)
         if isinstance(node.attrs, Unary) and before and alone and all(map(_mergeable, before)):
             del result[source]
-            result[node.outputs[0]] = tuple(_merged(codelet, node, graph) for codelet in before)
+            result[node.outputs[0]] = tuple(_merged(codelet, codelets[0], node, graph) for codelet in before)
         else:
             result[node.outputs[0]] = codelets
     return tuple(result.values())

@@ -33,7 +33,7 @@ def renamed(text):
 
 
 def test_the_architectures_are_there():
-    assert {"dot16", "duo", "edge16", "mobile16", "tiny", "unified", "vec", "wide"} <= set(architecture_names())
+    assert {"dot16", "duo", "edge16", "mobile16", "pool", "tiny", "unified", "vec", "wide"} <= set(architecture_names())
     assert len({fingerprint(load_graph(name)) for name in architecture_names()}) == len(architecture_names())
 
 

@@ -7,6 +7,8 @@ import re
 import pytest
 
 from acg.graph import load_graph, parse_graph
+from acg.predictor import predict
+from compiler.front.read_network import read_network
 from compiler.ir.graph import MaxPool
 from compiler.mapping.copies import boxed, span
 from compiler.mapping.divide import Divider, Share, reach
@@ -15,11 +17,13 @@ from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.price import Occupancy
 from compiler.pipeline import assign_engines, compile_graph
 from compiler.target import Target
+from covenant.workload_transformer import encoder_block
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
 from tests.support.architectures import text_of
+from verif.hazards import find_hazards
 
-DUO = load_graph("duo")
+DUO, EDGE16 = load_graph("duo"), load_graph("edge16")
 COMPUTING = ("matrix0", "matrix1", "vector0", "vector1")
 
 
@@ -139,6 +143,17 @@ def test_one_engine_of_each_kind_divides_nothing(arch):
     assert all(step.team == () for step in plan.steps)
     assert plan.shares == (((), 0),) * len(plan.steps)
     assert plan.copies == {}
+
+
+def test_row_programs_and_products_are_divided():
+    """An encoder block: heads of attention and strips of Softmax and LayerNormalization on both pairs; what feeds them lies across two banks."""
+    graph = read_network(encoder_block(tokens=64, width=64, heads=2, hidden=64), name="encoder")
+    program = compile_graph(graph, DUO)
+    divided = {program.layers[layer].op for instruction, (layer, _) in zip(program.instructions, program.provenance, strict=True) if instruction.engine == "vector1"}
+    assert divided >= {"MatMul", "Softmax", "LayerNormalization", "Conv", "Add"}
+    timeline = predict(DUO, program.instructions)
+    assert find_hazards(DUO, program.instructions, timeline) == []
+    assert timeline.total_cycles < 0.75 * predict(EDGE16, compile_graph(graph, EDGE16).instructions).total_cycles
 
 
 def test_shares_are_in_proportion_to_the_price():

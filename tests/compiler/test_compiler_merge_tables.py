@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from acg.graph import load_graph
+from acg.graph import load_graph, parse_graph
+from compiler.errors import UnsupportedError
 from compiler.ir.graph import GlobalAveragePool, MaxPool
+from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.merge_tables import merge_tables
 from compiler.pipeline import compile_graph
+from compiler.target import Target
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
+from tests.support.architectures import text_of
 
 NAMES = ("tiny", "edge16", "wide", "dot16")
 
@@ -85,3 +89,43 @@ def test_fewer_cycles():
     architecture = load_graph("edge16")
     cycles = [check_program(g, compile_graph(g, architecture), architecture, s.arrays()) for g in (alone, both)]
     assert cycles[0] < cycles[1]
+
+
+POOL = load_graph("pool")
+#: Two vector units: one knows maxima, the other all else but maxima.
+SPLIT = parse_graph(text_of("pool").replace("      - (i32,16)=MAXIMUM((i9,16))\n", "", 1))
+
+
+def largest(seed: int, size: int, channels: int):
+    """A pool and a table between two convolutions."""
+    s = Sketch(seed, "largest")
+    x = s.conv(s.input((1, 8, size, size)), channels)
+    y = s.tensor((1, channels, size - 2, size - 2), x.dtype)
+    s.node(MaxPool((3, 3), (1, 1), (1, 1), (0, 0, 0, 0), **s.clamp(y)), [x], y)
+    return s, s.finish(s.conv(s.unary(y), 8))
+
+
+def test_a_pool_and_its_table_run_on_two_units_where_no_unit_has_both():
+    s, graph = largest(0, 12, 24)
+    (_, fused, _) = merge_tables(instantiate_codelets(graph), graph)
+    assert [operation.name for operation in fused[0].operations] == ["MAXIMUM", "TABLE"]
+    assert [part.name for part in fused[0].parts] == [node.name for node in graph.nodes[1:3]]
+    assert [(step.vector.engine.name, step.codelet.name) for step in assign_engines((fused,), Target(SPLIT))] == [
+        ("pool", graph.nodes[1].name), ("vector", graph.nodes[2].name)]
+    check_program(graph, compile_graph(graph, SPLIT), SPLIT, s.arrays())
+
+
+def test_what_no_unit_can_do_is_refused_by_all_of_the_chain():
+    graph = largest(0, 8, 8)[1]
+    none = parse_graph(text_of("pool").replace("      - (i8,16)=TABLE((i8,16))\n", "", 1))
+    with pytest.raises(UnsupportedError, match=r"no engines of pool offer MAXIMUM \+ TABLE on memories they share"):
+        compile_graph(graph, none)
+
+
+def test_two_instructions_are_taken_where_the_second_unit_makes_them_sooner():
+    """Nine cycles a word on one unit, or half of them on each and one for the table."""
+    s, graph = largest(1, 24, 64)
+    arrays = s.arrays()
+    program = compile_graph(graph, POOL)
+    assert {"pool", "vector"} <= {i.engine for i, (layer, _) in zip(program.instructions, program.provenance, strict=True) if layer == 1}
+    assert check_program(graph, program, POOL, arrays) < 0.8 * check_program(graph, compile_graph(graph, load_graph("edge16")), load_graph("edge16"), arrays)
