@@ -111,7 +111,7 @@ def test_a_pool_and_its_table_run_on_two_units_where_no_unit_has_both():
     assert [operation.name for operation in fused[0].operations] == ["MAXIMUM", "TABLE"]
     assert [part.name for part in fused[0].parts] == [node.name for node in graph.nodes[1:3]]
     assert [(step.vector.engine.name, step.codelet.name) for step in assign_engines((fused,), Target(SPLIT))] == [
-        ("pool", graph.nodes[1].name), ("vector", graph.nodes[2].name)]
+        ("pooling", graph.nodes[1].name), ("vector", graph.nodes[2].name)]
     check_program(graph, compile_graph(graph, SPLIT), SPLIT, s.arrays())
 
 
@@ -127,5 +127,5 @@ def test_two_instructions_are_taken_where_the_second_unit_makes_them_sooner():
     s, graph = largest(1, 24, 64)
     arrays = s.arrays()
     program = compile_graph(graph, POOL)
-    assert {"pool", "vector"} <= {i.engine for i, (layer, _) in zip(program.instructions, program.provenance, strict=True) if layer == 1}
+    assert {"pooling", "vector"} <= {i.engine for i, (layer, _) in zip(program.instructions, program.provenance, strict=True) if layer == 1}
     assert check_program(graph, program, POOL, arrays) < 0.8 * check_program(graph, compile_graph(graph, load_graph("edge16")), load_graph("edge16"), arrays)
