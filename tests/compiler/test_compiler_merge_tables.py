@@ -120,7 +120,7 @@ def test_a_pool_and_its_table_run_on_two_units_where_no_unit_has_both():
 def test_what_no_unit_can_do_is_refused_by_all_of_the_chain():
     graph = largest(0, 8, 8)[1]
     none = parse_graph(re.sub(r".*(?:=TABLE|\blut\b).*\n", "", text_of("pool")))
-    with pytest.raises(UnsupportedError, match=r"no engines of pool offer MAXIMUM \+ TABLE on memories they share"):
+    with pytest.raises(UnsupportedError, match=r"no engines of pool offer WINDOW_MAX \+ REQUANTIZE \+ TABLE or MAXIMUM \+ TABLE on memories they share: "):
         compile_graph(graph, none)
 
 
