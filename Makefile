@@ -82,7 +82,7 @@ backend: setup ## docs/onnx_backend.md: onnx's own node tests on the functional 
 networks: setup ## docs/onnx_networks.md: the float networks inside the onnx package, quantised with defaults and run on the functional simulator
 	$(COVENANT) quantize-test --markdown docs/onnx_networks.md
 
-ops: setup ## docs/operators.md, the support table, from compiler/support.py
+ops: setup ## docs/operators.md, the support table, from compiler/front/support.py
 	$(COVENANT) ops --markdown > docs/operators.md
 
 fuzz: setup ## damaged and forged files of every kind, each refused or run exactly: make fuzz MINUTES=10 SEED=2

@@ -48,7 +48,7 @@ def brought() -> Brought:
     """What packages bring. Raises KindError for a module that cannot be imported, for parts of a wrong type and for names that are taken."""
     from compiler.codelets.families import FAMILIES
     from compiler.front.rewrite.restore import Template
-    from compiler.support import OPERATORS
+    from compiler.front.support import OPERATORS
 
     templates: list[Template] = []
     handlers: dict[tuple[str, str], Callable] = {}

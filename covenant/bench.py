@@ -16,9 +16,9 @@ from acg.graph import Graph, load_graph
 from acg.predictor import predict
 from acg.regmap import RegisterMap
 from acg.shared import shared_folder
-from compiler.front.read_network import read_network
 from compiler.host import pack_inputs
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.arrays import read_arrays
 from covenant.bench_compile import LARGE, measure
 from covenant.hardware import cache_folder, simulator

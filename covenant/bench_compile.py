@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 
 __all__ = ["LARGE", "compile_figures", "measure"]
 

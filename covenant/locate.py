@@ -11,12 +11,12 @@ import numpy as np
 from acg.footprint import Footprints
 from acg.graph import Graph as Architecture
 from acg.isa import instruction_set
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import definition
 from compiler.ir.graph import EdgeOutput, Graph
 from compiler.layout import Layout
 from compiler.pipeline import compile_graph
 from compiler.program import Program
+from compiler.read_network import read_network
 from covenant.run import Execution, execute_iss, execute_rtl
 from verif.divergence import Region, Write, first_divergence
 from verif.reference import Reference

@@ -11,11 +11,11 @@ from acg.graph import Graph, load_graph
 from acg.predictor import predict
 from compiler.check_program import AGAIN, ProgramError
 from compiler.errors import ModelError, UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.front.reading.quantised import quantised_operator
 from compiler.loader import carried_architecture, load_program
 from compiler.pipeline import compile_graph
 from compiler.program import Program
+from compiler.read_network import read_network
 from covenant.errors import UserError
 from covenant.open_model import open_model
 from covenant.warn import warn

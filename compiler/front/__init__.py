@@ -1,1 +1,1 @@
-"""Reading ONNX networks: from a file to the IR; `compiler.front.read_network` is the list of passes."""
+"""Reading ONNX networks: from a file to the IR; `compiler.read_network` is the list of passes."""

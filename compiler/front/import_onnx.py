@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compiler.constraints import by_schema, computable, computed_outputs, explain, listed, quantised_output
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
+from compiler.front.constraints import by_schema, computable, computed_outputs, explain, listed, quantised_output
 from compiler.front.floats import affine, elementwise, grid, quantise
 from compiler.front.floats.lower import floats_of
 from compiler.front.operators import pooling, qlinear_functions, reduction
@@ -35,11 +35,11 @@ from compiler.front.state.folding import foldable
 from compiler.front.state.schema import misuse
 from compiler.front.state.step import DTYPES, Refusal, Step
 from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Unquantised, Value
+from compiler.front.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 from compiler.front.validity.folding import FoldError, computed, require_small
 from compiler.ir.graph import EdgeInput, EdgeOutput, Graph
 from compiler.ir.rules import verify
 from compiler.outside import brought
-from compiler.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 
 Handler = Callable[[Step], list[Value]]
 

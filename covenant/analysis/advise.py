@@ -8,9 +8,9 @@ from acg.graph import Graph, parse_graph
 from acg.predictor import predict
 from acg.variants import Variant, variants
 from compiler.errors import CompilerError
-from compiler.front.read_network import read_network
 from compiler.ir.graph import Graph as Network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.layers import peak_macs
 from covenant.networks import compile_network
 from covenant.open_model import open_model

@@ -20,9 +20,9 @@ from onnx.backend.base import Backend, BackendRep
 
 from acg.graph import Graph, load_graph
 from compiler.errors import CompilerError, UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.front.reading.clean import clean
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.run import execute_iss
 
 __all__ = ["CovenantBackend", "CovenantRep"]

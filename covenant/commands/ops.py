@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from acg.shared import document
-from compiler.support import SupportRow, support_markdown, support_rows
+from compiler.front.support import SupportRow, support_markdown, support_rows
 from covenant.errors import EXACT, UserError
 from covenant.files import write_json
 from covenant.show import table
@@ -11,7 +11,7 @@ from covenant.show import table
 __all__ = ["HEAD", "ops"]
 
 #: First lines of docs/operators.md.
-HEAD = """<!-- Made by `covenant ops --markdown` (make ops) from compiler/support.py: do not edit. -->
+HEAD = """<!-- Made by `covenant ops --markdown` (make ops) from compiler/front/support.py: do not edit. -->
 # ONNX operators
 
 What compiles, what it becomes, which engine does it, and under which conditions. A node that breaks a condition is named with the condition,

@@ -10,10 +10,10 @@ import onnx
 
 from acg.graph import Graph
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.ir.graph import Graph as Network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
+from compiler.read_network import read_network
 from covenant.fallback.extract import extract
 from covenant.fallback.partition import Cut, partition
 from covenant.fallback.prepare import Prepared, prepare, reads

@@ -95,9 +95,9 @@ def _random(graph: Graph, seed: int, runs: int) -> Workload:
 
 
 def _convolution(graph: Graph, runs: int) -> Workload:
-    from compiler.front.read_network import read_network
     from compiler.host import pack_inputs
     from compiler.pipeline import compile_graph
+    from compiler.read_network import read_network
     from covenant.samples import draw, model_inputs
     from covenant.workloads import convolution
 

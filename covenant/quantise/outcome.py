@@ -10,9 +10,9 @@ import onnx
 from acg.graph import Graph
 from acg.predictor import predict
 from compiler.errors import CompilerError, UnsupportedEntry, UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
+from compiler.read_network import read_network
 from covenant.fallback import Plan, make_plan
 from covenant.quantise.convert import Quantised
 

@@ -19,7 +19,7 @@ Samples = Sequence[dict[str, np.ndarray]]
 
 #: Calibration methods by the name of the option.
 METHODS = {"minmax": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy, "percentile": CalibrationMethod.Percentile}
-#: Scales that the accelerator takes (compiler.constraints.usable_scale).
+#: Scales that the accelerator takes (compiler.front.constraints.usable_scale).
 LEAST, MOST = 2.0**-48, 2.0**48
 
 

@@ -8,8 +8,8 @@ from acg.graph import Graph
 from acg.predictor import predict
 from acg.shared import shared_folder
 from compiler.errors import CompilerError, IRError
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.arrays import read_arrays
 from covenant.networks import Network, compile_network
 from covenant.progress import Progress

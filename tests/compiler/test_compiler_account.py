@@ -9,9 +9,9 @@ from onnx import helper
 
 from compiler.errors import CompilerError, UnsupportedError
 from compiler.front.import_onnx import import_onnx
-from compiler.front.read_network import read_network
 from compiler.front.rewrite import account
 from compiler.front.state.schema import signature
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden

@@ -8,7 +8,6 @@ import pytest
 
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
-from compiler.front.read_network import read_network
 from compiler.ir.graph import MaxPool
 from compiler.mapping.copies import boxed, span
 from compiler.mapping.divide import Divider, Share, reach
@@ -16,6 +15,7 @@ from compiler.mapping.insert_transfers import insert_transfers
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.price import Occupancy
 from compiler.pipeline import assign_engines, compile_graph
+from compiler.read_network import read_network
 from compiler.target import Target
 from covenant.workload_transformer import encoder_block
 from tests.compiler.ir_reference import check_program

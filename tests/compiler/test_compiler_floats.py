@@ -10,11 +10,11 @@ import pytest
 from acg.graph import load_graph
 from compiler.codelets.floats import quotient, sum_of_several
 from compiler.errors import IRError
-from compiler.front.read_network import read_network
 from compiler.ir.floats import Quotient, Sum, Term
 from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor
 from compiler.ir.rules import verify
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import check_program
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.random.networks import random_inputs

@@ -8,9 +8,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from compiler.errors import ModelError
-from compiler.front.read_network import read_network
 from compiler.front.reading.clean import clean
 from compiler.front.reading.load import definition, prepare_model
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden, open_session

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from compiler.front.import_onnx import import_onnx
-from compiler.front.read_network import FRONT_PASSES
 from compiler.graph_passes.fold_reshapes import fold_reshapes
 from compiler.graph_passes.fuse_clamps import fuse_clamps
 from compiler.graph_passes.fuse_flatten import fuse_flatten
 from compiler.graph_passes.fuse_tables import fuse_tables
 from compiler.ir.graph import Graph, Unary
+from compiler.read_network import FRONT_PASSES
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.random.networks import random_inputs, random_network

@@ -8,8 +8,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from compiler.errors import UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import definition
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden

@@ -10,8 +10,8 @@ import pytest
 
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.front.import_onnx import import_onnx
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import load_model
+from compiler.read_network import read_network
 from tests.support.models import F32, I8, I32, U8, dequantize, model_of, node, parameters, quantize
 
 P = parameters(x=(0.1, 3), y=(0.25, 7), w=(0.02, np.int8(0)))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.models import I8, U8, model_of, node
 from verif.golden import Golden

@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from compiler.front.read_network import read_network
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import F32, model_of, node
 from verif.golden import Golden

@@ -8,8 +8,8 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import ModelError, UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
@@ -91,8 +91,8 @@ def test_an_index_beyond_its_axis_is_no_network():
 
 
 def test_every_operator_is_tried():
-    from compiler.constraints import overwrites
-    from compiler.support import OPERATORS
+    from compiler.front.constraints import overwrites
+    from compiler.front.support import OPERATORS
 
     listed = {name for (_, name), entry in OPERATORS.items() if overwrites in entry.constraints}
     assert listed == {case[0] for case in CASES.values()} | {"ScatterElements", "ScatterND"} and onnx.defs.has("Compress")

@@ -6,9 +6,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compiler.errors import ModelError, UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import load_model
 from compiler.front.reading.names import settle_names
+from compiler.read_network import read_network
 from covenant.fuzz.onnx_changes import NAMES
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.reference import Reference

@@ -10,13 +10,13 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import prepare_model
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
 from compiler.ir.graph import NUMPY_TYPES
 from compiler.ir.rowwise import PEAKS, LayerNormalization, Softmax
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize

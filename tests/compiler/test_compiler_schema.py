@@ -14,7 +14,7 @@ from compiler.front.import_onnx import import_onnx
 from compiler.front.operators.movement import movement
 from compiler.front.state.immaterial import ATTRIBUTES, INPUTS
 from compiler.front.state.schema import EACH, MICROSOFT, WORDS, signature
-from compiler.support import FIRST_OPSET, LAST_OPSET, OPERATORS
+from compiler.front.support import FIRST_OPSET, LAST_OPSET, OPERATORS
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 
 P = parameters(x=(0.1, 3), y=(0.25, 7), w=(0.02, np.int8(0)), p=(0.1, np.int8(0)))

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from acg.graph import parse_graph
 from acg.predictor import predict
 from compiler.codelets.families import candidates
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from compiler.tiling.sliding.geometry import Axis, passes
 from covenant.networks import Network
 from covenant.report import judge_network

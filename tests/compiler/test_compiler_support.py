@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from compiler import constraints as constraints_module
 from compiler.codelets.families import FAMILIES
-from compiler.constraints import explain
+from compiler.front import constraints as constraints_module
+from compiler.front.constraints import explain
 from compiler.front.import_onnx import HANDLERS
-from compiler.support import ENGINES, EVERYWHERE, OPERATORS, engines, support_markdown
+from compiler.front.support import ENGINES, EVERYWHERE, OPERATORS, engines, support_markdown
 
 SOURCES = Path(constraints_module.__file__).parent
 
@@ -40,13 +40,13 @@ def test_every_constraint_is_listed_and_used():
     constraints = public - {"explain", "quantised_output"}
     in_table = {c.__name__ for o in OPERATORS.values() for c in o.constraints} | {c.__name__ for c in EVERYWHERE}
     assert constraints == in_table
-    importer = "".join(p.read_text() for p in sorted((SOURCES / "front").rglob("*.py")))
+    importer = "".join(p.read_text() for p in sorted(SOURCES.rglob("*.py")))
     unused = {c for c in constraints if not re.search(rf"(require|refuse)\(\s*{c}\b", importer)}
     assert unused == set()
 
 
 def test_every_ir_operator_has_an_engine():
-    assert set(FAMILIES) - set(ENGINES) == set(), "add them to ENGINES of compiler/support.py"
+    assert set(FAMILIES) - set(ENGINES) == set(), "add them to ENGINES of compiler/front/support.py"
     assert all(engines(entry.result) for entry in OPERATORS.values())
 
 

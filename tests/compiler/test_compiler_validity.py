@@ -15,9 +15,9 @@ from onnx import defs, helper, numpy_helper
 
 from acg.graph import load_graph
 from compiler.errors import CompilerError, ModelError
-from compiler.front.read_network import read_network
 from compiler.front.validity.file import SWITCHES
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.fuzz.onnx_changes import attribute, parameter
 from covenant.fuzz.operator_networks import NETWORKS, operator_network
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from compiler.errors import ModelError
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import definition
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden

@@ -9,9 +9,9 @@ import pytest
 from acg.graph import load_graph
 from acg.predictor import predict
 from compiler.errors import UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.loader import load_program
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.cli import main
 from covenant.networks import Network
 from covenant.report import judge_network

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from compiler.front.read_network import read_network
+from compiler.read_network import read_network
 from covenant.cli import main
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from tests.support.products import check

@@ -6,8 +6,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant import judge
 from covenant.fuzz.operator_networks import FOLDED, NETWORKS, operator_network
 from covenant.run import execute_iss

@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates import softmax
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.quantise import quantise
 from covenant.quantise.prepare import prepared
 from tests.compiler.ir_reference import check_program, evaluate

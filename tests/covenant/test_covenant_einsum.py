@@ -7,9 +7,9 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.front.rewrite.einsum import Equation, parse
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.quantise import quantise
 from covenant.quantise.prepare import prepared
 from tests.compiler.ir_reference import check_program, evaluate

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.ir.graph import Unary
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs

@@ -9,10 +9,10 @@ import pytest
 from onnx import TensorProto
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.host import unpack_outputs
 from compiler.loader import parse_program
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant import judge
 from covenant.cli import main
 from covenant.run import execute_iss

@@ -7,12 +7,12 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import CompilerError, UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import prepare_model
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
 from compiler.ir.graph import NUMPY_TYPES
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.networks import Network
 from covenant.report import judge_network
 from tests.support.architectures import text_of

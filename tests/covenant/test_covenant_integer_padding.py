@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.run import execute_iss
 from tests.support.models import U8, model_of, node
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from compiler.errors import UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs

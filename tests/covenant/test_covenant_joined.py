@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compiler.front.read_network import read_network
+from compiler.read_network import read_network
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from tests.support.products import check
 

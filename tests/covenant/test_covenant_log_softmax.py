@@ -9,10 +9,10 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.ir.graph import NUMPY_TYPES
 from compiler.ir.log_softmax import LogSoftmax, inverses, logarithms, powers
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.networks import Network
 from covenant.report import judge_network
 from tests.compiler.ir_reference import evaluate, run_on_iss

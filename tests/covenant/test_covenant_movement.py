@@ -4,8 +4,8 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs

@@ -11,8 +11,8 @@ import pytest
 
 from acg.graph import architecture_names, load_graph
 from acg.predictor import predict
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.cli import main
 from covenant.networks import Network
 from covenant.report import judge_network

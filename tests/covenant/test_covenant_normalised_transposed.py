@@ -7,9 +7,9 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.front.rewrite.hoist_transposes import hoist_transposes
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden

@@ -11,10 +11,10 @@ import pytest
 from acg.errors import ArchitectureError
 from acg.graph import architecture_names, load_graph, parse_graph
 from acg.predictor import predict
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import load_model
 from compiler.host import pack_inputs, unpack_outputs
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.support.architectures import changed, renamed, text_of
 from verif.hazards import find_hazards
 from verif.iss.machine import Machine

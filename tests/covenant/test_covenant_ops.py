@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.constraints import no_indices
-from compiler.support import OPERATORS, support_rows
+from compiler.front.constraints import no_indices
+from compiler.front.support import OPERATORS, support_rows
 from covenant.cli import main
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "operators.md"

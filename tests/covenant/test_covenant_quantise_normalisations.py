@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.networks import Network
 from covenant.quantise import quantise
 from covenant.quantise.prepare import prepared

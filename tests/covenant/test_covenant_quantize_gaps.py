@@ -13,7 +13,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from acg.graph import load_graph
-from compiler.support import TABLE_FUNCTIONS
+from compiler.front.support import TABLE_FUNCTIONS
 from covenant.cli import main
 from covenant.errors import UserError
 from covenant.networks import Network

@@ -5,8 +5,8 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from verif.hazards import find_hazards
 from verif.random.networks import random_inputs, random_network

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.fuzz.operator_networks import Network
 from tests.compiler.ir_reference import check_program
 from tests.support.products import TINY

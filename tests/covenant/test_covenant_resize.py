@@ -10,9 +10,9 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import ModelError, UnsupportedError
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import prepare_model
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.networks import Network
 from covenant.report import judge_network
 from tests.compiler.ir_reference import check_program, evaluate

@@ -12,8 +12,8 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.front.import_onnx import import_onnx
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import evaluate, run_on_iss
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden

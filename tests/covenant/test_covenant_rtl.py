@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from acg.graph import load_graph, parse_graph
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.arrays import read_arrays
 from covenant.bench import convolution_figures
 from covenant.cli import main

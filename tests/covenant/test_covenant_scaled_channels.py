@@ -9,9 +9,9 @@ import pytest
 from onnx import TensorProto
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.ir.expression import Digits
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.networks import Network
 from covenant.report import judge_network
 from tests.compiler.ir_reference import check_program, evaluate

@@ -14,11 +14,11 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from compiler.errors import CompilerError
-from compiler.front.read_network import read_network
 from compiler.front.reading.load import definition
 from compiler.front.state import immaterial
 from compiler.front.state.schema import signature
-from compiler.support import FIRST_OPSET, LAST_OPSET, OPERATORS
+from compiler.front.support import FIRST_OPSET, LAST_OPSET, OPERATORS
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import evaluate
 from tests.support.schema_walk import BASES, INPUTS, VARIANTS, Base, Variant, base_of, exists, inputs_of, model_of, said, versions
 from verif.golden import Golden

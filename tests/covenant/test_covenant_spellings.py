@@ -10,10 +10,10 @@ from onnx import helper, numpy_helper
 from onnx.shape_inference import infer_shapes
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS, OPERATORS
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden

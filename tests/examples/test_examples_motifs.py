@@ -8,8 +8,8 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.chains import chains
 from verif.golden import Golden

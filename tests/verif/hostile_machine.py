@@ -10,9 +10,9 @@ from acg.graph import load_graph
 from acg.isa import Instruction, instruction_set
 from acg.predictor import Timeline, predict
 from acg.regmap import RegisterMap
-from compiler.front.read_network import read_network
 from compiler.host import pack_inputs
 from compiler.pipeline import compile_graph
+from compiler.read_network import read_network
 from covenant.hardware import cache_folder, rtl_text
 from covenant.samples import draw, model_inputs
 from hwgen.emit import TOP_NAME

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
-from compiler.support import OPERATORS
+from compiler.front.support import OPERATORS
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif import agreement as module
 from verif.agreement import agreement, distance, unlike

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.constraints import channel_bias, finite_constant, inference_only, one_value_a_channel, quantised_operand
+from compiler.front.constraints import channel_bias, finite_constant, inference_only, one_value_a_channel, quantised_operand
 from compiler.front.floats.formula import numbers_of, operation, scalar_of
 from compiler.front.operators.products.linear import Product
 from compiler.front.state.builder import default_view

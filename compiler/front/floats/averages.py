@@ -22,7 +22,7 @@ from math import prod
 
 import numpy as np
 
-from compiler.constraints import bias_fits, finite_requantisation, finite_values, usable_scale
+from compiler.front.constraints import bias_fits, finite_requantisation, finite_values, usable_scale
 from compiler.front.floats.expressions import expression
 from compiler.front.floats.formula import bounds, leaves, operation
 from compiler.front.floats.lower import lower

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.constraints import broadcast_shapes, finite_constant, usable_scale
+from compiler.front.constraints import broadcast_shapes, finite_constant, usable_scale
 from compiler.front.floats.formula import joint_shape, numbers_of, scalar_of
 from compiler.front.state.broadcast import Seen, common_view, views
 from compiler.front.state.step import Step

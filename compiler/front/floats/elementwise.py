@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from compiler.constraints import computed_divisor, equal_sides, finite_values, one_source, quantised_operand
+from compiler.front.constraints import computed_divisor, equal_sides, finite_values, one_source, quantised_operand
 from compiler.front.floats.affine import joined
 from compiler.front.floats.binary import Leaf, emit_pair
 from compiler.front.floats.formula import KINDS, clamped, joint_shape, number, numbers_of, operation, scalar_of

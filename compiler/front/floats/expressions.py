@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.constraints import most_operands, quantised_operand, usable_function, usable_sums, whole_product
+from compiler.front.constraints import most_operands, quantised_operand, usable_function, usable_sums, whole_product
 from compiler.front.floats.formula import is_product, leaves, reshaped, scalar_of
 from compiler.front.floats.integers import table_bytes
 from compiler.front.floats.sums import broadcast_view, expanded, term_of, usable_numbers

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from compiler.constraints import broadcast_shapes
+from compiler.front.constraints import broadcast_shapes
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Formula, Operation, Pending, Real, RealConst, Shape, Table, Unquantised, Value
 

@@ -8,7 +8,7 @@ The unit is the least magnitude among the function's 256 numbers; where all are 
 
 from __future__ import annotations
 
-from compiler.constraints import usable_scale
+from compiler.front.constraints import usable_scale
 from compiler.front.state.builder import Builder
 from compiler.front.state.step import Step
 from compiler.front.state.values import Real, Table, Value

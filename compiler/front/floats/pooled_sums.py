@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from compiler.constraints import equal_windows
+from compiler.front.constraints import equal_windows
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.reduction import Reduced

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from compiler.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, type_of_zero
+from compiler.front.constraints import constant_parameters, eight_bits, finite_values, not_blocked, one_scale, quantisable, type_of_zero
 from compiler.front.floats.lower import lower
 from compiler.front.operators.products.constants import dequantised_constant, quantised_constant
 from compiler.front.state.builder import default_view

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.constraints import broadcast_shapes, usable_quotient
+from compiler.front.constraints import broadcast_shapes, usable_quotient
 from compiler.front.floats.sums import expanded
 from compiler.front.state.broadcast import common_view
 from compiler.front.state.step import Step

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compiler.constraints import addend_a_channel, broadcast_shapes, finite_constant, usable_addend
+from compiler.front.constraints import addend_a_channel, broadcast_shapes, finite_constant, usable_addend
 from compiler.front.floats.binary import Leaf, emit_pair
 from compiler.front.floats.formula import numbers_of, scalar_of
 from compiler.front.state.broadcast import Seen, views

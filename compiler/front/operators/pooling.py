@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.constraints import channels_first, no_indices, quantised_operand, row_major, two_dimensions_at_most, windows_touch_input
+from compiler.front.constraints import channels_first, no_indices, quantised_operand, row_major, two_dimensions_at_most, windows_touch_input
 from compiler.front.floats.lower import lower
 from compiler.front.floats.pooled_sums import average_of_sum
 from compiler.front.floats.window_sums import averaged

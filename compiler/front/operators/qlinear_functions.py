@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from compiler.constraints import float_only, inference_only
+from compiler.front.constraints import float_only, inference_only
 from compiler.front.floats.elementwise import evaluate
 from compiler.front.floats.integers import table_bytes
 from compiler.front.operators.products.convolution import real_operand, result_target

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from math import prod
 
-from compiler.constraints import quantised_operand, reducible_axes
+from compiler.front.constraints import quantised_operand, reducible_axes
 from compiler.front.floats.averages import average_of_function, average_of_operations
 from compiler.front.floats.lower import lower
 from compiler.front.floats.window_sums import averaged

@@ -24,8 +24,8 @@ from compiler.front.reading.older import carry_over
 from compiler.front.reading.upsample import spell_resizes
 from compiler.front.rewrite.subgraphs import reads
 from compiler.front.state.schema import misuse
+from compiler.front.support import FIRST_OPSET, LAST_OPSET
 from compiler.front.validity.file import judge_file
-from compiler.support import FIRST_OPSET, LAST_OPSET
 
 #: Operators that a message names before it says that there are more.
 MOST_NAMED = 5

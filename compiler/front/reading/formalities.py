@@ -12,7 +12,7 @@ from __future__ import annotations
 import onnx
 
 from compiler.front.rewrite.subgraphs import reads, subgraphs
-from compiler.support import LAST_OPSET
+from compiler.front.support import LAST_OPSET
 
 #: The IR that the oldest opset read came with; before 4, initializers had to be graph inputs.
 FIRST_IR_VERSION = 7

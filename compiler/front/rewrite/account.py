@@ -9,8 +9,8 @@ from __future__ import annotations
 import onnx
 from onnx import numpy_helper
 
-from compiler.constraints import by_schema, explain, honoured
 from compiler.errors import UnsupportedEntry, UnsupportedError
+from compiler.front.constraints import by_schema, explain, honoured
 from compiler.front.rewrite.subgraphs import reads
 from compiler.front.state.immaterial import departures
 from compiler.front.state.schema import misuse, shown

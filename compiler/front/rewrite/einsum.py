@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from compiler.constraints import product_of_two
+from compiler.front.constraints import product_of_two
 from compiler.front.state.step import Step
 from compiler.front.state.values import Value
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 import onnx
 
-from compiler.constraints import Constraint, constant_parameters, explain, honoured, one_scale, usable_scale
+from compiler.front.constraints import Constraint, constant_parameters, explain, honoured, one_scale, usable_scale
 from compiler.front.state.builder import Builder
 from compiler.front.state.immaterial import INPUTS, Facts, telling
 from compiler.front.state.schema import Signature, shown, signature

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compiler.constraints import kernel_of_weights, output_not_empty, padding_not_negative, two_dimensions_at_most
+from compiler.front.constraints import kernel_of_weights, output_not_empty, padding_not_negative, two_dimensions_at_most
 from compiler.front.state.step import Step
 from compiler.front.state.values import Shape
 from compiler.ir.graph import Pads, Pair

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 from acg.graph import Graph, load_graph
-from compiler.front.read_network import read_network
 from compiler.pipeline import compile_graph
 from compiler.program import Program
+from compiler.read_network import read_network
 from covenant.fuzz.operator_networks import operator_network
 
 __all__ = ["NAMES", "machine", "program"]

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.constraints import elements_left, finite_values, fits_dimensions, known_mode, movable_operand, reflection_fits
+from compiler.front.constraints import elements_left, finite_values, fits_dimensions, known_mode, movable_operand, reflection_fits
 from compiler.front.floats.integers import quantise, table_bytes
 from compiler.front.floats.lower import lower
 from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target

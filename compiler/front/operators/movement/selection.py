@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.constraints import fits_dimensions, movable_operand, overwrites
+from compiler.front.constraints import fits_dimensions, movable_operand, overwrites
 from compiler.front.floats.elementwise import evaluate
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.state.step import Step

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.constraints import same_elements
+from compiler.front.constraints import same_elements
 from compiler.front.floats.formula import reshaped
 from compiler.front.floats.lower import lower
 from compiler.front.operators.movement.movement import transposed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.constraints import countable_group, equal_groups, quantised_operand, usable_epsilon
+from compiler.front.constraints import countable_group, equal_groups, quantised_operand, usable_epsilon
 from compiler.front.operators.normalise.normalise import channel_numbers
 from compiler.front.state.builder import default_view
 from compiler.front.state.step import Step

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.constraints import countable_row, least_norm, quadratic_norm, quantised_operand
+from compiler.front.constraints import countable_row, least_norm, quadratic_norm, quantised_operand
 from compiler.front.operators.normalise.normalise import pending_rows, row_view
 from compiler.front.rewrite.templates.l2_normalization import DOMAIN
 from compiler.front.state.step import Step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.constraints import quantised_operand, reachable_power, usable_denominator
+from compiler.front.constraints import quantised_operand, reachable_power, usable_denominator
 from compiler.front.operators.normalise.normalise import pending_rows, row_view
 from compiler.front.state.step import Step
 from compiler.front.state.values import Real, Value

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from compiler.constraints import (
+from compiler.front.constraints import (
     broadcast_shapes,
     comparable_channels,
     constant_parameters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.constraints import quantised_operand, usable_epsilon
+from compiler.front.constraints import quantised_operand, usable_epsilon
 from compiler.front.operators.normalise.normalise import channel_numbers, normalised_view, one_a_row, pending_rows
 from compiler.front.rewrite.templates.rms_normalization import PART_DOMAIN
 from compiler.front.state.step import Step

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.constraints import channel_bias, constant_bias, finite_constant, finite_requantisation
+from compiler.front.constraints import channel_bias, constant_bias, finite_constant, finite_requantisation
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.weights import Weights
 from compiler.front.state.step import Step

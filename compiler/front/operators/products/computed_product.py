@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.constraints import channel_bias, constant_bias, finite_requantisation
+from compiler.front.constraints import channel_bias, constant_bias, finite_requantisation
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.linear import bias_integers
 from compiler.front.state.step import Step

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from compiler.constraints import batched_weights, quantised_operand
+from compiler.front.constraints import batched_weights, quantised_operand
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.blockwise import BlockwiseProduct, product_of
 from compiler.front.operators.products.linear import Product

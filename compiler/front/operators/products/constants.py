@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.constraints import constant_integers, fitting_scales, usable_scale
+from compiler.front.constraints import constant_integers, fitting_scales, usable_scale
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, RealConst, along
 

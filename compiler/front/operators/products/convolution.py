@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.constraints import (
+from compiler.front.constraints import (
     constant_parameters,
     constant_weights,
     eight_bits,

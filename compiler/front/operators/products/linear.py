@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.constraints import (
+from compiler.front.constraints import (
     bias_fits,
     channel_bias,
     constant_bias,

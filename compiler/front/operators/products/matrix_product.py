@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.constraints import constant_weights, matrix_weights, quantised_operand, usable_alpha
+from compiler.front.constraints import constant_weights, matrix_weights, quantised_operand, usable_alpha
 from compiler.front.operators.products.blockwise import BlockwiseProduct, product_of
 from compiler.front.operators.products.computed_product import ComputedProduct, transposed
 from compiler.front.operators.products.constant_product import batched, constant_first, constant_vector_first

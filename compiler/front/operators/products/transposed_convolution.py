@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.constraints import constant_parameters, constant_weights, kernel_of_weights, output_not_empty, quantised_operand, two_dimensions_at_most
+from compiler.front.constraints import constant_parameters, constant_weights, kernel_of_weights, output_not_empty, quantised_operand, two_dimensions_at_most
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.blockwise import BlockwiseProduct, product_of
 from compiler.front.operators.products.convolution import column

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.constraints import constant_weights, kernel_of_weights, output_not_empty, padding_not_negative, three_dimensions_at_most
+from compiler.front.constraints import constant_weights, kernel_of_weights, output_not_empty, padding_not_negative, three_dimensions_at_most
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products import convolution
 from compiler.front.state.step import Step

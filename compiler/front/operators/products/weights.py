@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.constraints import constant_weights, usable_weight_scale
+from compiler.front.constraints import constant_weights, usable_weight_scale
 from compiler.front.state.step import Step
 from compiler.front.state.values import RealConst
 

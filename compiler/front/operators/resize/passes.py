@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.constraints import finite_requantisation
+from compiler.front.constraints import finite_requantisation
 from compiler.front.floats.integers import quantise
 from compiler.front.operators.resize.reading import Resizing
 from compiler.front.operators.resize.weights import Weights

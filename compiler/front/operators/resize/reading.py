@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from compiler.constraints import (
+from compiler.front.constraints import (
     changed_by_scale,
     cropped_by_scale,
     elements_left,

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from compiler.constraints import movable_operand, quantised_operand
+from compiler.front.constraints import movable_operand, quantised_operand
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.resize.coordinates import COORDINATES, ROUNDING, cropped
 from compiler.front.operators.resize.passes import interpolated

@@ -15,7 +15,7 @@ from math import lcm
 
 import numpy as np
 
-from compiler.constraints import small_weights
+from compiler.front.constraints import small_weights
 from compiler.front.operators.resize.coordinates import cropped, fractions
 from compiler.front.operators.resize.reading import Axis, Resizing
 from compiler.front.state.step import Step

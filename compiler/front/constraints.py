@@ -1,7 +1,7 @@
 """The constraints that operators are held to.
 
 A constraint is a function from facts to a truth value; the first paragraph of its docstring *is* the message that a user
-reads when it does not hold (`explain`), and the text of the generated table (`compiler.support.support_markdown`).
+reads when it does not hold (`explain`), and the text of the generated table (`compiler.front.support.support_markdown`).
 """
 
 from __future__ import annotations

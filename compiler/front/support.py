@@ -1,11 +1,11 @@
-"""Which ONNX operators compile, and under which constraints (`compiler.constraints`)."""
+"""Which ONNX operators compile, and under which constraints (`compiler.front.constraints`)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from compiler.constraints import (
+from compiler.front.constraints import (
     Constraint,
     addend_a_channel,
     batched_weights,
