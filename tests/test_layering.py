@@ -1,6 +1,8 @@
 """Layers: hwgen, compiler and verif never import each other; acg imports none of ours; units of hwgen do not know the graph."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,18 @@ def test_the_compiler_names_no_node_and_no_architecture():
         for node in ast.walk(tree):  # what a module calls its functions names no machine
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in exported:
                 assert node.value not in names, f"{path.relative_to(ROOT)}:{node.lineno} names {node.value!r}"
+
+
+@pytest.mark.parametrize("path,line,told", [
+    ("acg/new.py", "import compiler.ir.graph", "acg says what a machine is and imports none of ours"),
+    ("hwgen/units/new.py", "from verif.bench import run", "hwgen sees the graph alone: import from acg"),
+    ("compiler/new.py", "import onnxruntime", "the compiler needs no simulator and no other runtime"),
+    ("compiler/ir/new.py", "from compiler.tiling.tile import tile", "tiles are made later"),
+    ("compiler/front/operators/new.py", "from compiler.graph_passes.fold_moves import fold_moves", "passes are called by compiler.pipeline"),
+    ("compiler/tiling/rows/new.py", "from compiler.placing.placer import Placer", "addresses are given later"),
+    ("verif/iss/new.py", "from compiler.program import Program", "a witness shares no code with what it judges"),
+])
+def test_the_linter_tells_what_to_import(path, line, told):
+    ran = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", "--stdin-filename", path, "-"],
+                         input=f"{line}\n", capture_output=True, text=True, cwd=ROOT)
+    assert ran.returncode == 1 and "TID251" in ran.stdout and told in ran.stdout

@@ -18,10 +18,10 @@ from math import prod
 from compiler.codelets import Codelet
 from compiler.mapping.assigned import Assigned
 from compiler.mapping.price import Occupancy
+from compiler.planes import planes
 from compiler.target import Target
 from compiler.tiles import ceil_div
-from compiler.tiling.contraction.planes import planes
-from compiler.tiling.window import Window
+from compiler.window import Window
 
 Box = tuple[int, int, int, int, int, int]
 

@@ -16,10 +16,10 @@ import numpy as np
 from compiler.codelets import Operand
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share
+from compiler.planes import planes
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, exact_parts, finish_chain, float_chain, look_up, read_parameters, times_nothing
 from compiler.tiling.contraction.contraction import Chunk, ContractionTiler, Spot
-from compiler.tiling.contraction.planes import planes
 from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape
 from compiler.tiling.tile_context import TileContext
 

@@ -16,13 +16,13 @@ import numpy as np
 from compiler.codelets import Operand
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share
+from compiler.planes import planes
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
 from compiler.tiling.contraction.contract import contract
-from compiler.tiling.contraction.planes import planes
 from compiler.tiling.contraction.price import Choice, Shape
 from compiler.tiling.tile_context import TileContext
-from compiler.tiling.window import Window
+from compiler.window import Window
 
 Spot = tuple[int, int, int, int, int, int]
 Chunk = tuple[int, int, int, int, int, int]

@@ -20,11 +20,11 @@ from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share
+from compiler.planes import planes
 from compiler.target import VectorUnit
 from compiler.tiles import ceil_div
-from compiler.tiling.contraction.planes import planes
 from compiler.tiling.tile_context import TileContext
-from compiler.tiling.window import Window
+from compiler.window import Window
 
 #: Cycles an instruction costs beyond its work: fetch and dispatch.
 INSTRUCTION_CYCLES = 6

@@ -26,7 +26,7 @@ from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_par
 from compiler.tiling.contraction.price import INSTRUCTION_CYCLES, _cuts
 from compiler.tiling.nest import Nest
 from compiler.tiling.tile_context import TileContext
-from compiler.tiling.window import Window
+from compiler.window import Window
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from compiler.tiling.contraction.price import INSTRUCTION_CYCLES, _cuts
 from compiler.tiling.nest import Nest
 from compiler.tiling.sliding.geometry import Axis, Pass, Slide, passes
 from compiler.tiling.tile_context import TileContext
-from compiler.tiling.window import Window
+from compiler.window import Window
 
 #: How often the time until a strip of all channels is complete is charged: its input waits for the producer's last row, its consumer for the strip.
 LATENESS = 2
