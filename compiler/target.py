@@ -89,6 +89,11 @@ class VectorUnit:
         """Elements an iteration."""
         return self.engine.number("lanes")
 
+    @property
+    def parameter_blocks(self) -> int:
+        """Blocks of channels whose parameters the memory holds: an int32 bias and a float32 scale a lane."""
+        return self.parameter.size_bytes // (8 * self.lanes)
+
 
 @dataclass(frozen=True)
 class WindowUnit:

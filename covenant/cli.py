@@ -122,9 +122,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--keep", metavar="FOLDER", default="build/fuzz", help="where the files of inputs that fail, or are replayed, go (default build/fuzz)")
     machine_readable(sub)
 
-    sub = command("arch", "list, show or check architectures", commands.arch)
-    sub.add_argument("action", choices=("list", "show", "check"))
-    sub.add_argument("arch", metavar="ARCH", nargs="?", help="a name of archs/ or a YAML file")
+    sub = command("arch", "list, show, check or compare architectures; make one from another", commands.arch)
+    sub.add_argument("action", choices=("list", "show", "check", "diff", "new"))
+    sub.add_argument("arch", metavar="ARCH", nargs="*", help="a name of archs/ or a YAML file; two of diff; of new the name that it is to have")
+    sub.add_argument("--like", metavar="ARCH", default="edge16", help="new: the machine to begin with (default edge16)")
+    sub.add_argument("--set", metavar="ENGINE.SIZE=VALUE", action="append", default=[],
+                     help="new: a size of an engine or a memory, as in matrix.rows=8; what depends on it follows; may be repeated")
+    sub.add_argument("-o", "--output", metavar="FILE.yaml", help="new: where to (default NAME.yaml)")
     machine_readable(sub)
 
     sub = command("quantize", "quantise a float network on onnxruntime, and report the noise tensor by tensor", commands.quantize)

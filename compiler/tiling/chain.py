@@ -21,8 +21,8 @@ LEAST_EXPONENT = -126
 
 
 def read_parameters(nest: Nest, place: Buffer, first_word: int = 0) -> Nest:
-    """Bias and scale of each channel, a word a block of channels, from this word of a buffer on."""
-    word = place.memory.word_bytes
+    """Bias and scale of each channel, what the port takes at once a block of channels, from this block of a buffer on."""
+    word = nest.access_bytes("p", place.memory)
     return nest.stream("p", place, first_word * word, {"c": word})
 
 

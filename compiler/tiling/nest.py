@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from acg.graph import Engine, Graph
+from acg.graph import Engine, Graph, Memory
 from acg.kinds.spec import Control, Stream
 from compiler.partitions import Partition
 from compiler.tiles import Buffer, Gap, Ref, stride
@@ -137,6 +137,10 @@ class Nest:
             if self.counts.get(loop, 1) > 1 and step:
                 self.fields[f"{axis}_step_{self._level(loop)}"] = step
         return self
+
+    def access_bytes(self, prefix: str, memory: Memory, element_bytes: int = 0) -> int:
+        """Bytes that an operand's port sees of a memory in an access; its words may be longer."""
+        return self._body.operands[prefix].ways[memory.within if isinstance(memory, Partition) else memory.name, element_bytes][1]
 
     def axes(self, prefix: str) -> int:
         """Padded coordinates that an operand has."""

@@ -1,11 +1,11 @@
-"""``covenant arch list|show|check``."""
+"""``covenant arch list|show|check|diff|new``."""
 
 from acg.describe import describe
 from acg.fingerprint import fingerprint
 from acg.graph import architecture_names, load_graph
 from acg.summary import totals, warnings
 from covenant.errors import EXACT, UserError
-from covenant.files import write_json
+from covenant.files import require_writable, write_json, write_text
 from covenant.layers import peak_macs
 from covenant.show import table
 
@@ -20,7 +20,7 @@ def _row(name: str) -> dict:
 
 
 def arch(options) -> int:
-    """List what comes with the project, show a machine's manual, or check a description."""
+    """List what comes with the project, show a machine's manual, check a description, say where two differ, or make one from another."""
     if options.action == "list":
         rows = [_row(name) for name in architecture_names()]
         if options.json:
@@ -30,23 +30,61 @@ def arch(options) -> int:
                     [(row["name"], row["macs_per_cycle"], f"{row['on_chip_bytes']:,}", row["bus_bytes"], row["engines"], row["summary"]) for row in rows],
                     right=frozenset({1, 2, 3, 4})))
         return EXACT
-    if options.arch is None:
+    if not options.arch:
         raise UserError(f"arch {options.action}: no architecture named; expected a name of archs/ or a YAML file")
+    if len(options.arch) != (2 if options.action == "diff" else 1):
+        wanted = "two" if options.action == "diff" else "one"
+        raise UserError(f"arch {options.action}: {len(options.arch)} architectures named; expected {wanted}")
+    if options.action == "diff":
+        return _diff(options)
+    if options.action == "new":
+        return _new(options)
+    (name,) = options.arch
     if options.action == "show":
         from hwgen.emit import sidecar
 
-        graph = load_graph(options.arch)
+        graph = load_graph(name)
         if options.json:
             write_json(options.json, sidecar(graph))
         else:
             print(describe(graph), end="")
         return EXACT
-    row, graph = _row(options.arch), load_graph(options.arch)
+    row, graph = _row(name), load_graph(name)
     row |= {**totals(graph), "warnings": warnings(graph)}
     if options.json:
         write_json(options.json, row)
     else:
         print(_checked(row))
+    return EXACT
+
+
+def _diff(options) -> int:
+    from covenant.analysis.machines import differences
+
+    a, b = map(load_graph, options.arch)
+    found = differences(a, b)
+    if options.json:
+        write_json(options.json, [{"place": place, "a": ours, "b": theirs} for place, ours, theirs in found])
+    elif found:
+        print(table(("", a.name, b.name), [(place, "-" if ours is None else ours, "-" if theirs is None else theirs) for place, ours, theirs in found]))
+    else:
+        print(f"{a.name} and {b.name} say the same")
+    return EXACT
+
+
+def _new(options) -> int:
+    from covenant.analysis.machines import changed
+
+    (name,) = options.arch
+    path = options.output or f"{name}.yaml"
+    require_writable(path)
+    graph = changed(options.like, name, options.set)
+    write_text(path, graph.description)
+    row = {**_row(path), **totals(graph), "warnings": warnings(graph)}
+    if options.json:
+        write_json(options.json, {"output": path, **row})
+    else:
+        print(f"{path}: like {options.like}\n{_checked(row)}")
     return EXACT
 
 

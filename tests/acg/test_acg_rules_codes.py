@@ -11,7 +11,7 @@ from acg.rules import absent, codes
 
 #: Fields every value of which means something by itself: numbers, float32 patterns and flags of one bit.
 NUMBERS = re.compile(r"n_\d|[a-z]+_(base|address|stride_\d|step_\d|step|lead|origin|bound|zero|low|high|y_low)|scale_(a|b|y)|scale_y_low")
-FLAGS = {"a_signed", "b_signed", "w_signed", "accumulate", "b_enable", "p_enable", "table_enable", "int_op", "numeric", "multiply", "maximum", "a_float", "b_float"}
+FLAGS = {"broadcast", "a_signed", "b_signed", "w_signed", "accumulate", "b_enable", "p_enable", "table_enable", "int_op", "numeric", "multiply", "maximum", "a_float", "b_float"}
 
 
 @pytest.mark.parametrize("name", architecture_names())

@@ -141,6 +141,8 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
         _broadcast(draw, draft, v)
     if draw.later.random() < 0.3:
         _prune(draw, draft, v)
+    if draw.later.random() < 0.2:  # words of several parameter accesses
+        draft.memories["par"] = draft.memories["par"].replace(f"lanes: {2 * v},", f"lanes: {4 * v},")
     _without_idle_links(draft)
     memories = [name for name in draft.memories if name != "ext"]
     _copies(draw, draft, KINDS["load"], memories, ["act", "wgt", "par", "lut"])

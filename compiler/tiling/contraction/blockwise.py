@@ -185,7 +185,7 @@ class BlockwiseTiler(ContractionTiler):
         if key not in self._scales:
             content = self.context.parameters(np.zeros(hi - lo, np.int32), scale[lo:hi], self.step.vector.lanes)
             source = self.context.load_constant(f"{self.codelet.name}.p", content, self.step.vector.parameter, label)
-            if len(self.sets) * self.shape.parameter_words * 2 > self.step.vector.parameter.size_words:
+            if len(self.sets) * self.shape.parameter_words * 2 > self.step.vector.parameter_blocks:
                 return source
             self._scales[key] = source
         return self._scales[key]

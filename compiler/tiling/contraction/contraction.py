@@ -195,7 +195,7 @@ class ContractionTiler:
     def parameters(self, lo: int, hi: int, label: str) -> tuple[Buffer, int]:
         """Buffer of the parameters of channels [lo, hi), and the number of its first vector block."""
         vector, finish = self.step.vector, self.codelet.finish
-        if self.shape.parameter_words * 2 <= vector.parameter.size_words:  # all fit, twice
+        if self.shape.parameter_words * 2 <= vector.parameter_blocks:  # all fit, twice
             lo, hi = 0, self.shape.out_channels
         if (lo, hi) not in self._parameters:
             content = self.context.parameters(finish.bias[lo:hi], finish.scale[lo:hi], vector.lanes)

@@ -292,7 +292,7 @@ class ExpressionTiler:
         content = self.context.parameters(bias, scale, self.vector.lanes)
         if (*key, lo, hi) not in self._kept:
             source = self.context.load_constant(f"{self.step.codelet.name}.p", content, self.vector.parameter, self.label)
-            if steps * self.shape.parameter_words * 2 <= self.vector.parameter.size_words:
+            if steps * self.shape.parameter_words * 2 <= self.vector.parameter_blocks:
                 self._kept[*key, lo, hi] = source
         else:
             source = self._kept[*key, lo, hi]

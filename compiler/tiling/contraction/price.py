@@ -113,7 +113,7 @@ class Shape:
     @staticmethod
     def parameter_channels(vector: VectorUnit, channels: int) -> int:
         """Channels whose parameters an instruction can have: those of a tile, or what half the parameter memory holds."""
-        return min(ceil_div(channels, vector.lanes), max(1, vector.parameter.size_words // 2)) * vector.lanes
+        return min(ceil_div(channels, vector.lanes), max(1, vector.parameter_blocks // 2)) * vector.lanes
 
 
 def _cuts(total: int, most: int) -> list[int]:

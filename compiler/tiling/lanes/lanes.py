@@ -96,7 +96,7 @@ class LaneTiler:
         blocks = ceil_div(choice.channels, self.lanes) * self.members
         if self.has_w and copies * blocks * self.taps * self.lanes > self.weight_memory.size_bytes:
             return False
-        return not self.codelet.per_channel or copies * blocks <= self.vector.parameter.size_words
+        return not self.codelet.per_channel or copies * blocks <= self.vector.parameter_blocks
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:

@@ -176,7 +176,7 @@ class RowwisePricer:
         for memory in (self.narrow, self.wide):  # operands in different banks leave some unused
             if peak[memory.name] * self.members > self.context.budget_bytes[memory.name] * (memory.banks - 1) // memory.banks:
                 return False
-        return 2 * choice.blocks * self.members <= self.vector.parameter.size_words
+        return 2 * choice.blocks * self.members <= self.vector.parameter_blocks
 
     def _price(self, choice: RowChoice) -> float:
         """Cycles: strips by turns on the vector unit, or the chain of one strip where that is longer."""

@@ -103,7 +103,7 @@ class SlidingPricer:
         taps = self.window.kernel[0] * self.window.kernel[1]
         if self.weighted and copies * taps * pixel > unit.weight.size_bytes:
             return False
-        if copies * ceil_div(choice.channels, self.step.vector.lanes) > self.step.vector.parameter.size_words:
+        if copies * ceil_div(choice.channels, self.step.vector.lanes) > self.step.vector.parameter_blocks:
             return False
         try:
             return all(

@@ -107,7 +107,7 @@ class SlidingTiler:
         """Buffer of biases and scales, and the number of the word of channels [c0, c1)."""
         finish, vector = self.codelet.finish, self.vector
         every = self.y.shape[1]
-        lo, hi = (0, every) if ceil_div(every, vector.lanes) * 2 <= vector.parameter.size_words else (c0, c1)
+        lo, hi = (0, every) if ceil_div(every, vector.lanes) * 2 <= vector.parameter_blocks else (c0, c1)
         key = ("p", None, lo, hi)
         if key not in self._constants:
             content = self.context.parameters(finish.bias[lo:hi], finish.scale[lo:hi], vector.lanes)
