@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 from acg.graph import Element, Engine, Graph, Link, Memory
 from acg.kinds import formulas
 from compiler.errors import CompilerError
 
-__all__ = ["ROLES", "Cut", "Partition", "base_bytes", "cuts", "partitions"]
+__all__ = ["ROLES", "Cut", "Partition", "base_bytes", "cuts", "left_out", "partitions"]
 
 _BYTE = Element("i8", 8)
 ACTIVATIONS, WEIGHTS, SUMS, PARAMETERS = ROLES = ("activations", "weights", "sums", "parameters")
@@ -54,12 +55,48 @@ def base_bytes(memory: Memory) -> int:
     return memory.base_bytes if isinstance(memory, Partition) else 0
 
 
-def _roles(graph: Graph) -> dict[str, dict[str, list[Link]]]:
+@lru_cache(maxsize=64)
+def left_out(graph: Graph) -> frozenset[str]:
+    """Engines that the compiler does not use, as a memory has too few banks for what they would have it hold beside what others have.
+
+    Of several the one that offers least, and none without which nothing contracts or nothing finishes a chain any more: such a memory is refused.
+    """
+    without: frozenset[str] = frozenset()
+    while (full := next(iter(_overfull(graph, without)), None)) is not None:
+        engines = [graph.engines[name] for name in dict.fromkeys(link.engine for link in graph.links if link.memory == full)]
+        able = [engine for engine in engines if not engine.copies and engine.name not in without and _dispensable(graph, without | {engine.name})
+                and full not in _overfull(graph, without | {engine.name})]  # fmt: skip
+        if not able:
+            break
+        without |= {min(able, key=lambda engine: (len(engine.capabilities), -engine.index)).name}
+    return without
+
+
+def _dispensable(graph: Graph, without: frozenset[str]) -> bool:
+    def there(*operations: str) -> bool:
+        return any(engine.operations.intersection(operations) and engine.name not in without for engine in graph.engines.values())
+
+    return there("REQUANTIZE") and there("MATMUL", "BROADCAST_MAC")
+
+
+def _overfull(graph: Graph, without: frozenset[str]) -> list[str]:
+    joined = _joined(graph, without)
+    return [name for name, least in joined.items() if sum(least.values()) > graph.memories[name].banks]
+
+
+def _joined(graph: Graph, without: frozenset[str]) -> dict[str, dict[str, int]]:
+    """Memories that hold several kinds of things, and banks that each needs."""
+    roles = _roles(graph, without)
+    return {name: {role: _least(graph, role, links) for role, links in held.items()} for name, held in roles.items() if len(held) > 1}
+
+
+def _roles(graph: Graph, without: frozenset[str] = frozenset()) -> dict[str, dict[str, list[Link]]]:
     """What scratchpads hold, and the links that make it so: operands and result of what adds into a memory, by its formula; accesses of a factor,
-    which are parameters; and where neither is, what the type of the elements says."""
+    which are parameters; and where neither is, what the type of the elements says. Engines ``without`` count for nothing."""
     found: dict[str, dict[str, list[Link]]] = {name: {} for name, memory in graph.memories.items() if memory.kind == "scratchpad"}
     free: list[Link] = []
-    for engine in graph.engines.values():
+    used = [engine for engine in graph.engines.values() if engine.name not in without]
+    for engine in used:
         known = _known(engine)
         for link in graph.links:
             if link.engine == engine.name and link.memory in found and not engine.copies:
@@ -72,7 +109,7 @@ def _roles(graph: Graph) -> dict[str, dict[str, list[Link]]]:
         for role in _suited(link):
             if role in given[link.memory] or (role in (ACTIVATIONS, SUMS) and not given[link.memory] & set(_suited(link))):
                 found[link.memory].setdefault(role, []).append(link)
-    for engine in graph.engines.values():
+    for engine in used:
         _second_operands(graph, engine, found)
     return {name: {role: roles[role] for role in ROLES if role in roles} for name, roles in found.items()}
 
@@ -113,7 +150,7 @@ def _least(graph: Graph, role: str, links: Iterable[Link]) -> int:
 
 def cuts(graph: Graph) -> tuple[Cut, ...]:
     """Ways to cut the memories of a machine, no two alike. Raises CompilerError for a memory with too few banks for what it is to hold."""
-    joined = {name: {role: _least(graph, role, links) for role, links in roles.items()} for name, roles in _roles(graph).items() if len(roles) > 1}
+    joined = _joined(graph, left_out(graph))
     for name, least in joined.items():
         if sum(least.values()) > graph.memories[name].banks:
             raise CompilerError(
@@ -140,7 +177,7 @@ def _divided(banks: int, least: Mapping[str, int], wanted: Mapping[str, int]) ->
 def partitions(graph: Graph, cut: Cut) -> dict[tuple[str, str], Partition]:
     """By memory and role, and each memory that is not cut by "" too, in the order of their addresses."""
     found: dict[tuple[str, str], Partition] = {}
-    roles = _roles(graph)
+    roles = _roles(graph, left_out(graph))
     for name, memory in graph.memories.items():
         if name in cut:
             first = 0

@@ -15,7 +15,7 @@ from acg.kinds.spec import Offer
 from acg.operations import OPERATIONS
 from compiler.errors import CompilerError
 from compiler.levels import CONTRACTION, levels_of
-from compiler.partitions import Cut, Partition, cuts, partitions, suited
+from compiler.partitions import Cut, Partition, cuts, left_out, partitions, suited
 
 #: What ends a chain of float32 values in a byte.
 FINISH = "REQUANTIZE"
@@ -155,14 +155,15 @@ class Target:
 
     def __init__(self, graph: Graph, cut: Cut | None = None) -> None:
         self.graph = graph
+        self._left_out = left_out(graph)
         self._partitions = partitions(graph, cuts(graph)[0] if cut is None else cut)
         self.partitions = {partition.name: partition for partition in self._partitions.values()}
         self.external = self.partitions[graph.external.name]
-        self.matrix = tuple(self._matrix(e) for e in graph.capable(PRODUCT))
-        able = [e for e in graph.engines.values() if e.operations.intersection(LANE_BY_LANE) and self._lanes(e)]
+        self.matrix = tuple(self._matrix(e) for e in self.capable(PRODUCT))
+        able = [e for e in graph.engines.values() if e.name not in self._left_out and e.operations.intersection(LANE_BY_LANE) and self._lanes(e)]
         #: Those that finish chains first: a unit for pools alone is of less use.
         self.vector = tuple(self._vector(e) for e in sorted(able, key=lambda e: not e.can(FINISH)))
-        self.matrix += tuple(unit for e in graph.capable(BROADCAST) if (unit := self._broadcast(e)) is not None)
+        self.matrix += tuple(unit for e in self.capable(BROADCAST) if (unit := self._broadcast(e)) is not None)
         self.into: dict[str, tuple[CopyPath, ...]] = {}
         self.out_of: dict[str, tuple[CopyPath, ...]] = {}
         for engine in graph.capable("COPY"):
@@ -173,6 +174,10 @@ class Target:
                     if memory.within == link.memory:
                         path = CopyPath(engine, memory, select, graph.chunk_bytes(engine.name), len(links))
                         table[memory.name] = (*table.get(memory.name, ()), path)
+
+    def capable(self, operation: str) -> tuple[Engine, ...]:
+        """Engines that offer an operation, but those that the memories leave no room for."""
+        return tuple(engine for engine in self.graph.capable(operation) if engine.name not in self._left_out)
 
     def _on_chip(self, engine: Engine) -> tuple[bool, tuple[Link, ...]]:
         """Whether a copy engine reads external memory, and its links on chip."""
@@ -211,7 +216,7 @@ class Target:
 
     def window(self, operation: str) -> tuple[WindowUnit, ...]:
         """Engines that slide kernels by this operation: their operands and results stand where its streams go."""
-        return tuple(self._window(engine, operation) for engine in self.graph.capable(operation))
+        return tuple(self._window(engine, operation) for engine in self.capable(operation))
 
     def _window(self, engine: Engine, operation: str) -> WindowUnit:
         kind = engine.specification

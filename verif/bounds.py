@@ -29,7 +29,7 @@ BOUNDS: dict[str, Bound] = {
     "Mean": Bound(1, "the sum is multiplied by float32(1 / n) here, divided there"),
     "Div": Bound(1, "a computed divisor's reciprocal is rounded; 0 / 0 is the zero point here and NaN there, and does not count"),
     "BatchNormalization": Bound(1, "the addend is rounded to 1/255 of a step"),
-    **dict.fromkeys(("AveragePool", "GlobalAveragePool", "QLinearAveragePool", "QLinearGlobalAveragePool", "ReduceMean", "ReduceSum"), _HALVES),
+    **dict.fromkeys(("AveragePool", "GlobalAveragePool", "QLinearAveragePool", "QLinearGlobalAveragePool", "ReduceL1", "ReduceMean", "ReduceSum"), _HALVES),
     "Resize": Bound(1, "interpolation: exact halves, and weights in float32"),
     "Softmax": Bound(1, "exponentials of 16 or 24 bits here"),
     "LogSoftmax": Bound(1, "float32 functions approximated in another way"),

@@ -50,7 +50,7 @@ def _loops(codelet: Codelet) -> tuple[Loop, ...]:
 def assign_own(codelet: Codelet, target: Target) -> tuple[OwnUnit, VectorUnit | None, Partition, Partition] | None:
     """(unit, vector unit or None, memory of the operands, memory of the result) for a codelet; None where no engines can do it."""
     first, *rest = codelet.operations
-    for engine in target.graph.capable(first.name):
+    for engine in target.capable(first.name):
         kind = engine.specification
         offer = kind.offer(first.name)
         levels = levels_of(kind, offer, _loops(codelet))

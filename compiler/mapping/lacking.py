@@ -16,7 +16,7 @@ def lacking(codelets: tuple[Codelet, ...], target: Target) -> str:
 def _lacks(codelet: Codelet, target: Target) -> tuple[int, str]:
     """Number of operations that are missing, and which where."""
     wanted = list(dict.fromkeys(operation.name for operation in codelet.operations))
-    nowhere = [name for name in wanted if not target.graph.capable(name)]
+    nowhere = [name for name in wanted if not target.capable(name)]
     together = [name for name in wanted if name in LANE_BY_LANE]
     nearest = min(target.vector, key=lambda unit: sum(not unit.engine.can(name) for name in together), default=None)
     apart = [name for name in together if nearest is not None and not nearest.engine.can(name)]

@@ -51,11 +51,12 @@ def test_pointwise_convolution_of_a_column_counts_images_as_positions():
     ]
 
 
-def test_depthwise_convolution_prefers_lanes_and_falls_back_to_a_contraction():
+def test_depthwise_convolution_prefers_windows_then_lanes_and_falls_back_to_a_contraction():
     s = Sketch(3)
     x = s.input((1, 6, 5, 5), "i8")
     s.conv(x, 6, (3, 3), pads=(1, 1, 1, 1), group=6)
-    first, second = candidates(s.nodes[0], s.finish(x))
+    window, first, second = candidates(s.nodes[0], s.finish(x))
+    assert [(o.name, o.result) for o in window.operations] == [("WINDOW_MAC", "acc"), ("REQUANTIZE", "y")] and window.family == "sliding"
     assert [(o.name, o.result) for o in first.operations] == [("MAC", "acc"), ("REQUANTIZE", "y")]
     assert [(o.name, o.result) for o in second.operations] == [("MATMUL", "acc"), ("REQUANTIZE", "y")]
     assert (first.family, second.family, second.group, first.macs) == ("depthwise", "contraction", 6, 6 * 25 * 9)

@@ -176,9 +176,9 @@ class InstructionDraw:
         aligned = {f"{written.prefix}_stride_{level}": fields[f"{read.prefix}_stride_{level}"] for level in written.levels}
         for axis in read.axes:
             aligned |= {f"{axis.name}_origin": 0, f"{axis.name}_bound": 65535}
-        if written.folded[0]:
+        if written.folded[0] in fields:
             aligned[written.folded[0]] = 0
-        if read.enabled_by:
+        if read.enabled_by in fields:
             aligned[read.enabled_by] = 1
         return aligned
 

@@ -41,6 +41,6 @@ TIMING = (
     Mutant("vector_timing.occupancy", _VECTOR, "self._ready_cycle = cycle + iterations", "self._ready_cycle = cycle + iterations + 1", "model"),
     Mutant("vector_timing.latency", _VECTOR, "return cycle + iterations + self._latency_cycles",
            "return cycle + iterations + self._latency_cycles - 1", "model"),
-    Mutant("vector_timing.ports", "acg/kinds/vector.py", '_latency_cycles(engine.name, "a", "b", "parameter"))',
-           '_latency_cycles(engine.name, "a", "parameter"))', "model"),
+    Mutant("vector_timing.ports", "acg/kinds/vector.py", '_latency_cycles(engine.name, "a", "b", "parameter"),',
+           '_latency_cycles(engine.name, "a", "parameter"),', "model"),
 )
