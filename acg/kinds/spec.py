@@ -6,6 +6,7 @@ A kind's **body** is one ordered list: the order of its items is that of the bit
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ class EngineKind:
                 return offer
         raise KeyError(operation)
 
-    @property
+    @cached_property
     def streams(self) -> tuple[Stream, ...]:
         """Its address generators, in the order of the body."""
         return tuple(item for item in self.body if isinstance(item, Stream))
@@ -313,7 +314,8 @@ class EngineKind:
 
     def built_ports(self, operations: Collection[str]) -> tuple[Port, ...]:
         """Ports of an engine that offers these operations."""
-        absent = {port for item in self.body if item not in self.built(operations) and isinstance(item, Stream) for port in item.ports}
+        there = {port for item in self.built(operations) if isinstance(item, Stream) for port in item.ports}
+        absent = {port for stream in self.streams for port in stream.ports} - there
         return tuple(port for port in self.ports if port.name not in absent)
 
     @property

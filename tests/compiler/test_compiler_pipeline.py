@@ -26,7 +26,7 @@ def compiled(graph, architecture, arrays, **options):
     return program, check_program(graph, program, architecture, arrays)
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(100))
 def test_random_networks(seed):
     graph, arrays = random_network(seed)
     compiled(graph, GRAPHS[ARCHITECTURE_NAMES[seed % 4]], arrays)

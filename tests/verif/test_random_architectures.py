@@ -4,7 +4,7 @@ from acg.fingerprint import fingerprint
 from acg.kinds.vector import ESTIMATES
 from verif.random.architectures import random_architecture, random_architecture_text
 
-SEEDS = range(400)
+SEEDS = range(200)
 
 
 def test_equal_seeds_give_equal_texts_and_others_differ():
