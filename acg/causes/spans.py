@@ -22,9 +22,7 @@ class Spans:
     engine, start, retire : numpy.ndarray
         As in `acg.predictor.Timeline`.
     ready : numpy.ndarray
-        Earliest cycle in which the engine could have started it, by what came before on that engine: [start, ready of the next) is what it occupies.
-    free : numpy.ndarray
-        The same for an instruction behind it, whether there is one or not.
+        Earliest cycle in which the engine could have started it, by what came before on that engine.
     alone : numpy.ndarray
         Cycles from start to retire on an engine that does nothing else.
     before : numpy.ndarray
@@ -35,7 +33,6 @@ class Spans:
     start: np.ndarray
     retire: np.ndarray
     ready: np.ndarray
-    free: np.ndarray
     alone: np.ndarray
     before: np.ndarray
 
@@ -47,7 +44,7 @@ def spans(graph: Graph, instructions: Sequence[Instruction], timeline: Timeline)
     defaults = [{item.name: item.bias for item in layout.fields} for layout in instruction_set(graph).formats.values()]
     last = [-1] * len(names)
     count = len(instructions)
-    ready, free, alone, before = (np.zeros(count, np.int64) for _ in range(4))
+    ready, alone, before = (np.zeros(count, np.int64) for _ in range(3))
     lasting: dict[tuple, int] = {}
     for number, instruction in enumerate(instructions):
         index = names[instruction.engine]
@@ -55,7 +52,6 @@ def spans(graph: Graph, instructions: Sequence[Instruction], timeline: Timeline)
         timing = timings[index]
         ready[number] = timing.ready_cycle
         timing.start(int(timeline.start[number]), fields)
-        free[number] = timing.ready_cycle
         key = (index, *fields.values())
         if key not in lasting:
             fresh = engine_timing(graph, instruction.engine)
@@ -64,4 +60,4 @@ def spans(graph: Graph, instructions: Sequence[Instruction], timeline: Timeline)
         alone[number] = lasting[key]
         before[number] = last[index]
         last[index] = number
-    return Spans(timeline.engine, timeline.start, timeline.retire, ready, free, alone, before)
+    return Spans(timeline.engine, timeline.start, timeline.retire, ready, alone, before)
