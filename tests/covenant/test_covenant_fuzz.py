@@ -5,10 +5,12 @@ A failing campaign prints the commands that replay its inputs.
 
 import json
 import os
+import random
 import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from covenant import cli, commands
@@ -16,6 +18,7 @@ from covenant.fuzz import run_case as running
 from covenant.fuzz.campaign import cases, run_campaign
 from covenant.fuzz.case import Case, draw
 from covenant.fuzz.families import FAMILIES, Family
+from covenant.fuzz.families.networks import _edited
 from covenant.fuzz.run_case import make_case
 from covenant.fuzz.verdict import Outcome
 from verif.iss import meanings
@@ -243,3 +246,14 @@ def test_a_failure_on_the_command_line(plant, tmp_path, capsys, monkeypatch):
     assert sorted(os.listdir(f"build/fuzz/{name.replace(':', '-')}")) == ["message.txt", "p"]
     assert cli.main(["fuzz", "--replay", name, "--quiet"]) == 1
     assert "KeyError: 'planted'" in capsys.readouterr().out
+
+
+def test_a_tensor_whose_file_has_no_possible_name_is_edited_on(tmp_path):
+    """Every later edit of such a model gives bytes: onnx reads the tensor and dies of the file system."""
+    model = onnx.load(Path(__file__).resolve().parents[2] / "examples" / "digits_cnn.onnx")
+    for tensor in model.graph.initializer:
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="x" * 5000)
+    data = model.SerializeToString()
+    assert all(isinstance(_edited(data, random.Random(seed), tmp_path), bytes) for seed in range(60))

@@ -78,7 +78,7 @@ def _edited(data: bytes, rng: random.Random, folder: Path) -> bytes:
         else:
             rng.choice(CHANGES)(model, rng)
         return model.SerializeToString()
-    except (DecodeError, onnx.checker.ValidationError, ValueError, TypeError, OverflowError, UnicodeDecodeError, IndexError, KeyError, AttributeError):
+    except (DecodeError, onnx.checker.ValidationError, ValueError, TypeError, OverflowError, IndexError, KeyError, AttributeError, RuntimeError):
         return damaged_bytes(rng, data)  # what earlier edits left cannot be changed so
 
 

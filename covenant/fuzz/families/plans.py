@@ -52,7 +52,7 @@ def _settled(files: dict[str, bytes]) -> None:
         plan["sha256"] |= {name: hashlib.sha256(files[name]).hexdigest() for name in plan["sha256"] if name.endswith(".covenant") and name in files}
         files[PLAN] = json.dumps(plan).encode()
     except (AttributeError, KeyError, TypeError, ValueError):
-        pass  # an earlier edit left none
+        return  # the plan has no table of checksums, or is no JSON: it stays as the edits before made it
 
 
 def _edited(rng: random.Random, files: dict[str, bytes]) -> None:
