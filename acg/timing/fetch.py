@@ -7,6 +7,8 @@ For instruction i, with N buffers, B beats an instruction and read latency L of 
     dispatch(i)  = max(last_beat(i) + 1, dispatch(i-1) + 1, room in the engine's queue)
 """
 
+from acg.timing.positive import require_positive
+
 __all__ = ["DONE_CYCLES", "FetchTiming"]
 
 #: The CYCLES register ends at (cycle of the last retire + 1) + this; -1 stands for the last retire of an empty program. A retire is
@@ -30,12 +32,8 @@ class FetchTiming:
     __slots__ = ("_asked", "_beats", "_buffers", "_dispatches", "_last_beat", "_last_dispatch", "_latency", "_slot")
 
     def __init__(self, *, instruction_bytes: int, bus_bytes: int, read_latency_cycles: int, outstanding_bursts: int):
-        for name, value in (("instruction_bytes", instruction_bytes), ("bus_bytes", bus_bytes),
-                            ("read_latency_cycles", read_latency_cycles), ("outstanding_bursts", outstanding_bursts)):
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"FetchTiming: {name} must be an integer, not {value!r}")
-            if value < 1:
-                raise ValueError(f"FetchTiming: {name} must be at least 1, not {value}")
+        require_positive("FetchTiming", instruction_bytes=instruction_bytes, bus_bytes=bus_bytes, read_latency_cycles=read_latency_cycles,
+                         outstanding_bursts=outstanding_bursts)  # fmt: skip
         if instruction_bytes % bus_bytes:
             raise ValueError(f"FetchTiming: instruction_bytes must be a multiple of bus_bytes {bus_bytes}, not {instruction_bytes}")
         self._beats = instruction_bytes // bus_bytes

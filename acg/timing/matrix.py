@@ -55,6 +55,8 @@ instruction must name either the same words in the same order or none in common.
 
 from collections.abc import Mapping
 
+from acg.timing.positive import require_positive
+
 __all__ = ["ORGANISATIONS", "MatrixTiming"]
 
 #: Organisations of the array: weight-stationary systolic, or one adder tree a column.
@@ -89,13 +91,10 @@ class MatrixTiming:
 
     def __init__(self, *, rows: int, columns: int, organisation: str, activation_latency_cycles: int,
                  weight_latency_cycles: int, accumulator_latency_cycles: int):
-        for name, value in (("rows", rows), ("columns", columns), ("activation_latency_cycles", activation_latency_cycles),
-                            ("weight_latency_cycles", weight_latency_cycles),
-                            ("accumulator_latency_cycles", accumulator_latency_cycles)):
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"MatrixTiming: {name} must be an integer, not {value!r}")
-            if value < 1:
-                raise ValueError(f"MatrixTiming: {name} must be at least 1, not {value}")
+        require_positive(
+            "MatrixTiming", rows=rows, columns=columns, activation_latency_cycles=activation_latency_cycles, weight_latency_cycles=weight_latency_cycles,
+            accumulator_latency_cycles=accumulator_latency_cycles,
+        )
         if organisation not in ORGANISATIONS:
             raise ValueError(f"MatrixTiming: organisation must be one of {', '.join(ORGANISATIONS)}, not {organisation!r}")
         self.load_cycles = rows

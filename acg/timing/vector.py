@@ -13,6 +13,8 @@ number of stages by construction.
 
 from collections.abc import Collection, Mapping
 
+from acg.timing.positive import require_positive
+
 __all__ = ["BINARY", "FLOAT", "PIPELINE_CYCLES", "PRODUCTS", "STAGES", "Stages", "VectorTiming", "depth_cycles", "stages"]
 
 Stages = tuple[tuple[str, int], ...]
@@ -77,10 +79,7 @@ class VectorTiming:
     """
 
     def __init__(self, *, read_latency_cycles: int, stages: Stages = STAGES):
-        if not isinstance(read_latency_cycles, int) or isinstance(read_latency_cycles, bool):
-            raise TypeError(f"VectorTiming: read_latency_cycles must be an integer, not {read_latency_cycles!r}")
-        if read_latency_cycles < 1:
-            raise ValueError(f"VectorTiming: read_latency_cycles must be at least 1, not {read_latency_cycles}")
+        require_positive("VectorTiming", read_latency_cycles=read_latency_cycles)
         self._latency_cycles = read_latency_cycles + sum(cycles for _, cycles in stages)
         self._ready_cycle = 0
 

@@ -32,6 +32,8 @@ positions, a position is done every cycle, within rows, across rows and across b
 
 from collections.abc import Mapping
 
+from acg.timing.positive import require_positive
+
 __all__ = ["WindowTiming"]
 
 
@@ -54,12 +56,10 @@ class WindowTiming:
     """
 
     def __init__(self, *, taps: int, activation_latency_cycles: int, weight_latency_cycles: int, accumulator_latency_cycles: int):
-        for name, value in (("taps", taps), ("activation_latency_cycles", activation_latency_cycles),
-                            ("weight_latency_cycles", weight_latency_cycles), ("accumulator_latency_cycles", accumulator_latency_cycles)):
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"WindowTiming: {name} must be an integer, not {value!r}")
-            if value < 1:
-                raise ValueError(f"WindowTiming: {name} must be at least 1, not {value}")
+        require_positive(
+            "WindowTiming", taps=taps, activation_latency_cycles=activation_latency_cycles, weight_latency_cycles=weight_latency_cycles,
+            accumulator_latency_cycles=accumulator_latency_cycles,
+        )
         self.read_cycles = max(activation_latency_cycles, weight_latency_cycles)
         self.sum_cycles = max(3 + (taps - 1).bit_length(), accumulator_latency_cycles + 1)
         self._ready_cycle = 0
