@@ -111,10 +111,12 @@ class Nest:
         elif item.elements_by and fields.get(item.elements_by):
             unit = operand.elements[select]
         fields[f"{prefix}_{operand.base}"] = Ref(buffer, offset_bytes, unit)
+        counts, words = self.counts, size_bytes // unit
         for loop, step in steps.items():
-            count = self.counts.get(loop, 1)
-            if count > 1 and step and self._level(loop) not in item.run[0]:
-                fields[operand.strides[self._level(loop)]] = step if item.unit == "byte" else stride(count, step, unit, size_bytes // unit)
+            if step and (count := counts.get(loop, 1)) > 1:
+                level = self._level(loop)
+                if level not in item.run[0]:
+                    fields[operand.strides[level]] = step if item.unit == "byte" else stride(count, step, unit, words)
         if item.select:
             fields[item.select] = select
         if item.enabled_by:
