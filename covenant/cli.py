@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=_count, default=0, help="seed of drawn inputs (default 0)")
     sub.add_argument("--on", choices=("rtl", "iss"), default="rtl", help="simulated RTL, or the functional simulator (default rtl)")
     sub.add_argument("-o", "--output", metavar="Y.npz", help="write the outputs under their ONNX names")
+    sub.add_argument("--waves", metavar="FILE.fst", help="write the waveforms of the RTL; beside them FILE.gtkw, FILE.sucl and texts for GTKWave and Surfer")
+    sub.add_argument("--from", dest="first_cycle", type=_count, metavar="CYCLE", help="first cycle of the waveforms, as in the timeline (default 0)")
+    sub.add_argument("--to", dest="last_cycle", type=_count, metavar="CYCLE", help="last cycle of the waveforms (default: to the end)")
     machine_readable(sub)
 
     sub = command("verify", "co-verification: networks and programs on architectures, RTL against reference and prediction", commands.verify)

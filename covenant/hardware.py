@@ -18,6 +18,9 @@ from verif.rtl_coverage import FOLDER_VARIABLE
 
 __all__ = ["cache_folder", "rtl_text", "simulator"]
 
+#: C++ optimisation of a simulator with waveforms: at O2 the compiler is at it for twice as long, and the run takes its time for writing.
+WAVES_OPTIMISATION = "O1"
+
 
 def cache_folder() -> Path:
     """Folder of cached builds: ``COVENANT_CACHE`` if set, else ``build/cache`` of the project (of the current folder when installed)."""
@@ -62,10 +65,10 @@ def rtl_text(graph: Graph, *, on_build: Callable[[], None] | None = None) -> str
     return text
 
 
-def simulator(graph: Graph, *, opt: str = "O2", note: Callable[[str], None] | None = None) -> BuiltModel:
+def simulator(graph: Graph, *, opt: str = "O2", waves: bool = False, note: Callable[[str], None] | None = None) -> BuiltModel:
     """Simulator of a graph's RTL; it counts lines where a folder is named for that (`verif.rtl_coverage`). Raises BenchError.
 
-    ``note`` is told of a step that takes its time, before it begins.
+    ``waves``: able to write waveforms, a build of its own. ``note`` is told of a step that takes its time, before it begins.
     """
     from hwgen.emit import TOP_NAME
 
@@ -73,5 +76,6 @@ def simulator(graph: Graph, *, opt: str = "O2", note: Callable[[str], None] | No
         return None if note is None else lambda: note(f"{graph.name}: {what} (kept for the next time)")
 
     text = rtl_text(graph, on_build=told("generating RTL"))
-    return build([text], Description.from_graph(graph, top=TOP_NAME), cache_folder(), opt=opt, coverage=FOLDER_VARIABLE in os.environ,
-                 on_build=told("building its simulator"))
+    return build([text], Description.from_graph(graph, top=TOP_NAME), cache_folder(), opt=WAVES_OPTIMISATION if waves else opt,
+                 coverage=FOLDER_VARIABLE in os.environ and not waves, waves=waves,
+                 on_build=told("building its simulator" + (" with waveforms" if waves else "")))

@@ -17,6 +17,7 @@ from covenant.networks import Network
 from covenant.progress import Progress
 from covenant.run import Execution, execute_iss, execute_rtl, ideal_cycles, layer_rows
 from verif.agreement import agreement, unlike
+from verif.bench import Waves
 from verif.golden import VERSION, Golden
 from verif.reference import NoNumberError, Reference
 
@@ -37,8 +38,8 @@ def _golden(model: onnx.ModelProto, samples: Sequence[Sample]) -> tuple[list[Sam
 
 
 def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.ndarray | None = None, on: str = "rtl",
-                  progress: Progress | None = None, opt: str = "O2") -> tuple[dict[str, Any], list[Sample]]:
-    """Run and judge; returns the report and the outputs of each sample. ``opt``: C++ optimisation of a simulator yet to be built.
+                  progress: Progress | None = None, opt: str = "O2", waves: Waves | None = None) -> tuple[dict[str, Any], list[Sample]]:
+    """Run and judge; returns the report and the outputs of each sample. ``opt``: C++ optimisation of a simulator yet to be built. ``waves``: as `execute_rtl`.
 
     A program file carries no network: its run on the RTL is held against the functional simulator, its run there against nothing
     (``exact`` and ``mismatches`` are None). ``witnesses`` says whether onnxruntime differs from the definition by more than is known of the
@@ -46,7 +47,9 @@ def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.nda
     comes upon a NaN.
     """
     graph, program = network.graph, network.program
-    execution: Execution = execute_rtl(graph, program, samples, progress=progress, opt=opt) if on == "rtl" else execute_iss(graph, program, samples)
+    execution: Execution = (
+        execute_rtl(graph, program, samples, progress=progress, opt=opt, waves=waves) if on == "rtl" else execute_iss(graph, program, samples)
+    )
     reference_name: str | None = None
     expected, golden, refusal, judged, undefined = None, None, None, None, ""
     if network.model is None and on == "rtl":

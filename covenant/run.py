@@ -15,7 +15,7 @@ from compiler.program import Program
 from covenant import layers as layering
 from covenant.hardware import simulator
 from covenant.progress import Progress
-from verif.bench import Outcome, RunSpec, run
+from verif.bench import Outcome, RunSpec, Waves, run
 from verif.iss.machine import Machine
 from verif.timeline import KINDS, TimelineReport, compare
 
@@ -98,10 +98,11 @@ def _unpack(program: Program, regions: list[tuple[int, int]], data: list[bytes])
     return unpack_outputs(program, lambda address, size: table[address, size])
 
 
-def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, progress: Progress | None = None, opt: str = "O2") -> Execution:
-    """Run all samples on the Verilator simulation of the RTL. Raises BenchError."""
+def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, progress: Progress | None = None, opt: str = "O2",
+                waves: Waves | None = None) -> Execution:
+    """Run all samples on the Verilator simulation of the RTL, with waveforms where they are asked for. Raises BenchError."""
     predicted = predict(graph, program.instructions)
-    model = simulator(graph, opt=opt, note=None if progress is None else progress.note)
+    model = simulator(graph, opt=opt, waves=waves is not None, note=None if progress is None else progress.note)
     if progress is not None:
         progress.restart()
     total = predicted.total_cycles * len(samples)
@@ -110,6 +111,7 @@ def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.n
     outcome: Outcome = run(
         model, program.image, specs, program=(program.program_address, len(program.instructions), fingerprint(graph)),
         registers=RegisterMap(graph).offsets, timeout_cycles=4 * predicted.total_cycles + 100_000, expected_cycles=total, progress=progress,
+        waves=waves,
     )
     if progress is not None:
         progress.clear()

@@ -2,17 +2,21 @@
 
 import math
 import sys
+from pathlib import Path
 
+from acg.predictor import predict
 from covenant.arrays import read_arrays
 from covenant.errors import BROKEN, EXACT, UserError
 from covenant.fallback import Plan, is_plan, open_plan, run_plan, run_text, warn_if_idle
-from covenant.files import require_writable, write_arrays, write_json
+from covenant.files import require_writable, write_arrays, write_json, write_text
+from covenant.hardware import rtl_text
 from covenant.networks import Network, open_network
 from covenant.progress import Progress
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, program_inputs, take
 from covenant.show import run_table
 from covenant.warn import given
+from verif.bench import Waves
 
 __all__ = ["run"]
 
@@ -36,6 +40,49 @@ def _samples(network: Network | Plan, options):
     return samples, labels
 
 
+def _waves(options) -> Waves | None:
+    """The waveforms that are asked for. Raises UserError where there can be none."""
+    for option, value in (("--from", options.first_cycle), ("--to", options.last_cycle)):
+        if value is not None and options.waves is None:
+            raise UserError(f"run: {option} {value} without --waves, whose cycles it chooses; expected both, add --waves FILE.fst")
+    if options.waves is None:
+        return None
+    if options.on != "rtl":
+        raise UserError(f"run: --waves with --on {options.on}, which has no signals; expected the simulated RTL, leave --on {options.on} out")
+    if len(options.file) > 1 or options.fallback or is_plan(options.file[0]):
+        what = f"{len(options.file)} networks" if len(options.file) > 1 else "host segments between programs"
+        raise UserError(f"run: --waves {options.waves} with {what}; expected one program, run them one by one")
+    path, first, last = Path(options.waves), options.first_cycle or 0, options.last_cycle
+    if path.suffix != ".fst":
+        raise UserError(f"run: --waves {options.waves}; expected a name that ends in .fst: FILE.gtkw and others are written beside it")
+    if last is not None and last < first:
+        raise UserError(f"run: --from {first} --to {last}; expected a last cycle that is not before the first")
+    require_writable(path)
+    return Waves(path, first, last)
+
+
+def _within(waves: Waves, network: Network, samples: int) -> None:
+    """Refuse cycles that the run does not reach."""
+    total = predict(network.graph, network.program.instructions).total_cycles * samples
+    if waves.first >= total:
+        raise UserError(f"run: --from {waves.first}, but {network.name} takes {total} cycles; expected a cycle of 0 to {total - 1}")
+
+
+def _beside(waves: Waves, network: Network, report: dict) -> str:
+    """Write what belongs to the waveforms, which the report names; a line that says how to look at them."""
+    from covenant.analysis.waves import companions
+    from hwgen.emit import TOP_NAME
+
+    report["waves"] = None
+    if not waves.path.exists():
+        return f"waveforms: none, as the machine did not reach cycle {waves.first}"
+    files = companions(waves.path, network.graph, network.program, rtl_text(network.graph), top=TOP_NAME)
+    for path, text in files.items():
+        write_text(path, text)
+    report["waves"] = [str(waves.path), *map(str, files)]
+    return f"waveforms: {waves.path}, {waves.path.stat().st_size:,} bytes, a nanosecond a cycle; next: gtkwave {waves.path.with_suffix('.gtkw')}"
+
+
 def run(options) -> int:
     """Run one or several networks. With several, the JSON is a list and ``-o`` is refused. A network of which the host does all is not exact."""
     if len(options.file) > 1 and options.output:
@@ -43,6 +90,7 @@ def run(options) -> int:
     for path in (options.output, options.json if options.json != "-" else None):
         if path:
             require_writable(path)
+    waves = _waves(options)
     prepared = []
     given()
     network: Network | Plan
@@ -51,11 +99,14 @@ def run(options) -> int:
         as_plan = options.fallback or is_plan(path)
         network = open_plan(path, options.arch, shapes=shapes) if as_plan else open_network(path, options.arch, shapes=shapes)
         prepared.append((network, given(), *_samples(network, options)))
+    if waves is not None:
+        assert isinstance(prepared[0][0], Network)
+        _within(waves, prepared[0][0], len(prepared[0][2]))
     reports, idle = [], False
     for path, (network, warnings, samples, labels) in zip(options.file, prepared, strict=True):
         progress = Progress("run", quiet=options.quiet)
         if isinstance(network, Network):
-            report, outputs = judge_network(network, samples, labels=labels, on=options.on, progress=progress)
+            report, outputs = judge_network(network, samples, labels=labels, on=options.on, progress=progress, waves=waves)
         else:
             report, outputs = run_plan(network, samples, labels=labels, on=options.on, progress=progress)
         if options.output:
@@ -66,6 +117,8 @@ def run(options) -> int:
         if options.json != "-":
             print(run_table(report) if isinstance(network, Network) else run_text(report))
             sys.stdout.flush()
+        if waves is not None and isinstance(network, Network):
+            print(_beside(waves, network, report), file=sys.stderr if options.json == "-" else sys.stdout)
         if isinstance(network, Plan):
             idle |= warn_if_idle(network, path, dict(options.shape))
             warnings += given()

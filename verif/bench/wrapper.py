@@ -6,12 +6,12 @@ size and timing and the order of the engines. Every ``m_axi_<name>_*`` group bec
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from .errors import BuildError
 
-__all__ = ["Description", "Port", "generate", "parse_ports", "visibility"]
+__all__ = ["Description", "Port", "generate", "instruction_signal", "parse_ports", "visibility"]
 
 _READ = ("arvalid", "arready", "araddr", "arlen", "arsize", "arburst", "rvalid", "rready", "rdata", "rresp", "rlast")
 _WRITE = ("awvalid", "awready", "awaddr", "awlen", "awsize", "awburst", "wvalid", "wready", "wdata", "wstrb", "wlast",
@@ -90,7 +90,7 @@ def _header(verilog: str, top: str) -> str:
 
 
 def parse_ports(verilog: str, top: str) -> dict[str, Port]:
-    """Ports of module `top` of a Verilog-2001 text, ANSI or separate declarations, by name.
+    """Ports of module `top` of a Verilog-2001 text, ANSI or separate declarations, by name; not those that Yosys made up names with a dollar sign for.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def parse_ports(verilog: str, top: str) -> dict[str, Port]:
         If the text has no such module.
     """
     ports = {}
-    pattern = r"\b(input|output)\b\s*(?:wire\b|reg\b|logic\b)?\s*(?:\[\s*(\d+)\s*:\s*(\d+)\s*\])?\s*\\?(\w+)"
+    pattern = r"\b(input|output)\b\s*(?:wire\b|reg\b|logic\b)?\s*(?:\[\s*(\d+)\s*:\s*(\d+)\s*\])?\s*\\?(\w+)(?![\w$])"
     for direction, high, low, name in re.findall(pattern, _header(verilog, top)):
         ports[name] = Port(name, direction, int(high) - int(low) + 1 if high else 1)
     return ports
@@ -142,13 +142,15 @@ def _wire(port: Port, name: str | None = None) -> str:
     return f"    wire {f'[{port.width - 1}:0] ' if port.width > 1 else ''}{name or port.name};"
 
 
-def generate(verilog: str, description: Description) -> str:
+def generate(verilog: str, description: Description, *, waves: bool = False) -> str:
     """Text of ``tb.v`` for a design.
 
     Parameters
     ----------
     verilog : str
         All Verilog of the design, with the module ``description.top``.
+    waves : bool
+        With a signal ``instruction_<engine>`` for each engine (``instructions.v``).
 
     Raises
     ------
@@ -196,11 +198,30 @@ def generate(verilog: str, description: Description) -> str:
     sizes = f".ENGINES({len(description.engines)}), .ENGINE_BITS({ports['trace_dispatch_engine'].width})"
     lines += ["    );", f"\n    covenant_monitor #({sizes}) monitor (",
               "        .clk(clk), .rst(reset), .running(running), .dispatch(trace_dispatch), .dispatch_engine(trace_dispatch_engine),",
-              "        .start(trace_start), .retire(trace_retire), .runs(runs)", "    );", "endmodule", ""]
+              "        .start(trace_start), .retire(trace_retire), .runs(runs)", "    );"]
+    if waves:
+        lines += _instructions(description.engines)
+    lines += ["endmodule", ""]
     return "\n".join(lines)
 
 
-def visibility() -> str:
+def _instructions(engines: Sequence[str]) -> list[str]:
+    """What each engine works on, a signal each: for waveforms."""
+    count = len(engines)
+    return [
+        f"\n    wire [{32 * count - 1}:0] instructions;",
+        *(f"    wire [31:0] {instruction_signal(name)} = instructions[{32 * index + 31}:{32 * index}];" for index, name in enumerate(engines)),
+        f"    covenant_instructions #(.ENGINES({count})) numbers (",
+        "        .clk(clk), .running(running), .start(trace_start), .retire(trace_retire), .instruction(instructions)", "    );",
+    ]
+
+
+def instruction_signal(engine: str) -> str:
+    """Name of the signal in ``tb``, in builds with waveforms, of the number of the instruction that an engine works on; all ones for none."""
+    return f"instruction_{engine}"
+
+
+def visibility(*, waves: bool = False) -> str:
     """Text of the Verilator configuration file that makes public what the bench touches, and nothing else."""
     return "\n".join([
         "`verilator_config",
@@ -209,6 +230,7 @@ def visibility() -> str:
         'public_flat_rw -module "tb" -var "s_axil_*"',
         'public_flat_rd -module "tb" -var "irq"',
         'public_flat_rd -module "tb" -var "runs"',
+        *(['public_flat_rd -module "tb" -var "running"'] if waves else []),
         'public_flat_rw -module "covenant_axi_memory" -var "memory"',
         "",
     ])
