@@ -16,9 +16,10 @@ CONTRACT_VERSION = 1
 _FIRST_SIZES = (("organisation", ""), ("rows", 0), ("columns", 0), ("lanes", 0), ("outstanding_bursts", 0))
 
 
-def _further_sizes(engine: Engine) -> list[list[int | str]]:
+def _further_sizes(engine: Engine) -> list[list]:
     first = {name for name, _ in _FIRST_SIZES}
-    return [[name, value] for name, value in engine.sizes.items() if name not in first]
+    tables = [[name, [[key, value] for key, value in table.items()]] for name, table in engine.tables.items()]
+    return [[name, value] for name, value in engine.sizes.items() if name not in first] + tables
 
 
 def _outside(engine: Engine) -> list[str]:

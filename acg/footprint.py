@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
+
 from acg.isa import Instruction, instruction_set
-from acg.kinds.spec import Stream
+from acg.kinds.spec import Axis, Control, Stream
 from acg.nodes import Engine, Graph, Memory
 
 __all__ = ["Access", "Footprints"]
@@ -92,13 +94,17 @@ class Footprints:
 def _reach(engine: Engine, stream: Stream) -> Callable[[Fields], Span | None]:
     """The function that gives the least and the greatest part of a stream's address beyond its base; None where no access happens."""
     prefix = stream.prefix
+    if stream.sum_of:
+        return lambda fields: (0, total - 1) if (total := sum(fields.get(name, least) for name, least in _least(engine, stream.sum_of))) else None
+    if stream.own_counts:
+        return _own_reach(engine, stream)
     if stream.run[0]:
         counts, size = tuple(f"n_{level}" for level in stream.run[0]), engine.number(stream.run[1]) if stream.run[1] else 1
         return lambda fields: (0, prod(fields.get(count, 1) for count in counts) * size - 1)
     bounded = {level for axis in stream.axes for level in axis.levels}
     control, folded = stream.folded
     loops = tuple((f"n_{level}", f"{prefix}_stride_{level}", level in folded) for level in stream.levels if level not in bounded)
-    axes = tuple((axis.name, *axis.levels) for axis in stream.axes)
+    axes = tuple((axis.name, axis.levels[0], axis.levels[1]) for axis in stream.axes)
 
     def reach(fields: Fields) -> Span | None:
         get = fields.get
@@ -121,6 +127,61 @@ def _reach(engine: Engine, stream: Stream) -> Callable[[Fields], Span | None]:
         return low, high
 
     return reach
+
+
+def _least(engine: Engine, controls: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """Controls with their least values, which they have where they are left out."""
+    biases = {item.name: item.bias for item in engine.body if isinstance(item, Control)}
+    return tuple((name, biases[name]) for name in controls)
+
+
+def _own_reach(engine: Engine, stream: Stream) -> Callable[[Fields], Span | None]:
+    """`_reach` of a stream whose levels count for themselves and whose accesses move several words, from the first to the last word moved."""
+    prefix = stream.prefix
+
+    def reach(fields: Fields) -> Span | None:
+        get = fields.get
+        counts = {level: get(f"{prefix}_n_{level}", 1) for level in stream.levels}
+        moved = get(stream.moves, 1)
+        if not stream.axes or (stream.bounded_by and not get(stream.bounded_by, 0)):
+            low, high = _span((counts[level], get(f"{prefix}_stride_{level}", 0)) for level in stream.levels)
+            return low, high + moved - 1
+        return _bounded_span(fields, stream, counts, moved)
+
+    return reach
+
+
+def _bounded_span(fields: Fields, stream: Stream, counts: Mapping[int, int], moved: int) -> Span | None:
+    """Least and greatest word among those within bounds; None where none is within. Coordinates that one level moves together are walked together."""
+    moving = {axis: {level for level in axis.levels if counts[level] > 1 and fields.get(f"{axis.name}_step_{level}", 0)} for axis in stream.axes}
+    free = set(stream.levels).difference(*moving.values())
+    low, high = _span((counts[level], fields.get(f"{stream.prefix}_stride_{level}", 0)) for level in free)
+    groups: list[set[Axis]] = []
+    for axis, levels in moving.items():
+        joined = [group for group in groups if any(levels & moving[other] for other in group)]
+        groups = [group for group in groups if group not in joined] + [{axis}.union(*joined)]
+    for group in groups:
+        words = moved if any(axis.words for axis in group) else 1
+        places, inside = _inside(fields, stream, group, sorted(set().union(*(moving[axis] for axis in group))), counts, words)
+        if not inside.any():
+            return None
+        low, high = low + int(places[inside].min()), high + int(places[inside].max())
+    return low, high + (0 if any(axis.words for axis in stream.axes) else moved - 1)
+
+
+def _inside(fields: Fields, stream: Stream, axes: Iterable[Axis], levels: Iterable[int], counts: Mapping[int, int],
+            moved: int) -> tuple[np.ndarray, np.ndarray]:
+    """Words that these levels and the words of an access name beyond the base, and which of them are within the bounds of these axes: [places]."""
+    places, coordinates = np.arange(moved), {axis: fields.get(f"{axis.name}_origin", 0) + np.arange(moved) * (
+        fields.get(f"{axis.name}_step_word", 0) if axis.words else 0) for axis in axes}
+    for level in levels:
+        index = np.arange(counts[level])[:, None]
+        places = (places + index * fields.get(f"{stream.prefix}_stride_{level}", 0)).reshape(-1)
+        coordinates = {axis: (value + index * fields.get(f"{axis.name}_step_{level}", 0)).reshape(-1) for axis, value in coordinates.items()}
+    inside = np.ones(places.shape, bool)
+    for axis, value in coordinates.items():
+        inside &= (value >= 0) & (value < fields.get(f"{axis.name}_bound", 0))
+    return places, inside
 
 
 def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], Iterable[Access]]:

@@ -38,19 +38,25 @@ def _engine(name: str, index: int, model, where: str, chunk_bytes: int) -> Engin
     """An engine; its capabilities may name its sizes, and those of an engine that copies its `CHUNK`."""
     kind = kind_of(model.kind)
     sizes = {size.name: getattr(model, size.name) for size in kind.sizes}
+    sizes |= {item.name: sizes[item.size] // item.divisor for item in kind.derived}
+    tables = {table.name: MappingProxyType({key: value if table.number else tuple(value) for key, value in getattr(model, table.name).items()})
+              for table in kind.tables}
     numbers = {name: value for name, value in sizes.items() if isinstance(value, int) and any(name in dict(offer.dimensions).values() for offer in kind.offers)}
     if any(port.lanes[1] == CHUNK for port in kind.ports):
         numbers[CHUNK] = chunk_bytes
     capabilities = tuple(parse_capability(text, where=where, sizes=numbers) for text in model.capabilities)
-    return Engine(name, index, model.kind, capabilities, MappingProxyType(sizes))
+    return Engine(name, index, model.kind, capabilities, MappingProxyType(sizes), MappingProxyType(tables))
 
 
 def _link(engine: Engine, memory: Memory, port: str, reads: bool, element: str, bus_bytes: int, chunk_bytes: int) -> Link:
-    """A link with the natural width of its port: so many elements an access."""
-    factor, size = engine.specification.port(port).lanes
+    """A link with the natural width of its port: so many elements a word, so many words an access."""
+    specified = engine.specification.port(port)
+    factor, size = specified.lanes
     if size in (BUS, CHUNK):
         return Link(engine.name, memory.name, port, reads, _BYTE, bus_bytes if size == BUS else chunk_bytes)
-    return Link(engine.name, memory.name, port, reads, _ELEMENTS[element], factor * (engine.number(size) if size else 1))
+    lanes = factor * (engine.number(size) if size else 1)
+    words = max(1, engine.number(specified.spans) * 8 // (lanes * _ELEMENTS[element].bits)) if specified.spans else 1
+    return Link(engine.name, memory.name, port, reads, _ELEMENTS[element], lanes, words)
 
 
 def parse_graph(text: str, *, name: str = "architecture") -> Graph:

@@ -9,7 +9,7 @@ import numpy as np
 
 from acg.errors import InstructionError
 from acg.fingerprint import fingerprint
-from acg.kinds.spec import BOUND_BITS, ORIGIN_BITS, STEP_BITS, Control, Counts, Stream
+from acg.kinds.spec import BOUND_BITS, COUNT_BITS, ORIGIN_BITS, STEP_BITS, Control, Counts, Stream
 from acg.nodes import Engine, Graph
 
 __all__ = ["ENGINE_BITS", "Field", "Format", "Instruction", "InstructionSet", "instruction_set"]
@@ -94,7 +94,14 @@ def _counts(graph: Graph, engine: Engine, item: Counts) -> Iterator[Row]:
 def _control(graph: Graph, engine: Engine, item: Control) -> Iterator[Row]:
     if item.wide and all(link.element.bits != 32 for link in graph.links_of(engine.name, item.wide)):
         return
-    yield item.name, _bits(len(graph.links_of(engine.name, item.links_of))) if item.links_of else item.bits, item.signed, item.bias, False
+    bits = item.bits
+    if item.links_of:
+        bits = _bits(len(graph.links_of(engine.name, item.links_of)))
+    elif item.words_of:
+        bits = _bits(max(graph.memories[link.memory].size_bytes // link.port_bytes for link in graph.links_of(engine.name, item.words_of)) + 1)
+    elif item.part_of:
+        bits = _bits(max(link.words for link in graph.links_of(engine.name, item.part_of)))
+    yield item.name, bits, item.signed, item.bias, False
 
 
 def _has(graph: Graph, engine: Engine, control: str) -> bool:
@@ -118,6 +125,9 @@ def _stream(graph: Graph, engine: Engine, item: Stream) -> Iterator[Row]:
         if item.elements_by and _has(graph, engine, item.elements_by):
             width = stride_width = width + (links[0].lanes - 1).bit_length()
         yield f"{item.prefix}_base", width, False, 0, True
+    if item.own_counts:
+        for level in item.levels:
+            yield f"{item.prefix}_n_{level}", COUNT_BITS, False, 1, False
     for level in item.levels:
         yield f"{item.prefix}_stride_{level}", stride_width + 1, True, 0, False
     if item.number:
@@ -127,6 +137,8 @@ def _stream(graph: Graph, engine: Engine, item: Stream) -> Iterator[Row]:
         yield f"{axis.name}_origin", ORIGIN_BITS, True, 0, False
         for level in axis.levels:
             yield f"{axis.name}_step_{level}", STEP_BITS, False, 0, False
+        if axis.words:
+            yield f"{axis.name}_step_word", STEP_BITS, False, 0, False
         yield f"{axis.name}_bound", BOUND_BITS, False, 0, False
 
 

@@ -60,13 +60,14 @@ class Memory:
 @dataclass(frozen=True)
 class Engine:
     """An engine node. ``index`` is its place in the description: instruction ``engine`` field minus one, and wait index; ``sizes`` are the numbers
-    and words that the description gives it, as its kind asks for them."""
+    and words that the description gives it, as its kind asks for them, and those derived of them; ``tables`` the nested ones."""
 
     name: str
     index: int
     kind: str
     capabilities: tuple[Capability, ...]
     sizes: Mapping[str, int | str] = field(default_factory=lambda: MappingProxyType({}))
+    tables: Mapping[str, Mapping[str, int | tuple[str, ...]]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def specification(self) -> EngineKind:
@@ -79,8 +80,8 @@ class Engine:
         return any("external" in port.memories for port in self.specification.ports)
 
     def number(self, size: str) -> int:
-        """A size that is a number."""
-        value = self.sizes[size]
+        """A size that is a number, or the number itself in digits."""
+        value = int(size) if size.isdigit() else self.sizes[size]
         assert isinstance(value, int)
         return value
 
@@ -101,8 +102,9 @@ class Engine:
 
     @cached_property
     def body(self) -> tuple[Item, ...]:
-        """What its instructions consist of: the body of its kind, without what serves only operations that it does not offer."""
-        return self.specification.built(self.operations)
+        """What its instructions consist of: the body of its kind, without what serves only operations that it does not offer or is beyond its sizes."""
+        return tuple(item for item in self.specification.built(self.operations)
+                     if not (limit := getattr(item, "numbered", ("", 0)))[0] or self.number(limit[0]) > limit[1])
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -121,7 +123,8 @@ class Engine:
 
 @dataclass(frozen=True)
 class Link:
-    """A port of an engine on a memory: ``lanes`` elements of a type an access; ``reads`` is seen from the engine. Of a copy the elements are bytes."""
+    """A port of an engine on a memory: ``lanes`` elements of a type a word, ``words`` words an access; ``reads`` is seen from the engine. Of a copy the
+    elements are bytes."""
 
     engine: str
     memory: str
@@ -129,11 +132,17 @@ class Link:
     reads: bool
     element: Element
     lanes: int
+    words: int = 1
 
     @property
     def port_bytes(self) -> int:
-        """Bytes an access."""
+        """Bytes a word of the port."""
         return self.lanes * self.element.bits // 8
+
+    @property
+    def access_bytes(self) -> int:
+        """Bytes an access."""
+        return self.words * self.port_bytes
 
 
 @dataclass(frozen=True)

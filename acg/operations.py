@@ -4,6 +4,7 @@ An operand is indexed by named dimensions, and an engine's capability gives each
 other is reduced:
 
     MATMUL     y[c] += a[r] * w[r,c]        parallel c, reduced r
+    DOT        y[l] += a[q] * w[l,q]        parallel l, reduced q: a word of q elements, broadcast
     MAC        y[l] += a[l] * b[l]          parallel l
     WINDOW_MAC y[l] += a[t,l] * w[t,l]      parallel l, reduced t
     WINDOW_MAX y[l] max= a[t,l]             parallel l, reduced t
@@ -58,6 +59,7 @@ OPERATIONS: dict[str, Formula] = {
     "MATMUL": Formula(Typed("i32", ("c",)), (Typed("i9", ("r",)), Typed("i9", ("r", "c")))),
     "WINDOW_MAC": Formula(Typed("i32", ("l",)), (Typed("i9", ("t", "l")), Typed("i9", ("t", "l")))),
     "WINDOW_MAX": Formula(Typed("i32", ("l",)), (Typed("i9", ("t", "l")),)),
+    "DOT": Formula(Typed("i32", ("l",)), (Typed("i9", ("q",)), Typed("i9", ("l", "q")))),
     "MAC": _lanes("i32", "i9", "i9"),
     "BROADCAST_MAC": Formula(Typed("i32", ("l",)), (Typed("i9", ()), Typed("i9", ("l",)))),
     "SUM": _lanes("i32", "i9"),

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from acg.errors import ArchitectureError
 from acg.kinds import KINDS
-from acg.kinds.spec import EngineKind, Size
+from acg.kinds.spec import EngineKind, Size, Table
 from acg.shared import document
 from acg.yaml_source import Source
 
@@ -92,10 +92,21 @@ def _size_type(size: Size) -> Any:
     return Literal[size.choices] if size.choices else Annotated[int, Field(strict=True, ge=size.low, le=size.high)]
 
 
+#: Name of an entry of a nested table.
+Key = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,7}$")]
+
+
+def _table_type(table: Table) -> Any:
+    words: Any = Literal[table.words] if table.words else str
+    value: Any = _size_type(table.number) if table.number else Annotated[list[words], Field(min_length=1)]
+    return Annotated[dict[Key, value], Field(min_length=1, max_length=table.most)]
+
+
 def _engine_model(kind: EngineKind) -> type[_Model]:
-    """What a description says of an engine of this kind: its sizes and its capabilities."""
+    """What a description says of an engine of this kind: its sizes, its tables and its capabilities."""
     fields: dict[str, Any] = {"kind": (Literal[kind.name], ...)}
     fields |= {size.name: (_size_type(size), ...) for size in kind.sizes}
+    fields |= {table.name: (_table_type(table), ...) for table in kind.tables}
     return create_model(f"{kind.name.capitalize()}Model", __base__=_Model, **fields, capabilities=(Capabilities, ...))
 
 

@@ -16,7 +16,8 @@ def multiply_accumulates(engine: Engine) -> int:
     for offer in engine.specification.offers:
         formula = formulas()[offer.operation]
         if engine.can(offer.operation) and offer.dimensions and [operand.element for operand in formula.operands] == ["i9", "i9"]:
-            most = max(most, prod(engine.number(size) for _, size in offer.dimensions))
+            times = engine.specification.issues(engine, offer.operation) if engine.specification.issues else 1
+            most = max(most, times * prod(engine.number(size) for _, size in offer.dimensions))
     return most
 
 
@@ -27,7 +28,7 @@ def totals(graph: Graph) -> dict:
         "macs_per_cycle_by_engine": {name: macs for name, engine in graph.engines.items() if (macs := multiply_accumulates(engine))},
         "external_bytes_per_cycle": graph.external.bus_bytes,
         "port_bytes_per_cycle": {
-            engine.name: sum(max(link.port_bytes for link in graph.links_of(engine.name, port.name)) for port in engine.ports if not port.built_in)
+            engine.name: sum(max(link.access_bytes for link in graph.links_of(engine.name, port.name)) for port in engine.ports if not port.built_in)
             for engine in graph.engines.values()},
         "on_chip_bytes_by_memory": {memory.name: memory.size_bytes for memory in graph.memories.values() if memory.kind != "external"},
         "instruction_bits": isa.instruction_bits,

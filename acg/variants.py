@@ -146,8 +146,10 @@ def _second(engine: Engine) -> Callable[[_Data], None]:
 def _follow(graph: Graph, data: _Data) -> None:
     """Mend what depends on the sizes of a changed description."""
     for engine in data["engines"].values():
-        offers = {offer.operation: dict(offer.dimensions) for offer in kind_of(engine["kind"]).offers}
-        engine["capabilities"] = [_capability(text, offers, engine) for text in engine["capabilities"]]
+        kind = kind_of(engine["kind"])
+        offers = {offer.operation: dict(offer.dimensions) for offer in kind.offers}
+        sizes = {**engine, **{item.name: engine[item.size] // item.divisor for item in kind.derived}}
+        engine["capabilities"] = [_capability(text, offers, sizes) for text in engine["capabilities"]]
     accesses: dict[str, list[int]] = {}
     for link in data["links"]:
         engine_name = link["to"] if link["to"] in data["engines"] else link["from"]
@@ -168,7 +170,7 @@ def _capability(text: str, offers: Mapping[str, Mapping[str, str]], engine: _Dat
     dimensions = offers.get(operation)
     if not dimensions or re.search(r",\s*[a-z]", text):  # sizes by name follow by themselves
         return text
-    return str(signature(operation, {dimension: engine[size] for dimension, size in dimensions.items()}, formulas()))
+    return str(signature(operation, {dimension: int(size) if size.isdigit() else engine[size] for dimension, size in dimensions.items()}, formulas()))
 
 
 def _widen(memory: _Data, accesses: list[int]) -> None:

@@ -147,8 +147,8 @@ def _check_places(accesses: Iterable[Access], sizes: dict[str, int], graph: Grap
             )
     for index, one in enumerate(accesses):
         for two in accesses[index + 1 :]:
-            if (one.memory, one.write) != (two.memory, two.write) or graph.memories[one.memory].kind == "external":
-                continue
+            if (one.memory, one.write) != (two.memory, two.write) or graph.memories[one.memory].kind == "external" or one.port == two.port:
+                continue  # streams that share a port use it one at a time
             first, last = max(one.first_bank, two.first_bank), min(one.last_bank, two.last_bank)
             if first <= last:
                 raise ProgramError(

@@ -16,7 +16,7 @@ from verif.coverage import possible
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = yaml.safe_load((ROOT / "verif" / "testplan.yaml").read_text())
 #: Of machines that have an engine of every kind of ours between them.
-BINS = {name for arch in ("edge16", "mobile16") for name in possible(load_graph(arch))}
+BINS = {name for arch in ("edge16", "mobile16", "dsp_tiny") for name in possible(load_graph(arch))}
 CAMPAIGN = {"examples": "--examples", "networks": "--networks", "programs": "--programs", "random-archs": "--random-archs"}
 
 

@@ -4,7 +4,7 @@ outside when they are read."""
 import re
 from collections.abc import Iterator, Mapping
 
-from acg.kinds.spec import BUS, CHUNK, Control, Counts, EngineKind, Stream
+from acg.kinds.spec import BUS, CHUNK, Control, Counts, EngineKind, Size, Stream
 from acg.operations import Formula
 
 __all__ = ["faults"]
@@ -26,7 +26,8 @@ def faults(kind: EngineKind, formulas: Mapping[str, Formula]) -> Iterator[str]:
 
 
 def _names(kind: EngineKind) -> Iterator[str]:
-    groups = {"kind": [kind.name], "size": [size.name for size in kind.sizes], "port": [port.name for port in kind.ports],
+    groups = {"kind": [kind.name], "size": [size.name for size in kind.sizes] + [size.name for size in kind.derived],
+              "table": [table.name for table in kind.tables], "port": [port.name for port in kind.ports],
               "field": [item.name for item in kind.body if isinstance(item, Control)], "stream": [stream.prefix for stream in kind.streams],
               "axis": [axis.name for stream in kind.streams for axis in stream.axes]}
     for what, names in groups.items():
@@ -35,7 +36,7 @@ def _names(kind: EngineKind) -> Iterator[str]:
                 yield f"{what} {name!r}; expected a small letter, then at most 31 small letters, digits and underlines"
             if names.count(name) > 1:
                 yield f"{what} {name!r} stands {names.count(name)} times; expected once"
-    for taken in {"kind", "capabilities"} & set(groups["size"]):
+    for taken in {"kind", "capabilities"} & {*groups["size"], *groups["table"]}:
         yield f"size {taken!r} is a key that every engine has; expected another name"
     allowed = {*groups["size"], "", BUS, CHUNK}
     for port in kind.ports:
@@ -43,6 +44,8 @@ def _names(kind: EngineKind) -> Iterator[str]:
             yield f"port {port.name!r} is as wide as {port.lanes[1]!r}; expected a size of the kind, {BUS!r} or {CHUNK!r}"
         if port.beat and port.beat not in groups["port"]:
             yield f"port {port.name!r} keeps step with {port.beat!r}; expected a port of the kind"
+        if port.spans not in {*groups["size"], ""}:
+            yield f"port {port.name!r} spans {port.spans!r}; expected a size of the kind"
     if not kind.ports or not kind.offers:
         yield "no port or no operation; expected one of each at least"
 
@@ -53,15 +56,17 @@ def _streams(kind: EngineKind) -> Iterator[str]:
     levels = range(sum(len(item.widths) for item in kind.body if isinstance(item, Counts)))
     if sum(isinstance(item, Counts) for item in kind.body) != 1:
         yield "no loop counts, or several; expected one Counts in the body"
-    streamed = [port for stream in kind.streams for port in stream.ports]
+    shared = {port.name for port in kind.ports if port.shared}
+    streamed = [port for stream in kind.streams for port in stream.ports if port not in shared]
+    streamed += sorted({port for stream in kind.streams for port in stream.ports if port in shared})
     if sorted(streamed) != sorted(ports):
         yield f"streams go to {', '.join(sorted(streamed))}; expected each port once: {', '.join(sorted(ports))}"
     for stream in kind.streams:
-        unknown = {stream.select, stream.enabled_by, stream.folded[0]} - {"", *controls}
+        unknown = {stream.select, stream.enabled_by, stream.folded[0], stream.bounded_by, stream.moves, *stream.sum_of} - {"", *controls}
         if unknown:
             yield f"stream {stream.prefix!r} names control {sorted(unknown)[0]!r}; expected one of the body"
         bounded = {level for axis in stream.axes for level in axis.levels}
-        if not {*stream.levels, *stream.folded[1], *stream.run[0], *bounded, max(stream.row, 0)} <= set(levels):
+        if not stream.own_counts and not {*stream.levels, *stream.folded[1], *stream.run[0], *bounded, stream.row} - {-1} <= set(levels):
             yield f"stream {stream.prefix!r} has a level that is not one of {len(levels)}; expected levels 0 to {len(levels) - 1}"
         if not {*stream.folded[1], *bounded} <= set(stream.levels):
             yield f"stream {stream.prefix!r} is folded or bounded at a level that does not move it; expected one of its levels"
@@ -85,7 +90,8 @@ def _controls(kind: EngineKind) -> Iterator[str]:
 
 def _offers(kind: EngineKind, formulas: Mapping[str, Formula]) -> Iterator[str]:
     controls = {item.name for item in kind.body if isinstance(item, Control)}
-    sizes, streams = {size.name: size for size in kind.sizes}, {stream.prefix: stream for stream in kind.streams}
+    sizes = {size.name: size for size in kind.sizes} | {item.name: Size(item.name) for item in kind.derived}
+    streams = {stream.prefix: stream for stream in kind.streams}
     for offer in kind.offers:
         if kind.operations.count(offer.operation) > 1 or not _OPERATION.fullmatch(offer.operation):
             yield f"operation {offer.operation!r}; expected capital letters, and each operation once"
@@ -101,7 +107,7 @@ def _offers(kind: EngineKind, formulas: Mapping[str, Formula]) -> Iterator[str]:
             sized = ", ".join(name for name, _ in offer.dimensions)
             yield f"operation {offer.operation} has a size for {sized}; expected one for each of {', '.join(sorted(named))}"
         for _, size in offer.dimensions:
-            if size not in sizes or sizes[size].choices:
+            if not size.isdigit() and (size not in sizes or sizes[size].choices):
                 yield f"operation {offer.operation} is as large as {size!r}; expected a size of the kind that is a number"
         if not {offer.result, *offer.operands} <= set(streams) or len(offer.operands) != len(formula.operands):
             yield (f"operation {offer.operation} has streams {', '.join((offer.result, *offer.operands))}; expected one for its result and one for each of its "

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from acg.footprint import Access
     from acg.nodes import Engine, Graph
 
-__all__ = ["BUS", "CHUNK", "Axis", "Control", "Counts", "EngineKind", "Item", "Limit", "Offer", "Order", "Port", "Rule", "Size", "Stream", "Work"]
+__all__ = ["BUS", "CHUNK", "Axis", "Control", "Counts", "Derived", "EngineKind", "Item", "Limit", "Offer", "Order", "Port", "Rule", "Size", "Stream",
+           "Table", "Work"]
 
 #: Widths of a port that are no size of the engine: bytes of a bus beat, and what a copy moves a cycle, the least of the bus and the words behind it.
 BUS, CHUNK = "bus", "chunk"
@@ -32,6 +33,26 @@ class Size:
     low: int = 1
     high: int = 64
     choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A size that no description gives: ``size`` divided by ``divisor``. Capabilities may name it."""
+
+    name: str
+    size: str
+    divisor: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A nested table that a description gives an engine of the kind: at most ``most`` entries by names of capital letters and digits, each a number as
+    ``number`` says, or a list of the words ``words``."""
+
+    name: str
+    most: int
+    number: Size | None = None
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,10 @@ class Port:
         A writer enables bytes; others write whole accesses.
     built_in : bool
         The memory stands within the unit (tables): no port of the unit at the top level.
+    spans : str
+        A size: an access is as many bytes, in consecutive words of the port from any of them on. "": an access is one word.
+    shared : bool
+        Several streams go to it, one in a cycle at most.
     """
 
     name: str
@@ -71,6 +96,8 @@ class Port:
     beat: str = ""
     masked: bool = False
     built_in: bool = False
+    spans: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +115,8 @@ class Control:
     ----------
     name : str
     bits : int
-        Its width; 0 with ``links_of``, the port whose links it numbers.
+        Its width; 0 with ``links_of``, the port whose links it numbers, ``words_of``, the port all words of whose memory it can count, and ``part_of``,
+        the port whose words of an access it can count, from 1 on.
     signed : bool
     codes : tuple[tuple[str, int], ...]
         Operations and the value that chooses each; 0 chooses none. Values of operations that are not offered do not exist.
@@ -107,12 +135,16 @@ class Control:
         Values that programs give it mostly, where any others would make their results say little: random instructions prefer them.
     bias : int
         Its least value; encoded less that.
+    numbered : tuple[str, int]
+        It is there only where the engine's size of this name is above this number; "" for always.
     """
 
     name: str
     bits: int = 1
     signed: bool = False
     links_of: str = ""
+    words_of: str = ""
+    part_of: str = ""
     codes: tuple[tuple[str, int], ...] = ()
     what: str = ""
     meanings: tuple[str, ...] = ()
@@ -121,15 +153,17 @@ class Control:
     shown_as: str = "integer"
     usual: tuple[int, ...] = ()
     bias: int = 0
+    numbered: tuple[str, int] = ("", 0)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Virtual padding: a coordinate that starts at an origin and that two levels, outer and inner, move by a step each; beyond 0 to its bound no
-    access happens and the operand is its zero point."""
+    """Virtual padding: a coordinate that starts at an origin and that levels, outer ones first, move by a step each; beyond 0 to its bound no
+    access happens and the operand is its zero point. ``words``: so does each further word of an access, by a step of its own."""
 
     name: str
-    levels: tuple[int, int]
+    levels: tuple[int, ...]
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,6 +200,16 @@ class Stream:
         begins new sums.
     offered_by : tuple[str, ...]
         It is there, and its ports with it, only where the engine offers one of these operations; always, if left out.
+    own_counts : bool
+        Its levels count for themselves (fields ``<prefix>_n_<level>``), whenever the engine uses it.
+    bounded_by : str
+        A control: while it is 0 axes count for nothing; always there, if left out.
+    moves : str
+        A control: words that an access moves, where its port spans several; all of them, if left out.
+    sum_of : tuple[str, ...]
+        No strides: it reads as many words as these controls add up to, one after the other.
+    numbered : tuple[str, int]
+        It is there only where the engine's size of this name is above this number; "" for always.
     """
 
     prefix: str
@@ -182,6 +226,11 @@ class Stream:
     axes: tuple[Axis, ...] = ()
     self_ordered: bool = False
     offered_by: tuple[str, ...] = ()
+    own_counts: bool = False
+    bounded_by: str = ""
+    moves: str = ""
+    sum_of: tuple[str, ...] = ()
+    numbered: tuple[str, int] = ("", 0)
 
     @property
     def walk(self) -> tuple[str, ...]:
@@ -201,7 +250,8 @@ class Offer:
     operation : str
         A name of `acg.operations`.
     dimensions : tuple[tuple[str, str], ...]
-        The engine's size for each dimension of the operation. Without any, all numbers are accepted: they say nothing that links do not.
+        The engine's size for each dimension of the operation, or a number in digits. Without any, all numbers are accepted: they say nothing that links
+        do not.
     result, operands : str, tuple[str, ...]
         Prefixes of the streams that carry the result and each operand of the operation, in the order of its formula, where nothing else in the
         instruction makes or takes them.
@@ -259,6 +309,10 @@ class EngineKind:
         How much an instruction asks for.
     order : Order or None
         What in an instruction must not depend on how far the unit's pipeline has got; None for a unit whose parts cannot.
+    derived : tuple[Derived, ...]
+    tables : tuple[Table, ...]
+    issues : callable or None
+        (engine, operation) -> how many of an operation it begins a cycle; one, if left out.
     """
 
     name: str
@@ -272,6 +326,9 @@ class EngineKind:
     rules: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
     order: Order | None = None
+    derived: tuple[Derived, ...] = ()
+    tables: tuple[Table, ...] = ()
+    issues: Callable[["Engine", str], int] | None = None
 
     def port(self, name: str) -> Port:
         """The port of this name."""
@@ -299,7 +356,7 @@ class EngineKind:
             return ()
         if isinstance(item, Control):
             for stream in self.streams:
-                if item.name in (stream.select, stream.enabled_by):
+                if item.name in (stream.select, stream.enabled_by, stream.bounded_by, stream.moves):
                     return stream.offered_by
             return item.offered_by or tuple(operation for operation, _ in item.codes)
         return item.offered_by

@@ -127,5 +127,6 @@ def test_float_fields_exist_where_floats_can_be_written():
 
 
 @pytest.mark.parametrize("arch", architecture_names())
-def test_instructions_of_the_architectures_have_128_bytes(arch):
-    assert InstructionSet(load_graph(arch)).instruction_bytes == 128
+def test_instructions_of_the_architectures_have_128_bytes_and_those_of_cores_256(arch):
+    graph = load_graph(arch)
+    assert InstructionSet(graph).instruction_bytes == (256 if any(graph.engines_of("core")) else 128)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acg.graph import architecture_names, load_graph
+from acg.graph import load_graph
 from acg.predictor import predict
 from compiler.pipeline import compile_graph
 from compiler.read_network import read_network
@@ -17,11 +17,12 @@ from covenant.cli import main
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
+from tests.support.architectures import FIXED_FUNCTION
 from verif.hazards import find_hazards
 from verif.random.networks import random_network
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-ARCHITECTURES = architecture_names()
+ARCHITECTURES = FIXED_FUNCTION
 SIZES = ("tiny", "small", "medium")
 
 

@@ -2,19 +2,20 @@
 
 import pytest
 
-from acg.graph import architecture_names, load_graph
+from acg.graph import load_graph
 from acg.predictor import predict
 from compiler.pipeline import compile_graph
 from compiler.read_network import read_network
 from covenant.networks import Network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
+from tests.support.architectures import FIXED_FUNCTION
 from verif.hazards import find_hazards
 from verif.random.networks import random_network
 from verif.random.products import PRODUCTS
 from verif.random.rowwise import ROWWISE
 
-ARCHITECTURES = architecture_names()
+ARCHITECTURES = FIXED_FUNCTION
 OPS = (*PRODUCTS, *PRODUCTS, *ROWWISE, "add", "pointwise", "unary", "matmul")
 
 

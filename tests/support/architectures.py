@@ -2,9 +2,13 @@
 
 import re
 
-from acg.graph import ARCHITECTURES, Graph, parse_graph
+from acg.graph import ARCHITECTURES, Graph, architecture_names, load_graph, parse_graph
 
-__all__ = ["broadcasting", "changed", "joined", "renamed", "text_of", "with_window"]
+__all__ = ["FIXED_FUNCTION", "broadcasting", "changed", "joined", "renamed", "text_of", "with_window"]
+
+
+#: Descriptions of archs/ whose engines run no code of their own.
+FIXED_FUNCTION = [name for name in architecture_names() if not any(engine.tables for engine in load_graph(name).engines.values())]
 
 
 def text_of(name: str) -> str:

@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 
 from acg.footprint import Footprints
-from acg.graph import architecture_names, load_graph
+from acg.graph import load_graph
 from acg.isa import Instruction, instruction_set
 from acg.predictor import predict
+from tests.support.architectures import FIXED_FUNCTION
 from verif.hazards import find_hazards
 from verif.iss.machine import Machine
 from verif.random.architectures import random_architecture
@@ -22,7 +23,7 @@ SEEDS = range(40)
 
 
 def _graph(seed):
-    names = architecture_names()
+    names = FIXED_FUNCTION
     return random_architecture(seed) if seed % 3 else load_graph(names[seed // 3 % len(names)])
 
 

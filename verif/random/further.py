@@ -49,6 +49,8 @@ def further_engine(kind: EngineKind, name: str, text: str, pick: Pick) -> tuple[
 
 
 def _drawn(kind: EngineKind, name: str, graph: Graph, pick: Pick) -> Further | None:
+    if kind.tables:
+        return None  # what stands in its tables no specification says
     sizes = {size.name: _size(size, pick) for size in kind.sizes}
     offers = [offer for offer in kind.offers if offer.dimensions]
     kept = [offer for offer in offers if pick(True, True, True, False)] or offers
