@@ -43,7 +43,8 @@ class Machine:
         words = {port for stream in engine.streams if stream.unit == "word" for port in stream.ports}
         ports = {port.name: [self._view(link, port.name in words) for link in self.graph.links_of(name, port.name)] for port in engine.ports}
         meaning = meaning_of(engine.kind)
-        return lambda fields: meaning(fields, engine.sizes, ports)
+        sizes = {**engine.sizes, **engine.tables}
+        return lambda fields: meaning(fields, sizes, ports)
 
     def _view(self, link: Link, words: bool) -> np.ndarray:
         """The memory behind a link: its bytes, or port words, of int32 where its elements are."""

@@ -1,4 +1,4 @@
-"""What an instruction of each kind of engine does, by kind: its fields, the engine's sizes and the memories behind its ports. Of kinds from outside
+"""What an instruction of each kind of engine does, by kind: its fields, the engine's sizes and tables and the memories behind its ports. Of kinds from outside
 a module ``meaning`` says it.
 
 A memory is uint8 [bytes] where the kind's stream counts bytes or banks; where it counts words it is [words, lanes of the port], int32 if the
@@ -6,11 +6,13 @@ memory's elements are. Each writes its memories in place, or raises MachineError
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from acg.packages import packages_by_kind
 from verif.iss.copy import execute_load, execute_store
+from verif.iss.core import execute_core
 from verif.iss.errors import MachineError
 from verif.iss.matrix import execute_matrix
 from verif.iss.vector import execute_vector
@@ -19,7 +21,7 @@ from verif.iss.window import execute_window
 __all__ = ["MEANINGS", "meaning_of"]
 
 Fields = Mapping[str, int]
-Sizes = Mapping[str, int | str]
+Sizes = Mapping[str, Any]
 Ports = Mapping[str, Sequence[np.ndarray]]
 Meaning = Callable[[Fields, Sizes, Ports], None]
 
@@ -48,7 +50,7 @@ def _window(fields: Fields, sizes: Sizes, ports: Ports) -> None:
 
 
 #: By the name of the kind (`acg.kinds`).
-MEANINGS: dict[str, Meaning] = {"load": _load, "store": _store, "matrix": _matrix, "vector": _vector, "window": _window}
+MEANINGS: dict[str, Meaning] = {"load": _load, "store": _store, "matrix": _matrix, "vector": _vector, "window": _window, "core": execute_core}
 
 
 def meaning_of(kind: str) -> Meaning:
