@@ -23,7 +23,8 @@ def suited(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model itself where nothing is to be said otherwise, else a copy."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    return copy if any([_all_zeros(copy.graph), _plain_biases(copy.graph), _unfused(copy.graph)]) else model
+    channels = all(o.version >= 13 for o in model.opset_import if o.domain in ("", "ai.onnx"))  # DequantizeLinear has an axis
+    return copy if any([_all_zeros(copy.graph), channels and _room_for_sums(copy.graph), _plain_biases(copy.graph), _unfused(copy.graph)]) else model
 
 
 def _all_zeros(graph: onnx.GraphProto) -> bool:
@@ -87,6 +88,81 @@ def _plain_biases(graph: onnx.GraphProto) -> bool:
             name = f"{node.output[0]}/bias{index}"
             graph.initializer.append(numpy_helper.from_array(floats.astype(np.float32), name))
             node.input[place] = name
+            found = True
+    return found
+
+
+def _ends(
+    product: onnx.NodeProto, maker: dict[str, onnx.NodeProto], constants: dict[str, onnx.TensorProto]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Least and greatest sum of products of each output channel, int64 (OC,), for any bytes of the input; None where they are not known."""
+    x, w = (maker.get(name) for name in product.input[:2])
+    if x is None or w is None or x.op_type != "DequantizeLinear" or w.op_type != "DequantizeLinear" or w.input[0] not in constants:
+        return None
+    parts = [numpy_helper.to_array(constants[item.input[2]]) if len(item.input) > 2 and item.input[2] in constants else None for item in (x, w)]
+    if any(part is None or part.size != 1 for part in parts):
+        return None
+    zero, own = (int(part.reshape(-1)[0]) for part in parts if part is not None)
+    info = np.iinfo(parts[0].dtype)  # type: ignore[union-attr]
+    integers = numpy_helper.to_array(constants[w.input[0]]).astype(np.int64) - own
+    given = {a.name: onnx.helper.get_attribute_value(a) for a in product.attribute}
+    if product.op_type == "ConvTranspose":
+        group = given.get("group", 1)
+        integers = integers.reshape(group, integers.shape[0] // group, integers.shape[1], -1).swapaxes(1, 2).reshape(group * integers.shape[1], -1)
+    elif product.op_type == "Conv" or given.get("transB"):
+        integers = integers.reshape(integers.shape[0], -1)
+    elif integers.ndim != 2:
+        return None
+    else:
+        integers = integers.T
+    below, above = (integers * (end - zero) for end in (int(info.min), int(info.max)))
+    return np.minimum(below, above).sum(1), np.maximum(below, above).sum(1)
+
+
+def _room_for_sums(graph: onnx.GraphProto) -> bool:
+    """Give biases beside which int32 sums could turn round at 2^31 the distance of the products' least and greatest sum from there, as integers, in
+    place; returns whether there were any."""
+    constants = {item.name: item for item in graph.initializer}
+    maker = {name: node for node in graph.node for name in node.output}
+
+    def numbers(name: str) -> np.ndarray | None:
+        """A constant, or what DequantizeLinear makes of one: float64."""
+        node = maker.get(name)
+        if name in constants:
+            return numpy_helper.to_array(constants[name]).astype(np.float64)
+        if node is None or node.op_type != "DequantizeLinear" or any(i and i not in constants for i in node.input):
+            return None
+        integers, scale, *zero = (numpy_helper.to_array(constants[i]).astype(np.float64) for i in node.input if i)
+        return (integers - (zero[0] if zero else 0)) * scale if integers.ndim < 2 else None
+
+    found = False
+    for index, node in enumerate(list(graph.node)):
+        if node.domain not in ("", "ai.onnx") or node.op_type not in ("Add", *_BIASED):
+            continue
+        for place in (0, 1) if node.op_type == "Add" else range(2, len(node.input)):
+            product = node if node.op_type in _BIASED else maker.get(node.input[1 - place])
+            bias = numbers(node.input[place])
+            if bias is None or product is None or product.op_type not in ("MatMul", *_BIASED):
+                continue
+            ends, parts = _ends(product, maker, constants), [maker.get(name) for name in product.input[:2]]
+            scales = [numpy_helper.to_array(constants[p.input[1]]) if p is not None and p.input[1] in constants else None for p in parts if p is not None]
+            if ends is None or len(scales) != len(parts) or any(part is None for part in scales) or bias.size not in (1, ends[0].size):
+                continue
+            step = (scales[0] * scales[1]).astype(np.float32).reshape(-1)  # type: ignore[operator]
+            said = next((a for a in node.attribute if a.name == "beta" and node.op_type == "Gemm"), None)
+            if step.size not in (1, ends[0].size) or not (step > 0).all() or not np.isfinite(bias).all():
+                continue
+            steps = np.clip(np.rint(bias.reshape(-1) * (1.0 if said is None else said.f) / step), -(2.0**31), 2.0**31 - 1) + np.zeros(ends[0].size)
+            kept = np.clip(steps, -(2**31) - ends[0], 2**31 - 1 - ends[1])
+            if np.array_equal(kept, steps):
+                continue
+            name = f"{node.output[0]}/room{index}"
+            added = {"steps": kept.astype(np.int32), "scale": np.broadcast_to(step, kept.shape).copy(), "zero": np.zeros(kept.size, np.int32)}
+            graph.initializer.extend(numpy_helper.from_array(array, f"{name}/{key}") for key, array in added.items())
+            graph.node.insert(0, onnx.helper.make_node("DequantizeLinear", [f"{name}/{key}" for key in added], [name], name=name, axis=0))
+            node.input[place] = name
+            if said is not None:
+                said.f = 1.0
             found = True
     return found
 

@@ -100,7 +100,10 @@ def bias_sums(call: Any, bias: Value, scale: np.ndarray, beta: float) -> np.ndar
 
 
 def with_bias(call: Any, result: Sum | Plain, bias: Value | None, beta: float = 1.0, *, trailing: int = 0) -> Sum | Plain:
-    """Add beta times a constant, one for all or one a channel, `trailing` axes behind it: to sums in steps of them, to float32 numbers as float32."""
+    """Add beta times a constant, one for all or one a channel, `trailing` axes behind it: to sums in steps of them, to float32 numbers as float32.
+
+    Sums of numbers do not turn round at 2^31: a bias so large that they could leaves them that much room.
+    """
     if bias is None:
         return result
     column = (-1, *[1] * trailing)
@@ -110,7 +113,11 @@ def with_bias(call: Any, result: Sum | Plain, bias: Value | None, beta: float = 
         return Plain(result.array + (np.float32(beta) * bias.real().astype(np.float32)).reshape(column))
     channels = result.sums.shape[-1 - trailing]
     steps = bias_sums(call, bias, np.broadcast_to(result.scale.reshape(-1), (channels,)), beta)
-    ends = None if result.ends is None else (result.ends[0] + steps, result.ends[1] + steps)
+    ends = None
+    if result.ends is not None:
+        below, above = result.ends
+        steps = np.maximum(np.minimum(steps, 2**31 - 1 - above), -(2**31) - below)
+        ends = below + steps, above + steps
     return replace(result, sums=wrap(result.sums + steps.reshape(column)), takes=result.takes - {"bias"}, ends=ends)
 
 

@@ -46,13 +46,16 @@ class Product:
     bias: np.ndarray | None = None
     own: bool = True
 
-    def ends(self) -> tuple[float, float]:
-        """Return (least, greatest) that it can give, float64, whatever the bytes of its operand."""
+    def sum_ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (least, greatest) sum of the products of each channel, int64 (OC,), whatever the bytes of its operand; they enclose 0."""
         low, high = (v - self.x_zero for v in RANGES[self.step.builder.tensors[self.tensor].dtype])
         weight = (self.weight.astype(np.int64) - self.w_zero).reshape(self.weight.shape[0], -1)
+        return np.minimum(weight * low, weight * high).sum(1), np.maximum(weight * low, weight * high).sum(1)
+
+    def ends(self) -> tuple[float, float]:
+        """Return (least, greatest) that it can give, float64, whatever the bytes of its operand."""
         bias = np.zeros(1, np.int64) if self.bias is None else self.bias.astype(np.int64)
-        sums = (np.minimum(weight * low, weight * high).sum(1) + bias, np.maximum(weight * low, weight * high).sum(1) + bias)
-        numbers = np.stack([part * self.product_scale.astype(np.float64) for part in sums])
+        numbers = np.stack([(part + bias) * self.product_scale.astype(np.float64) for part in self.sum_ends()])
         return float(numbers.min()), float(numbers.max())
 
     @property
@@ -62,8 +65,14 @@ class Product:
             scale = np.float32(self.alpha) * np.float32(self.x_scale or 1.0) * self.w_scale.astype(np.float32)
         return np.broadcast_to(scale, self.weight.shape[:1]).astype(np.float32)
 
-    def with_bias(self, step: Step, bias: Const | RealConst | None, beta: float = 1.0, *, integers: bool = False) -> Product:
-        """Return the product with `beta * bias` added; see `bias_integers`. `integers`: the bias is int32 already."""
+    def with_bias(
+        self, step: Step, bias: Const | RealConst | None, beta: float = 1.0, *, integers: bool = False, ends: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Product:
+        """Return the product with `beta * bias` added; see `bias_integers`. `integers`: the bias is int32 already, and the sums are modulo 2^32.
+
+        Else they stand for numbers, and so the bias gives way where they could turn round: it keeps the distance of `ends` (its own `sum_ends`, unless
+        given) from the ends of int32.
+        """
         if bias is None:
             return self
         step.require(constant_bias, bias, found=type(bias).__name__)
@@ -72,7 +81,8 @@ class Product:
         if integers and isinstance(bias, Const):
             sums = np.broadcast_to(bias.array.reshape(-1), (channels,)).astype(np.int32)
         else:
-            sums = bias_integers(step, bias, self.product_scale, beta)
+            low, high = self.sum_ends() if ends is None else ends
+            sums = np.clip(bias_integers(step, bias, self.product_scale, beta), -(2**31) - low, 2**31 - 1 - high).astype(np.int32)
         return replace(self, bias=sums)
 
     def with_affine(self, step: Step, factor: np.ndarray, addend: np.ndarray) -> Product:

@@ -104,7 +104,10 @@ class Interleaved:
 
     def with_bias(self, step: Step, bias: Const | RealConst | None) -> Interleaved:
         """Return the same with a bias added."""
-        return replace(self, products=tuple(p.with_bias(step, bias) for p in self.products))
+        plain = [p for p in self.products if isinstance(p, Product)]
+        ends = tuple(np.sum([p.sum_ends()[k] for p in plain], axis=0) for k in (0, 1)) if plain else None
+        made = (p.with_bias(step, bias, ends=ends) if isinstance(p, Product) else p.with_bias(step, bias) for p in self.products)
+        return replace(self, products=tuple(made))
 
     def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the nodes that write `target`; return its tensor."""
