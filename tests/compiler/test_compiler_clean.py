@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from compiler.errors import ModelError
 from compiler.front.reading.clean import clean
@@ -152,3 +152,17 @@ def test_coordinates_of_old_resizes_are_kept(opset, mode, scales):
     model, x = resizing(opset, mode, scales), np.random.default_rng(opset).random((1, 2, 6, 8)).astype(np.float32)
     before, after = (open_session(m).run(None, {"x": x})[0] for m in (model, clean(model)))
     np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+@pytest.mark.parametrize(("operator", "opset", "more"), [("RMSNormalization", 23, "c"), ("Swish", 24, ""), ("PRelu", 6, "c")])
+def test_an_output_that_is_declared_of_another_type(operator, opset, more):
+    """Operators of other opsets are written out by ranks, which onnx does not infer where the file contradicts its nodes: whoever judges the file says so."""
+    nodes = [node(operator, f"x {more}", "y")] if more else [node(operator, "x", "y")]
+    outputs = {"y": (TensorProto.FLOAT, (1, 3, 4)), "c": (TensorProto.UINT8, (4,))}
+    model = model_of(nodes, {"x": (TensorProto.FLOAT, (1, 3, 4))}, outputs, {"c": np.ones(4, np.float32)}, opset=opset)
+    with pytest.raises(ModelError) as error:
+        clean(model, name="m.onnx")
+    assert str(error.value) == (
+        f"model m.onnx: found opset {opset}, which onnx cannot convert to {min(max(opset, 13), 21)} ([TypeInferenceError] Inferred elem type differs from "
+        "existing elem type: (1) vs (2)); expected an opset from 13 to 21; export it again with such an opset"
+    )

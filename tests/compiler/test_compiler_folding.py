@@ -9,13 +9,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from compiler.errors import UnsupportedError
-from compiler.front.floats.elementwise import evaluate
 from compiler.front.import_onnx import import_onnx
 from compiler.front.state.folding import UNFOLDED, foldable
 from compiler.front.state.schema import signature
+from compiler.front.validity.folding import evaluate
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from tests.support.schema_walk import BASES, INPUTS, VARIANTS, Tensor, Variant, versions
 from verif.golden import open_session
+from verif.reference.evaluator import run_node
 
 #: Held against the definition elsewhere: onnxruntime's own kernels of these are integer ones.
 ELSEWHERE = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "MatMulInteger", "ConvInteger", "Dropout"}
@@ -106,3 +107,18 @@ def test_what_does_not_fold_is_refused():
             import_onnx(model_of(nodes, {"x": (U8, (1, 2, 3, 4))}, {"y": (U8, (1, 2, 3, 4))}, {**P, **constants}, opset=17))
         assert error.value.entries[0].operator == made.op_type
     assert all(op in UNFOLDED for op in ("Bernoulli", "Multinomial", "RandomNormal"))
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+def test_one_of_two_numbers_is_copied(axis):
+    """Not computed of their difference, which rounds, and of these is the first number's opposite."""
+    indices, values = np.array([[1, -3, 0, 2], [7, 2, 1, -4]]), np.float32([3.4e38, -1])
+    made = helper.make_node("OneHot", ["i", "d", "v"], ["o"], axis=axis)
+    graph = helper.make_graph([made], "one", [helper.make_tensor_value_info("i", TensorProto.INT64, indices.shape)],
+                              [helper.make_tensor_value_info("o", TensorProto.FLOAT, None)],
+                              [helper.make_tensor("d", TensorProto.INT64, (), [3]), helper.make_tensor("v", TensorProto.FLOAT, (2,), values)])
+    session = open_session(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    (wanted,) = session.run(None, {"i": indices})
+    for ours in (evaluate(made, 17, [indices, np.array(3), values]), run_node(made, 17, {"i": indices, "d": np.array(3), "v": values})):
+        np.testing.assert_array_equal(ours, [wanted])
+    assert sorted(set(wanted.reshape(-1).tolist())) == sorted({float(values[0]), -1.0})

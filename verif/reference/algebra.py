@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
-from onnx.reference import ReferenceEvaluator
+
+from verif.reference.evaluator import run_node
 
 Form = int
 Shape = tuple[int, ...]
@@ -221,12 +222,8 @@ class Algebra:
         feed = {name: array for name in node.input if name and (array := self.array(name)) is not None}
         if set(feed) < {name for name in node.input if name}:
             return
-        inputs = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in feed.items()]
-        outputs = [helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name]
         opset = max(self.opset, 21) if node.op_type in ("DequantizeLinear", "QuantizeLinear") else self.opset  # onnx.reference has them from 19 on
-        model = helper.make_model(helper.make_graph([node], "constant", inputs, outputs), opset_imports=[helper.make_opsetid("", opset)])
-        with np.errstate(all="ignore"):
-            self._arrays |= zip([n for n in node.output if n], map(np.asarray, ReferenceEvaluator(model).run(None, feed)), strict=True)
+        self._arrays |= zip([n for n in node.output if n], run_node(node, opset, feed), strict=True)
 
     # ---- operators
 
@@ -352,7 +349,8 @@ class Algebra:
             axes = range(2, len(operand or ()))
         elif axes is None and not given.get("noop_with_empty_axes") and len(node.input) < 2:
             axes = range(len(operand or ()))
-        if not whole or operand is None or axes is None or np.size(axes) == 0:
+        rank = len(operand or ())  # of a shape that the file may say and nobody has computed
+        if not whole or operand is None or axes is None or np.size(axes) == 0 or any(not -rank <= int(a) < rank for a in np.reshape(axes, -1)):
             return self._other(node, index, forms)
         along = tuple(sorted(int(a) % len(operand) - len(operand) for a in np.reshape(axes, -1)))
         count = prod(operand[a] for a in along)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
 
 from verif.reference.call import Call, scalar_or_axis
 from verif.reference.einsum import einsum
 from verif.reference.elementwise import a_channel, batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
+from verif.reference.evaluator import run_node
 from verif.reference.formula_averages import bounds_of
 from verif.reference.grid import gridded
 from verif.reference.group_norm import group_normalization
@@ -235,14 +235,7 @@ def elementwise(call: Call) -> Value:
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) -> list[np.ndarray]:
     """Return the outputs of one node, by onnx.reference."""
-    feed = {n: a for n, a in zip(node.input, arrays, strict=True) if n and a is not None}
-    make = onnx.helper.make_tensor_value_info
-    inputs = [make(n, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in feed.items()]
-    outputs = [onnx.helper.make_value_info(o, onnx.TypeProto()) for o in node.output if o]
-    graph = onnx.helper.make_graph([node], "node", inputs, outputs)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
-    with np.errstate(all="ignore"):
-        return [np.asarray(v) for v in ReferenceEvaluator(model).run(None, feed)]
+    return run_node(node, opset, {n: a for n, a in zip(node.input, arrays, strict=True) if n and a is not None})
 
 
 def reshape(call: Call) -> Value:

@@ -9,8 +9,6 @@ from functools import reduce
 from typing import NoReturn
 
 import numpy as np
-import onnx
-from onnx.reference import ReferenceEvaluator
 
 from compiler.front.constraints import computed_divisor, equal_sides, finite_values, one_source, quantised_operand
 from compiler.front.floats.affine import joined
@@ -22,20 +20,8 @@ from compiler.front.floats.tables import Sources, common_root, one_root, reachab
 from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Formula, Operation, Quant, Real, RealConst, Table, Unquantised, Value
+from compiler.front.validity.folding import evaluate
 from compiler.ir.graph import Unary
-
-
-def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) -> list[np.ndarray]:
-    """Return the outputs of one node for constant inputs, by onnx.reference."""
-    values = [onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-              for n, a in zip(node.input, arrays, strict=True) if n and a is not None]  # fmt: skip
-    named = {v.name: v for v in values}
-    outputs = [onnx.helper.make_value_info(o, onnx.TypeProto()) for o in node.output if o]
-    graph = onnx.helper.make_graph([node], "constant", list(named.values()), outputs)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
-    feed = {n: a for n, a in zip(node.input, arrays, strict=True) if n and a is not None}
-    with np.errstate(all="ignore"):
-        return [np.asarray(v) for v in ReferenceEvaluator(model).run(None, feed)]
 
 
 def _settled(step: Step) -> list[Formula]:

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 
 from compiler.front.constraints import float_only, inference_only
-from compiler.front.floats.elementwise import evaluate
 from compiler.front.floats.integers import table_bytes
 from compiler.front.operators.products.convolution import real_operand, result_target
 from compiler.front.state.step import Step
 from compiler.front.state.values import Quant, Value
+from compiler.front.validity.folding import evaluate
 from compiler.ir.graph import Unary
 
 

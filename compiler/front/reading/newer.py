@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
 
 from compiler.errors import ModelError
+from compiler.front.reading.ranks import ranks
 from compiler.front.state.immaterial import departures
 from compiler.front.state.schema import misuse, shown
 
@@ -81,16 +82,15 @@ def spell_out(model: onnx.ModelProto, opset: int) -> None:
     _widen(model)
     if not any(node.op_type in _WRITTEN and node.domain in ("", "ai.onnx") for node in model.graph.node):
         return
-    graph = shape_inference.infer_shapes(model).graph
-    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.value_info, *graph.input) if v.type.tensor_type.HasField("shape")}
+    known = ranks(model)
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         standard = node.domain in ("", "ai.onnx")
-        rms = standard and node.op_type == "RMSNormalization" and len(node.input) == 2 and node.input[0] in ranks
+        rms = standard and node.op_type == "RMSNormalization" and len(node.input) == 2 and node.input[0] in known
         swish = standard and node.op_type == "Swish" and len(node.input) == 1
         if rms or swish:
             _require_written(node, opset)
-            nodes += _rms_normalization(model, node, ranks[node.input[0]]) if rms else _swish(model, node)
+            nodes += _rms_normalization(model, node, known[node.input[0]]) if rms else _swish(model, node)
         else:
             nodes.append(onnx.NodeProto.FromString(node.SerializeToString()))
     del model.graph.node[:]

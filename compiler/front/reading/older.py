@@ -6,26 +6,23 @@
 from __future__ import annotations
 
 import onnx
-from onnx import helper, shape_inference
+from onnx import helper
+
+from compiler.front.reading.ranks import ranks
 
 #: The opset in which operators began to broadcast from the right.
 BROADCASTS = 7
-
-
-def _ranks(model: onnx.ModelProto) -> dict[str, int]:
-    graph = shape_inference.infer_shapes(model).graph
-    return {v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.value_info, *graph.output, *graph.input) if v.type.tensor_type.HasField("shape")}
 
 
 def carry_over(model: onnx.ModelProto, opset: int) -> None:
     """Write the operators above so that they mean the same in newer opsets, in place."""
     if opset >= BROADCASTS or not any(node.op_type == "PRelu" and node.domain == "" for node in model.graph.node):
         return
-    ranks, sizes = _ranks(model), {item.name: list(item.dims) for item in model.graph.initializer}
+    known, sizes = ranks(model), {item.name: list(item.dims) for item in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         node = onnx.NodeProto.FromString(node.SerializeToString())
-        rank = ranks.get(node.input[0], 0) if node.op_type == "PRelu" and node.domain == "" and len(node.input) == 2 else 0
+        rank = known.get(node.input[0], 0) if node.op_type == "PRelu" and node.domain == "" and len(node.input) == 2 else 0
         if rank > 2 and len(sizes.get(node.input[1], [1])) == 1 and sizes.get(node.input[1]) != [1]:
             slopes = f"{node.output[0]}/slopes"
             nodes.append(helper.make_node("Unsqueeze", [node.input[1]], [slopes], name=f"{node.name}/slopes", axes=list(range(1, rank - 1))))

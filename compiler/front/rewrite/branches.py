@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compiler.front.floats.elementwise import evaluate
+from compiler.front.validity.folding import evaluate
 
 
 def _ancestors(model: onnx.ModelProto, names: set[str]) -> list[onnx.NodeProto]:

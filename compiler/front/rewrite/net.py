@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from compiler.front.floats.elementwise import evaluate
 from compiler.front.rewrite.subgraphs import inner, reads
+from compiler.front.validity.folding import evaluate
 
 Shape = tuple[int, ...]
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.front.constraints import fits_dimensions, movable_operand, overwrites
-from compiler.front.floats.elementwise import evaluate
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.state.step import Step
 from compiler.front.state.values import Const, Quant, Value
+from compiler.front.validity.folding import evaluate
 from compiler.ir.graph import NUMPY_TYPES
 
 _FILLING = ("CenterCropPad", "Trilu")
