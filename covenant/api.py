@@ -85,7 +85,7 @@ class Machine:
         return advise(str(network), self.graph, jobs=jobs)
 
     def verilog(self) -> str:
-        """The RTL; its top module is ``covenant_top``."""
+        """The RTL; its top module has the machine's name (`hwgen.names.top_name`)."""
         from hwgen.emit import verilog
 
         return verilog(self.graph)

@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     arch(sub)
     shape(sub)
     fallback(sub)
-    sub.add_argument("-o", "--output", metavar="FILE", required=True, help="program file to write; with --fallback a folder: programs, models, plan.json")
+    sub.add_argument("-o", "--output", metavar="FILE", help="program file to write; with --fallback a folder: programs, models, plan.json")
+    sub.add_argument("--image", metavar="FILE.bin", help="write what the C driver loads (covenant_load): constants and instructions as one file")
+    sub.add_argument("--header", metavar="FILE.h", help="write a C header for the driver: inputs, outputs, their layouts, fingerprint and cycles")
     machine_readable(sub)
 
     sub = command("predict", "cycles in total and a layer, without simulation", commands.predict)
@@ -87,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
                      "and in all on the random architectures (default 4 for each)")
     sub.add_argument("--illegal", type=_count, default=0, metavar="N", help="random programs with a damaged instruction on each architecture (default 0)")
     sub.add_argument("--examples", action=argparse.BooleanOptionalAction, help="run the committed examples too (default: not on random architectures)")
+    sub.add_argument("--tools", action=argparse.BooleanOptionalAction,
+                     help="Verilator's -Wall, Icarus Verilog and Yosys read the Verilog too (default: where the examples run)")
     sub.add_argument("--seed", type=_count, default=1, help="first seed of architectures, networks and programs (default 1)")
     sub.add_argument("--minutes", type=_positive, metavar="M", help="go on with further random architectures until M minutes have passed")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="architectures verified at the same time (default 1)")

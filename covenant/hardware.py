@@ -16,7 +16,10 @@ from covenant.files import write_text
 from verif.bench import BuiltModel, Description, build
 from verif.rtl_coverage import FOLDER_VARIABLE
 
-__all__ = ["cache_folder", "rtl_text", "simulator"]
+__all__ = ["WAIVERS", "cache_folder", "rtl_text", "simulator"]
+
+#: Verilator's configuration file with the warnings that the emitted Verilog may raise.
+WAIVERS = Path(str(hwgen.__file__)).parent / "lint.vlt"
 
 #: C++ optimisation of a simulator with waveforms: at O2 the compiler is at it for twice as long, and the run takes its time for writing.
 WAVES_OPTIMISATION = "O1"
@@ -70,12 +73,12 @@ def simulator(graph: Graph, *, opt: str = "O2", waves: bool = False, note: Calla
 
     ``waves``: able to write waveforms, a build of its own. ``note`` is told of a step that takes its time, before it begins.
     """
-    from hwgen.emit import TOP_NAME
+    from hwgen.names import top_name
 
     def told(what: str) -> Callable[[], None] | None:
         return None if note is None else lambda: note(f"{graph.name}: {what} (kept for the next time)")
 
     text = rtl_text(graph, on_build=told("generating RTL"))
-    return build([text], Description.from_graph(graph, top=TOP_NAME), cache_folder(), opt=WAVES_OPTIMISATION if waves else opt,
+    return build([text], Description.from_graph(graph, top=top_name(graph.name)), cache_folder(), opt=WAVES_OPTIMISATION if waves else opt,
                  coverage=FOLDER_VARIABLE in os.environ and not waves, waves=waves,
                  on_build=told("building its simulator" + (" with waveforms" if waves else "")))

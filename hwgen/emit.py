@@ -14,27 +14,26 @@ from acg.register_bits import ControlBit, StatusBit
 from acg.regmap import ErrorCode, RegisterMap
 from acg.timing.fetch import DONE_CYCLES
 
+from .names import top_name
 from .top import Accelerator, top_members
 from .verilog import convert
 
-__all__ = ["TOP_NAME", "generate", "header", "manual", "sidecar", "verilog"]
-
-#: Name of the Verilog top module.
-TOP_NAME = "covenant_top"
+__all__ = ["banner", "generate", "header", "manual", "sidecar", "verilog"]
 
 
-def _banner(graph: Graph, source: str | None) -> tuple[str, str]:
+def banner(graph: Graph, source: str | None) -> tuple[str, str]:
+    """The two sentences that every generated text of a graph begins with; ``source`` as in `verilog`."""
     return (f"Generated from architecture '{graph.name}', fingerprint {fingerprint(graph):016x}: do not edit.",
             f"Regenerate with: covenant rtl {source or graph.name}")
 
 
 def verilog(graph: Graph, *, source: str | None = None) -> str:
-    """Verilog of the machine; its top module is :data:`TOP_NAME`, its ports are those of :class:`hwgen.top.Accelerator`.
+    """Verilog of the machine; its top module is `hwgen.names.top_name` of the machine, its ports are those of :class:`hwgen.top.Accelerator`.
 
     ``source``, here and below, is what the banner's command calls the description; its name unless given.
     """
-    lines = "".join(f"// {line}\n" for line in _banner(graph, source))
-    return lines + "\n" + convert(Accelerator(graph), name=TOP_NAME)
+    lines = "".join(f"// {line}\n" for line in banner(graph, source))
+    return lines + "\n" + convert(Accelerator(graph), name=top_name(graph.name))
 
 
 def _fields(fields: tuple[Field, ...]) -> list[dict]:
@@ -48,11 +47,11 @@ def sidecar(graph: Graph, *, source: str | None = None) -> dict:
     ports += [{"name": name, "direction": "output" if member.flow is Flow.Out else "input", "width": Shape.cast(member.shape).width}
               for name, member in top_members(graph).items()]
     return {
-        "do_not_edit": " ".join(_banner(graph, source)),
+        "do_not_edit": " ".join(banner(graph, source)),
         "name": graph.name,
         "summary": graph.summary,
         "fingerprint": f"{fingerprint(graph):016x}",
-        "top": TOP_NAME,
+        "top": top_name(graph.name),
         "ports": ports,
         "registers": [{"name": r.name, "offset_bytes": r.offset_bytes, "access": r.access, "reset": r.reset, "doc": r.doc}
                       for r in registers.registers],
@@ -88,6 +87,7 @@ def header(graph: Graph, *, source: str | None = None) -> str:
         ("INSTRUCTION_BYTES", str(isa.instruction_bytes)),
         ("EXTERNAL_BYTES", f"UINT64_C({graph.external.size_bytes})"),
         ("REGISTERS_BYTES", str(registers.size_bytes)),
+        ("ENGINES", str(len(graph.engines))),
     ]
     define += [(f"REG_{r.name}", f"{r.offset_bytes:#05x}") for r in registers.registers]
     define += [(f"CONTROL_{bit.name}", f"{bit:#x}") for bit in ControlBit]
@@ -96,13 +96,13 @@ def header(graph: Graph, *, source: str | None = None) -> str:
     define += [(f"ENGINE_{name.upper()}", str(engine.index)) for name, engine in graph.engines.items()]
     width = max(len(name) for name, _ in define)
     lines = [f"#define {prefix}_{name:<{width}} {text}" for name, text in define]
-    banner = "".join(f"/* {line} */\n" for line in _banner(graph, source))
-    return f"{banner}\n#ifndef {prefix}_H\n#define {prefix}_H\n\n#include <stdint.h>\n\n" + "\n".join(lines) + f"\n\n#endif /* {prefix}_H */\n"
+    opening = "".join(f"/* {line} */\n" for line in banner(graph, source))
+    return f"{opening}\n#ifndef {prefix}_H\n#define {prefix}_H\n\n#include <stdint.h>\n\n" + "\n".join(lines) + f"\n\n#endif /* {prefix}_H */\n"
 
 
 def manual(graph: Graph, *, source: str | None = None) -> str:
     """Markdown for people: engines, memory map, every instruction bit by bit, registers, error codes."""
-    return f"<!-- {' '.join(_banner(graph, source))} -->\n\n{describe(graph)}"
+    return f"<!-- {' '.join(banner(graph, source))} -->\n\n{describe(graph)}"
 
 
 def generate(graph: Graph, *, source: str | None = None, verilog_text: str | None = None) -> dict[str, str]:

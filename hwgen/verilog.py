@@ -6,8 +6,11 @@ import re
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-__all__ = ["compact_initial_values", "convert", "group_write_enables"]
+from .names import plain_names
 
+__all__ = ["compact_initial_values", "convert", "drop_idle_attributes", "group_write_enables"]
+
+_IDLE = re.compile(r"^ *\(\*[^\n]*\*\)\n *\n", re.M)
 _INITIAL = re.compile(r"  initial begin\n((?:    (\S+)\[\d+\] = \d+'[hd]0+;\n)+)  end\n")
 _WRITES = re.compile(r"  always @\(posedge (\w+)\) begin\n((?:    if \([^\n]+\)\n      \w+\[[^\n]+\]\[\d+:\d+\] <= [^\n]+;\n){2,})  end\n")
 _WRITE = re.compile(r"    if \(([^\n]+)\)\n      (\w+)\[([^\n]+)\]\[(\d+):(\d+)\] <= ([^\n]+);\n")
@@ -62,8 +65,16 @@ def group_write_enables(text: str) -> str:
     return _WRITES.sub(loop, text)
 
 
+def drop_idle_attributes(text: str) -> str:
+    """Leave out attributes of a statement that is not there: of a switch that was found to do nothing, the writer leaves ``full_case`` and an empty line.
+
+    An attribute before ``end`` is not Verilog, though some simulators take it.
+    """
+    return _IDLE.sub("", text)
+
+
 def convert(design: wiring.Component, *, name: str) -> str:
-    """Verilog of a design, its top module called ``name``; no source paths, no dates, no tool's banner."""
+    """Verilog of a design, its top module called ``name``; plain identifiers, no source paths, no dates, no tool's banner."""
     # Millions of small objects that all live to the end: looking for cycles among them took two thirds of the time.
     collecting = gc.isenabled()
     gc.disable()
@@ -73,4 +84,4 @@ def convert(design: wiring.Component, *, name: str) -> str:
         if collecting:
             gc.enable()
     text = re.sub(r"\A/\*.*?\*/\n*", "", text, flags=re.DOTALL)
-    return group_write_enables(compact_initial_values(text))
+    return group_write_enables(compact_initial_values(plain_names(drop_idle_attributes(text))))

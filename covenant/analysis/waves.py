@@ -80,7 +80,8 @@ def _groups(graph: Graph, verilog: str, top: str, files: Mapping[str, str]) -> l
         return [_Signal(f"tb.dut.{name}", port.width) for name, port in pins.items() if name.startswith(prefix)]
 
     def of_design(instance: str) -> list[_Signal]:
-        found = re.search(rf"^\s*\\?(\S+)\s+\\?({re.escape(instance)}(?:\$\d+)?)\s*\($", verilog, flags=re.M)
+        # A number follows the name of an instance that a signal has too; without one it may be that of another engine.
+        found = next((match for tail in ("", r"_\d+") if (match := re.search(rf"^\s*(\w+)\s+({instance}{tail})\s*\($", verilog, flags=re.M))), None)
         ports = parse_ports(verilog, found.group(1)) if found else {}
         return [_Signal(f"tb.dut.{found.group(2)}.{port.name}", port.width) for port in ports.values() if port.name not in ("clk", "rst")] if found else []
 

@@ -71,12 +71,12 @@ def _within(waves: Waves, network: Network, samples: int) -> None:
 def _beside(waves: Waves, network: Network, report: dict) -> str:
     """Write what belongs to the waveforms, which the report names; a line that says how to look at them."""
     from covenant.analysis.waves import companions
-    from hwgen.emit import TOP_NAME
+    from hwgen.names import top_name
 
     report["waves"] = None
     if not waves.path.exists():
         return f"waveforms: none, as the machine did not reach cycle {waves.first}"
-    files = companions(waves.path, network.graph, network.program, rtl_text(network.graph), top=TOP_NAME)
+    files = companions(waves.path, network.graph, network.program, rtl_text(network.graph), top=top_name(network.graph.name))
     for path, text in files.items():
         write_text(path, text)
     report["waves"] = [str(waves.path), *map(str, files)]

@@ -98,7 +98,7 @@ class Mutant:
 
     def apply_emitted(self, verilog: str) -> str:
         """Verilog with the fault in one module. Raises MutantError."""
-        pattern = rf"^module \\?covenant_top\.{re.escape(str(self.module))} .*?^endmodule"
+        pattern = rf"^module \w+?_{re.escape(str(self.module))}\s*\(.*?^endmodule"
         found = re.search(pattern, verilog, re.M | re.S)
         if found is None:
             raise MutantError(f"mutant {self.name}: found no module {self.module!r} in the emitted Verilog; expected one, write the mutant anew")

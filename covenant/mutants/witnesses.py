@@ -54,9 +54,9 @@ class Machine:
         return text if self.mutant is None or self.mutant.module is None else self.mutant.apply_emitted(text)
 
     def _description(self) -> Description:
-        from hwgen.emit import TOP_NAME
+        from hwgen.names import top_name
 
-        return Description.from_graph(self.graph, top=TOP_NAME)
+        return Description.from_graph(self.graph, top=top_name(self.graph.name))
 
     @cached_property
     def model(self) -> BuiltModel:

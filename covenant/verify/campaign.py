@@ -10,13 +10,15 @@ from itertools import count, islice
 from acg.errors import ArchitectureError
 from acg.graph import Graph, load_graph
 from covenant.errors import UserError
-from covenant.hardware import simulator
+from covenant.hardware import WAIVERS, rtl_text, simulator
 from covenant.progress import Progress
 from covenant.verify.illegal import verify_illegal
 from covenant.verify.networks import examples, verify_example, verify_network
 from covenant.verify.programs import RUNS, verify_program
+from hwgen.names import top_name
 from verif.bench import BenchError, BuiltModel, ToolMissing
 from verif.random.architectures import random_architecture
+from verif.tools import TOOLS, opinion
 
 __all__ = ["RANDOM", "Job", "Row", "jobs_of", "open_architecture", "rows_of", "run_campaign"]
 
@@ -29,7 +31,7 @@ REDRAWS, REDRAW_STEP = 3, 1_000_000
 @dataclass(frozen=True)
 class Job:
     """All that runs on one architecture. ``networks``, ``programs`` and ``illegal`` (programs with a damaged instruction) are seeds; ``nodes`` bounds a
-    random network's operators, ``size`` their shapes (None: small, tiny on a random architecture)."""
+    random network's operators, ``size`` their shapes (None: small, tiny on a random architecture); ``tools``: other tools read the Verilog."""
 
     arch: str
     examples: bool
@@ -42,11 +44,12 @@ class Job:
     keep: bool
     size: str | None = None
     illegal: tuple[int, ...] = ()
+    tools: bool = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run: ``kind`` is example, network, program, illegal or build; ``replay`` the command that repeats it; ``bins``: :mod:`verif.coverage`."""
+    """One run: ``kind`` is example, network, program, illegal, tool or build; ``replay`` the command that repeats it; ``bins``: :mod:`verif.coverage`."""
 
     arch: str
     kind: str
@@ -101,11 +104,23 @@ def rows_of(job: Job) -> Iterator[Row]:
         yield Row(job.arch, "build", "simulator", 0, 0, 0, None, False, None, (str(error),), f"{command} --no-examples --networks 0 --programs 1")
         return
     broken = False
+    if job.tools:
+        yield from _tools(job, graph, command)
     for row in _runs(job, graph, model, opt, command):
         broken = broken or bool(row.divergence)
         yield row
     if not job.keep and not broken and not model.cached:
         shutil.rmtree(model.path, ignore_errors=True)  # hundreds of them would fill the disk; a replay builds it again
+
+
+def _tools(job: Job, graph: Graph, command: str) -> Iterator[Row]:
+    """What other tools say of the Verilog; one that is not installed refuses."""
+    text, top = rtl_text(graph), top_name(graph.name)
+    for tool in TOOLS:
+        found = opinion(tool, text, top=top, waivers=WAIVERS)
+        complaints = found.complaints[:20]
+        yield Row(job.arch, "tool", f"read by {tool}", 0, 0, 0, None, not complaints and found.missing is None, found.missing, complaints,
+                  f"{command} --tools --no-examples --networks 0")
 
 
 def _runs(job: Job, graph: Graph, model: BuiltModel, opt: str, command: str) -> Iterator[Row]:
@@ -147,7 +162,9 @@ def jobs_of(options) -> Iterator[Job]:
     programs = options.programs or 0
     for arch in options.arch:
         shown = not arch.startswith(RANDOM) if options.examples is None else options.examples
-        yield Job(arch, shown, tuple(range(options.seed, options.seed + networks)), tuple(range(options.seed, options.seed + programs)), keep=True, **common)
+        asked = shown if options.tools is None else options.tools
+        yield Job(arch, shown, tuple(range(options.seed, options.seed + networks)), tuple(range(options.seed, options.seed + programs)), keep=True,
+                  tools=asked, **common)
     architectures = options.random_archs or (1 if options.minutes else 0)
     if not architectures:
         return
@@ -158,7 +175,8 @@ def jobs_of(options) -> Iterator[Job]:
         seeds = {name: range(options.seed + k * size, options.seed + (k + 1) * size) for name, size in each.items()}
         if not options.minutes:
             seeds = {name: range(span.start, min(span.stop, options.seed + parts[name])) for name, span in seeds.items()}
-        yield Job(f"{RANDOM}{options.seed + k}", bool(options.examples), tuple(seeds["networks"]), tuple(seeds["programs"]), keep=False, **common)
+        yield Job(f"{RANDOM}{options.seed + k}", bool(options.examples), tuple(seeds["networks"]), tuple(seeds["programs"]), keep=False,
+                  tools=bool(options.tools), **common)
 
 
 def _all_rows(job: Job) -> list[Row]:

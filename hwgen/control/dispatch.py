@@ -81,7 +81,7 @@ class Dispatch(wiring.Component):
             m.d.comb += self.error_code.eq(self.code_check)
         with m.Elif((number == 0) | (number > self.engines)):
             m.d.comb += [self.error_code.eq(self.code_illegal), self.error_engine.eq(number)]
-        good, room = Signal(), Signal()
+        good, room = Signal(name="good"), Signal(name="room")
         m.d.comb += [
             good.eq(self.error_code == 0),
             room.eq(Array([0, *self.queue_ready])[number]),

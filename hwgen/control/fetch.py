@@ -93,7 +93,7 @@ class Fetch(wiring.Component):
         flying = Signal(range(slots + 1))
         level = Signal(range(slots + 1))
 
-        asked, arrived, taken = Signal(), Signal(), Signal()
+        asked, arrived, taken = Signal(name="asked"), Signal(name="arrived"), Signal(name="taken")
         m.d.comb += [
             axi.arvalid.eq(offered | ((remaining != 0) & (reserved != slots) & ~self.halt)),
             axi.araddr.eq(next_address),
@@ -117,7 +117,7 @@ class Fetch(wiring.Component):
         with m.If(self.load):
             m.d.sync += [next_address.eq(self.address), remaining.eq(self.count)]
 
-        filling, reading = Signal(range(slots)), Signal(range(slots))
+        filling, reading = Signal(range(slots), name="filling"), Signal(range(slots), name="reading")
         with m.If(arrived):
             m.d.sync += filling.eq(_next_place(filling, slots))
         with m.If(taken):
@@ -129,8 +129,8 @@ class Fetch(wiring.Component):
         """A memory a beat position, and one for parity and response, both gathered while the beats arrive."""
         axi = self.axi
         beat = Signal(range(self.beats))
-        gathered, failed = Signal(16, reset_less=True), Signal(reset_less=True)
-        parity, error = Signal(16), Signal()
+        gathered, failed = Signal(16, reset_less=True, name="gathered"), Signal(reset_less=True, name="failed")
+        parity, error = Signal(16, name="parity"), Signal(name="error")
         m.d.comb += [parity.eq(halfword_xor(axi.rdata)), error.eq(axi.rresp[1])]
         if self.beats > 1:
             with m.If(beat != 0):

@@ -226,7 +226,7 @@ class Scratchpad(wiring.Component):
             for request in group:
                 others = [Cat(o.hits[b] for o in group if o is not request).any() & request.hits[b] for b in range(self.banks)]
                 clash.append(Cat(others).any() if len(group) > 1 else Const(0))
-        any_clash, any_outside = Signal(), Signal()
+        any_clash, any_outside = Signal(name="any_clash"), Signal(name="any_outside")
         m.d.comb += [any_clash.eq(Cat(clash).any()), any_outside.eq(Cat(outside).any())]
         m.d.sync += [self.conflict.eq(any_clash), self.address_error.eq(any_outside)]
         with m.If(any_clash | any_outside):

@@ -59,7 +59,7 @@ def test_a_name_twice_is_refused():
 
 
 def test_a_fault_of_the_verilog_is_put_into_its_module():
-    verilog = "module \\covenant_top.queue_a (x);\n  x\nendmodule\nmodule \\covenant_top.queue_b (x);\n  x + 1;\nendmodule\n"
+    verilog = "module tiny_queue_a(x);\n  x\nendmodule\nmodule tiny_queue_b(x);\n  x + 1;\nendmodule\n"
     mutant = Mutant("emitted.x", f"{EMITTED}queue_b", "x + 1", "x - 1", "operator")
     assert mutant.apply_emitted(verilog) == verilog.replace("x + 1", "x - 1")
     with pytest.raises(MutantError, match=r"^mutant emitted\.x: found its text 0 times in emitted:queue_a; expected exactly once, .*anew$"):

@@ -28,11 +28,12 @@ from verif.bench import BenchError, RunSpec, SimulationError, run
 from verif.random.architectures import random_architecture
 from verif.random.programs import random_program
 from verif.timeline import compare
+from verif.tools import Opinion
 
 
 def _options(**changes):
     return Namespace(**{"arch": [], "random_archs": 0, "networks": None, "programs": None, "examples": None, "seed": 1, "minutes": None, "jobs": 1,
-                        "nodes": 5, "limit": 1, "quiet": True, "size": None, "illegal": 0} | changes)
+                        "nodes": 5, "limit": 1, "quiet": True, "size": None, "illegal": 0, "tools": None} | changes)
 
 
 @pytest.mark.parametrize("needed", [{0}, {99}, {3, 4}, {0, 50, 99}, {10, 40, 41, 90}])
@@ -55,6 +56,25 @@ def test_shrink_keeps_to_its_tries():
 
 def test_shrink_of_one_item():
     assert shrink([5], lambda items: True, tries=10) == [5]
+
+
+def test_other_tools_read_the_verilog_where_the_examples_run_or_where_asked():
+    def asked(**changes):
+        return [job.tools for job in campaign.jobs_of(_options(arch=["tiny", "random:7"], random_archs=1, **changes))]
+
+    assert asked() == [True, False, False] and asked(examples=False) == [False, False, False]
+    assert asked(tools=True, examples=False) == [True, True, True] and asked(tools=False) == [False, False, False]
+
+
+def test_a_tool_that_objects_breaks_the_campaign_and_one_that_is_missing_refuses(monkeypatch):
+    said = {"verilator": Opinion("verilator", None, ()), "icarus": Opinion("icarus", "no program", ()), "yosys": Opinion("yosys", None, ("two drivers",))}
+    monkeypatch.setattr(campaign, "opinion", lambda tool, *_, **__: said[tool])
+    monkeypatch.setattr(campaign, "rtl_text", lambda graph: "")
+    job = next(campaign.jobs_of(_options(arch=["tiny"], tools=True)))
+    rows = list(campaign._tools(job, campaign.open_architecture("tiny"), "covenant verify --arch tiny"))
+    assert [(row.name, row.exact, row.refused, row.divergence) for row in rows] == [
+        ("read by verilator", True, None, ()), ("read by icarus", False, "no program", ()), ("read by yosys", False, None, ("two drivers",))]
+    assert rows[2].replay == "covenant verify --arch tiny --tools --no-examples --networks 0"
 
 
 def test_named_architectures_get_everything():

@@ -14,7 +14,7 @@ from covenant.analysis.waves import companions
 from covenant.cli import main
 from covenant.hardware import rtl_text
 from covenant.networks import compile_network
-from hwgen.emit import TOP_NAME
+from hwgen.names import top_name
 
 NETWORK = "examples/digits_cnn.onnx"
 IDLE = 0xFFFFFFFF
@@ -50,7 +50,7 @@ def test_what_cannot_be_recorded_is_refused_before_anything_is_built(arguments, 
 
 
 def test_texts_of_instructions_say_number_layer_and_tile(machine, program):
-    files = companions(Path("a/w.fst"), machine, program, rtl_text(machine), top=TOP_NAME)
+    files = companions(Path("a/w.fst"), machine, program, rtl_text(machine), top=top_name(machine.name))
     assert sorted(map(str, files)) == sorted(["a/w.gtkw", "a/w.sucl", "a/w.engines.txt", *(f"a/w.{name}.instructions.txt" for name in machine.engines)])
     seen = []
     for name in machine.engines:
@@ -105,4 +105,4 @@ def test_waveforms_have_the_cycles_and_signals_of_the_run(machine, program, tmp_
     first = path.read_bytes()
     assert main(arguments) == 0
     assert path.read_bytes() == first
-    assert set(tmp_path.iterdir()) == {path, *companions(path, machine, program, rtl_text(machine), top=TOP_NAME)}  # nothing half-written
+    assert set(tmp_path.iterdir()) == {path, *companions(path, machine, program, rtl_text(machine), top=top_name(machine.name))}  # nothing half-written

@@ -13,7 +13,7 @@ import hwgen
 from acg.graph import load_graph
 from acg.isa import InstructionSet
 from acg.regmap import ErrorCode, RegisterMap
-from hwgen.emit import TOP_NAME, generate, header, sidecar, verilog
+from hwgen.emit import generate, header, sidecar, verilog
 from hwgen.verilog import compact_initial_values, group_write_enables
 from verif.bench.toolchain import find_toolchain
 
@@ -33,7 +33,7 @@ def tiny_verilog(tiny):
 
 def verilog_ports(text):
     """Ports of the top module, by the Verilog's own declarations: (name, direction, width)."""
-    body = re.search(rf"^module {TOP_NAME}\((.*?)^endmodule", text, re.M | re.S).group(1)
+    body = re.search(r"^module tiny\((.*?)^endmodule", text, re.M | re.S).group(1)
     found = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", body, re.M)
     return {(name, direction, int(high) + 1 if high else 1) for direction, high, name in found}
 
@@ -55,7 +55,7 @@ def test_verilog_opens_with_banner_and_command_and_names_no_path(tiny_verilog):
 
 def test_sidecar_follows_the_covenant(tiny):
     data, isa, registers = sidecar(tiny), InstructionSet(tiny), RegisterMap(tiny)
-    assert data["fingerprint"] == f"{isa.fingerprint:016x}" and data["top"] == TOP_NAME
+    assert data["fingerprint"] == f"{isa.fingerprint:016x}" and data["top"] == "tiny"
     assert {r["name"]: r["offset_bytes"] for r in data["registers"]} == registers.offsets
     assert data["errors"] == {code.name: code.value for code in ErrorCode}
     assert data["instructions"]["bytes"] == isa.instruction_bytes
@@ -101,7 +101,7 @@ def test_verilog_does_not_depend_on_hash_seed_or_folder(tiny_verilog, tmp_path):
 
 def lint(verilog_path, *arguments):
     tools = find_toolchain()
-    return subprocess.run([*tools.verilator, "--lint-only", "-Wall", "--top-module", TOP_NAME, *arguments, str(verilog_path)],
+    return subprocess.run([*tools.verilator, "--lint-only", "-Wall", "--top-module", "tiny", *arguments, str(verilog_path)],
                           env=tools.environment(), capture_output=True, text=True, check=False)
 
 

@@ -15,7 +15,7 @@ from compiler.pipeline import compile_graph
 from compiler.read_network import read_network
 from covenant.hardware import cache_folder, rtl_text
 from covenant.samples import draw, model_inputs
-from hwgen.emit import TOP_NAME
+from hwgen.names import top_name
 from verif.bench import Description
 from verif.bench.job import STATUS_DONE
 from verif.hostile import HostileOutcome, Step, build_hostile, run_hostile
@@ -33,7 +33,7 @@ ENGINE = {"fetch": 0, "load": 1 + GRAPH.engines["load"].index, "store": 1 + GRAP
 @cache
 def model():
     """The built bench."""
-    return build_hostile([rtl_text(GRAPH)], Description.from_graph(GRAPH, top=TOP_NAME), cache_folder(), opt="O1")
+    return build_hostile([rtl_text(GRAPH)], Description.from_graph(GRAPH, top=top_name(GRAPH.name)), cache_folder(), opt="O1")
 
 
 @dataclass

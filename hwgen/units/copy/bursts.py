@@ -149,7 +149,7 @@ class BurstSplitter(wiring.Component):
         inside_row = Signal()
         next_page = Signal(self.address_bits - split_bits if self.address_bits > split_bits else 1, reset_less=True)
         next_rest = Signal(self.widths["n_3"], reset_less=True)
-        offset, rest, page = Signal(split_bits), Signal.like(next_rest), Signal.like(next_page)
+        offset, rest, page = Signal(split_bits, name="offset"), Signal.like(next_rest, name="rest"), Signal.like(next_page, name="page")
         m.d.comb += [
             offset.eq(Mux(inside_row, 0, ext[:split_bits])),
             rest.eq(Mux(inside_row, next_rest, instr.n_3)),

@@ -81,7 +81,7 @@ class LoadUnit(wiring.Component):
         beat_bits, lane_bits = exact_log2(bus), exact_log2(chunk)
         widths = {name: Shape.cast(self.body[name].shape).width for name in ("n_3", "local_address", "select")}
 
-        stopped, stop = Signal(), Signal()
+        stopped, stop = Signal(name="stopped"), Signal(name="stop")
         m.d.comb += stop.eq(stopped | self.halt)
         m.submodules.bursts = bursts = BurstSplitter(
             bus_bytes=bus, address_bits=self.address_bits, size_bytes=self.size_bytes, outstanding_bursts=self.outstanding_bursts,
@@ -100,7 +100,7 @@ class LoadUnit(wiring.Component):
             "address": widths["local_address"] + 2 - lane_bits, "select": widths["select"], "last": 1, "ext": self.address_bits - beat_bits,
         })
         m.submodules.rows = rows = Queue(shape=row_layout, depth=max(2, self.outstanding_bursts))
-        entry, low, tail = rows.i.payload, Signal(low_bits), Signal(tail_bits)
+        entry, low, tail = rows.i.payload, Signal(low_bits, name="low"), Signal(tail_bits, name="tail")
         m.d.comb += [
             rows.i.valid.eq(bursts.row),
             low.eq(bursts.row_local[:lane_bits]),
@@ -112,9 +112,9 @@ class LoadUnit(wiring.Component):
         ]
 
         # The present row: `chunks` counts down to 0 at the last one, whose highest byte is `tail`.
-        row, valid, first = Signal(row_layout, reset_less=True), Signal(), Signal(reset_less=True)
-        last_chunk, end = Signal(), Signal(signed(beat_bits + 3))
-        take, write, step, row_done, failed = Signal(), Signal(), Signal(), Signal(), Signal()
+        row, valid, first = Signal(row_layout, reset_less=True, name="row"), Signal(name="valid"), Signal(reset_less=True, name="first")
+        last_chunk, end = Signal(name="last_chunk"), Signal(signed(beat_bits + 3), name="end")
+        take, write, step, row_done, failed = Signal(name="take"), Signal(name="write"), Signal(name="step"), Signal(name="row_done"), Signal(name="failed")
         m.d.comb += [
             last_chunk.eq(row.chunks == 0),
             end.eq(row.window + Mux(last_chunk, row.tail + 1, chunk)),
@@ -136,12 +136,12 @@ class LoadUnit(wiring.Component):
             m.d.sync += [row.eq(rows.o.payload), valid.eq(rows.o.valid), first.eq(1)]
 
         # One register behind the step: the window's lanes, gathered from the beat before and this one.
-        held, lanes = Signal(self.bus_bits, reset_less=True), Signal(self.bus_bits, reset_less=True)
+        held, lanes = Signal(self.bus_bits, reset_less=True, name="held"), Signal(self.bus_bits, reset_less=True, name="lanes")
         lane_shift = Signal(beat_bits, reset_less=True)
         mask = Signal(chunk, reset_less=True)
         address = Signal(len(row.address), reset_less=True)
         select = Signal(widths["select"], reset_less=True)
-        gathered, finishing = Signal(), Signal()
+        gathered, finishing = Signal(name="gathered"), Signal(name="finishing")
         shift = row.window[:beat_bits]
         with m.If(step & take):
             m.d.sync += held.eq(axi.rdata)
@@ -158,7 +158,7 @@ class LoadUnit(wiring.Component):
 
         # The second register: rotated and written.
         turned = rotate_bytes(m, lanes, lane_shift, "turned")
-        misplaced, outside, writing = Signal(), Signal(), Signal()
+        misplaced, outside, writing = Signal(name="misplaced"), Signal(name="outside"), Signal(name="writing")
         m.d.comb += [outside.eq(1), misplaced.eq(gathered & outside & ~stopped)]
         m.d.sync += [writing.eq(gathered), self.retire.eq(finishing & ~misplaced & ~stopped)]
         for index, port in enumerate(self.destinations):

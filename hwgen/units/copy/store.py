@@ -92,7 +92,7 @@ class StoreUnit(wiring.Component):
         latency = max(self.source_latency_cycles)
         queue_depth = latency + 4                                        # cycles from a step to the one after its handshake, never stalled
 
-        stopped, stop, misplaced = Signal(), Signal(), Signal()
+        stopped, stop, misplaced = Signal(name="stopped"), Signal(name="stop"), Signal(name="misplaced")
         m.d.comb += stop.eq(stopped | self.halt)
         m.submodules.bursts = bursts = BurstSplitter(
             bus_bytes=bus, address_bits=self.address_bits, size_bytes=self.size_bytes, outstanding_bursts=self.outstanding_bursts,
@@ -108,11 +108,11 @@ class StoreUnit(wiring.Component):
 
         # The present row: `chunks` counts down to 0 at the last one, whose highest byte is `tail`; `page` is the beat's place
         # between two addresses at which bursts split.
-        row, valid, first = Signal(row_layout, reset_less=True), Signal(), Signal(reset_less=True)
-        last_chunk, end = Signal(), Signal(signed(beat_bits + 3))
-        flush, flush_end = Signal(), Signal(beat_bits + 1, reset_less=True)
-        step, send, row_done, begins = Signal(), Signal(), Signal(), Signal()
-        offered, tokens = Signal(), Signal(range(self.outstanding_bursts + 1))
+        row, valid, first = Signal(row_layout, reset_less=True, name="row"), Signal(name="valid"), Signal(reset_less=True, name="first")
+        last_chunk, end = Signal(name="last_chunk"), Signal(signed(beat_bits + 3), name="end")
+        flush, flush_end = Signal(name="flush"), Signal(beat_bits + 1, reset_less=True, name="flush_end")
+        step, send, row_done, begins = Signal(name="step"), Signal(name="send"), Signal(name="row_done"), Signal(name="begins")
+        offered, tokens = Signal(name="offered"), Signal(range(self.outstanding_bursts + 1), name="tokens")
         credits = Signal(range(queue_depth + 1), init=queue_depth)
         over = Signal()
         m.d.comb += [
@@ -201,7 +201,7 @@ class StoreUnit(wiring.Component):
             "address": widths["local_address"] + 2 - lane_bits, "select": widths["select"], "page": split_bits - beat_bits,
         })
         m.submodules.rows = rows = Queue(shape=layout, depth=max(2, self.outstanding_bursts))
-        entry, low, tail = rows.i.payload, Signal(low_bits), Signal(tail_bits)
+        entry, low, tail = rows.i.payload, Signal(low_bits, name="low"), Signal(tail_bits, name="tail")
         m.d.comb += [
             rows.i.valid.eq(bursts.row),
             low.eq(bursts.row_local[:lane_bits]),
@@ -221,7 +221,7 @@ class StoreUnit(wiring.Component):
             following = Signal.like(plan, name=f"plan_{stage}")
             m.d.sync += following.eq(arriving)
             arriving = following
-        word, placed = Signal(8 * chunk, reset_less=True), Signal.like(plan, name="placed")
+        word, placed = Signal(8 * chunk, reset_less=True, name="word"), Signal.like(plan, name="placed")
         m.d.sync += placed.eq(arriving)
         for index, (port, own) in enumerate(zip(self.sources, self.source_latency_cycles, strict=True)):
             value = port.data

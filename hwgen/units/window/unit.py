@@ -141,7 +141,7 @@ class WindowUnit(wiring.Component):
 
         # Positions: a pass is armed R cycles after its stream was taken; its first window is complete `first` cycles later.
         arm, arm_first = _late(m, [take_stream, take_stream & pending_first], read, name="arm", clear=halt)
-        lead, wait = Signal(len(first), reset_less=True), Signal(len(row_step), reset_less=True)
+        lead, wait = Signal(len(first), reset_less=True, name="lead"), Signal(len(row_step), reset_less=True, name="wait")
         gap = Signal(len(row_step), reset_less=True)
         steps = {axis: emit[f"{axis}_step"] + 1 for axis in "yx"}
         place = self._nest(m, "place", (0, 3, 4), emit, load=arm_first, step=decide)
@@ -184,8 +184,9 @@ class WindowUnit(wiring.Component):
         m.submodules.lines = lines = WindowLines(taps=self.taps, kernel_rows=self.kernel_rows, row_words=self.row_words, word_bits=self.lanes * OPERAND_BITS)
         number = _late(m, [stream.a_zero, stream.a_signed], self.timing.read_cycles, name="word_number")
         columns = Signal(range(self.taps + 1), reset_less=True)
-        rows_in, columns_in, operands = Signal(self.kernel_rows), Signal(self.taps), Signal(len(lines.taps), reset_less=True)
-        used, inside = Signal(self.taps), Signal(self.taps)
+        rows_in, columns_in = Signal(self.kernel_rows, name="rows_in"), Signal(self.taps, name="columns_in")
+        operands = Signal(len(lines.taps), reset_less=True, name="operands")
+        used, inside = Signal(self.taps, name="used"), Signal(self.taps, name="inside")
         # By rows above and columns left of the window's last. Unsigned: a negative coordinate is beyond any bound.
         m.d.sync += [
             lines.word.eq(self._centred(self.activation.data, number[:9], number[9])), columns.eq(emit.n_6 + 1),

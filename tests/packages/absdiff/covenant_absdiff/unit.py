@@ -50,7 +50,7 @@ class AbsdiffUnit(wiring.Component):
             m.d.sync += held.eq(self.instr)
 
         # A word of each operand a cycle, while `asking`.
-        asking, busy = Signal(), Signal()
+        asking, busy = Signal(name="asking"), Signal(name="busy")
         m.submodules.nest = nest = LoopCounter(count_widths=[Shape.cast(self.body[f"n_{level}"].shape).width for level in range(LEVELS)])
         m.d.comb += [nest.load.eq(self.start), nest.step.eq(asking), *[getattr(nest, f"n_{level}").eq(held[f"n_{level}"]) for level in range(LEVELS)]]
         address = {}
@@ -90,7 +90,7 @@ class AbsdiffUnit(wiring.Component):
             one, two = (_number(getattr(self, port).data, lane, held[f"{port}_signed"], held[f"{port}_zero"]) for port in ("a", "b"))
             difference = one - two
             differences.append(Mux(counted > lane, Mux(difference < 0, -difference, difference), 0))
-        word, total = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        word, total = Signal(32, reset_less=True, name="word"), Signal(32, reset_less=True, name="total")
         m.d.sync += word.eq(sum(differences, start=0))
         with m.If(summed[0]):
             m.d.sync += total.eq(Mux(summed[1], 0, total) + word)

@@ -56,9 +56,9 @@ class BitserialUnit(wiring.Component):
             m.d.sync += held.eq(self.instr)
 
         # Phases: of a pass while its weights are read, then of each position.
-        positions, weighing = Signal(), Signal()
+        positions, weighing = Signal(name="positions"), Signal(name="weighing")
         phase = Signal(range(max(self.timing.weight_cycles, self.timing.position_cycles)))
-        weighed, done = Signal(), Signal()
+        weighed, done = Signal(name="weighed"), Signal(name="done")
         m.submodules.nest = nest = LoopCounter(count_widths=[self._bits(f"n_{level}") for level in range(LEVELS)])
         m.d.comb += [
             weighed.eq(weighing & (phase == self.timing.weight_cycles - 1)),
