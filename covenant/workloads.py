@@ -1,10 +1,10 @@
-"""Single layers as ONNX networks, for figures that stand beside a roofline."""
+"""Single layers as ONNX networks: for figures that stand beside a roofline, and for a demonstration that any simulator runs in a moment."""
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["convolution"]
+__all__ = ["convolution", "demonstration"]
 
 
 def convolution(*, channels: int, filters: int, size: int, kernel: int = 3, stride: int = 1, seed: int = 0) -> onnx.ModelProto:
@@ -27,4 +27,17 @@ def convolution(*, channels: int, filters: int, size: int, kernel: int = 3, stri
         [helper.make_tensor_value_info("y", TensorProto.UINT8, [1, filters, out, out])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def demonstration(*, channels: int = 3, filters: int = 5, size: int = 5, seed: int = 0) -> onnx.ModelProto:
+    """A quantised convolution with floats at its edges: float32 (1, channels, size, size) to (1, filters, size, size), random weights."""
+    model = convolution(channels=channels, filters=filters, size=size, seed=seed)
+    (layer,), graph = model.graph.node, model.graph
+    scales = [("x_scale", "x_zero"), ("y_scale", "y_zero")]
+    edges = [helper.make_node(kind, [before, *numbers], [after], name=kind) for (kind, before, after), numbers in
+             zip((("QuantizeLinear", "image", "x"), ("DequantizeLinear", "y", "features")), scales, strict=True)]
+    graph = helper.make_graph(
+        [edges[0], layer, edges[1]], "demonstration", [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, channels, size, size])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, filters, size, size])], list(graph.initializer))
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

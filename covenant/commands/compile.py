@@ -1,10 +1,13 @@
 """``covenant compile``."""
 
+from pathlib import Path
+
 from acg.graph import load_graph
-from covenant.errors import BROKEN, EXACT
+from covenant.driver.image import image, image_header
+from covenant.errors import BROKEN, EXACT, UserError
 from covenant.fallback import open_plan, placement_text, warn_if_idle, write_plan
 from covenant.fallback.write import require_new_folder
-from covenant.files import require_writable, write_bytes, write_json
+from covenant.files import require_writable, write_bytes, write_json, write_text
 from covenant.networks import compile_network
 from covenant.warn import given
 
@@ -13,21 +16,37 @@ __all__ = ["compile_"]
 
 def compile_(options) -> int:
     """Compile a network and write its program file."""
+    targets = {"image": options.image, "header": options.header}
     if options.fallback:
+        if any(targets.values()) or not options.output:
+            found = " and ".join(f"--{name}" for name, path in targets.items() if path) or "no -o"
+            raise UserError(f"compile --fallback host: found {found}; expected -o FOLDER alone, segments that run between others on the host have no image "
+                            "of their own")
         return _segments(options)
+    paths = [path for path in (options.output, *targets.values()) if path]
+    if not paths:
+        raise UserError("compile: found no file to write; expected -o FILE, --image FILE.bin or --header FILE.h")
+    if len({Path(path).absolute() for path in paths}) < len(paths):
+        raise UserError(f"compile: found one name for two files ({', '.join(paths)}); expected a name for each")
     graph = load_graph(options.arch)
-    require_writable(options.output)
+    for path in paths:
+        require_writable(path)
     given()
     _, program = compile_network(options.model, graph, shapes=dict(options.shape))
     data = program.to_bytes()
-    write_bytes(options.output, data)
+    if options.output:
+        write_bytes(options.output, data)
+    if options.image:
+        write_bytes(options.image, image(program))
+    if options.header:
+        write_text(options.header, image_header(program, graph, name=Path(options.header).stem))
     summary = {"arch": graph.name, "model": options.model, "file": options.output, "bytes": len(data), "instructions": len(program.instructions),
-               "layers": len(program.layers), "memory_bytes": program.external_bytes, "warnings": given()}
+               "layers": len(program.layers), "memory_bytes": program.external_bytes, **targets, "warnings": given()}
     if options.json:
         write_json(options.json, summary)
     else:
         counts = f"{summary['instructions']:,} instructions, {summary['layers']} layers, {summary['memory_bytes']:,} bytes of external memory"
-        print(f"{options.output}: {counts}")
+        print(f"{', '.join(paths)}: {counts}")
     return EXACT
 
 

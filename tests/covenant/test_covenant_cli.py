@@ -296,7 +296,6 @@ def test_one_output_file_for_two_networks(refused):
     (("run", DIGITS, "--limit", "0"), "argument --limit: 0 is less than 1"),
     (("run", DIGITS, "--limit", "few"), "argument --limit: 'few' is not a whole number"),
     (("run", DIGITS, "--seed", "-1"), "argument --seed: -1 is negative"),
-    (("compile", DIGITS), "the following arguments are required: -o/--output"),
 ])
 def test_arguments_that_are_none(capsys, arguments, expected):
     with pytest.raises(SystemExit) as error:
