@@ -4,14 +4,14 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from acg import check, schema
-from acg.capability import parse_capability
+from acg.description import check, schema
+from acg.description.capability import parse_capability
+from acg.description.yaml_source import MOST_BYTES, read_yaml
 from acg.errors import ArchitectureError
 from acg.kinds import kind_of
 from acg.kinds.spec import BUS, CHUNK
 from acg.nodes import Control, Element, Engine, Graph, Link, Memory
 from acg.shared import shared_folder
-from acg.yaml_source import MOST_BYTES, read_yaml
 
 __all__ = ["ARCHITECTURES", "Control", "Element", "Engine", "Graph", "Link", "Memory", "architecture_names", "load_graph", "parse_graph"]
 

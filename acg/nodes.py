@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import networkx as nx
 
-from acg.capability import Capability
+from acg.description.capability import Capability
 from acg.kinds import kind_of
 from acg.kinds.spec import CHUNK, EngineKind, Item, Port, Stream
 
@@ -169,7 +169,7 @@ class Graph:
     links : tuple[Link, ...]
     idle_links : tuple[tuple[str, str, str], ...]
         Engine, port and memory of links in the description whose port serves only what the engine does not offer: they are not built.
-    network : networkx.DiGraph
+    digraph : networkx.DiGraph
         Bipartite: node attribute ``node`` holds the Memory or Engine, edge attribute ``links`` the Links.
     """
 
@@ -183,17 +183,17 @@ class Graph:
         self.engines = engines
         self.links = links
         self.idle_links = idle_links
-        self.network = nx.DiGraph()
+        self.digraph = nx.DiGraph()
         nodes: dict[str, Memory | Engine] = {**memories, **engines}
         for key, node in nodes.items():
-            self.network.add_node(key, node=node)
+            self.digraph.add_node(key, node=node)
         for link in links:
             ends = (link.memory, link.engine) if link.reads else (link.engine, link.memory)
-            if self.network.has_edge(*ends):
-                self.network.edges[ends]["links"] += (link,)
+            if self.digraph.has_edge(*ends):
+                self.digraph.edges[ends]["links"] += (link,)
             else:
-                self.network.add_edge(*ends, links=(link,))
-        nx.freeze(self.network)
+                self.digraph.add_edge(*ends, links=(link,))
+        nx.freeze(self.digraph)
 
     def links_of(self, engine: str, port: str) -> tuple[Link, ...]:
         """Links of one port, in the order of the description: the order of the instruction's select field."""

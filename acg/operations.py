@@ -17,7 +17,7 @@ The last dimension of an operand lies in one word, those before it are further w
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from acg.capability import Capability, Operand
+from acg.description.capability import Capability, Operand
 
 __all__ = ["OPERATIONS", "Formula", "Typed", "signature"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from compiler.errors import CompilerError
 from compiler.graph_passes.unfold_inputs import unfolded
-from compiler.ir.graph import EdgeInput, EdgeOutput, Tensor
+from compiler.ir.network import EdgeInput, EdgeOutput, Tensor
 from compiler.layout import Layout
 from compiler.program import EdgeTensor, Program
 

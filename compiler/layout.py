@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.errors import CompilerError
-from compiler.ir.graph import NUMPY_TYPES
+from compiler.ir.network import NUMPY_TYPES
 
 ELEMENT_BYTES = {"i8": 1, "u8": 1, "i32": 4, "f32": 4}
 

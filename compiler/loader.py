@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from acg.description.yaml_source import MOST_BYTES as MOST_DESCRIPTION_BYTES
 from acg.errors import InstructionError
 from acg.fingerprint import fingerprint
 from acg.graph import Graph, parse_graph
 from acg.isa import instruction_set
-from acg.yaml_source import MOST_BYTES as MOST_DESCRIPTION_BYTES
 from compiler.archive import Archive, ArchiveError, read_bytes
 from compiler.check_program import AGAIN, MOST_INSTRUCTIONS, ProgramError, check_program
 from compiler.manifest import MOST_MANIFEST_BYTES, Manifest, Provenance, parse, read_json

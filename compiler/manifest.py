@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
-from compiler.ir.graph import FUNCTION_VALUES, NUMPY_TYPES, RANGES
+from compiler.ir.network import FUNCTION_VALUES, NUMPY_TYPES, RANGES
 from compiler.layout import ELEMENT_BYTES, Layout
 from compiler.program import Count, EdgeTensor, Layer, Placed
 

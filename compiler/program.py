@@ -38,7 +38,7 @@ class EdgeTensor:
 
     `stored_shape` (N, C, H, W) and `lanes` give the layout of the `size_bytes` bytes at `address` of external memory;
     `tensor_shape` is a row-major reinterpretation of it, unless `unfold` says that the bytes are windows of the tensor: kernel, strides,
-    dilations and pads, each (y, x). `scale` None: raw integers. `function`: see `compiler.ir.graph.EdgeOutput`.
+    dilations and pads, each (y, x). `scale` None: raw integers. `function`: see `compiler.ir.network.EdgeOutput`.
     """
 
     name: str

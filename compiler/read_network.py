@@ -19,10 +19,10 @@ from compiler.graph_passes.fuse_tables import fuse_tables
 from compiler.graph_passes.hoist_moves import hoist_moves
 from compiler.graph_passes.settle_views import settle_views
 from compiler.graph_passes.tables_first import tables_first
-from compiler.ir.graph import Graph
+from compiler.ir.network import Network
 
-#: In order; each takes and returns a verified graph.
-FRONT_PASSES: tuple[Callable[[Graph], Graph], ...] = (
+#: In order; each takes and returns a verified network.
+FRONT_PASSES: tuple[Callable[[Network], Network], ...] = (
     fold_reshapes,  # views that the host or nobody has to make
     settle_views,  # element-wise nodes on the views of the nodes around them
     fold_reshapes,  # which no Reshape is needed for any more
@@ -40,7 +40,7 @@ FRONT_PASSES: tuple[Callable[[Graph], Graph], ...] = (
 )
 
 
-def read_network(source: str | Path | onnx.ModelProto, *, name: str | None = None, dimensions: Mapping[str, int] | None = None) -> Graph:
+def read_network(source: str | Path | onnx.ModelProto, *, name: str | None = None, dimensions: Mapping[str, int] | None = None) -> Network:
     """Return the IR of an ONNX file or model, ready for the back end.
 
     `name` stands in messages and defaults to the file's; `dimensions` gives sizes to named dimensions.
@@ -50,7 +50,7 @@ def read_network(source: str | Path | onnx.ModelProto, *, name: str | None = Non
         model, default = source, source.graph.name or "model"
     else:
         model, default = load_model(source), Path(source).name
-    graph = import_onnx(model, name=name or default, dimensions=dimensions)
+    network = import_onnx(model, name=name or default, dimensions=dimensions)
     for run in FRONT_PASSES:
-        graph = run(graph)
-    return graph
+        network = run(network)
+    return network

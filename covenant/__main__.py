@@ -4,7 +4,7 @@
 import sys
 import warnings
 
-from covenant.interrupt import guarded
+from covenant.terminal.interrupt import guarded
 
 __all__ = ["main"]
 

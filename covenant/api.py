@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from acg.description.variants import resized
 from acg.fingerprint import fingerprint
 from acg.graph import Graph, load_graph
 from acg.predictor import Timeline, predict
-from acg.variants import resized
 from compiler.program import Program
 from covenant.errors import UserError
-from covenant.networks import compile_network, load_program_file
+from covenant.networks import compile_file, load_program_file
 
 if TYPE_CHECKING:
-    from verif.iss.machine import Machine as Simulator
+    from verif.iss.simulator import Simulator
 
 __all__ = ["TIMELINE", "Compiled", "Machine", "Result"]
 
@@ -62,7 +62,7 @@ class Machine:
 
     def compile(self, network: str | Path, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Compiled:
         """Compile an ONNX file; ``shapes`` of inputs where they are open. Raises `compiler.errors.CompilerError`, `covenant.errors.UserError`."""
-        return Compiled(self, compile_network(str(network), self.graph, shapes=shapes)[1])
+        return Compiled(self, compile_file(str(network), self.graph, shapes=shapes)[1])
 
     def resized(self, name: str, sizes: Mapping[str, int | str]) -> Machine:
         """This machine with other sizes, by "engine.size" or "memory.key", and all that depends on them; called ``name``.

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from acg.errors import ArchitectureError, InstructionError
 from covenant import commands
 from covenant.errors import FAULT, REFUSED, UserError
-from covenant.last_resort import last_resort
+from covenant.terminal.last_resort import last_resort
 
 __all__ = ["main"]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from acg.footprint import Footprints
-from acg.graph import Graph as Architecture
+from acg.graph import Graph
 from acg.isa import instruction_set
 from compiler.front.reading.load import definition
-from compiler.ir.graph import EdgeOutput, Graph
+from compiler.ir.network import EdgeOutput, Network
 from compiler.layout import Layout
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.program import Program
 from compiler.read_network import read_network
 from covenant.run import Execution, execute_iss, execute_rtl
@@ -22,12 +22,12 @@ from verif.divergence import Region, Write, first_divergence
 from verif.reference import Reference
 
 if TYPE_CHECKING:
-    from covenant.networks import Network
+    from covenant.networks import CompiledNetwork
 
 __all__ = ["expose", "locate"]
 
 
-def expose(network: Graph) -> Graph:
+def expose(network: Network) -> Network:
     """The same network with every tensor as an output too, as raw integers: (N, C, H, W) under the tensor's name."""
     have = {item.name for item in network.outputs}
     produced = [name for node in network.nodes for name in node.outputs]
@@ -35,7 +35,7 @@ def expose(network: Graph) -> Graph:
     return replace(network, outputs=(*network.outputs, *added))
 
 
-def _timing(network: Network, execution: Execution) -> list[str]:
+def _timing(network: CompiledNetwork, execution: Execution) -> list[str]:
     for sample, report in enumerate(execution.timelines):
         for mismatch in report.mismatches[:1]:
             lines = [f"first wrong cycle, sample {sample}: {mismatch}"]
@@ -47,7 +47,7 @@ def _timing(network: Network, execution: Execution) -> list[str]:
     return [f"first wrong counter, sample {sample}: {faults[0]}" for sample, faults in enumerate(execution.counter_faults) if faults][:1]
 
 
-def _instruction(graph: Architecture, program: Program, name: str, got: np.ndarray, wanted: np.ndarray, execution: Execution) -> list[str]:
+def _instruction(graph: Graph, program: Program, name: str, got: np.ndarray, wanted: np.ndarray, execution: Execution) -> list[str]:
     """The store that wrote the first wrong byte of a tensor, with address and cycle, and the instruction that computed what it stored."""
     item = next(item for item in program.outputs if item.name == name)
     layout = Layout(item.stored_shape, item.tensor_dtype, item.lanes)
@@ -77,11 +77,11 @@ def _instruction(graph: Architecture, program: Program, name: str, got: np.ndarr
     return lines
 
 
-def _bytes(network: Network, samples: Sequence[dict[str, np.ndarray]], on: str) -> list[str]:
+def _bytes(network: CompiledNetwork, samples: Sequence[dict[str, np.ndarray]], on: str) -> list[str]:
     """Run the network again with every tensor stored, and compare in the order of the network."""
     assert network.model is not None
     probe = expose(read_network(network.model, name=network.name))
-    program = compile_graph(probe, network.graph)
+    program = compile_network(probe, network.graph)
     order = [name for node in probe.nodes for name in node.outputs]
     for number, sample in enumerate(samples):
         execution = execute_rtl(network.graph, program, [sample]) if on == "rtl" else execute_iss(network.graph, program, [sample])
@@ -104,7 +104,7 @@ def _bytes(network: Network, samples: Sequence[dict[str, np.ndarray]], on: str) 
     return ["every stored tensor is exact when all of them are stored: the fault depends on placement or order, see the hazards of covenant verify"]
 
 
-def locate(network: Network, samples: Sequence[dict[str, np.ndarray]], execution: Execution, *, on: str, bytes_exact: bool) -> list[str]:
+def locate(network: CompiledNetwork, samples: Sequence[dict[str, np.ndarray]], execution: Execution, *, on: str, bytes_exact: bool) -> list[str]:
     """Lines that name the first divergence: of cycles from the timelines, of bytes by storing every tensor of the network."""
     lines = _timing(network, execution)
     if not bytes_exact and network.model is not None:

@@ -13,16 +13,16 @@ from compiler.check_program import AGAIN, ProgramError
 from compiler.errors import ModelError, UnsupportedError
 from compiler.front.reading.quantised import quantised_operator
 from compiler.loader import carried_architecture, load_program
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.program import Program
 from compiler.read_network import read_network
 from covenant.errors import UserError
 from covenant.open_model import open_model
-from covenant.warn import warn
+from covenant.terminal.warn import warn
 from verif.hazards import find_hazards
 
 __all__ = [
-    "DEFAULT_ARCHITECTURE", "Network", "compile_network", "is_program", "load_ordered_program", "load_program_file", "open_network", "quantise_command",
+    "DEFAULT_ARCHITECTURE", "CompiledNetwork", "compile_file", "is_program", "load_ordered_program", "load_program_file", "open_network", "quantise_command",
 ]
 
 #: Where neither the user nor a program file names another.
@@ -30,7 +30,7 @@ DEFAULT_ARCHITECTURE = "edge16"
 
 
 @dataclass(frozen=True)
-class Network:
+class CompiledNetwork:
     """A program on its graph; ``model`` is the ONNX network it was compiled from, None for a program file."""
 
     name: str
@@ -42,14 +42,14 @@ class Network:
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def compile_network(path: str, graph: Graph, *, shapes: Shapes | None = None) -> tuple[onnx.ModelProto, Program]:
+def compile_file(path: str, graph: Graph, *, shapes: Shapes | None = None) -> tuple[onnx.ModelProto, Program]:
     """Import and compile an ONNX file, its inputs in ``shapes`` where given. Raises CompilerError, UserError."""
     model = open_model(path, shapes)
     try:
         ir = read_network(model, name=Path(path).name)
         for note in ir.notes:
             warn(f"model {path}: {note}")
-        return model, compile_graph(ir, graph)
+        return model, compile_network(ir, graph)
     except UnsupportedError:
         if quantised_operator(model) is not None:
             raise
@@ -90,13 +90,13 @@ def load_ordered_program(path: str | Path, graph: Graph) -> Program:
     return program
 
 
-def open_network(path: str, arch: str | None, *, shapes: Shapes | None = None) -> Network:
+def open_network(path: str, arch: str | None, *, shapes: Shapes | None = None) -> CompiledNetwork:
     """Load a program file, or compile an ONNX network (for edge16 unless ``arch`` says otherwise)."""
     if is_program(path):
         if shapes:
             raise UserError(f"{path}: --shape with a program file, whose shapes are fixed; expected an ONNX network, give the option to covenant compile")
         graph, program = load_program_file(path, arch)
-        return Network(path, graph, program, None)
+        return CompiledNetwork(path, graph, program, None)
     graph = load_graph(arch or DEFAULT_ARCHITECTURE)
-    model, program = compile_network(path, graph, shapes=shapes)
-    return Network(path, graph, program, model)
+    model, program = compile_file(path, graph, shapes=shapes)
+    return CompiledNetwork(path, graph, program, model)

@@ -8,7 +8,7 @@ from compiler.errors import ModelError
 from compiler.front.reading.half import widen
 from compiler.front.reading.load import load_model
 from covenant.shapes import with_shapes
-from covenant.warn import warn
+from covenant.terminal.warn import warn
 
 __all__ = ["open_model"]
 

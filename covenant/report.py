@@ -13,9 +13,9 @@ from compiler.outside import brought
 from covenant import judge
 from covenant.errors import UserError
 from covenant.locate import locate
-from covenant.networks import Network
-from covenant.progress import Progress
+from covenant.networks import CompiledNetwork
 from covenant.run import Execution, execute_iss, execute_rtl, ideal_cycles, layer_rows
+from covenant.terminal.progress import Progress
 from verif.agreement import agreement, unlike
 from verif.bench import Waves
 from verif.golden import VERSION, Golden
@@ -37,7 +37,7 @@ def _golden(model: onnx.ModelProto, samples: Sequence[Sample]) -> tuple[list[Sam
         return None, printable(str(error).strip().splitlines()[0])
 
 
-def judge_network(network: Network, samples: Sequence[Sample], *, labels: np.ndarray | None = None, on: str = "rtl",
+def judge_network(network: CompiledNetwork, samples: Sequence[Sample], *, labels: np.ndarray | None = None, on: str = "rtl",
                   progress: Progress | None = None, opt: str = "O2", waves: Waves | None = None) -> tuple[dict[str, Any], list[Sample]]:
     """Run and judge; returns the report and the outputs of each sample. ``opt``: C++ optimisation of a simulator yet to be built. ``waves``: as `execute_rtl`.
 

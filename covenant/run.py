@@ -14,9 +14,9 @@ from compiler.host import pack_inputs, unpack_outputs
 from compiler.program import Program
 from covenant import layers as layering
 from covenant.hardware import simulator
-from covenant.progress import Progress
+from covenant.terminal.progress import Progress
 from verif.bench import Outcome, RunSpec, Waves, run
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.timeline import KINDS, TimelineReport, compare
 
 __all__ = ["Execution", "execute_iss", "execute_rtl", "ideal_cycles", "layer_rows", "loaded_iss"]
@@ -63,15 +63,15 @@ def _packed(program: Program, sample: dict[str, np.ndarray]) -> list[tuple[int, 
     return pack_inputs(program, {name: array for name, array in sample.items() if name in needed})
 
 
-def loaded_iss(graph: Graph, program: Program) -> Machine:
+def loaded_iss(graph: Graph, program: Program) -> Simulator:
     """A functional simulator with the program's constants and code in its memory."""
-    machine = Machine(graph, external_bytes=program.external_bytes)
+    machine = Simulator(graph, external_bytes=program.external_bytes)
     machine.load_segments(program.image)
     return machine
 
 
 def execute_iss(
-    graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, after: Callable | None = None, machine: Machine | None = None
+    graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, after: Callable | None = None, machine: Simulator | None = None
 ) -> Execution:
     """Run all samples on a functional simulator, ``machine`` or a new one, memories kept in between as in hardware."""
     machine = machine or loaded_iss(graph, program)

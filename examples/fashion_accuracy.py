@@ -19,7 +19,7 @@ from covenant.arrays import read_arrays
 from covenant.files import write_arrays, write_text
 from covenant.networks import open_network
 from covenant.report import judge_network
-from covenant.show import table
+from covenant.terminal.show import table
 
 HERE = Path(__file__).resolve().parent
 MODEL, DATA = HERE / "fashion_dscnn.onnx", HERE / "fashion_1000.npz"

@@ -20,7 +20,7 @@ import onnxruntime as ort
 from autodiff import Adam, Value, backward, cross_entropy, gelu, layer_norm, matmul, softmax
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script from anywhere
-from covenant.workload_transformer import FloatGraph, encoder_layer, quantised, random_parameters
+from covenant.bench.workload_transformer import FloatGraph, encoder_layer, quantised, random_parameters
 
 TOKENS, LETTERS, CLASSES = 16, 8, 2
 WIDTH, HEADS, HIDDEN, BLOCKS = 32, 2, 64, 2

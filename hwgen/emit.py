@@ -6,10 +6,10 @@ import re
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Flow
 
-from acg.describe import describe
 from acg.fingerprint import fingerprint
 from acg.graph import Graph
 from acg.isa import Field, InstructionSet
+from acg.manual.describe import describe
 from acg.register_bits import ControlBit, StatusBit
 from acg.regmap import ErrorCode, RegisterMap
 from acg.timing.fetch import DONE_CYCLES

@@ -22,9 +22,9 @@ from hwgen.control.fetch import Fetch
 from hwgen.control.issue import Issue, wait_layout
 from hwgen.control.progress import Progress
 from hwgen.control.queue import Queue
-from hwgen.control.registers import Control, RegisterShape
+from hwgen.control.registers import Control, ControlRegister
 from hwgen.control.sequencer import Sequencer
-from hwgen.memory.scratchpad import PortShape, Scratchpad
+from hwgen.memory.scratchpad import PortWidths, Scratchpad
 from hwgen.units.builders import builder_of
 from hwgen.units.socket import PortSocket, Socket
 
@@ -286,8 +286,8 @@ class Accelerator(wiring.Component):
             pad = Scratchpad(
                 banks=memory.banks, depth_words=memory.depth_words, word_bits=8 * memory.word_bytes,
                 read_latency_cycles=memory.read_latency_cycles,
-                readers=[PortShape(len(use.port.data), len(use.port.addr)) for _, use in readers],
-                writers=[PortShape(len(use.port.data), len(use.port.addr), use.byte_masked) for _, use in writers])
+                readers=[PortWidths(len(use.port.data), len(use.port.addr)) for _, use in readers],
+                writers=[PortWidths(len(use.port.data), len(use.port.addr), use.byte_masked) for _, use in writers])
             m.submodules[f"memory_{memory.name}"] = pad
             for port, (_, use) in zip([*pad.read_ports, *pad.write_ports], [*readers, *writers], strict=True):
                 wiring.connect(m, use.port, port)
@@ -305,12 +305,12 @@ class Accelerator(wiring.Component):
         for record, (valid, code, number, address) in zip(sequencer.errors, sources, strict=True):
             m.d.comb += [record.valid.eq(valid), record.code.eq(code), record.engine.eq(number), record.address.eq(address)]
 
-    def _register_shapes(self) -> list[RegisterShape]:
+    def _register_shapes(self) -> list[ControlRegister]:
         shapes = []
         for register in self.registers.registers:
             access = "constant" if register.name in _CONSTANTS else register.access
             pulses = (ControlBit.START | ControlBit.SOFT_RESET).value if register.name == "CONTROL" else 0
-            shapes.append(RegisterShape(register.name, register.offset_bytes, access, register.reset, pulses))
+            shapes.append(ControlRegister(register.name, register.offset_bytes, access, register.reset, pulses))
         return shapes
 
     def _host_side(self, m: Module, control: Control, sequencer: Sequencer, progress: Progress) -> None:

@@ -35,7 +35,7 @@ EXCEPTIONS = {
 }
 #: Operations that are named elsewhere, and why.
 OPERATION_EXCEPTIONS = {
-    "covenant/bench.py": ({"MATMUL"}, "multiply-accumulates a cycle are counted by the operation that makes them"),
+    "covenant/bench/figures.py": ({"MATMUL"}, "multiply-accumulates a cycle are counted by the operation that makes them"),
     "verif/random/programs.py": ({"COPY"}, "what fills memories and what stores them, by the operation"),
 }
 

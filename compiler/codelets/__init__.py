@@ -1,4 +1,4 @@
-"""Codelets: what each operator computes, one family a file. `candidates(node, graph)` lists a node's, the preferred one first."""
+"""Codelets: what each operator computes, one family a file. `candidates(node, network)` lists a node's, the preferred one first."""
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation
 from compiler.codelets.families import candidates

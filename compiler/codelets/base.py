@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compiler.codelets.row_program import RowProgram
+from compiler.codelets.rows.row_program import RowProgram
 from compiler.ir.move import Move
 
 

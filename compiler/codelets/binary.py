@@ -13,7 +13,7 @@ import numpy as np
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel
 from compiler.codelets.contraction import ELEMENT
 from compiler.ir.elementwise import Binary
-from compiler.ir.graph import Graph, Node, Shape4, Tensor
+from compiler.ir.network import Network, Node, Shape4, Tensor
 
 #: Operation of each kind, as capabilities name it.
 OPERATIONS = {"add": "ADD", "mul": "MUL", "min": "MIN", "max": "MAX"}
@@ -24,12 +24,12 @@ def _operand(dtype: str, shape: Shape4, zero: int, out: Shape4, tensor: str = ""
     return Operand(dtype, shape, index, tensor, **({} if constant is None else {"constant": constant}), zero=zero)  # type: ignore[arg-type]
 
 
-def binary(node: Node, graph: Graph) -> Codelet:
+def binary(node: Node, network: Network) -> Codelet:
     """Codelet of a Binary node."""
     attrs = node.attrs
     assert isinstance(attrs, Binary)
-    y = graph.tensors[node.outputs[0]]
-    sources: list[Tensor | np.ndarray] = [graph.tensors[name] for name in node.inputs]
+    y = network.tensors[node.outputs[0]]
+    sources: list[Tensor | np.ndarray] = [network.tensors[name] for name in node.inputs]
     if attrs.constant is not None:
         sources.insert(0 if attrs.constant_first else 1, attrs.constant)
     folded = all(tuple(source.shape) == y.shape for source in sources)

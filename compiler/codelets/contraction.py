@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.errors import CompilerError
-from compiler.ir.graph import Conv, Graph, Node, Shape4
+from compiler.ir.network import Conv, Network, Node, Shape4
 
 ELEMENT = {np.dtype(np.int8): "i8", np.dtype(np.uint8): "u8", np.dtype(np.int16): "i9"}
 
@@ -34,11 +34,11 @@ def weight_operand(weight: np.ndarray, zero: int) -> Operand:
     return Operand(ELEMENT[weight.dtype], (oc, ic, kh, kw), index, constant=weight, zero=zero)
 
 
-def contraction(node: Node, graph: Graph, view: Shape4 | None = None) -> Codelet:
+def contraction(node: Node, network: Network, view: Shape4 | None = None) -> Codelet:
     """Codelet of a Conv node of any kernel, stride, dilation, padding and group; `view`: how its result is seen, for pointwise ones any images."""
     attrs = node.attrs
     assert isinstance(attrs, Conv)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     _, ic, kh, kw = attrs.weight.shape
     n, oc, oh, ow = y.shape
     pointwise = (kh, kw, *attrs.strides, *attrs.pads) == (1, 1, 1, 1, 0, 0, 0, 0)
@@ -63,5 +63,5 @@ def contraction(node: Node, graph: Graph, view: Shape4 | None = None) -> Codelet
     if finish.kind != "raw":
         operations.append(Operation("REQUANTIZE", "y", ("acc",)))
     return Codelet(
-        node.name, node.op, "contraction", loops, operands, tuple(operations), finish, node.origin, graph.macs(node), attrs.group
+        node.name, node.op, "contraction", loops, operands, tuple(operations), finish, node.origin, network.macs(node), attrs.group
     )

@@ -9,14 +9,14 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.codelets.contraction import conv_finish, weight_operand
-from compiler.ir.graph import Conv, Graph, Node
+from compiler.ir.network import Conv, Network, Node
 
 
-def depthwise(node: Node, graph: Graph) -> Codelet | None:
+def depthwise(node: Node, network: Network) -> Codelet | None:
     """Codelet of a Conv node whose groups are single channels; None for any other, for int32 results and for weights of more than 8 bits."""
     attrs = node.attrs
     assert isinstance(attrs, Conv)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     oc, ic, kh, kw = attrs.weight.shape
     if ic != 1 or oc != attrs.group or attrs.group == 1 or attrs.y_scale is None or attrs.weight.dtype == np.int16:
         return None
@@ -29,4 +29,4 @@ def depthwise(node: Node, graph: Graph) -> Codelet | None:
         "y": Operand(y.dtype, y.shape, pixel("c"), tensor=y.name),
     }
     operations = (Operation("MAC", "acc", ("x", "w")), Operation("REQUANTIZE", "y", ("acc",)))
-    return Codelet(node.name, node.op, "depthwise", loops, operands, operations, conv_finish(attrs, node.name), node.origin, graph.macs(node))
+    return Codelet(node.name, node.op, "depthwise", loops, operands, operations, conv_finish(attrs, node.name), node.origin, network.macs(node))

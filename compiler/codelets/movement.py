@@ -8,17 +8,17 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
-from compiler.ir.graph import Graph, Move, Node
+from compiler.ir.network import Move, Network, Node
 
 
-def movement(node: Node, graph: Graph) -> Codelet:
+def movement(node: Node, network: Network) -> Codelet:
     """Codelet of a Move or Reshape node; inputs are the operands x, x1, x2 and so on."""
-    y = graph.tensors[node.outputs[0]]
+    y = network.tensors[node.outputs[0]]
     attrs = node.attrs if isinstance(node.attrs, Move) else Move(np.arange(y.elements))
     loops = tuple(Loop(name, extent) for name, extent in zip(("n", "c", "y", "x"), y.shape, strict=True))
     operands = {}
     for number, name in enumerate(node.inputs):
-        x = graph.tensors[name]
+        x = network.tensors[name]
         operands[f"x{number or ''}"] = Operand(x.dtype, x.shape, pixel("c", "y", "x"), tensor=name)
     operands["y"] = Operand(y.dtype, y.shape, pixel("c", "y", "x"), tensor=y.name)
     family = "move" if isinstance(node.attrs, Move) else "reshape"

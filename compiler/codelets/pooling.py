@@ -10,11 +10,11 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.codelets.contraction import weight_operand
-from compiler.ir.graph import AveragePool, GlobalAveragePool, Graph, MaxPool, Node, averaging_scales
+from compiler.ir.network import AveragePool, GlobalAveragePool, MaxPool, Network, Node, averaging_scales
 
 
-def _window(node: Node, graph: Graph) -> tuple[tuple[Loop, ...], dict[str, Operand]]:
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+def _window(node: Node, network: Network) -> tuple[tuple[Loop, ...], dict[str, Operand]]:
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     attrs = node.attrs
     n, c, oh, ow = y.shape
     kernel: tuple[int, int]
@@ -31,37 +31,37 @@ def _window(node: Node, graph: Graph) -> tuple[tuple[Loop, ...], dict[str, Opera
     return loops, operands
 
 
-def largest(node: Node, graph: Graph) -> Codelet:
+def largest(node: Node, network: Network) -> Codelet:
     """Codelet of a MaxPool node."""
     assert isinstance(node.attrs, MaxPool)
-    loops, operands = _window(node, graph)
+    loops, operands = _window(node, network)
     finish = Finish("int", low=node.attrs.y_low, high=node.attrs.y_high)
     return Codelet(node.name, node.op, "window", loops, operands, (Operation("MAXIMUM", "y", ("x",)),), finish, node.origin)
 
 
-def _averaging(node: Node, graph: Graph) -> Finish:
+def _averaging(node: Node, network: Network) -> Finish:
     attrs = node.attrs
     assert isinstance(attrs, AveragePool | GlobalAveragePool)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     divisors = attrs.divisors(x.shape[2:], y.shape[2:]) if isinstance(attrs, AveragePool) else np.full((1, 1), x.shape[2] * x.shape[3])
     divisors = np.maximum(divisors, 1)  # a window that sees nothing sums to 0
     scale_of = {int(d): averaging_scales(attrs.x_scale, attrs.y_scale, int(d)) for d in np.unique(divisors)}
     return Finish("float", zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high, divisors=divisors, scale_of=scale_of)
 
 
-def average(node: Node, graph: Graph) -> Codelet:
+def average(node: Node, network: Network) -> Codelet:
     """Codelet of an AveragePool or GlobalAveragePool node."""
     assert isinstance(node.attrs, AveragePool | GlobalAveragePool)
-    loops, operands = _window(node, graph)
+    loops, operands = _window(node, network)
     x = operands["x"]
     operands["x"] = Operand(x.dtype, x.shape, x.index, tensor=x.tensor, zero=node.attrs.x_zero)
     operations = (Operation("SUM", "acc", ("x",)), Operation("REQUANTIZE", "y", ("acc",)))
-    return Codelet(node.name, node.op, "window", loops, operands, operations, _averaging(node, graph), node.origin)
+    return Codelet(node.name, node.op, "window", loops, operands, operations, _averaging(node, network), node.origin)
 
 
-def average_as_contraction(node: Node, graph: Graph) -> Codelet:
+def average_as_contraction(node: Node, network: Network) -> Codelet:
     """The same average as a grouped convolution with weights of one: for machines without SUM, and windows larger than a memory."""
-    codelet = average(node, graph)
+    codelet = average(node, network)
     n, c, oh, ow = codelet.operands["y"].shape
     kh, kw = codelet.extent("ky"), codelet.extent("kx")
     loops = (Loop("n", n), Loop("oc", c), Loop("ky", kh, True), Loop("kx", kw, True), Loop("ic", 1, True), Loop("oy", oh), Loop("ox", ow))

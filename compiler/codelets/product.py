@@ -13,16 +13,16 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel
-from compiler.ir.graph import Graph, Node
 from compiler.ir.matmul import MatMul
+from compiler.ir.network import Network, Node
 
 
-def product(node: Node, graph: Graph) -> Codelet:
+def product(node: Node, network: Network) -> Codelet:
     """Codelet of a MatMul node."""
     attrs = node.attrs
     assert isinstance(attrs, MatMul)
-    a, b = (graph.tensors[name] for name in node.inputs)
-    y = graph.tensors[node.outputs[0]]
+    a, b = (network.tensors[name] for name in node.inputs)
+    y = network.tensors[node.outputs[0]]
     m, k, n = attrs.sizes(a.shape, b.shape)
     products = len(attrs.a_batch)
     loops = (Loop("n", products), Loop("oc", n), Loop("ic", k, True), Loop("oy", m), Loop("ox", 1))
@@ -39,6 +39,6 @@ def product(node: Node, graph: Graph) -> Codelet:
     if attrs.bias is not None:
         finish = replace(finish, bias=attrs.bias, scale=np.full(n, attrs.scale, np.float32))
     return Codelet(
-        node.name, node.op, "product", loops, operands, tuple(operations), finish, node.origin, graph.macs(node),
+        node.name, node.op, "product", loops, operands, tuple(operations), finish, node.origin, network.macs(node),
         batches=(attrs.a_batch, attrs.b_batch),
     )

@@ -11,20 +11,20 @@ from dataclasses import replace
 from compiler.codelets.base import Codelet, Operation
 from compiler.codelets.depthwise import depthwise
 from compiler.codelets.pooling import largest
-from compiler.ir.graph import Graph, Node
+from compiler.ir.network import Network, Node
 
 FAMILY = "sliding"
 #: What an engine must offer for the reduction of each.
 REDUCTIONS = ("WINDOW_MAC", "WINDOW_MAX")
 
 
-def sliding_convolution(node: Node, graph: Graph) -> Codelet | None:
+def sliding_convolution(node: Node, network: Network) -> Codelet | None:
     """Codelet of a Conv node whose groups are single channels; None for any other."""
-    codelet = depthwise(node, graph)
+    codelet = depthwise(node, network)
     return codelet and replace(codelet, family=FAMILY, operations=(Operation("WINDOW_MAC", "acc", ("x", "w")), Operation("REQUANTIZE", "y", ("acc",))))
 
 
-def sliding_largest(node: Node, graph: Graph) -> Codelet:
+def sliding_largest(node: Node, network: Network) -> Codelet:
     """Codelet of a MaxPool node."""
     operations = (Operation("WINDOW_MAX", "acc", ("x",)), Operation("REQUANTIZE", "y", ("acc",)))
-    return replace(largest(node, graph), family=FAMILY, operations=operations)
+    return replace(largest(node, network), family=FAMILY, operations=operations)

@@ -32,16 +32,16 @@ from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
 from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.folding import foldable
+from compiler.front.state.onnx_node import DTYPES, OnnxNode, Refusal
 from compiler.front.state.schema import misuse
-from compiler.front.state.step import DTYPES, Refusal, Step
 from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Unquantised, Value
 from compiler.front.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 from compiler.front.validity.folding import FoldError, computed, require_small
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph
+from compiler.ir.network import EdgeInput, EdgeOutput, Network
 from compiler.ir.rules import verify
 from compiler.outside import brought
 
-Handler = Callable[[Step], list[Value]]
+Handler = Callable[[OnnxNode], list[Value]]
 
 HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "QuantizeLinear"): quantise.quantize_linear,
@@ -129,7 +129,7 @@ class _Import:
         self.entries: list[UnsupportedEntry] = []
         self.shapes = _shapes(model)
 
-    def run(self) -> Graph:
+    def run(self) -> Network:
         """Return the finished graph or raise UnsupportedError."""
         for initializer in self.model.graph.initializer:
             self.values[initializer.name] = Const(numpy_helper.to_array(initializer))
@@ -141,7 +141,7 @@ class _Import:
         self._outputs()
         if self.entries:
             raise UnsupportedError(self.name, self.entries)
-        return self.builder.finish()
+        return self.builder.network()
 
     def _needed(self) -> set[int]:
         """Return the positions of the nodes that a graph output depends on."""
@@ -174,56 +174,56 @@ class _Import:
                 self.entries.append(UnsupportedEntry(value.name, "graph input", reason))
                 self.values[value.name] = Unknown(shape)
 
-    def _node(self, node: onnx.NodeProto, label: str) -> None:
-        values = [self.values[i] if i else None for i in node.input]
-        step = Step(node, label, self.opset, values, self.builder)
+    def _node(self, proto: onnx.NodeProto, label: str) -> None:
+        values = [self.values[i] if i else None for i in proto.input]
+        node = OnnxNode(proto, label, self.opset, values, self.builder)
         try:
-            wrong = misuse(node, self.opset)
-            step.require(by_schema, wrong, found=wrong or "")
-            results = self._results(step)
+            wrong = misuse(proto, self.opset)
+            node.require(by_schema, wrong, found=wrong or "")
+            results = self._results(node)
         except Refusal as refusal:
             entry = UnsupportedEntry(refusal.label, refusal.op, refusal.reason)
             if entry not in self.entries:
                 self.entries.append(entry)
-            results = [Unknown(self.shapes.get(o)) for o in node.output]
-            if node.op_type == "QuantizeLinear" and refusal.label != label:  # of a formula that it quantises: its readers are judged all the same
-                step.values[0] = Unknown(getattr(values[0], "shape", None))
-                results = self._results(step)
-        for name, result in zip(node.output, results, strict=False):
+            results = [Unknown(self.shapes.get(o)) for o in proto.output]
+            if proto.op_type == "QuantizeLinear" and refusal.label != label:  # of a formula that it quantises: its readers are judged all the same
+                node.values[0] = Unknown(getattr(values[0], "shape", None))
+                results = self._results(node)
+        for name, result in zip(proto.output, results, strict=False):
             if name:
                 self.values[name] = result
 
-    def _results(self, step: Step) -> list[Value]:
-        node = step.node
-        key = ("" if node.domain == "ai.onnx" else node.domain, node.op_type)
-        constant = all(isinstance(v, Const | RealConst | None) for v in step.values.peek()) and (node.input or node.op_type == "Constant")
-        constant = constant and not any(a.graphs or a.HasField("g") for a in node.attribute)  # a subgraph may read more than the inputs
-        if constant and key[0] == "" and node.op_type not in _CONSTANTS_TOO and foldable(node):
-            return list(self._folded(step))
+    def _results(self, node: OnnxNode) -> list[Value]:
+        proto = node.proto
+        key = ("" if proto.domain == "ai.onnx" else proto.domain, proto.op_type)
+        constant = all(isinstance(v, Const | RealConst | None) for v in node.values.peek()) and (proto.input or proto.op_type == "Constant")
+        constant = constant and not any(a.graphs or a.HasField("g") for a in proto.attribute)  # a subgraph may read more than the inputs
+        if constant and key[0] == "" and proto.op_type not in _CONSTANTS_TOO and foldable(proto):
+            return list(self._folded(node))
         operator = OPERATORS.get(key)
         parts = {**_PARTS, **brought().handlers}
         if operator is None and key not in parts:
-            step.refuse(listed, f"{key[0] + '.' if key[0] else ''}{key[1]}")
-        if step.unknown() and node.op_type not in _UNKNOWN_TOO:
-            return [Unknown(self.shapes.get(o)) for o in node.output]
-        step = step.varied(values=dict(enumerate(grid.settled(step))))
-        step.begin()
-        results = (parts.get(key) or HANDLERS[key])(step)
-        step.finish()
-        named = max((place for place, name in enumerate(node.output, 1) if name), default=0)
-        step.require(computed_outputs, len(results), named, found=f"{named}, of which {len(results)} are computed")
+            node.refuse(listed, f"{key[0] + '.' if key[0] else ''}{key[1]}")
+        if node.unknown() and proto.op_type not in _UNKNOWN_TOO:
+            return [Unknown(self.shapes.get(o)) for o in proto.output]
+        node = node.varied(values=dict(enumerate(grid.settled(node))))
+        node.begin()
+        results = (parts.get(key) or HANDLERS[key])(node)
+        node.end()
+        named = max((place for place, name in enumerate(proto.output, 1) if name), default=0)
+        node.require(computed_outputs, len(results), named, found=f"{named}, of which {len(results)} are computed")
         return results
 
-    def _folded(self, step: Step) -> Sequence[Const | RealConst]:
-        moved = moved_constants(step, elementwise.evaluate)
+    def _folded(self, node: OnnxNode) -> Sequence[Const | RealConst]:
+        moved = moved_constants(node, elementwise.evaluate)
         if moved is not None:
             return moved
-        arrays = [step.constant(i) for i in range(len(step.values))]
+        arrays = [node.constant(i) for i in range(len(node.values))]
         try:
-            require_small(step.node, [self.shapes.get(name) for name in step.node.output], sum(a.size for a in arrays if a is not None))
-            return [Const(a) for a in computed(step.whole(), self.opset, arrays)]
+            require_small(node.proto, [self.shapes.get(name) for name in node.proto.output], sum(a.size for a in arrays if a is not None))
+            return [Const(a) for a in computed(node.whole(), self.opset, arrays)]
         except FoldError as error:
-            step.refuse(computable, str(error))
+            node.refuse(computable, str(error))
 
     def _outputs(self) -> None:
         for value in self.model.graph.output:
@@ -266,7 +266,7 @@ _KINDS = {
 }
 
 
-def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapping[str, int] | None = None) -> Graph:
+def import_onnx(model: onnx.ModelProto, *, name: str = "model", dimensions: Mapping[str, int] | None = None) -> Network:
     """Return the IR of `model`, verified.
 
     `name` stands in messages and becomes the graph's; `dimensions` gives sizes to named dimensions.

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Conv, Graph, Move, Node, Tensor
+from compiler.ir.network import Conv, Move, Network, Node, Tensor
 from compiler.ir.rules import verify
 
 
@@ -47,16 +47,16 @@ def _folded(attrs: Conv, move: Move, x: Tensor, y: Tensor) -> Conv | None:
     return None
 
 
-def fold_channels(graph: Graph) -> Graph:
-    """Return `graph` with the order of channels folded into the weights behind them."""
-    made = {n.outputs[0]: n for n in graph.nodes if isinstance(n.attrs, Move) and len(n.inputs) == 1}
+def fold_channels(network: Network) -> Network:
+    """Return `network` with the order of channels folded into the weights behind them."""
+    made = {n.outputs[0]: n for n in network.nodes if isinstance(n.attrs, Move) and len(n.inputs) == 1}
     nodes: list[Node] = []
-    for node in graph.nodes:
+    for node in network.nodes:
         before = made.get(node.inputs[0])
         if isinstance(node.attrs, Conv) and before is not None and isinstance(before.attrs, Move):
-            x, y = graph.tensors[before.inputs[0]], graph.tensors[node.inputs[0]]
+            x, y = network.tensors[before.inputs[0]], network.tensors[node.inputs[0]]
             attrs = _folded(node.attrs, before.attrs, x, y)
             if attrs is not None and (x.scale, x.zero_point) == (y.scale, y.zero_point):
                 node = replace(node, attrs=attrs, inputs=before.inputs)
         nodes.append(node)
-    return verify(rebuild(graph, nodes=nodes))
+    return verify(rebuild(network, nodes=nodes))

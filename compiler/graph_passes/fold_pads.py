@@ -13,15 +13,15 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import RANGES, AveragePool, Conv, Graph, MaxPool, Move, Node, Pads
+from compiler.ir.network import RANGES, AveragePool, Conv, MaxPool, Move, Network, Node, Pads
 from compiler.ir.rules import verify
 
 
-def _frame(node: Node, graph: Graph) -> tuple[Pads, int] | None:
+def _frame(node: Node, network: Network) -> tuple[Pads, int] | None:
     """The padding that a Move adds to each image and its value; None where it does anything else."""
     move = node.attrs
     assert isinstance(move, Move), f"{node.name} is no movement"
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     if len(node.inputs) != 1 or move.constants.size != 1 or x.shape[:2] != y.shape[:2]:
         return None
     at = np.argwhere(move.index.reshape(y.shape)[0, 0] >= 0)
@@ -47,20 +47,20 @@ def _padded(attrs: Conv | MaxPool | AveragePool, pads: Pads, value: int, dtype: 
     return replace(attrs, pads=both, count_include_pad=True) if value == attrs.x_zero and counted else None  # type: ignore[arg-type]
 
 
-def fold_pads(graph: Graph) -> Graph:
-    """Return `graph` with frames around images in the padding of the windows that read them."""
+def fold_pads(network: Network) -> Network:
+    """Return `network` with frames around images in the padding of the windows that read them."""
     frames: dict[str, tuple[str, Pads, int]] = {}
     nodes = []
-    for node in graph.nodes:
+    for node in network.nodes:
         if isinstance(node.attrs, Move):
-            frame = _frame(node, graph)
+            frame = _frame(node, network)
             if frame is not None:
                 frames[node.outputs[0]] = (node.inputs[0], *frame)
         elif isinstance(node.attrs, Conv | MaxPool | AveragePool) and node.inputs[0] in frames:
             source, pads, value = frames[node.inputs[0]]
-            attrs = _padded(node.attrs, pads, value, graph.tensors[source].dtype)
-            x, framed = graph.tensors[source], graph.tensors[node.inputs[0]]
+            attrs = _padded(node.attrs, pads, value, network.tensors[source].dtype)
+            x, framed = network.tensors[source], network.tensors[node.inputs[0]]
             if attrs is not None and (x.scale, x.zero_point) == (framed.scale, framed.zero_point):
                 node = replace(node, attrs=attrs, inputs=(source,))
         nodes.append(node)
-    return verify(rebuild(graph, nodes=nodes))
+    return verify(rebuild(network, nodes=nodes))

@@ -11,46 +11,46 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Graph, Reshape
+from compiler.ir.network import Network, Reshape
 from compiler.ir.rules import verify
 
 
-def _chains(graph: Graph) -> Graph:
+def _chains(network: Network) -> Network:
     """Let each Reshape read what the Reshape before it reads, and drop those that change nothing."""
     source: dict[str, str] = {}
     instead: dict[str, str] = {}
     nodes = []
-    for node in graph.nodes:
+    for node in network.nodes:
         if isinstance(node.attrs, Reshape):
             start = source.get(node.inputs[0], node.inputs[0])
             source[node.outputs[0]] = start
             node = replace(node, inputs=(start,))
-            if graph.tensors[start].shape == graph.tensors[node.outputs[0]].shape:
+            if network.tensors[start].shape == network.tensors[node.outputs[0]].shape:
                 instead[node.outputs[0]] = start
         nodes.append(node)
-    return rebuild(graph, nodes=nodes, instead=instead)
+    return rebuild(network, nodes=nodes, instead=instead)
 
 
-def _outputs(graph: Graph) -> Graph:
-    """Take each graph output before the Reshape that makes it."""
-    fed = {e.tensor for e in graph.inputs}
-    source = {n.outputs[0]: n.inputs[0] for n in graph.nodes if isinstance(n.attrs, Reshape) and n.inputs[0] not in fed}
-    return rebuild(graph, outputs=[replace(o, tensor=source.get(o.tensor, o.tensor)) for o in graph.outputs])
+def _outputs(network: Network) -> Network:
+    """Take each network output before the Reshape that makes it."""
+    fed = {e.tensor for e in network.inputs}
+    source = {n.outputs[0]: n.inputs[0] for n in network.nodes if isinstance(n.attrs, Reshape) and n.inputs[0] not in fed}
+    return rebuild(network, outputs=[replace(o, tensor=source.get(o.tensor, o.tensor)) for o in network.outputs])
 
 
-def _inputs(graph: Graph) -> Graph:
-    """Give a graph input that only Reshapes to one shape read that shape."""
+def _inputs(network: Network) -> Network:
+    """Give a network input that only Reshapes to one shape read that shape."""
     instead: dict[str, str] = {}
     tensors = {}
-    for edge in graph.inputs:
-        readers = graph.consumers(edge.tensor)
-        shapes = {graph.tensors[n.outputs[0]].shape for n in readers}
-        if len(shapes) == 1 and all(isinstance(n.attrs, Reshape) and not graph.is_output(n.outputs[0]) for n in readers):
-            tensors[edge.tensor] = replace(graph.tensors[edge.tensor], shape=shapes.pop())
+    for edge in network.inputs:
+        readers = network.consumers(edge.tensor)
+        shapes = {network.tensors[n.outputs[0]].shape for n in readers}
+        if len(shapes) == 1 and all(isinstance(n.attrs, Reshape) and not network.is_output(n.outputs[0]) for n in readers):
+            tensors[edge.tensor] = replace(network.tensors[edge.tensor], shape=shapes.pop())
             instead.update({n.outputs[0]: edge.tensor for n in readers})
-    return rebuild(graph, tensors=tensors, instead=instead)
+    return rebuild(network, tensors=tensors, instead=instead)
 
 
-def fold_reshapes(graph: Graph) -> Graph:
-    """Return `graph` without needless Reshapes."""
-    return verify(_inputs(_outputs(_chains(graph))))
+def fold_reshapes(network: Network) -> Network:
+    """Return `network` without needless Reshapes."""
+    return verify(_inputs(_outputs(_chains(network))))

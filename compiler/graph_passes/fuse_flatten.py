@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Conv, Graph, Node, Reshape, Tensor
+from compiler.ir.network import Conv, Network, Node, Reshape, Tensor
 from compiler.ir.rules import verify
 
 
@@ -24,13 +24,13 @@ def _is_flatten(x: Tensor, y: Tensor) -> bool:
     return y.shape == (n, c * h * w, 1, 1)
 
 
-def fuse_flatten(graph: Graph) -> Graph:
-    """Return `graph` with Reshape and Conv 1x1 merged where the Reshape flattens."""
+def fuse_flatten(network: Network) -> Network:
+    """Return `network` with Reshape and Conv 1x1 merged where the Reshape flattens."""
     flat: dict[str, Tensor] = {}
     nodes: list[Node] = []
-    for node in graph.nodes:
+    for node in network.nodes:
         if isinstance(node.attrs, Reshape):
-            x, y = (graph.tensors[t] for t in (node.inputs[0], node.outputs[0]))
+            x, y = (network.tensors[t] for t in (node.inputs[0], node.outputs[0]))
             if _is_flatten(x, y):
                 flat[y.name] = x
         elif isinstance(node.attrs, Conv) and node.inputs[0] in flat and _is_point(node.attrs):
@@ -38,4 +38,4 @@ def fuse_flatten(graph: Graph) -> Graph:
             weight = node.attrs.weight.reshape(node.attrs.out_channels, *x.shape[1:])
             node = replace(node, attrs=replace(node.attrs, weight=weight), inputs=(x.name,))
         nodes.append(node)
-    return verify(rebuild(graph, nodes=nodes))
+    return verify(rebuild(network, nodes=nodes))

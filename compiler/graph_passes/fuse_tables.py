@@ -11,36 +11,36 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Graph, Node, Unary
+from compiler.ir.network import Network, Node, Unary
 from compiler.ir.rules import verify
 
 
-def _composed(graph: Graph) -> Graph:
+def _composed(network: Network) -> Network:
     made: dict[str, Node] = {}
     nodes = []
-    for node in graph.nodes:
+    for node in network.nodes:
         before = made.get(node.inputs[0])
         if isinstance(node.attrs, Unary):
-            if before is not None and isinstance(before.attrs, Unary) and len(graph.consumers(node.inputs[0])) == 1:
+            if before is not None and isinstance(before.attrs, Unary) and len(network.consumers(node.inputs[0])) == 1:
                 table = node.attrs.table[before.attrs.table]
                 node = replace(node, attrs=Unary(table), inputs=before.inputs, origin=(*before.origin, *node.origin))
             made[node.outputs[0]] = node
         nodes.append(node)
-    return rebuild(graph, nodes=nodes)
+    return rebuild(network, nodes=nodes)
 
 
-def _without_copies(graph: Graph) -> Graph:
-    fed = {e.tensor for e in graph.inputs}
+def _without_copies(network: Network) -> Network:
+    fed = {e.tensor for e in network.inputs}
     instead = {}
-    for node in graph.nodes:
+    for node in network.nodes:
         if isinstance(node.attrs, Unary) and np.array_equal(node.attrs.table, np.arange(256)):
-            x, y = (graph.tensors[t] for t in (node.inputs[0], node.outputs[0]))
+            x, y = (network.tensors[t] for t in (node.inputs[0], node.outputs[0]))
             same = (x.dtype, x.scale, x.zero_point) == (y.dtype, y.scale, y.zero_point)
-            if same and not (graph.is_output(y.name) and x.name in fed):
+            if same and not (network.is_output(y.name) and x.name in fed):
                 instead[y.name] = x.name
-    return rebuild(graph, instead=instead)
+    return rebuild(network, instead=instead)
 
 
-def fuse_tables(graph: Graph) -> Graph:
-    """Return `graph` with chains of Unary nodes composed."""
-    return verify(_without_copies(_composed(graph)))
+def fuse_tables(network: Network) -> Network:
+    """Return `network` with chains of Unary nodes composed."""
+    return verify(_without_copies(_composed(network)))

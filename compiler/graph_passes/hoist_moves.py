@@ -12,32 +12,32 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import Graph, Node
 from compiler.ir.matmul import MatMul
 from compiler.ir.move import Move
+from compiler.ir.network import Network, Node
 from compiler.ir.rules import verify
 
 #: Part of the elements that follow their neighbour: movements above it are of rows, and soon done.
 LONG_ROWS = 0.5
 
 
-def _transposes(graph: Graph, node: Node) -> bool:
+def _transposes(network: Network, node: Node) -> bool:
     """Whether a node moves single elements, and only for the right sides of products."""
     y = node.outputs[0]
-    readers = graph.consumers(y)
+    readers = network.consumers(y)
     right = all(isinstance(r.attrs, MatMul) and r.inputs[1] == y != r.inputs[0] for r in readers)
-    if not isinstance(node.attrs, Move) or not readers or not right or graph.is_output(y):
+    if not isinstance(node.attrs, Move) or not readers or not right or network.is_output(y):
         return False
     steps = np.diff(node.attrs.index)
     return bool((steps == 1).sum() < LONG_ROWS * steps.size)
 
 
-def hoist_moves(graph: Graph) -> Graph:
-    """Return `graph` with those movements as early as their operands allow."""
+def hoist_moves(network: Network) -> Network:
+    """Return `network` with those movements as early as their operands allow."""
     nodes: list[Node] = []
-    for node in graph.nodes:
+    for node in network.nodes:
         place = len(nodes)
-        if _transposes(graph, node):
+        if _transposes(network, node):
             place = max((i + 1 for i, earlier in enumerate(nodes) if set(earlier.outputs) & set(node.inputs)), default=0)
         nodes.insert(place, node)
-    return graph if nodes == list(graph.nodes) else verify(rebuild(graph, nodes=nodes))
+    return network if nodes == list(network.nodes) else verify(rebuild(network, nodes=nodes))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.graph import RANGES, Conv, Graph, Move, Node, Tensor
+from compiler.ir.network import RANGES, Conv, Move, Network, Node, Tensor
 from compiler.ir.rules import verify
 from compiler.target import FINISH, Target
 from compiler.tiles import ceil_div
@@ -48,27 +48,27 @@ def channel_map(move: Move, inputs: list[Tensor], y: Tensor) -> ChannelMap | Non
 
 
 class _Lowering:
-    """Decides and rewrites one graph for one machine."""
+    """Decides and rewrites one network for one machine."""
 
-    def __init__(self, graph: Graph, target: Target) -> None:
-        self.graph, self.target = graph, target
+    def __init__(self, network: Network, target: Target) -> None:
+        self.network, self.target = network, target
         self.unit = target.matrix[0]
         self.vector = next(v for v in target.vector if v.engine.can(FINISH))
         self.lanes = max([v.lanes for v in target.vector] + [self.unit.activation.lanes])
-        self.tensors = dict(graph.tensors)
+        self.tensors = dict(network.tensors)
         self.together: dict[tuple[str, ...], str] = {}
         self.nodes: list[Node] = []
         self.folded: dict[str, tuple[str, np.ndarray]] = {}
 
-    def run(self) -> Graph:
-        """Return the rewritten graph."""
-        for node in self.graph.nodes:
+    def run(self) -> Network:
+        """Return the rewritten network."""
+        for node in self.network.nodes:
             if isinstance(node.attrs, Move):
                 node = self._move(node)
             elif isinstance(node.attrs, Conv) and node.inputs[0] in self.folded:
                 node = self._reader(node)
             self.nodes.append(node)
-        return verify(rebuild(self.graph, nodes=self.nodes, tensors=self.tensors))
+        return verify(rebuild(self.network, nodes=self.nodes, tensors=self.tensors))
 
     def _move(self, node: Node) -> Node:
         inputs, y = [self.tensors[t] for t in node.inputs], self.tensors[node.outputs[0]]
@@ -109,15 +109,15 @@ class _Lowering:
     def _fold_price(self, node: Node, found: ChannelMap, blocks: int) -> float:
         """Cycles that the readers take longer if they read all channels; infinite where they cannot."""
         y = self.tensors[node.outputs[0]]
-        readers = self.graph.consumers(y.name)
+        readers = self.network.consumers(y.name)
         able = all(isinstance(r.attrs, Conv) and r.attrs.group == 1 for r in readers) and bool((found.source >= 0).all())
         unique = len(set(zip(found.source.tolist(), found.channel.tolist(), strict=True))) == y.shape[1]
-        if not readers or not able or not unique or self.graph.is_output(y.name):
+        if not readers or not able or not unique or self.network.is_output(y.name):
             return float("inf")
         cycles = 0.0
         for reader in readers:
             assert isinstance(reader.attrs, Conv), "only convolutions were found"
-            out = self.graph.tensors[reader.outputs[0]]
+            out = self.network.tensors[reader.outputs[0]]
             taps = int(np.prod(reader.attrs.weight.shape[2:]))
             more = blocks - ceil_div(y.shape[1], self.unit.rows)
             cycles += more * taps * ceil_div(out.shape[1], self.unit.columns) * out.elements / out.shape[1]
@@ -173,8 +173,8 @@ class _Lowering:
         return replace(node, attrs=replace(node.attrs, weight=weight), inputs=(together,))
 
 
-def lower_moves(graph: Graph, target: Target) -> Graph:
-    """Return `graph` with movements of channels as products where the machine is faster so."""
-    if not target.matrix or not any(v.engine.can(FINISH) for v in target.vector) or not any(isinstance(n.attrs, Move) for n in graph.nodes):
-        return graph
-    return _Lowering(graph, target).run()
+def lower_moves(network: Network, target: Target) -> Network:
+    """Return `network` with movements of channels as products where the machine is faster so."""
+    if not target.matrix or not any(v.engine.can(FINISH) for v in target.vector) or not any(isinstance(n.attrs, Move) for n in network.nodes):
+        return network
+    return _Lowering(network, target).run()

@@ -16,13 +16,13 @@ from dataclasses import replace
 from compiler.ir.edit import rebuild
 from compiler.ir.elementwise import Binary
 from compiler.ir.floats import Quotient, Sum
-from compiler.ir.graph import Add, Attrs, Graph, Move, Node, Reshape, Shape4, Unary
+from compiler.ir.network import Add, Attrs, Move, Network, Node, Reshape, Shape4, Unary
 from compiler.ir.rules import verify
 
 
-def _elementwise(graph: Graph, node: Node) -> bool:
+def _elementwise(network: Network, node: Node) -> bool:
     """Whether a node does the same under any view that all its tensors share."""
-    shapes = {graph.tensors[t].shape for t in (*node.inputs, *node.outputs)}
+    shapes = {network.tensors[t].shape for t in (*node.inputs, *node.outputs)}
     if isinstance(node.attrs, Binary):
         constant = node.attrs.constant
         fits = constant is None or constant.size == 1 or constant.shape in shapes
@@ -32,11 +32,11 @@ def _elementwise(graph: Graph, node: Node) -> bool:
     return len(shapes) == 1 and isinstance(node.attrs, Add | Quotient | Unary)
 
 
-def _groups(graph: Graph) -> Iterator[set[str]]:
+def _groups(network: Network) -> Iterator[set[str]]:
     """Tensors joined by element-wise nodes."""
     group_of: dict[str, set[str]] = {}
-    for node in graph.nodes:
-        if _elementwise(graph, node):
+    for node in network.nodes:
+        if _elementwise(network, node):
             joined = set().union(*(group_of.get(t, {t}) for t in (*node.inputs, *node.outputs)))
             group_of.update(dict.fromkeys(joined, joined))
     seen: set[str] = set()
@@ -46,15 +46,15 @@ def _groups(graph: Graph) -> Iterator[set[str]]:
             yield group
 
 
-def _around(graph: Graph, group: set[str]) -> list[Shape4] | None:
+def _around(network: Network, group: set[str]) -> list[Shape4] | None:
     """Views beyond the Reshapes around a group; None where another kind of node holds it to the view it has."""
     views = []
-    for node in graph.nodes:
+    for node in network.nodes:
         for tensor in group & {*node.inputs, *node.outputs}:
             if isinstance(node.attrs, Reshape):
                 other = node.outputs[0] if tensor == node.inputs[0] else node.inputs[0]
-                views.append(graph.tensors[other].shape)
-            elif not isinstance(node.attrs, Move) and not _elementwise(graph, node):
+                views.append(network.tensors[other].shape)
+            elif not isinstance(node.attrs, Move) and not _elementwise(network, node):
                 return None
     return views
 
@@ -70,16 +70,16 @@ def _seen(attrs: Attrs, shape: Shape4) -> Attrs:
     return attrs
 
 
-def settle_views(graph: Graph) -> Graph:
-    """Return `graph` with its groups of element-wise nodes on the views around them."""
-    tensors = dict(graph.tensors)
-    for group in _groups(graph):
-        own = graph.tensors[next(iter(sorted(group)))].shape
-        views = _around(graph, group)
+def settle_views(network: Network) -> Network:
+    """Return `network` with its groups of element-wise nodes on the views around them."""
+    tensors = dict(network.tensors)
+    for group in _groups(network):
+        own = network.tensors[next(iter(sorted(group)))].shape
+        views = _around(network, group)
         if views is not None:
             best = min(dict.fromkeys([own, *views]), key=lambda view: _moved(view, views))
             tensors.update({name: replace(tensors[name], shape=best) for name in group})
     nodes = [
-        replace(node, attrs=_seen(node.attrs, tensors[node.outputs[0]].shape)) if _elementwise(graph, node) else node for node in graph.nodes
+        replace(node, attrs=_seen(node.attrs, tensors[node.outputs[0]].shape)) if _elementwise(network, node) else node for node in network.nodes
     ]
-    return verify(rebuild(graph, nodes=nodes, tensors=tensors))
+    return verify(rebuild(network, nodes=nodes, tensors=tensors))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.ir.graph import Conv, EdgeInput, Graph, Node, Tensor
+from compiler.ir.network import Conv, EdgeInput, Network, Node, Tensor
 from compiler.target import Target
 from compiler.tiles import ceil_div
 
@@ -78,20 +78,20 @@ def _price(conv: Conv, x_shape: tuple[int, int, int, int], y: Tensor, target: Ta
     return max(passes * y.shape[0] * y.shape[2] * y.shape[3], load) + load / 4
 
 
-def unfold_inputs(graph: Graph, target: Target) -> tuple[Graph, dict[str, tuple[str, Unfold]]]:
-    """Rewrite convolutions of network inputs; returns the graph and, for each new input tensor, the tensor it shows windows of and how."""
-    tensors = dict(graph.tensors)
-    inputs = {item.tensor: item for item in graph.inputs}
+def unfold_inputs(network: Network, target: Target) -> tuple[Network, dict[str, tuple[str, Unfold]]]:
+    """Rewrite convolutions of network inputs; returns the network and, for each new input tensor, the tensor it shows windows of and how."""
+    tensors = dict(network.tensors)
+    inputs = {item.tensor: item for item in network.inputs}
     nodes: list[Node] = []
     made: dict[str, tuple[str, Unfold]] = {}
-    for node in graph.nodes:
+    for node in network.nodes:
         conv, source = node.attrs, node.inputs[0]
         # The host fills frames with the tensor's zero point, which raw integers of a ConvInteger do not know.
-        framed = isinstance(conv, Conv) and any(conv.pads) and conv.x_zero != graph.tensors[source].zero_point
+        framed = isinstance(conv, Conv) and any(conv.pads) and conv.x_zero != network.tensors[source].zero_point
         if not isinstance(conv, Conv) or source not in inputs or conv.group != 1 or not target.matrix or framed:
             nodes.append(node)
             continue
-        x, y = graph.tensors[source], graph.tensors[node.outputs[0]]
+        x, y = network.tensors[source], network.tensors[node.outputs[0]]
         plain = _price(conv, x.shape, y, target)
         price, chosen = min(
             ((_price(option[1], option[2], y, target), option) for option in _options(conv, x, y)), key=lambda pair: pair[0]
@@ -105,6 +105,6 @@ def unfold_inputs(graph: Graph, target: Target) -> tuple[Graph, dict[str, tuple[
         made[name] = (source, unfold)
         nodes.append(replace(node, attrs=rewritten, inputs=(name,)))
     read = {name for node in nodes for name in node.inputs}
-    kept = [item for item in graph.inputs if item.tensor in read or all(source != item.tensor for source, _ in made.values())]
+    kept = [item for item in network.inputs if item.tensor in read or all(source != item.tensor for source, _ in made.values())]
     new = [EdgeInput(inputs[source].name, inputs[source].dtype, inputs[source].shape, name) for name, (source, _) in made.items()]
-    return Graph(graph.name, (*kept, *new), graph.outputs, tuple(nodes), tensors, graph.notes), made
+    return Network(network.name, (*kept, *new), network.outputs, tuple(nodes), tensors, network.notes), made

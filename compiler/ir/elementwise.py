@@ -49,7 +49,7 @@ class Reduction:
     and 0 (N) where H is 1 or reduced too.
 
     With s the int32 sum of (x - x_zero), modulo 2^32: y = clip(round_half_even(float32(float32(s) * scale)) + y_zero, y_low, y_high),
-    scale as `compiler.ir.graph.averaging_scales` gives it for `divisor`.
+    scale as `compiler.ir.network.averaging_scales` gives it for `divisor`.
     """
 
     axes: tuple[int, ...]

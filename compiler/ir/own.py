@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compiler.ir.graph import Tensor
+    from compiler.ir.network import Tensor
 
 __all__ = ["Own"]
 

@@ -1,6 +1,6 @@
-"""The rules an IR graph obeys between passes; `verify` applies them.
+"""The rules an IR network obeys between passes; `verify` applies them.
 
-Graph: tensor keys are their names; every tensor is fed once, by an input or an earlier node; nodes and tensors are uniquely
+Network: tensor keys are their names; every tensor is fed once, by an input or an earlier node; nodes and tensors are uniquely
 named; outputs exist and come from a node; no node is without effect. Node: arity, element types, shapes and quantisation
 parameters of its operands agree with its attributes.
 """
@@ -16,7 +16,11 @@ from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir.expression import KINDS, Digits, Expression, Sums
 from compiler.ir.floats import Quotient, Sum, Term
-from compiler.ir.graph import (
+from compiler.ir.interpolation import BASE as DIGITS
+from compiler.ir.interpolation import EXACT, MOST, PARTS, Interpolation, rounded
+from compiler.ir.log_softmax import LogSoftmax
+from compiler.ir.move import Move
+from compiler.ir.network import (
     FUNCTION_VALUES,
     MOST_WEIGHT,
     NUMPY_TYPES,
@@ -25,9 +29,9 @@ from compiler.ir.graph import (
     AveragePool,
     Conv,
     GlobalAveragePool,
-    Graph,
     MatMul,
     MaxPool,
+    Network,
     Node,
     Pads,
     Pair,
@@ -35,10 +39,6 @@ from compiler.ir.graph import (
     Tensor,
     Unary,
 )
-from compiler.ir.interpolation import BASE as DIGITS
-from compiler.ir.interpolation import EXACT, MOST, PARTS, Interpolation, rounded
-from compiler.ir.log_softmax import LogSoftmax
-from compiler.ir.move import Move
 from compiler.ir.normalise import LRN, MOST_SUMMED, POWERS, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
 from compiler.ir.own import Own
 from compiler.ir.rowwise import BASE, MOST_COMPARED, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
@@ -433,14 +433,14 @@ def _own(where: str, a: object, *operands: Tensor) -> None:
     _expect(fault is None, where, *(fault or ("", "")))
 
 
-def _check_node(graph: Graph, node: Node) -> None:
+def _check_node(network: Network, node: Node) -> None:
     where = f"node {node.name} ({node.op})"
     arity, rule = _RULES[type(node.attrs)] if type(node.attrs) in _RULES else (getattr(node.attrs, "inputs", 0), _own)
     arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum | Expression | Interpolation) else arity
     arity -= isinstance(node.attrs, Binary) and node.attrs.constant is not None
     counts = (len(node.inputs), len(node.outputs))
     _expect(counts == (arity, 1), where, f"{counts[0]} inputs, {counts[1]} outputs", f"{arity}, 1")
-    operands = [graph.tensors[t] for t in (*node.inputs, *node.outputs)]
+    operands = [network.tensors[t] for t in (*node.inputs, *node.outputs)]
     if any(t.dtype == "f32" for t in operands) and node.op != "Reshape":
         _expect(all(t.dtype != "f32" for t in operands[:-1]), where, "an f32 input", "float32 tensors that leave the network alone")
         floats = isinstance(node.attrs, FLOATS) and node.attrs.y_scale == 1
@@ -452,35 +452,35 @@ def _check_node(graph: Graph, node: Node) -> None:
     rule(where, node.attrs, *operands)
 
 
-def verify(graph: Graph) -> Graph:
-    """Return `graph`; raise IRError, naming the graph, tensor or node, at the first rule that it breaks."""
-    where = f"graph {graph.name}"
-    for key, tensor in graph.tensors.items():
+def verify(network: Network) -> Network:
+    """Return `network`; raise IRError, naming the network, tensor or node, at the first rule that it breaks."""
+    where = f"network {network.name}"
+    for key, tensor in network.tensors.items():
         _check_tensor(key, tensor)
     fed = set()
-    for edge in graph.inputs:
-        listed = edge.tensor in graph.tensors and edge.tensor not in fed
+    for edge in network.inputs:
+        listed = edge.tensor in network.tensors and edge.tensor not in fed
         _expect(listed, f"input {edge.name}", f"tensor {edge.tensor}", "a listed tensor, fed once")
-        tensor = graph.tensors[edge.tensor]
+        tensor = network.tensors[edge.tensor]
         _expect(int(np.prod(edge.shape)) == tensor.elements, f"input {edge.name}", f"shape {edge.shape}", f"{tensor.elements} elements")
         quantised = tensor.scale is not None if edge.dtype == "f32" else edge.dtype == tensor.dtype
         _expect(quantised, f"input {edge.name}", f"{edge.dtype} feeding {tensor.dtype}", "the tensor's type, or f32 and a scale")
         fed.add(edge.tensor)
     names: set[str] = set()
-    for node in graph.nodes:
+    for node in network.nodes:
         _expect(node.name not in names, f"node {node.name}", "a second node of this name", "unique names")
         names.add(node.name)
         for t in node.inputs:
             _expect(t in fed, f"node {node.name}", f"input {t} that nothing before it feeds", "topological order")
         for t in node.outputs:
-            _expect(t in graph.tensors and t not in fed, f"node {node.name}", f"output {t}", "a listed tensor, fed once")
+            _expect(t in network.tensors and t not in fed, f"node {node.name}", f"output {t}", "a listed tensor, fed once")
             fed.add(t)
-        _check_node(graph, node)
-    _expect(fed == set(graph.tensors), where, f"tensors {sorted(set(graph.tensors) - fed)} that nothing feeds", "none")
-    sources = {t for n in graph.nodes for t in n.outputs}
-    for out in graph.outputs:
+        _check_node(network, node)
+    _expect(fed == set(network.tensors), where, f"tensors {sorted(set(network.tensors) - fed)} that nothing feeds", "none")
+    sources = {t for n in network.nodes for t in n.outputs}
+    for out in network.outputs:
         _expect(out.tensor in sources, f"output {out.name}", f"tensor {out.tensor}", "the output of a node")
-        tensor = graph.tensors[out.tensor]
+        tensor = network.tensors[out.tensor]
         _expect(int(np.prod(out.shape)) == tensor.elements, f"output {out.name}", f"shape {out.shape}", f"{tensor.elements} elements")
         as_integers = tensor.dtype != "f32" and out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
         as_floats = tensor.dtype == "f32" or tensor.scale is not None or len(out.function) == FUNCTION_VALUES
@@ -489,7 +489,7 @@ def verify(graph: Graph) -> Graph:
         eight_bits = out.dtype == "f32" and tensor.dtype in ("i8", "u8")
         _expect(not out.function or (eight_bits and len(out.function) == FUNCTION_VALUES), f"output {out.name}", f"a function of {len(out.function)} values",
                 f"{FUNCTION_VALUES} for an f32 output of an 8-bit tensor")
-    read = {t for n in graph.nodes for t in n.inputs} | {o.tensor for o in graph.outputs}
-    for node in graph.nodes:
+    read = {t for n in network.nodes for t in n.inputs} | {o.tensor for o in network.outputs}
+    for node in network.nodes:
         _expect(any(t in read for t in node.outputs), f"node {node.name}", "a result that nothing reads", "only nodes with an effect")
-    return graph
+    return network

@@ -15,7 +15,7 @@ from compiler.layout import Layout
 from compiler.mapping.divide import LANES, Box, reach
 
 if TYPE_CHECKING:
-    from compiler.mapping.insert_transfers import Plan
+    from compiler.mapping.insert_transfers import Residency
 
 #: Pixels [from, to) of a tensor, counted through rows and images.
 Span = tuple[int, int]
@@ -45,21 +45,21 @@ def boxed(shape: tuple[int, ...], found: Span) -> Box | None:
     return None
 
 
-def copies(plan: Plan) -> tuple[dict[str, tuple[Span, ...]], dict[str, int]]:
+def copies(residency: Residency) -> tuple[dict[str, tuple[Span, ...]], dict[str, int]]:
     """Of each resident tensor that has copies their pixels, by the number of the member that reads them; nothing is read from an empty one. And of others
     that several engines read or write at the same time the byte that would best lie at the border of two banks."""
     needs: dict[str, dict[int, list[Span]]] = {}
     written: dict[str, int] = {}
     views: dict[str, list[tuple[int, ...]]] = {}
     unable: set[str] = set()
-    for step, (shares, _) in zip(plan.steps, plan.shares, strict=True):
+    for step, (shares, _) in zip(residency.steps, residency.shares, strict=True):
         for role, operand in step.codelet.operands.items():
-            root = plan.root(operand.tensor)
-            if root not in plan.resident:
+            root = residency.root(operand.tensor)
+            if root not in residency.resident:
                 continue
-            everything = (0, plan.layouts[root].shape[0] * plan.layouts[root].shape[2] * plan.layouts[root].shape[3])
+            everything = (0, residency.layouts[root].shape[0] * residency.layouts[root].shape[2] * residency.layouts[root].shape[3])
             if role == "y":
-                unable |= set() if step.codelet.family in WRITERS and root not in plan.external else {root}
+                unable |= set() if step.codelet.family in WRITERS and root not in residency.external else {root}
                 views.setdefault(root, []).append(operand.shape)
                 if len(shares) > 1 and shares[1].channels == shares[0].channels:
                     written[root] = span(operand.shape, shares[1].box)[0]
@@ -72,14 +72,14 @@ def copies(plan: Plan) -> tuple[dict[str, tuple[Span, ...]], dict[str, int]]:
                 views.setdefault(root, []).append(operand.shape)
             for member, pixels in found.items():
                 needs.setdefault(root, {}).setdefault(member, []).append(pixels)
-    result, borders = {}, {root: pixel * plan.layouts[root].pixel_bytes for root, pixel in written.items()}
+    result, borders = {}, {root: pixel * residency.layouts[root].pixel_bytes for root, pixel in written.items()}
     for root, members in needs.items():
         starts = [min(lo for lo, _ in members[member]) for member in sorted(members)[1:]]
         if any(starts):
-            borders[root] = next(filter(None, starts)) * plan.layouts[root].pixel_bytes
+            borders[root] = next(filter(None, starts)) * residency.layouts[root].pixel_bytes
         if root in unable or len(members) < 2:
             continue
-        layout = plan.layouts[root]
+        layout = residency.layouts[root]
         spans = tuple(_aligned(layout, views[root], members.get(i, [])) for i in range(max(members) + 1))
         whole = layout.shape[0] * layout.shape[2] * layout.shape[3]
         alike = all(n * h * w == whole and c == layout.shape[1] for n, c, h, w in views[root])

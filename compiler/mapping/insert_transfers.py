@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from compiler.codelets import Codelet
-from compiler.ir.graph import Graph, Tensor
 from compiler.ir.move import keeps_places
+from compiler.ir.network import Network, Tensor
 from compiler.layout import Layout
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.copies import Span, copies
@@ -25,7 +25,7 @@ from compiler.target import Target
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Residency:
     """Where tensors live.
 
     `alias` leads from a tensor to the one whose bytes it shares; all other fields are keyed by such roots. `resident`: memory of a
@@ -36,7 +36,7 @@ class Plan:
     read at the same time, the pixels that each has in a place of its own; `borders`: of another one, the byte that would best lie at the border of two banks.
     """
 
-    ir: Graph
+    ir: Network
     steps: tuple[Assigned, ...]
     alias: dict[str, str]
     layouts: dict[str, Layout]
@@ -83,8 +83,8 @@ def plan_root(alias: dict[str, str], tensor: str) -> str:
 
 
 def insert_transfers(
-    ir: Graph, assigned: tuple[Assigned, ...], target: Target, *, spilled: frozenset[str] = frozenset(), undivided: frozenset[str] = frozenset()
-) -> Plan:
+    ir: Network, assigned: tuple[Assigned, ...], target: Target, *, spilled: frozenset[str] = frozenset(), undivided: frozenset[str] = frozenset()
+) -> Residency:
     """Place every tensor; `spilled` tensors never reside on chip, and the layers of `undivided` codelets stay whole."""
     alias: dict[str, str] = {}
     edge: dict[str, str] = {tensor: tensor for tensor in [*(i.tensor for i in ir.inputs), *(o.tensor for o in ir.outputs)]}
@@ -114,10 +114,10 @@ def insert_transfers(
                 edge[y] = x
                 continue
         steps.append(step)
-    plan = Plan(ir, tuple(steps), alias, {}, {}, frozenset(), ())
+    residency = Residency(ir, tuple(steps), alias, {}, {}, frozenset(), ())
 
     def root(tensor: str) -> str:
-        return plan.root(tensor)
+        return residency.root(tensor)
 
     seen = dict(edge)
     edge = {tensor: root(source) for tensor, source in edge.items()}
@@ -162,11 +162,11 @@ def insert_transfers(
     external = frozenset(name for name in layouts if name not in resident or name in at_edge or name in streamed)
     divider = Divider(target)
     shares = tuple(divider.divide(step, undivided=step.codelet.name in undivided) for step in steps)
-    plan = Plan(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed), seen, shares)
-    found, borders = copies(plan)
-    plan.copies.update(found)
-    plan.borders.update(borders)
-    return plan
+    residency = Residency(ir, tuple(steps), alias, layouts, resident, external, tuple(fetched), edge, tuple(packed), seen, shares)
+    found, borders = copies(residency)
+    residency.copies.update(found)
+    residency.borders.update(borders)
+    return residency
 
 
 def _activation_memories(steps: list[Assigned]) -> list[Partition]:

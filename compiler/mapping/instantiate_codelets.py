@@ -9,9 +9,9 @@ A node may have several codelets that compute the same; which one runs depends o
 from __future__ import annotations
 
 from compiler.codelets import Codelet, candidates
-from compiler.ir.graph import Graph
+from compiler.ir.network import Network
 
 
-def instantiate_codelets(graph: Graph) -> tuple[tuple[Codelet, ...], ...]:
+def instantiate_codelets(network: Network) -> tuple[tuple[Codelet, ...], ...]:
     """For each node, in topological order, the codelets that compute it, the preferred one first."""
-    return tuple(candidates(node, graph) for node in graph.nodes)
+    return tuple(candidates(node, network) for node in network.nodes)

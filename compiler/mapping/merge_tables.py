@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.codelets import Codelet, Operation
-from compiler.ir.graph import Graph, Node, Unary
+from compiler.ir.network import Network, Node, Unary
 from compiler.outside import OWN
 
 #: Families whose results leave through the whole chain of a vector unit.
@@ -25,9 +25,9 @@ def _mergeable(codelet: Codelet) -> bool:
     return chain and codelet.family in _FAMILIES and codelet.finish.kind in ("float", "int") and codelet.finish.table is None
 
 
-def _merged(codelet: Codelet, table: Codelet, node: Node, graph: Graph) -> Codelet:
+def _merged(codelet: Codelet, table: Codelet, node: Node, network: Network) -> Codelet:
     assert isinstance(node.attrs, Unary)
-    z = graph.tensors[node.outputs[0]]
+    z = network.tensors[node.outputs[0]]
     y = replace(codelet.operands["y"], tensor=z.name, dtype=z.dtype)
     return replace(
         codelet, operands={**codelet.operands, "y": y}, operations=(*codelet.operations, Operation("TABLE", "z", ("y",))),
@@ -35,16 +35,16 @@ def _merged(codelet: Codelet, table: Codelet, node: Node, graph: Graph) -> Codel
     )
 
 
-def merge_tables(choices: tuple[tuple[Codelet, ...], ...], graph: Graph) -> tuple[tuple[Codelet, ...], ...]:
-    """The codelets of each node of `graph`, without those of tables that went into the codelets of the nodes before them."""
+def merge_tables(choices: tuple[tuple[Codelet, ...], ...], network: Network) -> tuple[tuple[Codelet, ...], ...]:
+    """The codelets of each node of `network`, without those of tables that went into the codelets of the nodes before them."""
     result: dict[str, tuple[Codelet, ...]] = {}
-    for node, codelets in zip(graph.nodes, choices, strict=True):
+    for node, codelets in zip(network.nodes, choices, strict=True):
         source = node.inputs[0] if node.inputs else ""
         before = result.get(source, ())
-        alone = len(graph.consumers(source)) == 1 and not graph.is_output(source)
+        alone = len(network.consumers(source)) == 1 and not network.is_output(source)
         if isinstance(node.attrs, Unary) and before and alone and all(map(_mergeable, before)):
             del result[source]
-            result[node.outputs[0]] = tuple(_merged(codelet, codelets[0], node, graph) for codelet in before)
+            result[node.outputs[0]] = tuple(_merged(codelet, codelets[0], node, network) for codelet in before)
         else:
             result[node.outputs[0]] = codelets
     return tuple(result.values())

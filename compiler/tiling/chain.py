@@ -9,7 +9,7 @@ import numpy as np
 
 from acg.primitives import divide_constant, scale_constant
 from compiler.codelets import Finish
-from compiler.codelets.row_program import Chain, Value
+from compiler.codelets.rows.row_program import Chain, Value
 from compiler.tiles import Buffer
 from compiler.tiling.nest import Nest
 

@@ -28,8 +28,8 @@ class OwnTiler:
         self.context, self.step, self.codelet, self.unit = context, step, step.codelet, step.own
         self.roles = self.codelet.operations[0].operands
         self.y = self.codelet.operands["y"]
-        self.granule = context.plan.layouts[context.plan.root(self.y.tensor)].lanes
-        self.stored = context.plan.root(self.y.tensor) in context.plan.external
+        self.granule = context.residency.layouts[context.residency.root(self.y.tensor)].lanes
+        self.stored = context.residency.root(self.y.tensor) in context.residency.external
 
     @property
     def pitch(self) -> int:

@@ -15,12 +15,12 @@ from typing import Any
 from compiler.errors import CompilerError, LengthError
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share, Shares
-from compiler.mapping.insert_transfers import Plan
+from compiler.mapping.insert_transfers import Residency
 from compiler.target import Target
 from compiler.tiling.contraction.blockwise import BlockwisePricer, BlockwiseTiler
 from compiler.tiling.contraction.contraction import ContractionTiler
 from compiler.tiling.contraction.expression import Choices, ExpressionPricer, ExpressionTiler
-from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape
+from compiler.tiling.contraction.price import Choice, ContractionPricer, ContractionSizes
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
 from compiler.tiling.lanes.lanes import LaneTiler
 from compiler.tiling.moves.move import move
@@ -53,7 +53,7 @@ USABLE = 0.9
 
 @dataclass(eq=False)
 class Memo:
-    """What one call of `tile` leaves to the next, on another plan of the same network.
+    """What one call of `tile` leaves to the next, on another residency of the same network.
 
     `choices` by everything that a choice depends on; `done`: for each step, under which state it was tiled, and what that made;
     `context`: the last one.
@@ -64,27 +64,27 @@ class Memo:
     context: TileContext | None = None
 
 
-def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, memo: Memo | None = None) -> TileContext:
+def tile(residency: Residency, target: Target, *, shrink: dict[int, float] | None = None, memo: Memo | None = None) -> TileContext:
     """Tile every codelet. `shrink`: part of the usual room that a layer's tiles may take, for layers that did not fit before.
 
     `memo` is kept from one call to the next. The steps of both plans are the same objects as long as their engines are the same: only
     those whose room or tensors are others are tiled again. The contexts of earlier calls are of no use any more.
     """
     memo = Memo() if memo is None else memo
-    context = memo.context = TileContext(target, plan, memo.context)
+    context = memo.context = TileContext(target, residency, memo.context)
     last_use: dict[str, int] = {}
     first_use: dict[str, int] = {}
-    for number, step in enumerate(plan.steps):
+    for number, step in enumerate(residency.steps):
         for role, operand in step.codelet.operands.items():
             if operand.tensor:
-                root = plan.root(operand.tensor)
+                root = residency.root(operand.tensor)
                 last_use[root] = number
-                if role != "y" or root not in plan.fetched:
+                if role != "y" or root not in residency.fetched:
                     first_use.setdefault(root, number)
-    for number, step in enumerate(plan.steps):
-        context.budget_bytes = _room(plan, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
+    for number, step in enumerate(residency.steps):
+        context.budget_bytes = _room(residency, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
         tensors = [operand.tensor for operand in step.codelet.operands.values() if operand.tensor]
-        state = plan.shares[number], context.state(tensors)
+        state = residency.shares[number], context.state(tensors)
         before = memo.done.get(number)
         if before is not None and before[0] is step and before[1] == state:
             context.repeat(before[2])
@@ -92,7 +92,7 @@ def tile(plan: Plan, target: Target, *, shrink: dict[int, float] | None = None, 
         first = len(context.ops)
         context.begin(number, step.codelet)
         try:
-            _tile_step(context, step, plan.shares[number], memo.choices)
+            _tile_step(context, step, residency.shares[number], memo.choices)
         except LengthError:
             raise
         except CompilerError as error:
@@ -131,7 +131,7 @@ def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[
         key = (step.codelet.name, step.codelet.family, part, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()))
         if key not in memo:
             memo[key] = pricer.best()
-        return tiling(context, step, Shape.of(step), memo[key], part).tiles()
+        return tiling(context, step, ContractionSizes.of(step), memo[key], part).tiles()
     both = share(context, step, part)
     if both is not None:
         return both
@@ -139,10 +139,10 @@ def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[
     return tiler.tiles(tiler.best())
 
 
-def _room(plan: Plan, target: Target, number: int, first: dict[str, int], last: dict[str, int], shrink: float) -> dict[str, int]:
+def _room(residency: Residency, target: Target, number: int, first: dict[str, int], last: dict[str, int], shrink: float) -> dict[str, int]:
     """Bytes of each memory that no tensor resident at this step takes."""
     room = {name: memory.size_bytes for name, memory in target.partitions.items()}
-    for name, memory in plan.resident.items():
+    for name, memory in residency.resident.items():
         if first.get(name, number + 1) <= number <= last.get(name, -1):
-            room[memory.name] -= plan.resident_bytes(name)
+            room[memory.name] -= residency.resident_bytes(name)
     return {name: int(max(size, 0) * USABLE * shrink) for name, size in room.items()}

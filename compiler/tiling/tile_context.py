@@ -16,7 +16,7 @@ from compiler.codelets import Codelet, Operand
 from compiler.codelets.base import pixel
 from compiler.errors import LengthError
 from compiler.mapping.copies import boxed
-from compiler.mapping.insert_transfers import Plan
+from compiler.mapping.insert_transfers import Residency
 from compiler.mapping.price import Occupancy
 from compiler.target import CopyPath, Target
 from compiler.tiles import Buffer, Ref, TileOp, View, ceil_div, spans
@@ -85,10 +85,10 @@ def _shared(buffer: Buffer, other: Buffer | None) -> Buffer:
 class TileContext:
     """Collects the operations of a network, codelet by codelet."""
 
-    def __init__(self, target: Target, plan: Plan, before: TileContext | None = None) -> None:
-        """`before`: the context of another plan of the same network, whose buffers of tensors and constants this one shares where they are alike."""
+    def __init__(self, target: Target, residency: Residency, before: TileContext | None = None) -> None:
+        """`before`: the context of another residency of the same network, whose buffers of tensors and constants this one shares where they are alike."""
         self.target = target
-        self.plan = plan
+        self.residency = residency
         self.ops: list[TileOp] = []
         self.occupancy: Occupancy = Occupancy(target.graph) if before is None else before.occupancy
         #: Names of the engines that compute.
@@ -103,42 +103,42 @@ class TileContext:
         self._tables: dict[tuple[int, str, bytes], Buffer] = {}
         #: Of tensors that have copies the buffer of each, in the place of an empty one that of the first.
         self.copies: dict[str, tuple[Buffer, ...]] = {}
-        for name, memory in plan.resident.items():
-            if name in plan.copies:
+        for name, memory in residency.resident.items():
+            if name in residency.copies:
                 self._copy_of(name, memory, before)
                 continue
-            buffer = Buffer(name, memory, plan.layouts[name].size_bytes, memory.word_bytes, lasting=True)
+            buffer = Buffer(name, memory, residency.layouts[name].size_bytes, memory.word_bytes, lasting=True)
             self.resident[name] = buffer if before is None else _shared(buffer, before.resident.get(name))
-            self.resident[name].border_bytes = plan.borders.get(name, 0)
-        for name in sorted(plan.external):
-            layout = plan.layouts[name]
-            pinned = name in plan.edge.values()
+            self.resident[name].border_bytes = residency.borders.get(name, 0)
+        for name in sorted(residency.external):
+            layout = residency.layouts[name]
+            pinned = name in residency.edge.values()
             buffer = Buffer(name, target.external, layout.size_bytes, max(64, target.external.bus_bytes), pinned=pinned)
             self.external[name] = buffer if before is None else _shared(buffer, before.external.get(name))
         #: Rows of inputs that are to be fetched onto the chip and are not yet, first ones first.
         self._missing: dict[str, list[tuple[int, int]]] = {}
-        for name in plan.fetched:
-            n, _, h, _ = plan.layouts[name].shape
-            rows = max(ceil_div(n * h, FETCH_PIECES), ceil_div(FETCH_BYTES, plan.layouts[name].row_bytes))
+        for name in residency.fetched:
+            n, _, h, _ = residency.layouts[name].shape
+            rows = max(ceil_div(n * h, FETCH_PIECES), ceil_div(FETCH_BYTES, residency.layouts[name].row_bytes))
             self._missing[name] = spans(n * h, rows)
 
     def _copy_of(self, name: str, memory: Memory, before: TileContext | None) -> None:
         """Buffers of the copies of a tensor."""
         earlier = () if before is None else before.copies.get(name, ())
         made: dict[int, Buffer] = {}
-        for number, (lo, hi) in enumerate(self.plan.copies[name]):
+        for number, (lo, hi) in enumerate(self.residency.copies[name]):
             if lo < hi:
-                buffer = Buffer(name, memory, (hi - lo) * self.plan.layouts[name].pixel_bytes, memory.word_bytes, lasting=True)
+                buffer = Buffer(name, memory, (hi - lo) * self.residency.layouts[name].pixel_bytes, memory.word_bytes, lasting=True)
                 made[number] = _shared(buffer, earlier[number] if number < len(earlier) else None)
         first = next(iter(made.values()))
-        self.copies[name] = tuple(made.get(number, first) for number in range(len(self.plan.copies[name])))
+        self.copies[name] = tuple(made.get(number, first) for number in range(len(self.residency.copies[name])))
         self.resident[name] = self.copies[name][0]
 
     def state(self, tensors: Iterable[str]) -> tuple:
         """What tiling a step on these tensors goes by, besides the step: the room there is, buffers, rows not fetched yet."""
         return tuple(sorted(self.budget_bytes.items())), *(
-            (root, self.resident.get(root), self.copies.get(root), self.plan.copies.get(root), self.external.get(root), tuple(self._missing.get(root, ())))
-            for root in map(self.plan.root, tensors)
+            (root, self.resident.get(root), self.copies.get(root), self.residency.copies.get(root), self.external.get(root), tuple(self._missing.get(root, ())))
+            for root in map(self.residency.root, tensors)
         )
 
     def repeat(self, done: Done) -> None:
@@ -151,7 +151,7 @@ class TileContext:
 
     def done(self, since: int, tensors: Iterable[str]) -> Done:
         """What a step on these tensors did, its operations being those `since` this number."""
-        roots = (self.plan.root(tensor) for tensor in tensors)
+        roots = (self.residency.root(tensor) for tensor in tensors)
         return Done(self.ops[since:], {root: tuple(self._missing[root]) for root in roots if root in self._missing}, tuple(self._borders))
 
     def wish_border(self, buffer: Buffer, border_bytes: int) -> None:
@@ -163,23 +163,23 @@ class TileContext:
         """Fetch what is missing of a resident input up to the last row of images and rows (n0, n1, y0, y1) as the operand counts them; only what lies
         between them of one that has copies."""
         n0, n1, y0, y1 = rows
-        root, width = self.plan.root(operand.tensor), operand.shape[3]
+        root, width = self.residency.root(operand.tensor), operand.shape[3]
         first = (n0 * operand.shape[2] + y0) * width if root in self.copies else 0
         self._fetch(root, first, ((n1 - 1) * operand.shape[2] + y1) * width, tile)
 
     def require_rest(self, codelet: Codelet) -> None:
         """Fetch what is missing of the inputs that a codelet has used."""
         for operand in codelet.operands.values():
-            root = self.plan.root(operand.tensor)
+            root = self.residency.root(operand.tensor)
             if root in self._missing:
-                self._fetch(root, 0, self.plan.layouts[root].image_bytes * self.plan.layouts[root].shape[0], "rest")
+                self._fetch(root, 0, self.residency.layouts[root].image_bytes * self.residency.layouts[root].shape[0], "rest")
 
     def _fetch(self, root: str, first: int, last: int, tile: str) -> None:
         """Fetch the missing rows of an input that have any of its pixels [first, last)."""
         missing = self._missing.get(root)
         if not missing:
             return
-        layout = self.plan.layouts[root]
+        layout = self.residency.layouts[root]
         n, c, h, w = layout.shape
         operand = Operand(layout.dtype, (1, c, n * h, w), pixel("c"), tensor=root)
         for y0, y1 in [rows for rows in missing if rows[0] * w < last and first < rows[1] * w]:
@@ -200,7 +200,7 @@ class TileContext:
         """Add an operation. Raises LengthError."""
         if len(self.ops) >= MOST_OPERATIONS:
             name = self.codelet.name if self.codelet is not None else ""
-            raise LengthError(f"network {self.plan.ir.name}: layer {name}", found=f"more than {MOST_OPERATIONS} instructions up to here",
+            raise LengthError(f"network {self.residency.ir.name}: layer {name}", found=f"more than {MOST_OPERATIONS} instructions up to here",
                               expected="no more", do="make the batch or the network smaller, or use an architecture with larger memories")
         self.ops.append(TileOp(nest.engine, nest.fields, tuple(nest.reads), tuple(nest.writes), self.layer, tile))
 
@@ -239,16 +239,16 @@ class TileContext:
 
     def strides(self, operand: Operand) -> tuple[int, int, int, int]:
         """Bytes (image, row, pixel, element) of an operand's tensor as the codelet's shape sees it."""
-        layout = self.plan.layouts[self.plan.root(operand.tensor)]
+        layout = self.residency.layouts[self.residency.root(operand.tensor)]
         row = operand.shape[3] * layout.pixel_bytes
         return operand.shape[2] * row, row, layout.pixel_bytes, layout.element_bytes
 
     def making_cycles(self, operand: Operand) -> int:
         """Cycles for which a lane-by-lane codelet is busy making an operand, while matrix units wait for it; 0 for other operands."""
-        root = self.plan.root(operand.tensor)
-        for step in self.plan.steps:
+        root = self.residency.root(operand.tensor)
+        for step in self.residency.steps:
             codelet = step.codelet
-            if self.plan.root(codelet.operands["y"].tensor) == root and step.matrix_or_none is None and step.vector_or_none is not None:
+            if self.residency.root(codelet.operands["y"].tensor) == root and step.matrix_or_none is None and step.vector_or_none is not None:
                 n, c, h, w = codelet.operands["y"].shape
                 taps = [loop.extent for loop in codelet.loops if loop.reduction] if step.window_or_none is None else []
                 return n * h * w * ceil_div(c, step.vector.lanes) * prod(taps)
@@ -256,15 +256,15 @@ class TileContext:
 
     def is_resident(self, operand: Operand) -> bool:
         """Whether the operand's tensor lives on chip."""
-        return self.plan.root(operand.tensor) in self.resident
+        return self.residency.root(operand.tensor) in self.resident
 
     def whole(self, operand: Operand, *, outside: bool = False, member: int = 0) -> View:
         """View of the whole tensor, on chip or in external memory; or of the copy that a member of a team reads."""
-        root = self.plan.root(operand.tensor)
+        root = self.residency.root(operand.tensor)
         steps = self.strides(operand)
         if outside or root not in self.copies:
             return View((self.external if outside else self.resident)[root], 0, *steps, operand.shape[2], operand.shape[3])
-        box = boxed(operand.shape, self.plan.copies[root][member])
+        box = boxed(operand.shape, self.residency.copies[root][member])
         if box is None:  # part of an image: only whole tensors are seen so
             box = (0, operand.shape[0], 0, operand.shape[2], 0, operand.shape[3])
         n0, _, y0, y1, x0, x1 = box
@@ -273,11 +273,11 @@ class TileContext:
 
     def places(self, operand: Operand, box: Box6) -> list[tuple[View, Box6]]:
         """Where a box (n0, n1, y0, y1, x0, x1) of a resident tensor stands: views, and what of the box each has."""
-        root = self.plan.root(operand.tensor)
+        root = self.residency.root(operand.tensor)
         if root not in self.copies:
             return [(self.whole(operand), box)]
         found = []
-        for member, span in enumerate(self.plan.copies[root]):
+        for member, span in enumerate(self.residency.copies[root]):
             own = boxed(operand.shape, span)
             if span[0] < span[1] and own is not None:
                 a = tuple(min(max(value, own[at // 2 * 2]), own[at // 2 * 2 + 1]) for at, value in enumerate(box))
@@ -289,7 +289,7 @@ class TileContext:
         n0, n1, y0, y1, x0, x1, c0, c1 = box
         pixel, element = self.strides(operand)[2:]
         if c0 > 0 or c1 < operand.shape[1]:
-            granule = self.plan.layouts[self.plan.root(operand.tensor)].lanes
+            granule = self.residency.layouts[self.residency.root(operand.tensor)].lanes
             pixel = -(-(c1 - c0) // granule) * granule * element
         row = (x1 - x0) * pixel
         image = (y1 - y0) * row

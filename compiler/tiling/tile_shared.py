@@ -52,12 +52,12 @@ def _border(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -
     _, c, oh, ow = lanes.sizes
     first = lanes.box[2]
     row = ow * ceil_div(c, lanes.lanes)
-    weights = pricer.passes * pricer.shape.rows * pricer.shape.lanes_out * lanes.members / context.target.external.bus_bytes
+    weights = pricer.passes * pricer.sizes.rows * pricer.sizes.lanes_out * lanes.members / context.target.external.bus_bytes
 
     def cycles(cut: int) -> float:
         strip = ceil_div(oh - cut, STRIPS)
-        streamed = (oh - cut) * pricer.passes * max(ow, pricer.shape.rows / strip)
-        streamed += MATRIX_INSTRUCTION_CYCLES * pricer.shape.blocks * ceil_div(oh - cut, strip)
+        streamed = (oh - cut) * pricer.passes * max(ow, pricer.sizes.rows / strip)
+        streamed += MATRIX_INSTRUCTION_CYCLES * pricer.sizes.blocks * ceil_div(oh - cut, strip)
         return max(cut * row * lanes.taps + (oh - cut) * row, streamed + row, weights)
 
     cut = min(range(1, oh), key=cycles)
@@ -88,7 +88,7 @@ def _strips(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -
     _, c, oh, ow = lanes.sizes
     first = lanes.box[2]
     row = ow * ceil_div(c, lanes.lanes)
-    layout = context.plan.layouts[context.plan.root(lanes.x.tensor)]
+    layout = context.residency.layouts[context.residency.root(lanes.x.tensor)]
     if layout.size_bytes / context.target.external.bus_bytes > (1 - WORTH) * oh * row * lanes.taps:
         return None
     budget = context.budget_bytes
@@ -102,22 +102,22 @@ def _strips(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -
     if contraction is None or lane_choice.channels < c:
         return None
     vector_time = matrix_time = 0.0
-    plan: list[tuple[tuple[int, int] | None, bool]] = []
+    residency: list[tuple[tuple[int, int] | None, bool]] = []
     for lo, hi in spans(oh, high):
         alone = vector_time + (hi - lo) * row * lanes.taps
-        streamed = matrix_time + pricer.passes * max((hi - lo) * ow, pricer.shape.rows) + MATRIX_INSTRUCTION_CYCLES * pricer.shape.blocks
+        streamed = matrix_time + pricer.passes * max((hi - lo) * ow, pricer.sizes.rows) + MATRIX_INSTRUCTION_CYCLES * pricer.sizes.blocks
         helped = max(streamed, vector_time + (hi - lo) * row)
-        plan.append(((first + lo, first + hi), helped < alone))
+        residency.append(((first + lo, first + hi), helped < alone))
         vector_time, matrix_time = (vector_time + (hi - lo) * row, streamed) if helped < alone else (alone, matrix_time)
     if max(vector_time, matrix_time) > (1 - WORTH) * oh * row * lanes.taps:
         return None
-    return _alternating(lanes, lane_choice, contraction, plan)
+    return _alternating(lanes, lane_choice, contraction, residency)
 
 
 def _contraction(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer, rows: int) -> ContractionTiler | None:
     """Tiler for strips of so many rows, whose weights stay; None where they cannot."""
-    pricer.shape = replace(pricer.shape, out_rows=rows)
+    pricer.sizes = replace(pricer.sizes, out_rows=rows)
     choice = replace(pricer.best(), channels_outer=False, keep_weights=True)
     if not pricer.fits(choice, 1):
         return None
-    return ContractionTiler(context, pricer.step, pricer.shape, choice, lanes.share)
+    return ContractionTiler(context, pricer.step, pricer.sizes, choice, lanes.share)

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from acg.description.variants import Variant, variants
 from acg.graph import Graph, parse_graph
 from acg.predictor import predict
-from acg.variants import Variant, variants
 from compiler.errors import CompilerError
-from compiler.ir.graph import Graph as Network
-from compiler.pipeline import compile_graph
+from compiler.ir.network import Network
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.layers import peak_macs
-from covenant.networks import compile_network
+from covenant.networks import compile_file
 from covenant.open_model import open_model
-from covenant.show import table
+from covenant.terminal.show import table
 
 __all__ = ["advice_table", "advise"]
 
@@ -35,7 +35,7 @@ def _row(change: str, graph: Graph, cycles: int, base: tuple[Graph, int]) -> dic
 def _cycles(network: Network, graph: Graph) -> int | str:
     """Cycles on a machine, or why there are none."""
     try:
-        return predict(graph, compile_graph(network, graph).instructions).total_cycles
+        return predict(graph, compile_network(network, graph).instructions).total_cycles
     except CompilerError as error:
         return str(error).splitlines()[0]
 
@@ -49,13 +49,13 @@ def _described(description: str) -> int | str:
 
 
 def advise(path: str, graph: Graph, *, shapes: dict | None = None, jobs: int = 1, progress: Callable[[int, int, str], None] = lambda *_: None) -> dict:
-    """Compile the network in ``path`` for ``graph`` and for each of `acg.variants.variants`.
+    """Compile the network in ``path`` for ``graph`` and for each of `acg.description.variants.variants`.
 
     Returns ``cycles`` of the machine as it is, ``changes`` by cycles saved, most first (of as many, fewer bytes on chip first), and ``refused``: changes
     with the reason why there is no such machine, or no program for it. ``progress`` is told number, count and change.
     Raises CompilerError and UserError as compiling the network does.
     """
-    _, program = compile_network(path, graph, shapes=shapes)
+    _, program = compile_file(path, graph, shapes=shapes)
     before = predict(graph, program.instructions).total_cycles
     network = read_network(open_model(path, shapes), name=Path(path).name)
     found = list(variants(graph))

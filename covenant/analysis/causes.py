@@ -6,7 +6,7 @@ from acg.causes import bindings, critical_path, engine_cycles, spans
 from acg.graph import Graph
 from acg.predictor import Timeline
 from compiler.program import Program
-from covenant.show import table
+from covenant.terminal.show import table
 
 __all__ = ["MOST_ROWS", "cause_report", "cause_tables"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from acg.text import printable
-from covenant.show import table
+from covenant.terminal.show import table
 
 __all__ = ["compared", "comparison_markdown", "comparison_table"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
+from acg.description.variants import resized
 from acg.graph import Graph, load_graph
-from acg.variants import resized
 from covenant.errors import UserError
 
 __all__ = ["changed", "differences"]

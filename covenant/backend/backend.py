@@ -21,7 +21,7 @@ from onnx.backend.base import Backend, BackendRep
 from acg.graph import Graph, load_graph
 from compiler.errors import CompilerError, UnsupportedError
 from compiler.front.reading.clean import clean
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.run import execute_iss
 
@@ -157,7 +157,7 @@ class CovenantRep(BackendRep):
         return tuple(np.ascontiguousarray(np.stack(column, -1)).view(dtype)[..., 0] for column in columns)
 
     def _each(self, model: onnx.ModelProto, samples: list[dict[str, np.ndarray]]) -> list[tuple[np.ndarray, ...]]:
-        program = compile_graph(read_network(model, name="model"), self.graph)
+        program = compile_network(read_network(model, name="model"), self.graph)
         return [tuple(outputs[value.name] for value in model.graph.output) for outputs in execute_iss(self.graph, program, samples).outputs]
 
 

@@ -6,7 +6,7 @@ from acg.graph import load_graph
 from covenant.errors import EXACT, UserError
 from covenant.files import write_json
 from covenant.networks import is_program
-from covenant.progress import Counted
+from covenant.terminal.progress import Counted
 
 __all__ = ["advise"]
 

@@ -1,13 +1,13 @@
 """``covenant arch list|show|check|diff|new``."""
 
-from acg.describe import describe
 from acg.fingerprint import fingerprint
 from acg.graph import architecture_names, load_graph
-from acg.summary import totals, warnings
+from acg.manual.describe import describe
+from acg.manual.summary import totals, warnings
 from covenant.errors import EXACT, UserError
 from covenant.files import require_writable, write_json, write_text
 from covenant.layers import peak_macs
-from covenant.show import table
+from covenant.terminal.show import table
 
 __all__ = ["arch"]
 

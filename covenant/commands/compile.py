@@ -8,8 +8,8 @@ from covenant.errors import BROKEN, EXACT, UserError
 from covenant.fallback import open_plan, placement_text, warn_if_idle, write_plan
 from covenant.fallback.write import require_new_folder
 from covenant.files import require_writable, write_bytes, write_json, write_text
-from covenant.networks import compile_network
-from covenant.warn import given
+from covenant.networks import compile_file
+from covenant.terminal.warn import given
 
 __all__ = ["compile_"]
 
@@ -32,7 +32,7 @@ def compile_(options) -> int:
     for path in paths:
         require_writable(path)
     given()
-    _, program = compile_network(options.model, graph, shapes=dict(options.shape))
+    _, program = compile_file(options.model, graph, shapes=dict(options.shape))
     data = program.to_bytes()
     if options.output:
         write_bytes(options.output, data)

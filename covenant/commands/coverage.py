@@ -1,8 +1,8 @@
 """``covenant coverage``: what instruction streams have reached, and what they never did."""
 
-from covenant.coverage import add, read_coverage, summary, unreached
 from covenant.errors import EXACT
 from covenant.files import write_json
+from covenant.verify.coverage import add, read_coverage, summary, unreached
 
 __all__ = ["coverage"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from covenant.errors import BROKEN, EXACT, UserError
 from covenant.files import write_json, write_text
-from covenant.show import table
+from covenant.terminal.show import table
 
 __all__ = ["fuzz"]
 

@@ -6,7 +6,7 @@ from acg.graph import load_graph
 from covenant.errors import BROKEN, EXACT, UserError
 from covenant.files import require_writable, write_json, write_text
 from covenant.hardware import cache_folder
-from covenant.progress import Progress
+from covenant.terminal.progress import Progress
 from covenant.zoo.measure import markdown, measure, text
 from covenant.zoo.quantised import model_file
 from covenant.zoo.topologies import TOPOLOGIES

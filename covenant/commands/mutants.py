@@ -5,8 +5,8 @@ import time
 
 from covenant.errors import BROKEN, EXACT, UserError
 from covenant.files import write_json, write_text
-from covenant.progress import Progress
-from covenant.show import table
+from covenant.terminal.progress import Progress
+from covenant.terminal.show import table
 
 __all__ = ["mutants"]
 

@@ -6,7 +6,7 @@ from acg.shared import document
 from compiler.front.support import SupportRow, support_markdown, support_rows
 from covenant.errors import EXACT, UserError
 from covenant.files import write_json
-from covenant.show import table
+from covenant.terminal.show import table
 
 __all__ = ["HEAD", "ops"]
 

@@ -12,7 +12,7 @@ from covenant.fallback.write import segment_rows
 from covenant.files import write_json
 from covenant.networks import open_network
 from covenant.run import Execution, ideal_cycles, layer_rows
-from covenant.show import table
+from covenant.terminal.show import table
 
 __all__ = ["predict"]
 

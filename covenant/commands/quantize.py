@@ -10,8 +10,8 @@ from covenant.errors import BROKEN, EXACT, UserError
 from covenant.files import require_writable, write_bytes, write_json
 from covenant.open_model import open_model
 from covenant.samples import model_inputs
-from covenant.show import table
-from covenant.warn import warn
+from covenant.terminal.show import table
+from covenant.terminal.warn import warn
 
 __all__ = ["quantize"]
 

@@ -7,7 +7,7 @@ from acg.fingerprint import fingerprint
 from acg.predictor import predict
 from covenant.errors import EXACT, UserError
 from covenant.files import require_writable, write_text
-from covenant.networks import Network, open_network
+from covenant.networks import CompiledNetwork, open_network
 
 __all__ = ["report"]
 
@@ -36,7 +36,7 @@ def report(options) -> int:
     return EXACT
 
 
-def _run(path: str, network: Network, cycles: int) -> dict:
+def _run(path: str, network: CompiledNetwork, cycles: int) -> dict:
     """What a run found of this very program. Raises UserError."""
     where = f"{path}: expected the JSON of 'covenant run --json' of this network on {network.graph.name}"
     try:

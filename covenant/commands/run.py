@@ -10,21 +10,21 @@ from covenant.errors import BROKEN, EXACT, UserError
 from covenant.fallback import Plan, is_plan, open_plan, run_plan, run_text, warn_if_idle
 from covenant.files import require_writable, write_arrays, write_json, write_text
 from covenant.hardware import rtl_text
-from covenant.networks import Network, open_network
-from covenant.progress import Progress
+from covenant.networks import CompiledNetwork, open_network
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, program_inputs, take
-from covenant.show import run_table
-from covenant.warn import given
+from covenant.terminal.progress import Progress
+from covenant.terminal.show import run_table
+from covenant.terminal.warn import given
 from verif.bench import Waves
 
 __all__ = ["run"]
 
 
-def _samples(network: Network | Plan, options):
+def _samples(network: CompiledNetwork | Plan, options):
     """Samples and labels (None when the file has none)."""
     inputs = model_inputs(network.model) if network.model is not None else program_inputs(network.program)
-    shape = network.program.outputs[0].shape if isinstance(network, Network) else None
+    shape = network.program.outputs[0].shape if isinstance(network, CompiledNetwork) else None
     per_sample = 1 if shape is None else math.prod(shape[:-1])
     if options.input is None:
         return draw(inputs, seed=options.seed, count=options.limit or 1), None
@@ -61,14 +61,14 @@ def _waves(options) -> Waves | None:
     return Waves(path, first, last)
 
 
-def _within(waves: Waves, network: Network, samples: int) -> None:
+def _within(waves: Waves, network: CompiledNetwork, samples: int) -> None:
     """Refuse cycles that the run does not reach."""
     total = predict(network.graph, network.program.instructions).total_cycles * samples
     if waves.first >= total:
         raise UserError(f"run: --from {waves.first}, but {network.name} takes {total} cycles; expected a cycle of 0 to {total - 1}")
 
 
-def _beside(waves: Waves, network: Network, report: dict) -> str:
+def _beside(waves: Waves, network: CompiledNetwork, report: dict) -> str:
     """Write what belongs to the waveforms, which the report names; a line that says how to look at them."""
     from covenant.analysis.waves import companions
     from hwgen.names import top_name
@@ -93,19 +93,19 @@ def run(options) -> int:
     waves = _waves(options)
     prepared = []
     given()
-    network: Network | Plan
+    network: CompiledNetwork | Plan
     for path in options.file:
         shapes = dict(options.shape)
         as_plan = options.fallback or is_plan(path)
         network = open_plan(path, options.arch, shapes=shapes) if as_plan else open_network(path, options.arch, shapes=shapes)
         prepared.append((network, given(), *_samples(network, options)))
     if waves is not None:
-        assert isinstance(prepared[0][0], Network)
+        assert isinstance(prepared[0][0], CompiledNetwork)
         _within(waves, prepared[0][0], len(prepared[0][2]))
     reports, idle = [], False
     for path, (network, warnings, samples, labels) in zip(options.file, prepared, strict=True):
         progress = Progress("run", quiet=options.quiet)
-        if isinstance(network, Network):
+        if isinstance(network, CompiledNetwork):
             report, outputs = judge_network(network, samples, labels=labels, on=options.on, progress=progress, waves=waves)
         else:
             report, outputs = run_plan(network, samples, labels=labels, on=options.on, progress=progress)
@@ -115,9 +115,9 @@ def run(options) -> int:
         report["warnings"] = warnings
         reports.append(report)
         if options.json != "-":
-            print(run_table(report) if isinstance(network, Network) else run_text(report))
+            print(run_table(report) if isinstance(network, CompiledNetwork) else run_text(report))
             sys.stdout.flush()
-        if waves is not None and isinstance(network, Network):
+        if waves is not None and isinstance(network, CompiledNetwork):
             print(_beside(waves, network, report), file=sys.stderr if options.json == "-" else sys.stdout)
         if isinstance(network, Plan):
             idle |= warn_if_idle(network, path, dict(options.shape))

@@ -3,12 +3,12 @@
 from collections import Counter
 
 from acg.graph import architecture_names
-from covenant.coverage import add_runs, summary
 from covenant.errors import BROKEN, EXACT
 from covenant.files import write_json
-from covenant.rtl_coverage import counted_lines, line_table
-from covenant.show import table
+from covenant.terminal.show import table
 from covenant.verify.campaign import Row, run_campaign
+from covenant.verify.coverage import add_runs, summary
+from covenant.verify.rtl_coverage import counted_lines, line_table
 
 __all__ = ["verify"]
 

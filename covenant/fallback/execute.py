@@ -14,9 +14,9 @@ from acg.fingerprint import fingerprint
 from covenant import judge
 from covenant.errors import UserError
 from covenant.fallback.plan import Plan, Segment
-from covenant.networks import Network
-from covenant.progress import Progress
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
+from covenant.terminal.progress import Progress
 from verif.golden import VERSION, open_session
 
 __all__ = ["run_plan", "segment_row"]
@@ -89,7 +89,7 @@ def run_plan(plan: Plan, samples: Sequence[Sample], *, labels: np.ndarray | None
         if segment.program is None:
             outputs = _on_host(segment.model, inputs, where=f"model {plan.name}: host segment {segment.number}")
         else:
-            part = Network(f"{plan.name}, segment {segment.number}", plan.graph, segment.program, segment.model)
+            part = CompiledNetwork(f"{plan.name}, segment {segment.number}", plan.graph, segment.program, segment.model)
             report, outputs = judge_network(part, inputs, on=on, progress=progress)
             reports.append(report)
             row |= {key: report[key] for key in ("cycles", "instructions", "golden", "exact", "divergence", "witnesses") if key in report}

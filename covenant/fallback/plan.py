@@ -10,14 +10,14 @@ import onnx
 
 from acg.graph import Graph
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
-from compiler.ir.graph import Graph as Network
-from compiler.pipeline import compile_graph
+from compiler.ir.network import Network
+from compiler.passes import compile_network
 from compiler.program import Program
 from compiler.read_network import read_network
 from covenant.fallback.extract import extract
 from covenant.fallback.partition import Cut, partition
 from covenant.fallback.prepare import Prepared, prepare, reads
-from covenant.warn import warn
+from covenant.terminal.warn import warn
 
 __all__ = ["Plan", "Segment", "make_plan"]
 
@@ -108,7 +108,7 @@ def make_plan(model: onnx.ModelProto, graph: Graph, *, name: str) -> Plan:
         models = [extract(prepared, cuts, number) for number in range(len(cuts))]
         # To import is quick and finds nearly all that is refused: nothing is compiled before every segment can be imported.
         found = attempt(networks, lambda _, part: read_network(part, name=name)) or attempt(
-            programs, lambda key, _: compile_graph(networks[key], graph))
+            programs, lambda key, _: compile_network(networks[key], graph))
         if not found:
             break
         refused |= found

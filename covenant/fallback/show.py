@@ -11,8 +11,8 @@ from compiler.front.reading.quantised import quantised_operator
 from covenant.fallback.plan import Plan
 from covenant.fallback.write import NETWORK
 from covenant.networks import quantise_command
-from covenant.show import table, witness_lines
-from covenant.warn import warn
+from covenant.terminal.show import table, witness_lines
+from covenant.terminal.warn import warn
 
 __all__ = ["placement_text", "run_text", "warn_if_idle"]
 

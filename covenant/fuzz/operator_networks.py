@@ -20,7 +20,7 @@ __all__ = ["FOLDED", "NETWORKS", "operator_network"]
 MICROSOFT = "com.microsoft"
 
 
-class Network:
+class OperatorNetwork:
     """Collects nodes, inputs and constants; a call adds a node and returns its output, or outputs."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Network:
         return model
 
 
-Make = Callable[[Network], Any]
+Make = Callable[[OperatorNetwork], Any]
 
 
 def _unary(op: str, **attributes: Any) -> Make:
@@ -118,7 +118,7 @@ def _norm(op: str, channels: int, **attributes: Any) -> Make:
     return lambda n: n(op, n.x(1, 4, 3, 4), n.c(np.ones(channels)), n.c(np.zeros(channels)), **attributes)
 
 
-def _images(n: Network) -> str:
+def _images(n: OperatorNetwork) -> str:
     return n.raw(1, 4, 6, 6)
 
 
@@ -244,13 +244,13 @@ FOLDED: dict[str, Make] = {
 }
 
 
-def _quantise_all(n: Network, results: Any) -> str | list[str]:
+def _quantise_all(n: OperatorNetwork, results: Any) -> str | list[str]:
     return n.quantised(results) if isinstance(results, str) else [n.quantised(result) for result in results]
 
 
 def operator_network(name: str) -> onnx.ModelProto:
     """Return the network of a name in `NETWORKS`."""
-    n = Network()
+    n = OperatorNetwork()
     if name.startswith("constant "):
         folded = FOLDED[name.removeprefix("constant ")](n)
         return n.model(n.quantised(n("Add", n.x(1, 4, 3), folded)), TensorProto.UINT8)

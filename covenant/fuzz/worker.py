@@ -19,7 +19,7 @@ from covenant.fuzz.case import Case
 from covenant.fuzz.families import Family
 from covenant.fuzz.run_case import run_case
 from covenant.fuzz.verdict import CPU_SECONDS, MEGABYTES, WALL_SECONDS, Outcome, Verdict
-from covenant.last_resort import VARIABLE
+from covenant.terminal.last_resort import VARIABLE
 
 __all__ = ["Worker"]
 

@@ -15,7 +15,7 @@ from covenant.errors import EXACT
 from covenant.files import write_text
 from covenant.mutants.mutant import Mutant
 from covenant.mutants.stimulus import read_workloads
-from covenant.mutants.witnesses import WITNESSES, Machine
+from covenant.mutants.witnesses import WITNESSES, Mutated
 
 __all__ = ["INVALID", "main"]
 
@@ -23,7 +23,7 @@ __all__ = ["INVALID", "main"]
 INVALID = (SyntaxError, NameError, AttributeError, ImportError, TypeError)
 
 
-def _one(machine: Machine, name: str) -> tuple[str | None, bool]:
+def _one(machine: Mutated, name: str) -> tuple[str | None, bool]:
     """What a witness found wrong, or None; and whether the mutant is no valid program."""
     from verif.bench import BuildError, ToolMissing
 
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     if home != Path(job["root"]).resolve():
         raise RuntimeError(f"judge: found the sources of {home}, expected those of {job['root']}")
     mutant = None if job["mutant"] is None else Mutant(**job["mutant"])
-    machine = Machine(job["machine"], mutant, read_workloads(Path(job["workloads"])), Path(job["cache"]), None if job["rtl"] is None else Path(job["rtl"]))
+    machine = Mutated(job["machine"], mutant, read_workloads(Path(job["workloads"])), Path(job["cache"]), None if job["rtl"] is None else Path(job["rtl"]))
     verdict: dict[str, object] = {"witness": None, "found": None, "invalid": False, "seconds": {}}
     try:
         for name in job["witnesses"]:

@@ -70,9 +70,9 @@ def machine_graph(name: str) -> Graph:
 
 
 def _expected(graph: Graph, image: Pieces, instructions: Sequence[Instruction], outputs, *, runs: int, external_bytes: int) -> list[list[bytes]]:
-    from verif.iss.machine import Machine
+    from verif.iss.simulator import Simulator
 
-    machine = Machine(graph, external_bytes=external_bytes)
+    machine = Simulator(graph, external_bytes=external_bytes)
     machine.load_segments(image)
     found = []
     for _ in range(runs):
@@ -96,13 +96,13 @@ def _random(graph: Graph, seed: int, runs: int) -> Workload:
 
 def _convolution(graph: Graph, runs: int) -> Workload:
     from compiler.host import pack_inputs
-    from compiler.pipeline import compile_graph
+    from compiler.passes import compile_network
     from compiler.read_network import read_network
+    from covenant.bench.workloads import convolution
     from covenant.samples import draw, model_inputs
-    from covenant.workloads import convolution
 
     model = convolution(channels=5, filters=6, size=7)
-    program = compile_graph(read_network(model, name="convolution"), graph)
+    program = compile_network(read_network(model, name="convolution"), graph)
     (sample,) = draw(model_inputs(model), seed=1, count=1)
     inputs = pack_inputs(program, sample)
     image = [*program.image, *inputs]

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from covenant.mutants.mutant import EMITTED
 from covenant.mutants.runner import Outcome
-from covenant.show import table
+from covenant.terminal.show import table
 
 __all__ = ["as_json", "markdown", "ok", "summary", "text"]
 

@@ -19,7 +19,7 @@ from verif.bench import BuiltModel, Description, RunResult, RunSpec, build, run
 from verif.bench.job import STATUS_BUSY, STATUS_DONE, STATUS_ERROR, STATUS_IDLE
 from verif.timeline import compare
 
-__all__ = ["WITNESSES", "Machine"]
+__all__ = ["WITNESSES", "Mutated"]
 
 #: Clock cycles beyond four times the predicted ones after which a run counts as hanging.
 _PATIENCE_CYCLES = 20_000
@@ -28,7 +28,7 @@ _FORCED_CYCLES = 30_000
 
 
 @dataclass
-class Machine:
+class Mutated:
     """A mutated machine: its graph, the Verilog made by the sources as they stand (or read from the file ``rtl``), and simulators, built when
     first asked for."""
 
@@ -88,7 +88,7 @@ def _first_byte(expected: bytes, found: bytes) -> str:
     return f"{places.size} bytes differ, first at {places[0]:#x}"
 
 
-def _judge(machine: Machine, work: Workload, predicted: Timeline, results: list[RunResult]) -> str | None:
+def _judge(machine: Mutated, work: Workload, predicted: Timeline, results: list[RunResult]) -> str | None:
     counters = predicted_counters(machine.graph, work.instructions, predicted)
     for number, (result, expected) in enumerate(zip(results, work.expected, strict=True)):
         where = f"{work.name}, run {number + 1}"
@@ -110,7 +110,7 @@ def _judge(machine: Machine, work: Workload, predicted: Timeline, results: list[
     return None
 
 
-def programs(machine: Machine) -> str | None:
+def programs(machine: Mutated) -> str | None:
     """Bytes, every event's cycle, counters and registers of all workloads, twice each without a reset."""
     for work in machine.workloads:
         predicted = predict(machine.graph, work.instructions)
@@ -123,7 +123,7 @@ def programs(machine: Machine) -> str | None:
     return None
 
 
-def _forced(machine: Machine, case: Case) -> str | None:
+def _forced(machine: Mutated, case: Case) -> str | None:
     outcome = run(machine.model, case.image, [RunSpec(inputs=[], outputs=[])] * 2, program=(case.address, case.count, case.fingerprint),
                   registers=machine.registers, timeout_cycles=_FORCED_CYCLES, check=False, watchdog_cycles=case.watchdog_cycles)
     for result in outcome.results:
@@ -142,7 +142,7 @@ def _forced(machine: Machine, case: Case) -> str | None:
     return None
 
 
-def errors(machine: Machine) -> str | None:
+def errors(machine: Mutated) -> str | None:
     """Bad programs forced into the machine: code, engine and address of each error; the same again after a soft reset."""
     for case in forced_cases(machine.graph):
         found = _forced(machine, case)
@@ -151,7 +151,7 @@ def errors(machine: Machine) -> str | None:
     return None
 
 
-def hostile(machine: Machine) -> str | None:
+def hostile(machine: Mutated) -> str | None:
     """Stalls, error responses and soft resets; AXI rules held on every port."""
     from covenant.mutants.hostility import judge_hostile
 
@@ -159,4 +159,4 @@ def hostile(machine: Machine) -> str | None:
 
 
 #: Judges on the RTL by name, in the order in which they are asked.
-WITNESSES: dict[str, Callable[[Machine], str | None]] = {"programs": programs, "errors": errors, "hostile": hostile}
+WITNESSES: dict[str, Callable[[Mutated], str | None]] = {"programs": programs, "errors": errors, "hostile": hostile}

@@ -10,7 +10,7 @@ import onnx
 from acg.graph import Graph
 from acg.predictor import predict
 from compiler.errors import CompilerError, UnsupportedEntry, UnsupportedError
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.program import Program
 from compiler.read_network import read_network
 from covenant.fallback import Plan, make_plan
@@ -61,7 +61,7 @@ def outcome(made: Quantised, graph: Graph, *, name: str, host: bool = False) -> 
     """Compile a quantised network, with ``host`` in segments where it has nodes that no engine does."""
     model = made.model
     try:
-        return _made(graph, (compile_graph(read_network(model, name=name), graph),))
+        return _made(graph, (compile_network(read_network(model, name=name), graph),))
     except UnsupportedError as error:
         reasons = {(entry.node, entry.operator): entry for entry in made.unsupported}
         entries = tuple(reasons.get((entry.node, entry.operator), entry) for entry in error.entries)

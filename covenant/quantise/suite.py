@@ -13,7 +13,7 @@ import onnx
 from acg.graph import Graph
 from compiler.errors import CompilerError
 from covenant.errors import UserError
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.quantise.convert import quantise
 from covenant.quantise.data import draw_calibration
 from covenant.quantise.outcome import outcome
@@ -72,7 +72,7 @@ def _judge(network: OnnxNetwork, graph: Graph) -> Verdict:
         reasons = dict.fromkeys(f"{entry.operator}: {entry.reason}" for entry in result.unsupported)
         return Verdict(network, NAMED, result.refusal or " ".join(reasons))
     model = made.model
-    report, _ = judge_network(Network(network.name, graph, result.programs[0], model), draw(model_inputs(model), seed=1, count=1), on="iss")
+    report, _ = judge_network(CompiledNetwork(network.name, graph, result.programs[0], model), draw(model_inputs(model), seed=1, count=1), on="iss")
     outputs = report["outputs"].values()
     differences = sum(entry["onnxruntime"]["mismatches"] for entry in outputs if "onnxruntime" in entry)
     elements = sum(entry["elements"] for entry in outputs)

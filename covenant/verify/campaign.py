@@ -11,7 +11,7 @@ from acg.errors import ArchitectureError
 from acg.graph import Graph, load_graph
 from covenant.errors import UserError
 from covenant.hardware import WAIVERS, rtl_text, simulator
-from covenant.progress import Progress
+from covenant.terminal.progress import Progress
 from covenant.verify.illegal import verify_illegal
 from covenant.verify.networks import examples, verify_example, verify_network
 from covenant.verify.programs import RUNS, verify_program

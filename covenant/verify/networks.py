@@ -8,13 +8,13 @@ from acg.graph import Graph
 from acg.predictor import predict
 from acg.shared import shared_folder
 from compiler.errors import CompilerError, IRError
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.arrays import read_arrays
-from covenant.networks import Network, compile_network
-from covenant.progress import Progress
+from covenant.networks import CompiledNetwork, compile_file
 from covenant.report import Sample, judge_network
 from covenant.samples import draw, model_inputs, take
+from covenant.terminal.progress import Progress
 from covenant.verify.programs import failure_lines
 from verif.bench import BenchError
 from verif.coverage import collect
@@ -44,7 +44,7 @@ def examples() -> Iterator[Path]:
     yield from sorted(EXAMPLES.glob("*.onnx"))
 
 
-def _judge(network: Network, samples: list[Sample], *, opt: str, progress: Progress) -> NetworkVerdict:
+def _judge(network: CompiledNetwork, samples: list[Sample], *, opt: str, progress: Progress) -> NetworkVerdict:
     report, _ = judge_network(network, samples, on="rtl", progress=progress, opt=opt)
     program = network.program
     timeline = predict(network.graph, program.instructions)
@@ -58,23 +58,23 @@ def _judge(network: Network, samples: list[Sample], *, opt: str, progress: Progr
 
 def verify_example(path: Path, graph: Graph, *, limit: int, seed: int, opt: str, progress: Progress) -> NetworkVerdict:
     """Judge a committed network on its test data, or on drawn samples where there is none. Raises CompilerError."""
-    model, program = compile_network(str(path), graph)
+    model, program = compile_file(str(path), graph)
     inputs = model_inputs(model)
     data = path.with_name(path.name.split("_")[0] + "_test.npz")
     samples = take(read_arrays(data), inputs, limit=limit, where=str(data)) if data.exists() else draw(inputs, seed=seed, count=limit)
-    return _judge(Network(path.name, graph, program, model), samples, opt=opt, progress=progress)
+    return _judge(CompiledNetwork(path.name, graph, program, model), samples, opt=opt, progress=progress)
 
 
 def _random(graph: Graph, seed: int, *, size: str, nodes: int, limit: int, opt: str, progress: Progress) -> NetworkVerdict:
     name = f"random network {seed}"
     model = random_network(seed, size=size, max_nodes=nodes)
     try:
-        program = compile_graph(read_network(model, name=name), graph)
+        program = compile_network(read_network(model, name=name), graph)
     except IRError:  # a fault of the compiler, not of the network
         raise
     except CompilerError as error:
         return NetworkVerdict(0, limit, 0, None, (), refused=str(error).splitlines()[0])
-    return _judge(Network(name, graph, program, model), draw(model_inputs(model), seed=seed, count=limit), opt=opt, progress=progress)
+    return _judge(CompiledNetwork(name, graph, program, model), draw(model_inputs(model), seed=seed, count=limit), opt=opt, progress=progress)
 
 
 def _failure(graph: Graph, seed: int, *, nodes: int, **options) -> NetworkVerdict:

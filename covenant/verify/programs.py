@@ -15,7 +15,7 @@ from covenant.verify.shrink import shrink
 from verif.bench import BenchError, BuiltModel, RunSpec, run
 from verif.coverage import collect
 from verif.hazards import find_hazards
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.random.programs import Draft, RandomProgram, copies, random_program
 from verif.timeline import compare
 
@@ -60,7 +60,7 @@ def _byte_lines(program: RandomProgram, expected: bytes, found: bytes) -> list[s
 def _expected(program: RandomProgram) -> list[bytes]:
     """Observed bytes after each run; memories are kept in between."""
     boundary = -(-program.observed_bytes // 4096) * 4096
-    machine = Machine(program.graph, external_bytes=boundary)
+    machine = Simulator(program.graph, external_bytes=boundary)
     machine.load_segments(program.image)
     observed, instructions = [], program.instructions
     for _ in range(RUNS):

@@ -7,11 +7,11 @@ from typing import Any
 
 from acg.graph import Graph
 from covenant import layers as layering
-from covenant.networks import Network, compile_network
-from covenant.progress import Progress
+from covenant.networks import CompiledNetwork, compile_file
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
-from covenant.show import table
+from covenant.terminal.progress import Progress
+from covenant.terminal.show import table
 
 __all__ = ["describe", "markdown", "measure", "text"]
 
@@ -30,9 +30,9 @@ def measure(name: str, path: Path, graph: Graph, *, on: str, seed: int = 0, prog
         the network), ``compile_seconds``, ``simulation_seconds`` (None on the ISS).
     """
     begin = time.perf_counter()
-    model, program = compile_network(str(path), graph)
+    model, program = compile_file(str(path), graph)
     compile_seconds = time.perf_counter() - begin
-    network = Network(name, graph, program, model)
+    network = CompiledNetwork(name, graph, program, model)
     report, _ = judge_network(network, draw(model_inputs(model), seed=seed, count=1), on=on, progress=progress)
     macs = sum(layer.macs for layer in program.layers)
     cycles = report["cycles"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import onnx
 
-from covenant.workload_transformer import encoder
+from covenant.bench.workload_transformer import encoder
 from covenant.zoo.layers import Net
 
 __all__ = ["TOPOLOGIES"]

@@ -9,11 +9,11 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.bus.axi import AXI4Lite, Response
 
-__all__ = ["Control", "RegisterShape"]
+__all__ = ["Control", "ControlRegister"]
 
 
 @dataclass(frozen=True)
-class RegisterShape:
+class ControlRegister:
     """One 32-bit register.
 
     ``access`` is ``constant`` (reads ``reset``), ``ro`` (reads the port of its name) or ``rw`` (drives the port of its name, ``reset``
@@ -36,7 +36,7 @@ class Control(wiring.Component):
 
     Parameters
     ----------
-    registers : sequence of RegisterShape
+    registers : sequence of ControlRegister
         With distinct names, and distinct offsets that are multiples of 4.
     addr_bits : int
         Width of the AXI addresses; every offset is less than 2^addr_bits.
@@ -47,7 +47,7 @@ class Control(wiring.Component):
     <register name in lower case> : In(32) for ``ro``, Out(32) for ``rw``
     """
 
-    def __init__(self, *, registers: Sequence[RegisterShape], addr_bits: int):
+    def __init__(self, *, registers: Sequence[ControlRegister], addr_bits: int):
         names: set[str] = set()
         offsets: dict[int, str] = {}
         for register in registers:

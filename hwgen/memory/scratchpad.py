@@ -15,11 +15,11 @@ from amaranth.utils import bits_for, exact_log2
 
 from hwgen.memory.ports import ReadPort, WritePort
 
-__all__ = ["PortShape", "Scratchpad"]
+__all__ = ["PortWidths", "Scratchpad"]
 
 
 @dataclass(frozen=True)
-class PortShape:
+class PortWidths:
     """Shape of one requester: port words of ``data_bits`` bits addressed by ``addr_bits`` bits.
 
     ``byte_masked`` says that a writer uses its ``mask``; without it each write covers the whole port word.
@@ -56,7 +56,7 @@ class Scratchpad(wiring.Component):
         Number of banks, words in one bank (any number) and bits a word (a power of two, at least 8).
     read_latency_cycles : int
         At least 1. The second cycle is a register at each bank, further ones stand behind the multiplexer of each reader.
-    readers, writers : sequence of PortShape
+    readers, writers : sequence of PortWidths
         Requesters; ``data_bits`` a power of two between 8 and ``word_bits``.
 
     Ports
@@ -67,7 +67,7 @@ class Scratchpad(wiring.Component):
     """
 
     def __init__(self, *, banks: int, depth_words: int, word_bits: int, read_latency_cycles: int,
-                 readers: Sequence[PortShape], writers: Sequence[PortShape]):
+                 readers: Sequence[PortWidths], writers: Sequence[PortWidths]):
         for name, value in (("banks", banks), ("depth_words", depth_words), ("word_bits", word_bits),
                             ("read_latency_cycles", read_latency_cycles)):
             if not isinstance(value, int) or isinstance(value, bool):
@@ -139,14 +139,14 @@ class Scratchpad(wiring.Component):
         m.d.comb += byte_address.eq(port.addr << exact_log2(len(port.data) // 8))
         return _Request(hits, index, part, bank, outside, byte_address)
 
-    def _write_enable(self, port, shape: PortShape, request: _Request):
+    def _write_enable(self, port, shape: PortWidths, request: _Request):
         """Enables of one word, in units of the granularity, as if the port hit the bank."""
         parts = self.word_bits // shape.data_bits
         number = shape.data_bits // self.granularity_bits
         units = port.mask if shape.byte_masked else Const((1 << number) - 1, number)
         return Cat(units if request.part is None else Mux(request.part == p, units, 0) for p in range(parts))
 
-    def _read_back(self, m: Module, port, shape: PortShape, request: _Request, words: list, name: str) -> None:
+    def _read_back(self, m: Module, port, shape: PortWidths, request: _Request, words: list, name: str) -> None:
         """Multiplex the banks' outputs into the port's data, at the declared latency."""
         depth = min(self.read_latency_cycles, 2)
         valid, bank, part = port.en, request.bank, request.part

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acg.capability import Operand, parse_capability
+from acg.description.capability import Operand, parse_capability
 from acg.errors import ArchitectureError
 
 

@@ -9,7 +9,7 @@ from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction
 from acg.kinds.core.operations import SLOT_OPERATIONS, patterns
 from acg.kinds.core.packets import Kernel, Op, packet_format
-from acg.summary import multiply_accumulates
+from acg.manual.summary import multiply_accumulates
 from acg.timing import engine_timing
 from tests.support.architectures import text_of
 

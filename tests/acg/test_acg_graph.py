@@ -45,7 +45,7 @@ def test_sizes_of_edge16():
     assert graph.link_of("matrix", "activation").port_bytes == 16
     assert graph.link_of("vector", "parameter").port_bytes == 128
     assert graph.chunk_bytes("load") == 16
-    assert set(graph.network.successors("matrix")) == {"acc"}
+    assert set(graph.digraph.successors("matrix")) == {"acc"}
 
 
 def test_names_do_not_enter_the_fingerprint():

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from acg.describe import describe
 from acg.graph import ARCHITECTURES, architecture_names, load_graph, parse_graph
 from acg.isa import Instruction, instruction_set
+from acg.manual.describe import describe
 from acg.rules import absent, codes
 
 #: Fields every value of which means something by itself: numbers, float32 patterns and flags of one bit.

@@ -2,15 +2,15 @@
 
 import pytest
 
-from acg.describe import describe
 from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction
+from acg.manual.describe import describe
 from acg.regmap import ErrorCode
 from acg.rules import exceeded, limits
 from compiler.check_program import ProgramError, check_instructions
 from tests.support.architectures import text_of, with_window
 from verif.iss.errors import MachineError
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 
 GRAPH = parse_graph(with_window(text_of("tiny")))
 LINE = {"n_2": 5, "n_4": 5, "a_stride_2": 1, "c_stride_4": 1}
@@ -35,7 +35,7 @@ def test_machines_without_limits_have_none():
 def test_what_is_beyond_a_limit_is_named_by_everybody(fields, value, found, expected):
     instruction = Instruction("window", LINE | fields)
     excess = exceeded(GRAPH, instruction)
-    machine = Machine(GRAPH, external_bytes=4096)
+    machine = Simulator(GRAPH, external_bytes=4096)
     if value is None:
         assert excess is None
         check_instructions([instruction], GRAPH)

@@ -3,7 +3,7 @@
 import pytest
 
 from acg.graph import ARCHITECTURES, load_graph, parse_graph
-from acg.summary import multiply_accumulates, totals, warnings
+from acg.manual.summary import multiply_accumulates, totals, warnings
 from hwgen.top import Accelerator
 
 TINY = (ARCHITECTURES / "tiny.yaml").read_text()

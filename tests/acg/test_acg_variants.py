@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
+from acg.description.variants import resized, variants
 from acg.errors import ArchitectureError
 from acg.graph import load_graph, parse_graph
-from acg.variants import resized, variants
 
 EDGE = load_graph("edge16")
 

@@ -5,9 +5,9 @@ import tracemalloc
 
 import pytest
 
+from acg.description.yaml_source import MOST_BYTES, MOST_DEPTH, MOST_VALUES, read_yaml
 from acg.errors import MOST_SHOWN, ArchitectureError
 from acg.graph import ARCHITECTURES, architecture_names, load_graph, parse_graph
-from acg.yaml_source import MOST_BYTES, MOST_DEPTH, MOST_VALUES, read_yaml
 
 #: 8 GB once its aliases are written out.
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True))

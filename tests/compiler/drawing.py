@@ -3,9 +3,9 @@
 import numpy as np
 
 from acg.graph import load_graph
-from compiler.ir.graph import NUMPY_TYPES, RANGES, Conv, EdgeInput, EdgeOutput, Graph, Move, Node, Tensor
+from compiler.ir.network import NUMPY_TYPES, RANGES, Conv, EdgeInput, EdgeOutput, Move, Network, Node, Tensor
 from compiler.ir.rules import verify
-from compiler.pipeline import Options, compile_graph
+from compiler.passes import Options, compile_network
 from tests.compiler.ir_reference import check_program, evaluate
 
 SCALE, ZERO = 0.5, 3
@@ -61,7 +61,7 @@ class Drawing:
     def graph(self, *outputs):
         read = {t for n in self.nodes for t in (*n.inputs, *n.outputs)}
         edges = tuple(EdgeOutput(f"out_{o}", self.dtype, self.tensors[o].shape, o) for o in outputs)
-        return verify(Graph("drawing", tuple(i for i in self.inputs if i.tensor in read), edges, tuple(self.nodes), self.tensors))
+        return verify(Network("drawing", tuple(i for i in self.inputs if i.tensor in read), edges, tuple(self.nodes), self.tensors))
 
 
 def arrays(graph, seed=0):
@@ -84,5 +84,5 @@ def ops(graph):
 def exact(graph, arch, **options):
     """Compile and compare on the functional simulator; returns the program and the cycles."""
     architecture = load_graph(arch)
-    program = compile_graph(graph, architecture, options=Options(**options))
+    program = compile_network(graph, architecture, options=Options(**options))
     return program, check_program(graph, program, architecture, arrays(graph))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.ir.elementwise import Binary, Reduction
-from compiler.ir.graph import NUMPY_TYPES, Graph, Node
+from compiler.ir.network import NUMPY_TYPES, Network, Node
 
 F = np.float32
 
 
-def binary(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+def binary(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.ndarray:
     """Result of a Binary node."""
     a = node.attrs
     assert isinstance(a, Binary)
@@ -26,7 +26,7 @@ def binary(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarra
     return np.clip(np.rint(value.astype(np.float64)) + a.y_zero, a.y_low, a.y_high).astype(NUMPY_TYPES[y.dtype])
 
 
-def reduction(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+def reduction(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.ndarray:
     """Result of a Reduction node."""
     a = node.attrs
     assert isinstance(a, Reduction)

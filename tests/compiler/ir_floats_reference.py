@@ -6,7 +6,7 @@ import numpy as np
 
 from compiler.ir.expression import Digits, Expression, Sums
 from compiler.ir.floats import Quotient, Sum
-from compiler.ir.graph import NUMPY_TYPES, Graph, Node
+from compiler.ir.network import NUMPY_TYPES, Network, Node
 from tests.compiler.ir_rowwise_reference import reciprocal
 
 F = np.float32
@@ -21,7 +21,7 @@ def _rounded(result: np.ndarray, a: Sum | Quotient | Expression, dtype: str) -> 
     return np.clip(steps + a.y_zero, a.y_low, a.y_high).astype(NUMPY_TYPES[dtype])
 
 
-def sum_of_several(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+def sum_of_several(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.ndarray:
     """Result of a Sum node."""
     a = node.attrs
     assert isinstance(a, Sum)
@@ -33,7 +33,7 @@ def sum_of_several(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> n
     return _rounded(numbers[-1] * F(a.factor), a, graph.tensors[node.outputs[0]].dtype)
 
 
-def quotient(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+def quotient(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.ndarray:
     """Result of a Quotient node."""
     a = node.attrs
     assert isinstance(a, Quotient)
@@ -43,7 +43,7 @@ def quotient(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndar
     return _rounded(np.where(dividend == 0, F(0), product), a, graph.tensors[node.outputs[0]].dtype)
 
 
-def expression(node: Node, graph: Graph, values: dict[str, np.ndarray], sums: list[np.ndarray]) -> np.ndarray:
+def expression(node: Node, graph: Network, values: dict[str, np.ndarray], sums: list[np.ndarray]) -> np.ndarray:
     """Result of an Expression node, given the int32 sums of its products; digits are added as integers of any size."""
     a = node.attrs
     assert isinstance(a, Expression)

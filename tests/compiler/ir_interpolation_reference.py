@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir.graph import NUMPY_TYPES, Graph, Node
 from compiler.ir.interpolation import Interpolation
+from compiler.ir.network import NUMPY_TYPES, Network, Node
 
 
-def interpolated(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+def interpolated(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.ndarray:
     """Result of an Interpolation node."""
     a, y = node.attrs, graph.tensors[node.outputs[0]]
     assert isinstance(a, Interpolation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir.graph import NUMPY_TYPES, Graph, Node
+from compiler.ir.network import NUMPY_TYPES, Network, Node
 from compiler.ir.normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
 from tests.compiler.ir_rowwise_reference import about_mean, one_over_root, reciprocal
 
@@ -35,7 +35,7 @@ def _group_normalization(a: GroupNormalization, x: np.ndarray, d: np.ndarray) ->
     return d.astype(F) * m + (a.beta[:, None, None] - mean * m)
 
 
-def normalised(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+def normalised(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.ndarray:
     """Result of one of these nodes."""
     a, y, x = node.attrs, graph.tensors[node.outputs[0]], values[node.inputs[0]]
     assert isinstance(a, NORMALISING)

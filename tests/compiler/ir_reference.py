@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from acg.footprint import Footprints
-from acg.graph import Graph as Architecture
+from acg.graph import Graph
 from acg.predictor import predict
 from compiler.host import pack_inputs, unpack_outputs
 from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.floats import Quotient, Sum
-from compiler.ir.graph import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, Graph, MaxPool, Move, Node, Reshape, Unary, averaging_scales
 from compiler.ir.interpolation import Interpolation
 from compiler.ir.matmul import MatMul
+from compiler.ir.network import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, MaxPool, Move, Network, Node, Reshape, Unary, averaging_scales
 from compiler.ir.rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 from compiler.program import Program
 from tests.compiler.ir_elementwise_reference import binary, reduction
@@ -25,7 +25,7 @@ from tests.compiler.ir_interpolation_reference import interpolated
 from tests.compiler.ir_normalise_reference import NORMALISING, normalised
 from tests.compiler.ir_rowwise_reference import rowwise
 from verif.hazards import find_hazards
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 
 
 def _window(x, kernel, strides, dilations, pads, out, fill):
@@ -47,7 +47,7 @@ def _round(value, zero, low, high, dtype):
     return np.clip(np.rint(value.astype(np.float64)) + zero, low, high).astype(NUMPY_TYPES[dtype])
 
 
-def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+def _node(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.ndarray:
     a, y = node.attrs, graph.tensors[node.outputs[0]]
     x = values[node.inputs[0]]
     if isinstance(a, BlockwiseConv):
@@ -122,7 +122,7 @@ def _node(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray
     return x.reshape(y.shape)
 
 
-def evaluate(graph: Graph, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def evaluate(graph: Network, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Outputs of a graph by ONNX name."""
     values = {item.tensor: item.to_device(arrays[item.name], graph.tensors[item.tensor]) for item in graph.inputs}
     for node in graph.nodes:
@@ -130,9 +130,9 @@ def evaluate(graph: Graph, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarra
     return {item.name: item.from_device(values[item.tensor], graph.tensors[item.tensor]) for item in graph.outputs}
 
 
-def run_on_iss(program: Program, architecture: Architecture, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run_on_iss(program: Program, architecture: Graph, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Outputs of a program on the ISS, memories filled with rubbish first."""
-    machine = Machine(architecture, external_bytes=program.external_bytes)
+    machine = Simulator(architecture, external_bytes=program.external_bytes)
     rubbish = np.random.default_rng(1)
     for memory in machine.memories.values():
         memory[:] = rubbish.integers(0, 256, memory.size, dtype=np.uint8)
@@ -142,7 +142,7 @@ def run_on_iss(program: Program, architecture: Architecture, arrays: dict[str, n
     return unpack_outputs(program, machine.read)
 
 
-def strays(program: Program, architecture: Architecture) -> list[str]:
+def strays(program: Program, architecture: Graph) -> list[str]:
     """Accesses to external memory outside what the memory map (written) or the map and the constants (read) say."""
     external = architecture.external.name
     mapped = [(item.address, item.address + item.size_bytes) for item in program.memory_map if item.memory == external]
@@ -168,7 +168,7 @@ def _united(ranges: list[tuple[int, int]], granule: int) -> list[tuple[int, int]
     return result
 
 
-def check_program(graph: Graph, program: Program, architecture: Architecture, arrays: dict[str, np.ndarray]) -> int:
+def check_program(graph: Network, program: Program, architecture: Graph, arrays: dict[str, np.ndarray]) -> int:
     """Compare the ISS with the reference, look for hazards on the predicted timeline and for accesses that the memory map does not know; returns the
     predicted cycles."""
     found, expected = run_on_iss(program, architecture, arrays), evaluate(graph, arrays)

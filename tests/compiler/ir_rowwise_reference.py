@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir.graph import NUMPY_TYPES, Graph, Node
 from compiler.ir.log_softmax import LogSoftmax
+from compiler.ir.network import NUMPY_TYPES, Network, Node
 from compiler.ir.rowwise import LEAST_RADICAND, PEAKS, CentredQuotient, LayerNormalization, Softmax, Variance
 
 F = np.float32
@@ -85,7 +85,7 @@ def about_mean(a: np.ndarray, b: np.ndarray, n: int, zero: int, info: np.iinfo) 
     return a * part, b - (a + left) * k - (left * part) * left, part
 
 
-def rowwise(node: Node, graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
+def rowwise(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.ndarray:
     """Result of a node that reduces the channels."""
     a, y = node.attrs, graph.tensors[node.outputs[0]]
     x = values[node.inputs[0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir.graph import (
+from compiler.ir.network import (
     NUMPY_TYPES,
     RANGES,
     Add,
@@ -14,8 +14,8 @@ from compiler.ir.graph import (
     EdgeInput,
     EdgeOutput,
     GlobalAveragePool,
-    Graph,
     MaxPool,
+    Network,
     Node,
     Reshape,
     Tensor,
@@ -143,12 +143,12 @@ class Sketch:
         self.tensors[y.name] = y
         return self.node(Reshape(), [x], y)
 
-    def finish(self, *outputs: Tensor) -> Graph:
+    def network(self, *outputs: Tensor) -> Network:
         """The graph, with these outputs."""
         leaving = tuple(
             EdgeOutput(f"out{i}", "i32" if t.dtype == "i32" else self.pick("f32", t.dtype), t.shape, t.name) for i, t in enumerate(outputs)
         )
-        return Graph(self.name, tuple(self.inputs), leaving, tuple(self.nodes), self.tensors)
+        return Network(self.name, tuple(self.inputs), leaving, tuple(self.nodes), self.tensors)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Random inputs that use the whole range."""
@@ -164,7 +164,7 @@ class Sketch:
         return result
 
 
-def random_network(seed: int, *, most_channels: int = 40, largest: int = 14) -> tuple[Graph, dict[str, np.ndarray]]:
+def random_network(seed: int, *, most_channels: int = 40, largest: int = 14) -> tuple[Network, dict[str, np.ndarray]]:
     """A network of one to five nodes with residual sums and reshapes, and inputs for it."""
     s = Sketch(seed, "random")
     n = s.pick(1, 1, 2, 3)
@@ -195,4 +195,4 @@ def random_network(seed: int, *, most_channels: int = 40, largest: int = 14) -> 
         x = s.any_conv(x, most_channels=most_channels)
     if s.pick(True, False, False, False):
         x = s.conv(x, s.between(1, most_channels), raw=True)
-    return s.finish(x), s.arrays()
+    return s.network(x), s.arrays()

@@ -8,9 +8,9 @@ import pytest
 from acg.graph import load_graph
 from compiler.errors import IRError
 from compiler.ir.elementwise import Binary, Reduction
-from compiler.ir.graph import RANGES, Graph, Tensor
+from compiler.ir.network import RANGES, Network, Tensor
 from compiler.ir.rules import verify
-from compiler.pipeline import Options, compile_graph
+from compiler.passes import Options, compile_network
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
 
@@ -27,7 +27,7 @@ def attributes(s: Sketch, kind: str, a: Tensor, b: Tensor | None, y: Tensor, *, 
                   *RANGES[y.dtype], constant=constant)  # fmt: skip
 
 
-def sketch(seed: int, kind: str, *, broadcast: str = "", constant: bool = False, per_channel: bool = False) -> tuple[Graph, dict]:
+def sketch(seed: int, kind: str, *, broadcast: str = "", constant: bool = False, per_channel: bool = False) -> tuple[Network, dict]:
     """One Binary behind a convolution; `broadcast` names the operand ('a' or 'b') of which some dimensions are 1."""
     s = Sketch(seed, f"{kind}{seed}")
     shape = (s.pick(1, 2, 3), s.between(1, 40), s.between(1, 9), s.between(1, 9))
@@ -47,13 +47,13 @@ def sketch(seed: int, kind: str, *, broadcast: str = "", constant: bool = False,
     else:
         b = s.unary(a) if s.pick(True, False) and shapes["a"] == shapes["b"] else s.input(shapes["b"])
         s.node(attributes(s, kind, a, b, y, per_channel=per_channel), [a, b], y)
-    return s.finish(y), s.arrays()
+    return s.network(y), s.arrays()
 
 
-def check(seed: int, graph: Graph, arrays: dict, **options) -> None:
+def check(seed: int, graph: Network, arrays: dict, **options) -> None:
     """On one of the architectures."""
     architecture = GRAPHS[NAMES[seed % len(NAMES)]]
-    program = compile_graph(verify(graph), architecture, options=Options(**options))
+    program = compile_network(verify(graph), architecture, options=Options(**options))
     assert check_program(graph, program, architecture, arrays) > 0
 
 
@@ -80,7 +80,7 @@ def test_a_tensor_with_itself(seed):
     a = s.input((2, 5 + 9 * seed, 4, 3))
     y = s.tensor(a.shape)
     s.node(attributes(s, ("max", "mul", "add", "min")[seed], a, a, y, per_channel=True), [a, a], y)
-    check(seed, s.finish(y), s.arrays())
+    check(seed, s.network(y), s.arrays())
 
 
 @pytest.mark.parametrize("axes", [(2,), (3,), (2, 3), (1,), (1, 3), (1, 2, 3), (0, 2), (0, 1, 2, 3)])
@@ -94,7 +94,7 @@ def test_reductions(axes, seed):
     y = Tensor(y.name, y.shape, y.dtype, float(np.float32(x.scale * (count / divisor) ** 0.5)), y.zero_point)
     s.tensors[y.name] = y
     s.node(Reduction(axes, divisor, x.scale, x.zero_point, y.scale, y.zero_point, *RANGES[y.dtype]), [x], y)
-    check(seed, s.finish(y), s.arrays(), resident=seed != 2)
+    check(seed, s.network(y), s.arrays(), resident=seed != 2)
 
 
 def test_a_large_constant_is_cut_into_tiles():
@@ -104,7 +104,7 @@ def test_a_large_constant_is_cut_into_tiles():
     y = s.tensor(x.shape)
     array = s.rng.integers(-128, 128, x.shape).astype(np.int8)
     s.node(attributes(s, "add", x, None, y, constant=array), [x], y)
-    check(0, s.finish(y), s.arrays())
+    check(0, s.network(y), s.arrays())
 
 
 @pytest.mark.parametrize("kind", ["add", "mul", "min", "max"])
@@ -118,7 +118,7 @@ def test_a_float_constant_a_channel(kind, seed):
     attrs = Binary(kind, numbers, 0, x.scale, x.zero_point, y.scale, y.zero_point, *RANGES[y.dtype],
                    constant=np.ones((1, x.shape[1], 1, 1), np.int8), constant_first=True)  # fmt: skip
     s.node(attrs, [x], y)
-    check(seed, s.finish(y), s.arrays(), resident=seed % 2 == 0)
+    check(seed, s.network(y), s.arrays(), resident=seed % 2 == 0)
 
 
 def broken(change: dict, shape=(1, 3, 1, 1)):
@@ -129,7 +129,7 @@ def broken(change: dict, shape=(1, 3, 1, 1)):
     numbers = {"a_scale": np.float32([a.scale]), "a_zero": a.zero_point, "b_scale": b.scale, "b_zero": b.zero_point, "y_scale": y.scale,
                "y_zero": y.zero_point, "y_low": RANGES[y.dtype][0], "y_high": RANGES[y.dtype][1], **change}  # fmt: skip
     s.node(Binary(**{"kind": "add", **numbers}), [a, b], y)
-    return s.finish(y)
+    return s.network(y)
 
 
 @pytest.mark.parametrize(

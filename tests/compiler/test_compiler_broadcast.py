@@ -6,14 +6,14 @@ import pytest
 from acg.footprint import Footprints
 from acg.isa import Instruction, instruction_set
 from acg.rules import order_fault
-from compiler.ir.graph import Graph
-from compiler.mapping.insert_transfers import Plan
+from compiler.ir.network import Network
+from compiler.mapping.insert_transfers import Residency
 from compiler.target import Target
 from compiler.tiles import Buffer, Gap
 from compiler.tiling.contraction.broadcast import Contraction, Frame, add_broadcast, parts
 from compiler.tiling.tile_context import TileContext
 from tests.support.architectures import broadcasting
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 
 GRAPH = broadcasting("tiny")
 TARGET = Target(GRAPH)
@@ -21,7 +21,7 @@ UNIT, LANES = TARGET.matrix[0], 4
 
 
 def context():
-    return TileContext(TARGET, Plan(Graph("none", (), (), (), {}), (), {}, {}, {}, frozenset(), ()))
+    return TileContext(TARGET, Residency(Network("none", (), (), (), {}), (), {}, {}, {}, frozenset(), ()))
 
 
 def convolution(rng, *, accumulate, pixel=None, kernel=None, dilation=None):
@@ -57,7 +57,7 @@ def convolution(rng, *, accumulate, pixel=None, kernel=None, dilation=None):
 
 def run(work, arrays, buffers):
     """What the instructions leave in y, and the instructions."""
-    made, machine = context(), Machine(GRAPH, external_bytes=4096)
+    made, machine = context(), Simulator(GRAPH, external_bytes=4096)
     add_broadcast(made, UNIT, work, "a tile")
     address = buffers["y"].address + buffers["y"].size_bytes
     for op in made.ops:

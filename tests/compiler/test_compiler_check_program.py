@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from acg.description.yaml_source import MOST_BYTES as MOST_DESCRIPTION_BYTES
 from acg.graph import load_graph
 from acg.isa import Instruction
-from acg.yaml_source import MOST_BYTES as MOST_DESCRIPTION_BYTES
 from compiler.check_program import MOST_INSTRUCTIONS, ProgramError, check_instructions, check_program
 from compiler.loader import MOST_LAYERS_BYTES, MOST_TILE_BYTES, carried_architecture, parse_program
 from compiler.manifest import MOST_MANIFEST_BYTES
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from tests.compiler.random_networks import Sketch
 from tests.compiler.test_compiler_program import rewritten
 
@@ -28,7 +28,7 @@ PLAIN = {"y_bound": 1, "x_bound": 1, "y_low": -128, "y_high": 127}
 def program():
     s = Sketch(1)
     x = s.input((1, 8, 6, 6), "i8")
-    return compile_graph(s.finish(s.add(s.conv(x, 8, (3, 3), pads=(1, 1, 1, 1)), x)), TINY)
+    return compile_network(s.network(s.add(s.conv(x, 8, (3, 3), pads=(1, 1, 1, 1)), x)), TINY)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def unfolded():
     """A program whose input is stored as windows."""
     s = Sketch(1)
     x = s.input((1, 1, 12, 12), "i8")
-    made = compile_graph(s.finish(s.conv(x, 8, (3, 3), pads=(1, 1, 1, 1))), TINY)
+    made = compile_network(s.network(s.conv(x, 8, (3, 3), pads=(1, 1, 1, 1))), TINY)
     assert made.inputs[0].unfold
     return made
 

@@ -8,7 +8,7 @@ import pytest
 from acg.graph import ARCHITECTURES, load_graph, parse_graph
 from compiler.codelets import candidates
 from compiler.errors import CompilerError, UnsupportedError
-from compiler.ir.graph import Reshape, Tensor
+from compiler.ir.network import Reshape, Tensor
 from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.insert_transfers import same_bytes
 from compiler.mapping.instantiate_codelets import instantiate_codelets
@@ -25,7 +25,7 @@ def test_convolution():
     s = Sketch(1)
     x = s.input((2, 3, 9, 8), "u8")
     s.conv(x, 5, (3, 2), strides=(2, 1), dilations=(1, 3), pads=(1, 2, 0, 1))
-    assert texts(s.finish(x)) == ["""\
+    assert texts(s.network(x)) == ["""\
 codelet conv0: Conv
   for n in 2
   for oc in 5
@@ -45,7 +45,7 @@ codelet conv0: Conv
 def test_pointwise_convolution_of_a_column_counts_images_as_positions():
     s = Sketch(2)
     s.conv(s.input((7, 12, 1, 1), "i8"), 4)
-    (codelet,) = candidates(s.nodes[0], s.finish(s.tensors["t1"]))
+    (codelet,) = candidates(s.nodes[0], s.network(s.tensors["t1"]))
     assert [(loop.name, loop.extent) for loop in codelet.loops] == [
         ("n", 1), ("oc", 4), ("ky", 1), ("kx", 1), ("ic", 12), ("oy", 1), ("ox", 7),
     ]
@@ -55,7 +55,7 @@ def test_depthwise_convolution_prefers_windows_then_lanes_and_falls_back_to_a_co
     s = Sketch(3)
     x = s.input((1, 6, 5, 5), "i8")
     s.conv(x, 6, (3, 3), pads=(1, 1, 1, 1), group=6)
-    window, first, second = candidates(s.nodes[0], s.finish(x))
+    window, first, second = candidates(s.nodes[0], s.network(x))
     assert [(o.name, o.result) for o in window.operations] == [("WINDOW_MAC", "acc"), ("REQUANTIZE", "y")] and window.family == "sliding"
     assert [(o.name, o.result) for o in first.operations] == [("MAC", "acc"), ("REQUANTIZE", "y")]
     assert [(o.name, o.result) for o in second.operations] == [("MATMUL", "acc"), ("REQUANTIZE", "y")]
@@ -65,7 +65,7 @@ def test_depthwise_convolution_prefers_windows_then_lanes_and_falls_back_to_a_co
 def test_raw_sums_end_behind_the_contraction():
     s = Sketch(4)
     s.conv(s.input((1, 6, 5, 5)), 6, group=6, raw=True)
-    (codelet,) = candidates(s.nodes[0], s.finish(s.tensors["t1"]))
+    (codelet,) = candidates(s.nodes[0], s.network(s.tensors["t1"]))
     assert [o.name for o in codelet.operations] == ["MATMUL"]
 
 
@@ -74,7 +74,7 @@ def test_a_bias_on_int32_sums_is_refused():
     y = s.conv(s.input((1, 6, 5, 5)), 6, raw=True)
     s.nodes[0] = replace(s.nodes[0], attrs=replace(s.nodes[0].attrs, bias=np.ones(6, np.int32)))
     with pytest.raises(CompilerError) as error:
-        candidates(s.nodes[0], s.finish(y))
+        candidates(s.nodes[0], s.network(y))
     assert str(error.value) == (
         "node conv0: found a bias on an int32 result; expected none: sums leave the accumulators as they are; "
         "add the bias behind the network, or requantise the result"
@@ -85,20 +85,20 @@ def test_elementwise_and_pools():
     s = Sketch(5)
     a = s.input((2, 3, 4, 5), "i8")
     s.unary(s.add(a, a))
-    graph = s.finish(a)
+    graph = s.network(a)
     add, table = (candidates(node, graph)[0] for node in graph.nodes)
     assert str(add).splitlines()[1:5] == ["  for n in 1", "  for c in 3", "  for oy in 8", "  for ox in 5"]
     assert [o.name for o in (*add.operations, *table.operations)] == ["ADD", "REQUANTIZE", "TABLE"]
 
 
 def test_average_is_cut_where_its_divisor_changes():
-    from compiler.ir.graph import AveragePool
+    from compiler.ir.network import AveragePool
 
     s = Sketch(6)
     x = s.input((1, 3, 5, 5), "u8")
     y = s.tensor((1, 3, 5, 5), "u8")
     s.node(AveragePool((3, 3), x.scale, x.zero_point, y.scale, y.zero_point, (1, 1), (1, 1), (1, 1, 1, 1)), [x], y)
-    finish = candidates(s.nodes[0], s.finish(y))[0].finish
+    finish = candidates(s.nodes[0], s.network(y))[0].finish
     found = regions(finish, (0, 5, 0, 5))
     assert [r.box for r in found] == [
         (0, 1, 0, 1), (0, 1, 1, 4), (0, 1, 4, 5), (1, 4, 0, 1), (1, 4, 1, 4), (1, 4, 4, 5), (4, 5, 0, 1), (4, 5, 1, 4), (4, 5, 4, 5),
@@ -122,7 +122,7 @@ def test_engines_are_found_by_capability(name):
     s = Sketch(7)
     x = s.input((1, 4, 6, 6), "i8")
     s.add(s.conv(x, 4, (3, 3), pads=(1, 1, 1, 1), group=4), x)
-    step, add = assign_engines(instantiate_codelets(s.finish(s.tensors["t2"])), Target(graph))
+    step, add = assign_engines(instantiate_codelets(s.network(s.tensors["t2"])), Target(graph))
     assert step.matrix_or_none is None and step.vector.engine.kind == add.vector.engine.kind == "vector"
     assert step.source.name == step.sink.name == graph.link_of(next(graph.engines_of("matrix")).name, "activation").memory
 
@@ -132,7 +132,7 @@ def test_without_mac_a_depthwise_convolution_runs_on_the_matrix_unit():
     s = Sketch(8)
     x = s.input((1, 4, 6, 6), "i8")
     y = s.conv(x, 4, (3, 3), group=4)
-    (step,) = assign_engines(instantiate_codelets(s.finish(y)), Target(parse_graph(text)))
+    (step,) = assign_engines(instantiate_codelets(s.network(y)), Target(parse_graph(text)))
     assert step.codelet.family == "contraction" and step.matrix.rows == 4
 
 
@@ -143,7 +143,7 @@ def test_all_nodes_that_nothing_can_run_are_listed_at_once():
     x = s.input((1, 4, 6, 6), "i8")
     y = s.unary(s.add(x, s.conv(x, 4)))
     with pytest.raises(UnsupportedError) as error:
-        assign_engines(instantiate_codelets(s.finish(y)), Target(parse_graph(text)))
+        assign_engines(instantiate_codelets(s.network(y)), Target(parse_graph(text)))
     assert str(error.value) == (
         "model tiny: found 2 unsupported nodes; expected supported operators only; change or remove:\n"
         "  onnx_add1 (Add): no engines of tiny offer ADD + REQUANTIZE on memories they share: vector lacks ADD\n"

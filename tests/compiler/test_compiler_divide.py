@@ -8,16 +8,16 @@ import pytest
 
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
-from compiler.ir.graph import MaxPool
+from compiler.ir.network import MaxPool
 from compiler.mapping.copies import boxed, span
 from compiler.mapping.divide import Divider, Share, reach
 from compiler.mapping.insert_transfers import insert_transfers
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.price import Occupancy
-from compiler.pipeline import assign_engines, compile_graph
+from compiler.passes import assign_engines, compile_network
 from compiler.read_network import read_network
 from compiler.target import Target
-from covenant.workload_transformer import encoder_block
+from covenant.bench.workload_transformer import encoder_block
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
 from tests.support.architectures import text_of
@@ -53,7 +53,7 @@ def resnet8(seed: int):
     x = s.conv(s.input((1, 3, 32, 32), "i8"), 16, (3, 3), pads=(1, 1, 1, 1))
     for channels, stride in ((16, 1), (32, 2), (64, 2)):
         x = residual(s, x, channels, stride)
-    return s, s.finish(s.conv(x, 10, (8, 8)))
+    return s, s.network(s.conv(x, 10, (8, 8)))
 
 
 def layers(kind: str, seed: int):
@@ -61,13 +61,13 @@ def layers(kind: str, seed: int):
     s = Sketch(seed, kind)
     if kind == "columns":
         x = s.conv(s.input((1, 8, 1, 96), "i8"), 32, (1, 5), pads=(0, 2, 0, 2))
-        return s, s.finish(s.conv(s.conv(x, 48, (1, 3), pads=(0, 1, 0, 1)), 16))
+        return s, s.network(s.conv(s.conv(x, 48, (1, 3), pads=(0, 1, 0, 1)), 16))
     if kind == "images":
         x = s.conv(s.input((3, 8, 8, 8), "i8"), 32, (3, 3), pads=(1, 1, 1, 1))
-        return s, s.finish(s.conv(s.conv(x, 32, (3, 3)), 16, (6, 6)))
+        return s, s.network(s.conv(s.conv(x, 32, (3, 3)), 16, (6, 6)))
     if kind == "channels":
         x = s.conv(s.input((1, 32, 3, 3), "i8"), 64, (3, 3), pads=(1, 1, 1, 1))
-        return s, s.finish(s.conv(s.conv(x, 96, (3, 3), pads=(1, 1, 1, 1)), 64, (3, 3)))
+        return s, s.network(s.conv(s.conv(x, 96, (3, 3), pads=(1, 1, 1, 1)), 64, (3, 3)))
     x = s.conv(s.input((1, 16, 20, 20), "i8"), 32)
     if kind == "rows":
         y = s.conv(x, 48, (3, 3), pads=(1, 1, 1, 1))
@@ -81,14 +81,14 @@ def layers(kind: str, seed: int):
         y = s.add(x, s.conv(x, 32))
     else:
         y = s.unary(s.conv(x, 32, (3, 3)))
-    return s, s.finish(s.conv(y, 24))
+    return s, s.network(s.conv(y, 24))
 
 
 @pytest.mark.parametrize("kind", ["rows", "stride", "depthwise", "pool", "add", "table", "columns", "images", "channels"])
 def test_every_engine_works_and_the_bytes_are_the_same(kind):
     for seed in range(2):
         s, graph = layers(kind, seed)
-        program = compile_graph(graph, DUO)
+        program = compile_network(graph, DUO)
         check_program(graph, program, DUO, s.arrays())
         engines = {instruction.engine for instruction, (layer, _) in zip(program.instructions, program.provenance, strict=True) if layer == 1}
         assert engines >= (set(COMPUTING[2:]) if kind in ("pool", "add") else set(COMPUTING)), f"{kind} {seed}"
@@ -101,8 +101,8 @@ def test_a_residual_network_is_at_least_17_tenths_as_fast_as_with_one_engine_of_
     assert [name for name in one.engines if one.engines[name].kind in ("matrix", "vector")] == ["matrix0", "vector0"]
     s, graph = resnet8(3)
     arrays = s.arrays()
-    program = compile_graph(graph, DUO)
-    both, alone = check_program(graph, program, DUO, arrays), check_program(graph, compile_graph(graph, one), one, arrays)
+    program = compile_network(graph, DUO)
+    both, alone = check_program(graph, program, DUO, arrays), check_program(graph, compile_network(graph, one), one, arrays)
     assert alone >= 1.7 * both
     work = dict.fromkeys(COMPUTING, 0)
     for instruction in program.instructions:
@@ -127,12 +127,12 @@ def test_layers_beside_each_other_run_on_different_engines():
     """Two short branches from one tensor, none of which is worth dividing."""
     s = Sketch(4, "branches")
     x = s.input((1, 16, 1, 8), "i8")
-    graph = s.finish(s.conv(s.conv(x, 16), 16), s.conv(s.conv(x, 16), 16))
+    graph = s.network(s.conv(s.conv(x, 16), 16), s.conv(s.conv(x, 16), 16))
     target = Target(DUO)
     plan = insert_transfers(graph, assign_engines(instantiate_codelets(graph), target), target)
     assert all(not shares for shares, _ in plan.shares)
     assert {member for _, member in plan.shares} == {0, 1}
-    check_program(graph, compile_graph(graph, DUO), DUO, s.arrays())
+    check_program(graph, compile_network(graph, DUO), DUO, s.arrays())
 
 
 @pytest.mark.parametrize("arch", ["tiny", "edge16", "wide"])
@@ -148,12 +148,12 @@ def test_one_engine_of_each_kind_divides_nothing(arch):
 def test_row_programs_and_products_are_divided():
     """An encoder block: heads of attention and strips of Softmax and LayerNormalization on both pairs; what feeds them lies across two banks."""
     graph = read_network(encoder_block(tokens=64, width=64, heads=2, hidden=64), name="encoder")
-    program = compile_graph(graph, DUO)
+    program = compile_network(graph, DUO)
     divided = {program.layers[layer].op for instruction, (layer, _) in zip(program.instructions, program.provenance, strict=True) if instruction.engine == "vector1"}
     assert divided >= {"MatMul", "Softmax", "LayerNormalization", "Conv", "Add"}
     timeline = predict(DUO, program.instructions)
     assert find_hazards(DUO, program.instructions, timeline) == []
-    assert timeline.total_cycles < 0.85 * predict(EDGE16, compile_graph(graph, EDGE16).instructions).total_cycles
+    assert timeline.total_cycles < 0.85 * predict(EDGE16, compile_network(graph, EDGE16).instructions).total_cycles
 
 
 def test_shares_are_in_proportion_to_the_price():

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.codelets.expression import expression
+from compiler.codelets.rows.expression import expression
 from compiler.errors import IRError
 from compiler.front.floats.formula import bounds
 from compiler.front.state.values import Const, Operation, Real, Table
 from compiler.ir.expression import Digits, Expression
 from compiler.ir.floats import Term
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor
+from compiler.ir.network import EdgeInput, EdgeOutput, Network, Node, Tensor
 from compiler.ir.rules import verify
 
 SHAPE = (1, 3, 2, 2)
@@ -26,7 +26,7 @@ def graph_of(attrs, shape=SHAPE):
     scales = {"a": 0.5, "b": 0.25, "y": 0.75}
     tensors = {name: Tensor(name, shape if name == "y" else SHAPE, "u8", scale, 3) for name, scale in scales.items()}
     edges = tuple(EdgeInput(name, "u8", SHAPE, name) for name in "ab")
-    return Graph("g", edges, (EdgeOutput("y", "u8", shape, "y"),), (Node("n", attrs, ("a", "b"), ("y",), ("n",)),), tensors)
+    return Network("g", edges, (EdgeOutput("y", "u8", shape, "y"),), (Node("n", attrs, ("a", "b"), ("y",), ("n",)),), tensors)
 
 
 def with_terms(*terms):

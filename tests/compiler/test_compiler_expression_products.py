@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.codelets.expression import expression
+from compiler.codelets.rows.expression import expression
 from compiler.errors import IRError
 from compiler.ir.expression import Expression, Sums
 from compiler.ir.floats import Term
-from compiler.ir.graph import Conv, EdgeInput, EdgeOutput, Graph, Node, Tensor
+from compiler.ir.network import Conv, EdgeInput, EdgeOutput, Network, Node, Tensor
 from compiler.ir.rules import verify
 
 SHAPE, WIDE = (1, 3, 2, 2), (1, 5, 2, 2)
@@ -24,7 +24,7 @@ def graph_of(attrs, dtype="u8", output="u8"):
     tensors = {"b": Tensor("b", WIDE, "u8", 0.25, 3), "x": Tensor("x", SHAPE, "u8", 0.5, 3), "y": Tensor("y", WIDE, dtype, 0.75 if dtype == "u8" else None, 3)}
     tensors["y"] = replace(tensors["y"], zero_point=3 if dtype == "u8" else 0)
     edges = EdgeInput("b", "u8", WIDE, "b"), EdgeInput("x", "u8", SHAPE, "x")
-    return Graph("g", edges, (EdgeOutput("y", output, WIDE, "y"),), (Node("n", attrs, ("b", "x"), ("y",), ("n",)),), tensors)
+    return Network("g", edges, (EdgeOutput("y", output, WIDE, "y"),), (Node("n", attrs, ("b", "x"), ("y",), ("n",)),), tensors)
 
 
 def sums(**changes):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.codelets.floats import quotient, sum_of_several
+from compiler.codelets.rows.floats import quotient, sum_of_several
 from compiler.errors import IRError
 from compiler.ir.floats import Quotient, Sum, Term
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor
+from compiler.ir.network import EdgeInput, EdgeOutput, Network, Node, Tensor
 from compiler.ir.rules import verify
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import check_program
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
@@ -28,7 +28,7 @@ def graph_of(attrs, shape=SHAPE):
     scales = {"a": 0.5, "b": 0.25, "y": 0.75}
     tensors = {name: Tensor(name, shape if name == "y" else SHAPE, "u8", scale, 3) for name, scale in scales.items()}
     edges = tuple(EdgeInput(name, "u8", SHAPE, name) for name in "ab")
-    return Graph("g", edges, (EdgeOutput("y", "u8", shape, "y"),), (Node("n", attrs, ("a", "b"), ("y",), ("n",)),), tensors)
+    return Network("g", edges, (EdgeOutput("y", "u8", shape, "y"),), (Node("n", attrs, ("a", "b"), ("y",), ("n",)),), tensors)
 
 
 BROKEN = {
@@ -89,7 +89,7 @@ def test_a_clamp_behind_is_merged(op):
     graph = read_network(model)
     assert [n.op for n in graph.nodes] == [{"sum": "Sum", "quotient": "Quotient"}[op]] and graph.nodes[0].attrs.y_low == 110
     machine = load_graph("tiny")
-    assert check_program(graph, compile_graph(graph, machine), machine, random_inputs(model, 1)) > 0
+    assert check_program(graph, compile_network(graph, machine), machine, random_inputs(model, 1)) > 0
 
 
 @pytest.mark.parametrize("op", ["sum", "quotient"])
@@ -109,4 +109,4 @@ def test_a_node_that_does_not_fit_says_so():
         dict.fromkeys("abc", (U8, (1, 40000))), {"y": (U8, (1, 40000))}, parameters(a=(0.03, 130), b=(0.02, 0), c=(0.01, 99), q=(0.05, 110)),
     )  # fmt: skip
     with pytest.raises(ValueError, match="no strip that fits the on-chip memories"):
-        compile_graph(read_network(model), load_graph("tiny"))
+        compile_network(read_network(model), load_graph("tiny"))

@@ -10,7 +10,7 @@ from compiler.graph_passes.fold_reshapes import fold_reshapes
 from compiler.graph_passes.fuse_clamps import fuse_clamps
 from compiler.graph_passes.fuse_flatten import fuse_flatten
 from compiler.graph_passes.fuse_tables import fuse_tables
-from compiler.ir.graph import Graph, Unary
+from compiler.ir.network import Network, Unary
 from compiler.read_network import FRONT_PASSES
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
@@ -33,7 +33,7 @@ def run(passed, model):
     return before, after
 
 
-def summary(graph: Graph) -> list[str]:
+def summary(graph: Network) -> list[str]:
     """The nodes as text."""
     return [f"{n.op} {' '.join(n.inputs)} -> {n.outputs[0]} {'x'.join(map(str, graph.tensors[n.outputs[0]].shape))}" for n in graph.nodes]
 

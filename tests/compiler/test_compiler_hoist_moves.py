@@ -4,9 +4,9 @@ import numpy as np
 
 from compiler.front.import_onnx import import_onnx
 from compiler.graph_passes.hoist_moves import hoist_moves
-from compiler.ir.graph import MatMul
+from compiler.ir.network import MatMul
 from compiler.read_network import FRONT_PASSES
-from covenant.workload_transformer import encoder_block
+from covenant.bench.workload_transformer import encoder_block
 
 SIZES = {"width": 24, "heads": 2, "tokens": 7, "hidden": 20}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.models import I8, U8, model_of, node
@@ -32,7 +32,7 @@ def test_operators_that_compare(op, inputs, kind):
     sample = {name: array for name, array in sample.items() if name in inputs.split()}
     constants = {name: value for name, value in {"k": dtype(100), "low": dtype(7), "high": dtype(90)}.items() if name in inputs.split()}
     model = model_of([node(op, inputs, "y")], dict.fromkeys(sample, (code, shape)), {"y": (code, shape)}, constants)
-    got = run_on_iss(compile_graph(read_network(model, name="m"), TINY), TINY, sample)["y"]
+    got = run_on_iss(compile_network(read_network(model, name="m"), TINY), TINY, sample)["y"]
     assert got.dtype == dtype
     np.testing.assert_array_equal(got, Reference(model).run(sample)["y"])
     np.testing.assert_array_equal(got, Golden(model).run(sample)["y"])
@@ -43,5 +43,5 @@ def test_integers_go_on_as_integers():
     nodes = [node("Max", "x k", "a"), node("Clip", "a low high", "b"), node("MaxPool", "b", "y", kernel_shape=[2, 2])]
     model = model_of(nodes, {"x": (I8, (1, 4, 8, 8))}, {"y": (I8, (1, 4, 7, 7))}, {"k": np.int8(-50), "low": np.int8(-60), "high": np.int8(99)})
     sample = {"x": EVERY_BYTE.view(np.int8)}
-    got = run_on_iss(compile_graph(read_network(model, name="m"), TINY), TINY, sample)["y"]
+    got = run_on_iss(compile_network(read_network(model, name="m"), TINY), TINY, sample)["y"]
     np.testing.assert_array_equal(got, Golden(model).run(sample)["y"])

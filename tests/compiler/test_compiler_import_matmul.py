@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.models import F32, I8, I32, U8, dequantize, model_of, node, parameters, quantize
@@ -32,7 +32,7 @@ def qdq(op, shapes, zeros=(3, -5), *, bias=None, **attributes):
 def check(model, arrays, *, golden=True, architecture=TINY):
     """Compare the ISS with the definition, and with onnxruntime unless it has no integer kernel; returns the graph."""
     graph = read_network(model)
-    found = run_on_iss(compile_graph(graph, architecture), architecture, arrays)
+    found = run_on_iss(compile_network(graph, architecture), architecture, arrays)
     expected = Reference(model).run(arrays)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)

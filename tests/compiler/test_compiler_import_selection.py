@@ -8,7 +8,7 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import ModelError, UnsupportedError
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -43,7 +43,7 @@ def build(name, form):
 
 def check(model, sample, expected=None):
     """Compile, run, and compare with the definition and with onnxruntime, or with what is expected where it has no kernel."""
-    got = run_on_iss(compile_graph(read_network(model, name="m"), TINY), TINY, sample)
+    got = run_on_iss(compile_network(read_network(model, name="m"), TINY), TINY, sample)
     np.testing.assert_array_equal(got["y"], Reference(model).run(sample)["y"])
     np.testing.assert_array_equal(got["y"], Golden(model).run(sample)["y"] if expected is None else expected)
 

@@ -10,10 +10,10 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import IRError
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor
 from compiler.ir.interpolation import Interpolation
+from compiler.ir.network import EdgeInput, EdgeOutput, Network, Node, Tensor
 from compiler.ir.rules import verify
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from tests.compiler.ir_reference import check_program
 
 SHAPE = (2, 21, 3, 1)
@@ -37,7 +37,7 @@ def graph_of(attrs, *, dtype="u8", shape=SHAPE):
     scale = () if attrs.part else (attrs.y_scale, attrs.y_zero)
     tensors["y"] = Tensor("y", (shape[0], attrs.weights.shape[0], *shape[2:]), "i8" if attrs.y_low < 0 else "u8", *scale)
     edges = tuple(EdgeInput(name, dtype, shape, name) for name in names)
-    return Graph("g", edges, (EdgeOutput("y", tensors["y"].dtype, tensors["y"].shape, "y"),), (Node("n", attrs, tuple(names), ("y",), ("n",)),), tensors)
+    return Network("g", edges, (EdgeOutput("y", tensors["y"].dtype, tensors["y"].shape, "y"),), (Node("n", attrs, tuple(names), ("y",), ("n",)),), tensors)
 
 
 def final(weights, zeros, **more):
@@ -68,7 +68,7 @@ def test_bytes_on_the_iss(case):
     inputs = {e.name: np.random.default_rng(number).integers(0, 256, SHAPE).astype(np.uint8) for e in graph.inputs}
     for array in inputs.values():
         array[:, :, 0], array[:, :, 1] = 0, 255
-    assert check_program(graph, compile_graph(graph, architecture), architecture, inputs) > 0
+    assert check_program(graph, compile_network(graph, architecture), architecture, inputs) > 0
 
 
 def test_int8_in_many_strips_with_weights_that_do_not_stay():
@@ -76,7 +76,7 @@ def test_int8_in_many_strips_with_weights_that_do_not_stay():
     rng, shape = np.random.default_rng(1), (1, 200, 6, 4)
     attrs = final(rng.integers(0, 400, (48, 200)).astype(np.int32), (-3,), y_zero=-5, y_low=-128, y_high=127)
     graph, tiny = graph_of(attrs, dtype="i8", shape=shape), GRAPHS["tiny"]
-    program = compile_graph(graph, tiny)
+    program = compile_network(graph, tiny)
     engines = Counter(instruction.engine for instruction in program.instructions)
     assert engines["store"] >= 2 and engines["load"] > engines["matrix"]
     check_program(graph, program, tiny, {"x": rng.integers(-128, 128, shape).astype(np.int8)})

@@ -10,16 +10,16 @@ import pytest
 
 import compiler.errors
 import compiler.front.state.builder
-import compiler.ir.graph
+import compiler.ir.network
 from compiler.errors import IRError
-from compiler.ir.graph import (
+from compiler.ir.network import (
     Add,
     AveragePool,
     Conv,
     EdgeInput,
     EdgeOutput,
-    Graph,
     MaxPool,
+    Network,
     Node,
     Reshape,
     Tensor,
@@ -34,7 +34,7 @@ CONV = Conv(
     weight=np.ones((3, 2, 1, 1), np.int8), bias=np.zeros(3, np.int32), x_scale=0.5, x_zero=10, w_scale=np.ones(1, np.float32), w_zero=0,
     y_scale=0.25, y_zero=-3,
 )  # fmt: skip
-GRAPH = Graph(
+GRAPH = Network(
     "g",
     (EdgeInput("in", "f32", (1, 2, 4, 4), "x"),),
     (EdgeOutput("out", "f32", (1, 3, 4, 4), "y"),),
@@ -46,7 +46,7 @@ GRAPH = Graph(
 def with_node(attrs, x=X, y=Y):
     """The graph with another operator and other tensors; raw edges."""
     inputs = (EdgeInput("in", x.dtype, x.shape, "x"),)
-    return Graph("g", inputs, (EdgeOutput("out", y.dtype, y.shape, "y"),), (Node("c", attrs, ("x",), ("y",)),), {"x": x, "y": y})
+    return Network("g", inputs, (EdgeOutput("out", y.dtype, y.shape, "y"),), (Node("c", attrs, ("x",), ("y",)),), {"x": x, "y": y})
 
 
 SAME = replace(X, name="y")
@@ -128,7 +128,7 @@ def test_tensors_cannot_be_changed():
         GRAPH.tensors["x"] = Y  # type: ignore[index]
 
 
-@pytest.mark.parametrize("module", [compiler.ir.graph, compiler.errors, compiler.front.state.builder])
+@pytest.mark.parametrize("module", [compiler.ir.network, compiler.errors, compiler.front.state.builder])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(module)
     assert (result.attempted > 0, result.failed) == (True, 0)
@@ -177,7 +177,7 @@ def test_add_needs_equal_shapes():
     wide, narrow = Tensor("a", (1, 2, 4, 4), "u8", 0.5, 10), Tensor("b", (1, 2, 1, 1), "u8", 0.5, 10)
     inputs = (EdgeInput("a", "u8", wide.shape, "a"), EdgeInput("b", "u8", narrow.shape, "b"))
     add = Add(0.5, 10, 0.5, 10, 0.5, 10, 0, 255)
-    graph = Graph("g", inputs, (EdgeOutput("y", "u8", X.shape, "y"),), (Node("n", add, ("a", "b"), ("y",)),), {"a": wide, "b": narrow, "y": SAME})
+    graph = Network("g", inputs, (EdgeOutput("y", "u8", X.shape, "y"),), (Node("n", add, ("a", "b"), ("y",)),), {"a": wide, "b": narrow, "y": SAME})
     with pytest.raises(IRError) as error:
         verify(graph)
     assert str(error.value) == (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compiler.errors import IRError
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor
+from compiler.ir.network import EdgeInput, EdgeOutput, Network, Node, Tensor
 from compiler.ir.normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
 from compiler.ir.rowwise import ArgMax
 from compiler.ir.rules import verify
@@ -25,7 +25,7 @@ def graph_of(attrs, *, x=X, e=None, y=Y):
     inputs = (x,) if e is None else (x, e)
     edges = tuple(EdgeInput(f"in {t.name}", t.dtype, t.shape, t.name) for t in inputs)
     node = Node("n", attrs, tuple(t.name for t in inputs), ("y",))
-    return Graph("g", edges, (EdgeOutput("out", y.dtype, y.shape, "y"),), (node,), {t.name: t for t in (*inputs, y)})
+    return Network("g", edges, (EdgeOutput("out", y.dtype, y.shape, "y"),), (node,), {t.name: t for t in (*inputs, y)})
 
 
 ROW = replace(Y, shape=(1, 1, 4, 4))

@@ -10,7 +10,7 @@ from acg.graph import load_graph
 from acg.kinds import kind_of
 from acg.kinds.spec import Axis, Offer, Stream
 from compiler.levels import CONTRACTION, levels_of
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
 
@@ -51,6 +51,6 @@ def test_loops_without_a_level_become_instructions_of_their_own(seed, monkeypatc
     monkeypatch.setattr(compiler.target, "levels_of", lambda *_: kept)
     arch, s = load_graph("tiny"), Sketch(seed)
     y = s.conv(s.input((2, s.between(1, 12), 5, 4), "i8"), s.between(1, 12), (3, 2), pads=(1, 0, 1, 1), strides=(1, s.between(1, 2)))
-    graph = s.finish(y)
-    program = compile_graph(graph, arch)
+    graph = s.network(y)
+    program = compile_network(graph, arch)
     assert check_program(graph, program, arch, s.arrays()) > 0, f"seed {seed}: {kept}"

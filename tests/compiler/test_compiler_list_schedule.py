@@ -7,7 +7,7 @@ from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction, InstructionSet
 from acg.predictor import predict
 from compiler.ordering.schedule import add_waits, order
-from compiler.pipeline import Options, compile_graph
+from compiler.passes import Options, compile_network
 from tests.compiler import schedule_reference
 from tests.compiler.random_networks import random_network
 from tests.support.architectures import joined, text_of
@@ -23,7 +23,7 @@ def unordered(seed, arch):
     print(f"seed {seed} on {arch}")
     graph = load_graph(arch)
     network, _ = random_network(seed)
-    program = compile_graph(network, graph, options=Options(reorder=False, resident=seed % 2 == 0))
+    program = compile_network(network, graph, options=Options(reorder=False, resident=seed % 2 == 0))
     return graph, [Instruction(i.engine, i.fields) for i in program.instructions]
 
 

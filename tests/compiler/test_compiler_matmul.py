@@ -5,10 +5,10 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import IRError
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Node, Tensor, f32
 from compiler.ir.matmul import MatMul, batches
+from compiler.ir.network import EdgeInput, EdgeOutput, Network, Node, Tensor, f32
 from compiler.ir.rules import verify
-from compiler.pipeline import Options, compile_graph
+from compiler.passes import Options, compile_network
 from tests.compiler.ir_reference import check_program
 from verif.random.architectures import random_architecture
 
@@ -37,7 +37,7 @@ def product(m, k, n, a_batch=(), b_batch=(), types=("i8", "i8", "i8"), *, raw=Fa
     names = ("a", "a") if same else ("a", "b")
     inputs = tuple(EdgeInput(f"in_{t.name}", t.dtype, t.shape, t.name) for t in tensors[: 1 if same else 2])
     node = Node("product", attrs, names, ("y",), ("onnx_product",))
-    graph = Graph("product", inputs, (EdgeOutput("out", tensors[2].dtype, shapes[2], "y"),), (node,), {t.name: t for t in tensors if t.name in (*names, "y")})
+    graph = Network("product", inputs, (EdgeOutput("out", tensors[2].dtype, shapes[2], "y"),), (node,), {t.name: t for t in tensors if t.name in (*names, "y")})
     arrays = {i.name: rng.integers(ranges[i.dtype][0], ranges[i.dtype][1] + 1, i.shape).astype({"i8": np.int8, "u8": np.uint8}[i.dtype]) for i in inputs}
     return verify(graph), arrays
 
@@ -63,25 +63,25 @@ CASES = [
 def test_products_equal_the_definition(case, arch):
     for seed, kind in enumerate(({}, {"bias": True}, {"raw": True})):
         graph, arrays = product(*case, seed=seed, **kind)
-        check_program(graph, compile_graph(graph, GRAPHS[arch], options=Options(resident=seed != 1)), GRAPHS[arch], arrays)
+        check_program(graph, compile_network(graph, GRAPHS[arch], options=Options(resident=seed != 1)), GRAPHS[arch], arrays)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_products_on_random_architectures(seed):
     architecture = random_architecture(seed)
     graph, arrays = product(*CASES[seed], seed=seed)
-    check_program(graph, compile_graph(graph, architecture), architecture, arrays)
+    check_program(graph, compile_network(graph, architecture), architecture, arrays)
 
 
 def test_a_tensor_times_itself():
     for arch in GRAPHS.values():
         graph, arrays = product(12, 12, 12, same=True)
-        check_program(graph, compile_graph(graph, arch), arch, arrays)
+        check_program(graph, compile_network(graph, arch), arch, arrays)
 
 
 def test_a_product_beyond_the_memories_is_cut():
     graph, arrays = product(200, 300, 260, (2,), (2,))
-    program = compile_graph(graph, GRAPHS["tiny"])
+    program = compile_network(graph, GRAPHS["tiny"])
     check_program(graph, program, GRAPHS["tiny"], arrays)
     assert program.layers[0].macs == 2 * 200 * 300 * 260
 
@@ -96,7 +96,7 @@ def test_the_matrices_of_broadcast_products():
 def test_rules_of_the_node():
     graph, _ = product(4, 5, 6)
     inputs = (graph.inputs[0], EdgeInput("in_b", "i8", (6, 5), "b"))
-    wrong = Graph("g", inputs, graph.outputs, graph.nodes, dict(graph.tensors) | {"b": Tensor("b", (6, 5, 1, 1), "i8")})
+    wrong = Network("g", inputs, graph.outputs, graph.nodes, dict(graph.tensors) | {"b": Tensor("b", (6, 5, 1, 1), "i8")})
     with pytest.raises(IRError) as caught:
         verify(wrong)
     assert str(caught.value) == "node product (MatMul): found b (6, 5, 1, 1); expected (5, 5, 1, 1); report the model and the pass that ran last"

@@ -9,11 +9,11 @@ import pytest
 
 from acg.graph import load_graph, parse_graph
 from compiler.errors import UnsupportedError
-from compiler.ir.graph import GlobalAveragePool, MaxPool
+from compiler.ir.network import GlobalAveragePool, MaxPool
 from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.merge_tables import merge_tables
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.target import Target
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
@@ -44,7 +44,7 @@ def sketch(kind: str, seed: int = 0):
 
 def test_before_and_after():
     s, y, z = sketch("depthwise")
-    graph = s.finish(z)
+    graph = s.network(z)
     before = instantiate_codelets(graph)
     after = merge_tables(before, graph)
     assert [len(codelets) for codelets in (*before, *after)] == [3, 1, 3]
@@ -70,7 +70,7 @@ def test_tables_that_stay(reason):
     else:
         y = s.conv(x, 3)
         outputs = [s.unary(y), y if reason == "an output" else s.conv(y, 2)]
-    graph = s.finish(*outputs)
+    graph = s.network(*outputs)
     before = instantiate_codelets(graph)
     assert merge_tables(before, graph) == before
 
@@ -79,17 +79,17 @@ def test_tables_that_stay(reason):
 @pytest.mark.parametrize("seed", range(4))
 def test_bytes_are_equal(kind, seed):
     s, _, z = sketch(kind, seed)
-    graph, arrays, architecture = s.finish(z), s.arrays(), load_graph(NAMES[seed])
-    program = compile_graph(graph, architecture)
+    graph, arrays, architecture = s.network(z), s.arrays(), load_graph(NAMES[seed])
+    program = compile_network(graph, architecture)
     assert [layer.op for layer in program.layers][-1] != "Unary"
     assert check_program(graph, program, architecture, arrays) > 0
 
 
 def test_fewer_cycles():
     s, y, z = sketch("conv", 3)
-    alone, both = (s.finish(*tensors) for tensors in ((z,), (z, y)))
+    alone, both = (s.network(*tensors) for tensors in ((z,), (z, y)))
     architecture = load_graph("edge16")
-    cycles = [check_program(g, compile_graph(g, architecture), architecture, s.arrays()) for g in (alone, both)]
+    cycles = [check_program(g, compile_network(g, architecture), architecture, s.arrays()) for g in (alone, both)]
     assert cycles[0] < cycles[1]
 
 
@@ -104,7 +104,7 @@ def largest(seed: int, size: int, channels: int):
     x = s.conv(s.input((1, 8, size, size)), channels)
     y = s.tensor((1, channels, size - 2, size - 2), x.dtype)
     s.node(MaxPool((3, 3), (1, 1), (1, 1), (0, 0, 0, 0), **s.clamp(y)), [x], y)
-    return s, s.finish(s.conv(s.unary(y), 8))
+    return s, s.network(s.conv(s.unary(y), 8))
 
 
 def test_a_pool_and_its_table_run_on_two_units_where_no_unit_has_both():
@@ -114,20 +114,20 @@ def test_a_pool_and_its_table_run_on_two_units_where_no_unit_has_both():
     assert [part.name for part in fused[-1].parts] == [node.name for node in graph.nodes[1:3]]
     assert [(step.vector.engine.name, step.codelet.name) for step in assign_engines((fused,), Target(SPLIT))] == [
         ("pooling", graph.nodes[1].name), ("vector", graph.nodes[2].name)]
-    check_program(graph, compile_graph(graph, SPLIT), SPLIT, s.arrays())
+    check_program(graph, compile_network(graph, SPLIT), SPLIT, s.arrays())
 
 
 def test_what_no_unit_can_do_is_refused_by_all_of_the_chain():
     graph = largest(0, 8, 8)[1]
     none = parse_graph(re.sub(r".*(?:=TABLE|\blut\b).*\n", "", text_of("pool")))
     with pytest.raises(UnsupportedError, match=r"no engines of pool offer WINDOW_MAX \+ REQUANTIZE \+ TABLE or MAXIMUM \+ TABLE on memories they share: "):
-        compile_graph(graph, none)
+        compile_network(graph, none)
 
 
 def test_two_instructions_are_taken_where_the_second_unit_makes_them_sooner():
     """Nine cycles a word on one unit, or half of them on each and one for the table."""
     s, graph = largest(1, 24, 64)
     arrays = s.arrays()
-    program = compile_graph(graph, POOL)
+    program = compile_network(graph, POOL)
     assert {"pooling", "vector"} <= {i.engine for i, (layer, _) in zip(program.instructions, program.provenance, strict=True) if layer == 1}
-    assert check_program(graph, program, POOL, arrays) < 0.8 * check_program(graph, compile_graph(graph, load_graph("edge16")), load_graph("edge16"), arrays)
+    assert check_program(graph, program, POOL, arrays) < 0.8 * check_program(graph, compile_network(graph, load_graph("edge16")), load_graph("edge16"), arrays)

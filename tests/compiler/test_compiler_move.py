@@ -9,8 +9,8 @@ from compiler.graph_passes.fold_moves import fold_moves
 from compiler.graph_passes.fold_pads import fold_pads
 from compiler.graph_passes.fuse_tables import fuse_tables
 from compiler.graph_passes.tables_first import tables_first
-from compiler.ir.graph import AveragePool, MaxPool, Move, Reshape, Unary
 from compiler.ir.move import compose, keeps_places
+from compiler.ir.network import AveragePool, MaxPool, Move, Reshape, Unary
 from tests.compiler.drawing import SCALE, ZERO, Drawing, exact, ops, same_function
 
 # ---- the node

@@ -7,7 +7,7 @@ from acg.footprint import Footprints
 from acg.graph import architecture_names, load_graph, parse_graph
 from compiler.errors import CompilerError
 from compiler.partitions import ROLES, cuts, partitions
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.target import Target
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import random_network
@@ -47,7 +47,7 @@ def test_too_few_banks_are_refused():
     text = UNIFIED.description.replace("banks: 16, depth_words: 256", "banks: 5, depth_words: 256")
     network, _ = random_network(0)
     with pytest.raises(CompilerError) as caught:
-        compile_graph(network, parse_graph(text))
+        compile_network(network, parse_graph(text))
     assert str(caught.value) == ("memory mem: found 5 banks; expected at least 6: 2 of activations, 1 of weights, 2 of sums, 1 of parameters; "
                                  "give it more banks, or some of this a memory of its own")
 
@@ -60,7 +60,7 @@ def test_networks_on_joined_memories(seed, number):
         text = joined(text, *group)
     graph = parse_graph(text)
     network, arrays = random_network(seed)
-    program = compile_graph(network, graph)
+    program = compile_network(network, graph)
     check_program(network, program, graph, arrays)
     homes = {item.memory for item in program.memory_map}
     assert homes <= set(graph.memories), "the map names memories of the machine"
@@ -84,7 +84,7 @@ def test_random_networks_on_random_machines_with_joined_memories(seed):
     for _ in range(2):
         network, arrays = random_network(int(rng.integers(1 << 16)))
         try:
-            program = compile_graph(network, graph)
+            program = compile_network(network, graph)
         except CompilerError as refusal:
             print(refusal)
             continue

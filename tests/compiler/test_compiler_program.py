@@ -17,7 +17,7 @@ from acg.isa import Instruction
 from compiler.errors import CompilerError
 from compiler.host import pack_inputs, unpack_outputs
 from compiler.loader import ProgramError, check_program, load_program, parse_program
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.program import manifest_checksum
 from tests.compiler.random_networks import Sketch, random_network
 
@@ -28,7 +28,7 @@ TINY = load_graph("tiny")
 def program():
     s = Sketch(1)
     x = s.input((1, 8, 6, 6), "i8")
-    return compile_graph(s.finish(s.add(s.conv(x, 8, (3, 3), pads=(1, 1, 1, 1)), x)), TINY)
+    return compile_network(s.network(s.add(s.conv(x, 8, (3, 3), pads=(1, 1, 1, 1)), x)), TINY)
 
 
 def rewritten(program, change):
@@ -57,7 +57,7 @@ def message(data):
 def test_a_program_survives_its_file(seed, tmp_path):
     graph, _ = random_network(seed)
     arch = load_graph(["tiny", "edge16", "dot16", "wide"][seed % 4])
-    first = compile_graph(graph, arch)
+    first = compile_network(graph, arch)
     first.save(tmp_path / "deep" / "net.cov")
     again = load_program(tmp_path / "deep" / "net.cov", arch)
     assert again == first
@@ -67,9 +67,9 @@ def test_a_program_survives_its_file(seed, tmp_path):
 
 def test_same_bytes_under_another_hash_seed(program):
     code = (
-        "import sys, hashlib; from acg.graph import load_graph; from compiler.pipeline import compile_graph;"
+        "import sys, hashlib; from acg.graph import load_graph; from compiler.passes import compile_network;"
         "from tests.compiler.random_networks import random_network;"
-        "print([hashlib.sha256(compile_graph(random_network(s)[0], load_graph('tiny')).to_bytes()).hexdigest() for s in range(6)])"
+        "print([hashlib.sha256(compile_network(random_network(s)[0], load_graph('tiny')).to_bytes()).hexdigest() for s in range(6)])"
     )
     runs = [
         subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True).stdout
@@ -212,8 +212,8 @@ def test_inputs_are_quantised_and_outputs_dequantised_as_onnx_defines():
     s = Sketch(5)
     x = s.input((1, 3, 1, 4), "u8")
     s.inputs[0] = replace(s.inputs[0], dtype="f32")
-    graph = s.finish(s.unary(x))
-    program = compile_graph(graph, TINY)
+    graph = s.network(s.unary(x))
+    program = compile_network(graph, TINY)
     values = np.float32([-1e30, -0.5, 0.5, 1.5, 2.5, 1e30, 0, 1, 2, 3, 4, 5]).reshape(1, 3, 1, 4) * np.float32(x.scale)
     ((address, data),) = pack_inputs(program, {"in0": values})
     assert address == program.inputs[0].address

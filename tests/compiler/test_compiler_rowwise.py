@@ -13,9 +13,9 @@ from compiler.errors import UnsupportedError
 from compiler.front.reading.load import prepare_model
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
-from compiler.ir.graph import NUMPY_TYPES
+from compiler.ir.network import NUMPY_TYPES
 from compiler.ir.rowwise import PEAKS, LayerNormalization, Softmax
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.architectures import text_of
@@ -103,7 +103,7 @@ def onnxruntime_steps(model, inputs):
 def check(model, arch, seed=0):
     """Equal to the definition, within a step of onnxruntime, no hazards; returns the cycles predicted and the rate of differences."""
     graph = load_graph(arch) if isinstance(arch, str) else arch
-    program = compile_graph(read_network(model), graph)
+    program = compile_network(read_network(model), graph)
     inputs = drawn(model, seed)
     found, expected = run_on_iss(program, graph, inputs)["y"], Reference(model).run(inputs)["y"]
     np.testing.assert_array_equal(found, expected, err_msg=f"seed {seed}")
@@ -157,7 +157,7 @@ def test_layer_normalization_with_quantisations_in_it(arch, shape):
         model = parted_model(shape, kind=kind, zero=zero, seed=shape[-1])
         assert [n.op for n in read_network(model).nodes] == ["Variance", "CentredQuotient", "Binary", "Binary"]  # epsilon is no step of it
         graph = load_graph(arch)
-        program = compile_graph(read_network(model), graph)
+        program = compile_network(read_network(model), graph)
         inputs = drawn(model, shape[-1])
         found, expected = run_on_iss(program, graph, inputs)["y"], Reference(model).run(inputs)["y"]
         np.testing.assert_array_equal(found, expected)
@@ -173,7 +173,7 @@ def test_extremes_of_softmax():
         graph = load_graph("tiny")
         x = np.full((3, 40), -128, np.int8)
         x[1, 17], x[2] = 127, np.linspace(-128, 127, 40).astype(np.int8)
-        program = compile_graph(read_network(model), graph)
+        program = compile_network(read_network(model), graph)
         found = run_on_iss(program, graph, {"x": x})["y"]
         np.testing.assert_array_equal(found, Reference(model).run({"x": x})["y"])
         assert np.abs(found.astype(int) - onnxruntime_steps(model, {"x": x}).astype(int)).max() <= 1
@@ -194,14 +194,14 @@ def test_planes_follow_the_bound():
 def test_a_machine_without_float_reads_is_told():
     text = text_of("tiny").replace("  - {from: acc, to: vector, port: b}\n", "")
     with pytest.raises(UnsupportedError) as error:
-        compile_graph(read_network(softmax_model((1, 10))), parse_graph(text, name="tiny.yaml"))
+        compile_network(read_network(softmax_model((1, 10))), parse_graph(text, name="tiny.yaml"))
     assert str(error.value).splitlines()[-1].strip().startswith("n_g (Softmax): no engines of tiny offer")
 
 
 def test_strips_share_the_engines():
     """Attention of 4 heads and 64 tokens: the vector unit works most of the time."""
     graph = load_graph("edge16")
-    program = compile_graph(read_network(softmax_model((256, 64))), graph)
+    program = compile_network(read_network(softmax_model((256, 64))), graph)
     busy = sum(
         int(np.prod([i.fields[f"n_{level}"] for level in range(6)])) for i in program.instructions if graph.engines[i.engine].kind == "vector"
     )
@@ -214,7 +214,7 @@ def test_random_networks(seed):
     arch = ("tiny", "edge16", "wide", "dot16")[seed % 4]
     graph = load_graph(arch)
     model = random_network(seed, size=("tiny", "small")[seed // 4 % 2], ops=("softmax", "layernorm", "conv", "matmul"), form="qdq")
-    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
+    program = compile_network(read_network(model, name=f"seed {seed}"), graph)
     inputs = random_inputs(model, seed)
     found, expected = run_on_iss(program, graph, inputs), Reference(model).run(inputs)
     for name, array in expected.items():
@@ -263,7 +263,7 @@ def test_qlinear_softmax(kind):
     model = model_of(nodes, tensors, {"y": tensors["x"]}, constants)
     inputs = drawn(model, 5)
     graph = load_graph("tiny")
-    found = run_on_iss(compile_graph(read_network(model), graph), graph, inputs)["y"]
+    found = run_on_iss(compile_network(read_network(model), graph), graph, inputs)["y"]
     np.testing.assert_array_equal(found, Reference(model).run(inputs)["y"])
     np.testing.assert_array_equal(found, Reference(float_model).run(inputs)["y"])
     assert np.abs(found.astype(int) - onnxruntime_steps(model, inputs).astype(int)).max() <= 1

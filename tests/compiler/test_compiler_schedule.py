@@ -10,7 +10,7 @@ from acg.predictor import predict
 from compiler.check_program import ProgramError, check_instructions
 from compiler.ordering import schedule as module
 from compiler.ordering.schedule import add_waits, order, schedule
-from compiler.pipeline import Options, compile_graph
+from compiler.passes import Options, compile_network
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch, random_network
 from verif.hazards import find_hazards
@@ -65,7 +65,7 @@ def test_external_memory_orders_by_bytes_alone():
 @pytest.mark.parametrize("seed", range(12))
 def test_reordering_keeps_every_conflict_in_order(seed):
     graph, arrays = random_network(1000 + seed)
-    plain, program = (compile_graph(graph, TINY, options=Options(reorder=r)) for r in (False, True))
+    plain, program = (compile_network(graph, TINY, options=Options(reorder=r)) for r in (False, True))
     assert check_program(graph, plain, TINY, arrays) >= 0.95 * check_program(graph, program, TINY, arrays)
     assert sorted(map(_body, plain.instructions)) == sorted(map(_body, program.instructions))
 
@@ -83,7 +83,7 @@ def test_an_order_is_a_permutation_with_dependences_forward():
 
 def test_without_waits_the_hazard_check_fails():
     graph, _ = random_network(3)
-    program = compile_graph(graph, TINY)
+    program = compile_network(graph, TINY)
     bare = [Instruction(i.engine, i.fields) for i in program.instructions]
     assert find_hazards(TINY, bare, predict(TINY, bare))
 
@@ -93,8 +93,8 @@ def test_every_wait_matters_or_is_implied(seed):
     """Dropping all waits on one engine leaves a hazard on the timeline for at least one engine."""
     s = Sketch(seed)
     x = s.input((1, 8, 10, 10), "i8")
-    graph = s.finish(s.add(s.conv(x, 8, (3, 3), pads=(1, 1, 1, 1)), x))
-    program = compile_graph(graph, TINY)
+    graph = s.network(s.add(s.conv(x, 8, (3, 3), pads=(1, 1, 1, 1)), x))
+    program = compile_network(graph, TINY)
     broken = 0
     for name in TINY.engines:
         kept = [Instruction(i.engine, i.fields, {k: v for k, v in i.waits.items() if k != name}) for i in program.instructions]
@@ -133,7 +133,7 @@ def test_a_wait_for_the_future_is_refused():
 def test_waits_cover_what_footprints_say():
     """Brute force: every conflicting pair of a program is ordered by waits and the order of engines alone."""
     graph, _ = random_network(17)
-    program = compile_graph(graph, load_graph("wide"))
+    program = compile_network(graph, load_graph("wide"))
     arch = load_graph("wide")
     accesses = [Footprints(arch)(i) for i in program.instructions]
     count = len(program.instructions)

@@ -6,9 +6,9 @@ from acg.graph import load_graph
 from compiler.graph_passes.fold_reshapes import fold_reshapes
 from compiler.graph_passes.settle_views import settle_views
 from compiler.ir.elementwise import Binary
-from compiler.ir.graph import Add, Conv, EdgeInput, EdgeOutput, Graph, Move, Node, Reshape, Tensor, Unary
+from compiler.ir.network import Add, Conv, EdgeInput, EdgeOutput, Move, Network, Node, Reshape, Tensor, Unary
 from compiler.ir.rules import verify
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from tests.compiler.ir_reference import check_program
 
 
@@ -23,7 +23,7 @@ def residual():
         Node("r1", Reshape(), ("x",), ("x rows",)), Node("c", conv, ("x rows",), ("p",)), Node("r2", Reshape(), ("p",), ("p image",)),
         Node("add", Add(0.5, 3, 0.25, 3, 0.25, 3), ("p image", "x"), ("y",), ("onnx_add",)),
     )  # fmt: skip
-    graph = Graph("residual", (EdgeInput("in", "i8", (1, 6, 20), "x"),), (EdgeOutput("out", "i8", (1, 6, 20), "y"),), nodes, tensors)
+    graph = Network("residual", (EdgeInput("in", "i8", (1, 6, 20), "x"),), (EdgeOutput("out", "i8", (1, 6, 20), "y"),), nodes, tensors)
     return verify(graph), {"in": rng.integers(-128, 128, (1, 6, 20)).astype(np.int8)}
 
 
@@ -48,19 +48,19 @@ def test_a_movement_is_seen_as_its_readers_want():
         Node("s", Binary("add", np.float32([0.25]), 3, 0.125, 0, 0.25, 3, constant=constant), ("t",), ("s",)),
         Node("r", Reshape(), ("s",), ("s rows",)), Node("c", conv, ("s rows",), ("y",)),
     )  # fmt: skip
-    graph = verify(Graph("moved", (EdgeInput("in", "i8", (6, 20), "x"),), (EdgeOutput("out", "i8", (6, 20), "y"),), nodes, tensors))
+    graph = verify(Network("moved", (EdgeInput("in", "i8", (6, 20), "x"),), (EdgeOutput("out", "i8", (6, 20), "y"),), nodes, tensors))
     after = fold_reshapes(settle_views(graph))
     assert [n.op for n in after.nodes] == ["Move", "Unary", "Binary", "Conv"] and {t.shape for t in after.tensors.values()} == {rows}
     np.testing.assert_array_equal(after.nodes[2].attrs.constant, constant.reshape(rows))
     arrays = {"in": rng.integers(-128, 128, (6, 20)).astype(np.int8)}
-    check_program(graph, compile_graph(after, load_graph("tiny")), load_graph("tiny"), arrays)
+    check_program(graph, compile_network(after, load_graph("tiny")), load_graph("tiny"), arrays)
 
 
 def test_a_scale_a_channel_holds_its_view():
     tensors = {name: Tensor(name, (1, 6, 1, 20), "i8", 0.25, 3) for name in ("x", "y")} | {"z": Tensor("z", (6, 20, 1, 1), "i8", 0.25, 3)}
     scaled = Binary("mul", np.linspace(0.1, 0.6, 6, dtype=np.float32), 3, 1.0, 0, 0.25, 3, constant=np.ones((1, 6, 1, 1), np.int8))
     nodes = (Node("n", scaled, ("x",), ("y",)), Node("r", Reshape(), ("y",), ("z",)))
-    graph = verify(Graph("held", (EdgeInput("in", "i8", (6, 20), "x"),), (EdgeOutput("out", "i8", (6, 20), "z"),), nodes, tensors))
+    graph = verify(Network("held", (EdgeInput("in", "i8", (6, 20), "x"),), (EdgeOutput("out", "i8", (6, 20), "z"),), nodes, tensors))
     assert settle_views(graph).tensors["y"].shape == (1, 6, 1, 20)
 
 
@@ -68,7 +68,7 @@ def test_the_result_is_the_same():
     graph, arrays = residual()
     after = fold_reshapes(settle_views(graph))
     for name in ("tiny", "wide"):
-        cycles = [check_program(graph, compile_graph(g, load_graph(name)), load_graph(name), arrays) for g in (graph, after)]
+        cycles = [check_program(graph, compile_network(g, load_graph(name)), load_graph(name), arrays) for g in (graph, after)]
         assert cycles[1] < cycles[0]
 
 

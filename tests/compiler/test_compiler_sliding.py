@@ -11,10 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 from acg.graph import parse_graph
 from acg.predictor import predict
 from compiler.codelets.families import candidates
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from compiler.tiling.sliding.geometry import Axis, passes
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.support.architectures import text_of, with_window
@@ -91,8 +91,8 @@ def _model(node, constants, shape, element, result=TensorProto.UINT8):
 
 
 def judged(model, graph, label):
-    program = compile_graph(read_network(model, name=label), graph)
-    report, _ = judge_network(Network(label, graph, program, model), draw(model_inputs(model), seed=1, count=1), on="iss")
+    program = compile_network(read_network(model, name=label), graph)
+    report, _ = judge_network(CompiledNetwork(label, graph, program, model), draw(model_inputs(model), seed=1, count=1), on="iss")
     assert report["exact"], f"{label}: {report['outputs']}"
     assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
     return program

@@ -11,7 +11,7 @@ from compiler.codelets.base import pixel
 from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.insert_transfers import insert_transfers
 from compiler.mapping.instantiate_codelets import instantiate_codelets
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.target import Target
 from compiler.tiles import Buffer, Ref, stride
 from compiler.tiling.contraction.contraction import pack_weights
@@ -23,7 +23,7 @@ from tests.compiler.random_networks import Sketch, random_network
 
 
 def planned(sketch, output, arch="tiny", spilled=()):
-    ir, target = sketch.finish(output), Target(load_graph(arch))
+    ir, target = sketch.network(output), Target(load_graph(arch))
     steps = assign_engines(instantiate_codelets(ir), target)
     return insert_transfers(ir, steps, target, spilled=frozenset(spilled)), target
 
@@ -154,7 +154,7 @@ def test_a_border_wished_for_by_a_step_that_is_tiled_otherwise_is_forgotten():
     """A depthwise convolution shared by two engines wishes a border of banks in its input; on one engine it does not."""
     s = Sketch(5)
     x = s.conv(s.input((1, 32, 28, 28), "i8"), 32, (1, 1))
-    ir, target, memo = s.finish(s.conv(x, 32, (3, 3), pads=(1, 1, 1, 1), group=32)), Target(load_graph("edge16")), Memo()
+    ir, target, memo = s.network(s.conv(x, 32, (3, 3), pads=(1, 1, 1, 1), group=32)), Target(load_graph("edge16")), Memo()
     shared = assign_engines(instantiate_codelets(ir), target)
     alone = (shared[0], replace(shared[1], alternative=None))
     found = []
@@ -167,5 +167,5 @@ def test_a_border_wished_for_by_a_step_that_is_tiled_otherwise_is_forgotten():
 def test_rows_longer_than_a_memory_have_tiles_that_fill_it():
     """Found by the fuzzer: tiles of one pixel, 39,128 of them, where rows of 196,608 pixels leave no eighth that fits."""
     s = Sketch(0)
-    program = compile_graph(s.finish(s.unary(s.input((1, 4, 3, 196_608), "u8"))), load_graph("tiny"))
+    program = compile_network(s.network(s.unary(s.input((1, 4, 3, 196_608), "u8"))), load_graph("tiny"))
     assert len(program.instructions) < 4000

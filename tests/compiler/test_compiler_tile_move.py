@@ -8,8 +8,8 @@ import pytest
 
 from acg.graph import ARCHITECTURES, load_graph
 from compiler.graph_passes.lower_moves import lower_moves
-from compiler.ir.graph import MaxPool
-from compiler.pipeline import compile_graph
+from compiler.ir.network import MaxPool
+from compiler.passes import compile_network
 from compiler.target import Target
 from tests.compiler.drawing import Drawing, arrays, exact, ops, same_function
 from tests.compiler.ir_reference import check_program
@@ -166,7 +166,7 @@ def test_wrong_bytes_are_noticed():
     changed = replace(graph, nodes=tuple(replace(n, attrs=replace(n.attrs, index=wrong)) if n is node else n for n in graph.nodes))
     architecture = load_graph("tiny")
     with pytest.raises(AssertionError, match="output"):
-        check_program(graph, compile_graph(changed, architecture), architecture, arrays(graph))
+        check_program(graph, compile_network(changed, architecture), architecture, arrays(graph))
 
 
 def with_store_bursts(tmp_path, arch, bursts):

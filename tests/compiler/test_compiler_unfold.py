@@ -5,7 +5,7 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs, unfolded
-from compiler.pipeline import Options, compile_graph
+from compiler.passes import Options, compile_network
 from compiler.target import Target
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.compiler.random_networks import Sketch
@@ -16,7 +16,7 @@ EDGE16 = load_graph("edge16")
 def stem(channels, size, kernel, out, **more):
     s = Sketch(channels * 100 + size, "stem")
     x = s.input((1, channels, size, size), "u8")
-    return s, s.finish(s.conv(x, out, kernel, **more))
+    return s, s.network(s.conv(x, out, kernel, **more))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -50,7 +50,7 @@ def test_the_cheapest_layout_is_taken(channels, kernel, out, more, passes):
         assert weight.shape[2] * -(-weight.shape[1] // 16) == passes and len(made) == 1
     arrays = s.arrays()
     for unfold in (True, False):
-        program = compile_graph(graph, EDGE16, options=Options(unfold=unfold))
+        program = compile_network(graph, EDGE16, options=Options(unfold=unfold))
         assert bool(program.inputs[0].unfold) is (unfold and passes is not None)
         check_program(graph, program, EDGE16, arrays)
 
@@ -58,8 +58,8 @@ def test_the_cheapest_layout_is_taken(channels, kernel, out, more, passes):
 def test_an_input_with_other_readers_is_packed_both_ways():
     s = Sketch(3, "both")
     x = s.input((1, 2, 9, 9), "i8")
-    graph = s.finish(s.add(s.conv(x, 2, (3, 3), pads=(1, 1, 1, 1)), x))
-    program = compile_graph(graph, EDGE16)
+    graph = s.network(s.add(s.conv(x, 2, (3, 3), pads=(1, 1, 1, 1)), x))
+    program = compile_network(graph, EDGE16)
     assert sorted(bool(item.unfold) for item in program.inputs) == [False, True]
     assert {item.name for item in program.inputs} == {"in0"}
     arrays = s.arrays()

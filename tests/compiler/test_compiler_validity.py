@@ -16,7 +16,7 @@ from onnx import defs, helper, numpy_helper
 from acg.graph import load_graph
 from compiler.errors import CompilerError, ModelError
 from compiler.front.validity.file import SWITCHES
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.fuzz.onnx_changes import attribute, parameter
 from covenant.fuzz.operator_networks import NETWORKS, operator_network
@@ -114,7 +114,7 @@ def test_inputs_that_nobody_has(sizes):
 
 def test_a_tensor_larger_than_the_memory():
     with pytest.raises(CompilerError, match=r"^memory dram: found tensor .* of \d+ bytes; expected at most \d+; use an architecture with a larger external memory$"):
-        compile_graph(read_network(changed("Relu", sized(2**6, 2**6, 2**8, 2**8)), name="m"), TINY)
+        compile_network(read_network(changed("Relu", sized(2**6, 2**6, 2**8, 2**8)), name="m"), TINY)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -126,7 +126,7 @@ def test_changed_attributes_and_parameters(seed):
         model = operator_network(rng.choice(NETWORKS))
         rng.choice((attribute, parameter))(model, rng)
         try:
-            compile_graph(read_network(model, name="m"), TINY)
+            compile_network(read_network(model, name="m"), TINY)
         except CompilerError:
             refused += 1
     assert refused

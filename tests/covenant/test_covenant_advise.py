@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from acg.description.variants import variants
 from acg.predictor import predict
-from acg.variants import variants
 from covenant.cli import main
-from covenant.networks import compile_network, load_graph
+from covenant.networks import compile_file, load_graph
 
 MODEL = "examples/digits_cnn.onnx"
 
@@ -31,7 +31,7 @@ def test_changes_are_ranked_by_what_they_save(report):
 def test_cycles_are_those_of_a_compilation(report):
     best = report["changes"][0]
     graph = next(v.graph for v in variants(load_graph("tiny")) if v.change == best["change"])
-    _, program = compile_network(MODEL, graph)
+    _, program = compile_file(MODEL, graph)
     assert predict(graph, program.instructions).total_cycles == best["cycles"]
 
 

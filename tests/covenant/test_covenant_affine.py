@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import check_program
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -60,7 +60,7 @@ def check(model, expected_nodes):
     graph = read_network(model)
     assert [n.op for n in graph.nodes] == expected_nodes
     expected = Reference(model).run(inputs)["y"]
-    assert check_program(graph, compile_graph(graph, TINY), TINY, inputs) > 0
+    assert check_program(graph, compile_network(graph, TINY), TINY, inputs) > 0
     steps = np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
     assert steps.max() <= 1 and len(np.unique(expected)) > 9, f"{(steps > 0).sum()} of {steps.size}"
 

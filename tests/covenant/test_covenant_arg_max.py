@@ -10,10 +10,10 @@ from acg.graph import load_graph
 from acg.predictor import predict
 from compiler.errors import UnsupportedError
 from compiler.loader import load_program
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.cli import main
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.hazards import find_hazards
@@ -45,11 +45,11 @@ def arg_max_model(name, *, integers):
 
 def judged(name, arch, *, integers=False, on="iss"):
     model, graph = arg_max_model(name, integers=integers), load_graph(arch)
-    program = compile_graph(read_network(model, name=name), graph)
+    program = compile_network(read_network(model, name=name), graph)
     rng = np.random.default_rng(len(name))
     # Few different numbers: most rows have several largest ones.
     samples = [{"x": rng.integers(-3, 3, CASES[name][0]).astype(np.int8 if integers else np.float32)} for _ in range(3)]
-    report, outputs = judge_network(Network(name, graph, program, model), samples, on=on)
+    report, outputs = judge_network(CompiledNetwork(name, graph, program, model), samples, on=on)
     assert report["exact"], report["outputs"]
     assert report["outputs"]["y"]["onnxruntime"] == {"mismatches": 0, "max_abs_diff_steps": 0}
     assert all(sample["y"].dtype == np.int64 and sample["y"].shape == CASES[name][2] for sample in outputs)
@@ -79,7 +79,7 @@ def test_the_first_of_equal_ones_anywhere():
     """Pairs of largest channels within a block of 255, across its border and far apart."""
     graph, name = load_graph("edge16"), "thousand"
     model = arg_max_model(name, integers=True)
-    program = compile_graph(read_network(model, name=name), graph)
+    program = compile_network(read_network(model, name=name), graph)
     pairs = [(0, 999), (254, 255), (253, 254), (255, 509), (509, 510), (764, 765), (998, 999), (1, 2), (7, 7), (999, 999)]
     samples = []
     for first, second in pairs:
@@ -87,7 +87,7 @@ def test_the_first_of_equal_ones_anywhere():
         rows[0, [first, second]] = 127
         rows[1, [first, second]] = -127
         samples.append({"x": rows})
-    report, outputs = judge_network(Network(name, graph, program, model), samples, on="iss")
+    report, outputs = judge_network(CompiledNetwork(name, graph, program, model), samples, on="iss")
     assert report["exact"] and [tuple(sample["y"]) for sample in outputs] == [(first, first) for first, _ in pairs]
 
 

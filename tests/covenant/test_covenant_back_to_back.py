@@ -12,10 +12,10 @@ from acg.predictor import predict
 from acg.regmap import RegisterMap
 from compiler.host import pack_inputs
 from covenant.hardware import simulator
-from covenant.networks import compile_network
+from covenant.networks import compile_file
 from covenant.samples import draw, model_inputs
 from verif.bench import RunSpec, run
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.timeline import compare
 
 pytestmark = pytest.mark.rtl
@@ -27,14 +27,14 @@ def test_ten_inferences():
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     graph = load_graph("tiny")
-    model, program = compile_network(str(DIGITS), graph)
+    model, program = compile_file(str(DIGITS), graph)
     samples = draw(model_inputs(model), seed=seed, count=INFERENCES)
     outputs = [(item.address, item.size_bytes) for item in program.outputs]
     specs = [RunSpec(pack_inputs(program, sample), outputs) for sample in samples]
     predicted = predict(graph, program.instructions)
     outcome = run(simulator(graph), program.image, specs, program=(program.program_address, len(program.instructions), fingerprint(graph)),
                   registers=RegisterMap(graph).offsets, timeout_cycles=2 * predicted.total_cycles)
-    machine = Machine(graph, external_bytes=program.external_bytes)
+    machine = Simulator(graph, external_bytes=program.external_bytes)
     machine.load_segments(program.image)
     retired = {f"RETIRED_{engine.index}": int(np.sum(predicted.engine == engine.index)) for engine in graph.engines.values()}
     assert len(outcome.results) == INFERENCES

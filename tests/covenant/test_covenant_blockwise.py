@@ -9,9 +9,9 @@ import pytest
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
 from compiler.ir.blockwise import BlockwiseConv
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.compiler.ir_reference import check_program
@@ -126,7 +126,7 @@ def test_what_follows(activation):
     constants = {"low": low, "high": high, "sa": np.float32(1 / 256), "za": np.uint8(0)}
     copy.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items())
     check(copy)
-    assert sum(layer.op == "BlockwiseConv" for layer in compile_graph(read_network(copy), TINY).layers) == 1
+    assert sum(layer.op == "BlockwiseConv" for layer in compile_network(read_network(copy), TINY).layers) == 1
 
 
 @pytest.mark.parametrize("machine", ["edge16", "dot16", "wide"])
@@ -135,7 +135,7 @@ def test_on_other_machines(machine):
     for form in ("MatMul", "Conv", "grouped"):
         model = blockwise_model(form, T.UINT8, bias=True)
         inputs, graph = random_inputs(model, 2), read_network(model)
-        assert check_program(graph, compile_graph(graph, target), target, inputs) > 0
+        assert check_program(graph, compile_network(graph, target), target, inputs) > 0
 
 
 @pytest.mark.parametrize(("scales", "attributes", "found"), [
@@ -159,6 +159,6 @@ def test_scales_that_do_not_fit(scales, attributes, found):
 @pytest.mark.rtl
 def test_on_the_rtl_of_tiny():
     model = blockwise_model("MatMul", T.UINT4, bias=True)
-    program = compile_graph(read_network(model), TINY)
-    report, _ = judge_network(Network("m", TINY, program, model), draw(model_inputs(model), seed=1, count=2), on="rtl")
+    program = compile_network(read_network(model), TINY)
+    report, _ = judge_network(CompiledNetwork("m", TINY, program, model), draw(model_inputs(model), seed=1, count=2), on="rtl")
     assert report["exact"] and report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}

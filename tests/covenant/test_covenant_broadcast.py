@@ -8,7 +8,7 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.layers import peak_macs
 from tests.compiler.ir_reference import run_on_iss
@@ -22,7 +22,7 @@ MACHINES = {"vec": load_graph("vec"), "small": broadcasting("tiny")}
 
 
 def exact(model, graph, inputs, note):
-    program = compile_graph(read_network(model, name=note), graph)
+    program = compile_network(read_network(model, name=note), graph)
     found, expected = run_on_iss(program, graph, inputs), Reference(model).run(inputs)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=f"{note}, output {name}")

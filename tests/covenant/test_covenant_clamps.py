@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
@@ -65,7 +65,7 @@ def test_a_clip(form, head):
     nodes, low, high = FORMS[form]
     model, clip = network(head, nodes), network(head, [node("Clip", f"c {low or '-'} {high}", "p")])
     graphs = [read_network(m) for m in (model, clip)]
-    programs = [compile_graph(g, TINY) for g in graphs]
+    programs = [compile_network(g, TINY) for g in graphs]
     assert [n.attrs for n in graphs[0].nodes if n.op == "Unary"] == [] and [n.op for n in graphs[0].nodes] == [n.op for n in graphs[1].nodes]
     assert [i.fields for i in programs[0].instructions] == [i.fields for i in programs[1].instructions]
     inputs = random_inputs(model, 5)
@@ -78,7 +78,7 @@ def test_a_clip(form, head):
 @pytest.mark.parametrize("form", ["min of relu", "max of min"])
 def test_on_the_machine(form, on):
     model = network("Conv", FORMS[form][0])
-    report, _ = judge_network(Network("clamp", TINY, compile_graph(read_network(model), TINY), model), [random_inputs(model, 7)], on=on)
+    report, _ = judge_network(CompiledNetwork("clamp", TINY, compile_network(read_network(model), TINY), model), [random_inputs(model, 7)], on=on)
     assert report["exact"] and report["outputs"]["y"]["onnxruntime"]["max_abs_diff_steps"] == 0
 
 
@@ -88,5 +88,5 @@ def test_a_number_with_more_dimensions():
     model.graph.initializer.extend(model_of([], {}, {}, {"zero5": np.zeros((1, 1, 1, 1, 1), np.float32), "out": np.array([1, 4, 6, 6])}).graph.initializer)
     inputs, plain = random_inputs(model, 5), network("Conv", [node("Relu", "c", "p")])
     np.testing.assert_array_equal(Reference(model).run(inputs)["y"], Reference(plain).run(inputs)["y"])
-    report, _ = judge_network(Network("clamp", TINY, compile_graph(read_network(model), TINY), model), [inputs], on="iss")
+    report, _ = judge_network(CompiledNetwork("clamp", TINY, compile_network(read_network(model), TINY), model), [inputs], on="iss")
     assert report["exact"]

@@ -13,14 +13,14 @@ import numpy as np
 import onnx
 import pytest
 
-from acg.describe import describe
 from acg.fingerprint import fingerprint
 from acg.graph import ARCHITECTURES, architecture_names, load_graph
 from acg.isa import Instruction, InstructionSet
-from acg.summary import totals
+from acg.manual.describe import describe
+from acg.manual.summary import totals
 from compiler.loader import parse_program
 from covenant.cli import main
-from covenant.networks import compile_network
+from covenant.networks import compile_file
 from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -37,7 +37,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def program():
-    return compile_network(DIGITS, TINY)[1]
+    return compile_file(DIGITS, TINY)[1]
 
 
 @pytest.fixture(scope="module")
@@ -412,7 +412,7 @@ def test_operands_in_one_bank(refused):
     model = model_of([node("QLinearAdd", "a sx zx b sx zx sy zy", "y", domain="com.microsoft")],
                      {"a": (U8, (1, 4, 4, 4)), "b": (U8, (1, 4, 4, 4))}, {"y": (U8, (1, 4, 4, 4))}, bias)
     onnx.save(model, "m.onnx")
-    added = compile_network("m.onnx", TINY)[1]
+    added = compile_file("m.onnx", TINY)[1]
     number, old = next((n, i) for n, i in enumerate(added.instructions) if i.engine == "vector")
     clash = Instruction(old.engine, {**old.fields, "b_base": old.fields["a_base"]}, old.waits)
     Path("p.covenant").write_bytes(_with(added, number, clash))

@@ -6,7 +6,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant import judge
 from covenant.fuzz.operator_networks import FOLDED, NETWORKS, operator_network
@@ -19,7 +19,7 @@ TINY = load_graph("tiny")
 
 
 def exact(model):
-    program = compile_graph(read_network(model, name="m"), TINY)
+    program = compile_network(read_network(model, name="m"), TINY)
     samples = draw(model_inputs(model), seed=1, count=1)
     expected = Reference(model).run_each(samples)
     return judge.exact(judge.compare(execute_iss(TINY, program, samples).outputs, expected, dict.fromkeys(expected[0])))

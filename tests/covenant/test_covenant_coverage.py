@@ -8,9 +8,9 @@ import pytest
 
 from acg.graph import load_graph
 from covenant.cli import main
-from covenant.coverage import add_runs, read_coverage, summary, unreached
 from covenant.errors import UserError
 from covenant.verify.campaign import Row
+from covenant.verify.coverage import add_runs, read_coverage, summary, unreached
 from covenant.verify.programs import judge_program
 from verif.coverage import possible
 from verif.random.programs import random_program

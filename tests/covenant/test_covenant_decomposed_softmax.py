@@ -9,7 +9,7 @@ import pytest
 from acg.graph import load_graph
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates import softmax
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.quantise import quantise
 from covenant.quantise.prepare import prepared
@@ -55,7 +55,7 @@ def test_softmax(form):
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
     assert "Softmax" in {type(n.attrs).__name__ for n in graph.nodes}
     machine = GRAPHS[list(GRAPHS)[len(form) % 2]]
-    assert check_program(graph, compile_graph(graph, machine), machine, inputs) > 0
+    assert check_program(graph, compile_network(graph, machine), machine, inputs) > 0
     assert np.abs(expected.astype(int) - Golden(network).run(inputs)["y"]).max() <= 1
     assert len(np.unique(expected)) > 20
 

@@ -20,10 +20,10 @@ from compiler.host import pack_inputs, unpack_outputs
 from compiler.layout import Layout
 from compiler.program import EdgeTensor, Program
 from covenant.api import Machine
+from covenant.bench.workloads import demonstration
 from covenant.cli import main
 from covenant.driver.image import MAGIC, c_name, image, image_header
 from covenant.hardware import simulator
-from covenant.workloads import demonstration
 from tests.covenant.driver_library import MOVE, READ, WAIT, WRITE, Device, descriptor, device, library, sources
 
 OK, PENDING, ABSENT, VERSION, MACHINE, IMAGE, MEMORY, BUSY, TIMEOUT, UNLOADED, NAN, WAITING, FAILED = range(0, -13, -1)

@@ -8,7 +8,7 @@ import pytest
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
 from compiler.front.rewrite.einsum import Equation, parse
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.quantise import quantise
 from covenant.quantise.prepare import prepared
@@ -40,7 +40,7 @@ def check(model, machine="edge16", most=1):
     inputs, graph = random_inputs(model, 3), read_network(model)
     expected = Reference(model).run(inputs)["y"]
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
-    assert check_program(graph, compile_graph(graph, GRAPHS[machine]), GRAPHS[machine], inputs) > 0
+    assert check_program(graph, compile_network(graph, GRAPHS[machine]), GRAPHS[machine], inputs) > 0
     assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= most
     assert len(np.unique(expected)) > min(4, expected.size - 1)
     return graph

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.ir.graph import Unary
-from compiler.pipeline import compile_graph
+from compiler.ir.network import Unary
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.compiler.ir_reference import check_program, evaluate
@@ -32,7 +32,7 @@ def check(model, inputs, architectures=ARCHITECTURES):
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
     for name in architectures:
-        assert check_program(graph, compile_graph(graph, GRAPHS[name]), GRAPHS[name], inputs) > 0
+        assert check_program(graph, compile_network(graph, GRAPHS[name]), GRAPHS[name], inputs) > 0
     return graph
 
 
@@ -190,8 +190,8 @@ def test_on_rtl():
         kinds = {n.op_type for n in model.graph.node}
         if {"PRelu", "BatchNormalization", "GlobalAveragePool", "Mul"} <= kinds and len(kinds) > 9:
             break
-    program = compile_graph(read_network(model, name=f"seed {seed}"), GRAPHS["tiny"])
-    report, _ = judge_network(Network(f"seed {seed}", GRAPHS["tiny"], program, model), draw(model_inputs(model), seed=seed, count=1), on="rtl")
+    program = compile_network(read_network(model, name=f"seed {seed}"), GRAPHS["tiny"])
+    report, _ = judge_network(CompiledNetwork(f"seed {seed}", GRAPHS["tiny"], program, model), draw(model_inputs(model), seed=seed, count=1), on="rtl")
     assert report["exact"], report.get("divergence")
     assert {"Binary", "Conv"} <= {layer.op for layer in program.layers}
     assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0

@@ -8,9 +8,9 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.run import execute_iss
 from tests.compiler.ir_reference import check_program
@@ -60,8 +60,8 @@ def test_factors_of_channels(case, bias):
     graph = read_network(model)
     assert [n.op for n in graph.nodes] == ["Conv"]
     expected = Reference(model).run(inputs)["y"]
-    assert check_program(graph, compile_graph(graph, TINY), TINY, inputs) > 0
-    np.testing.assert_array_equal(execute_iss(TINY, compile_graph(graph, TINY), [inputs]).outputs[0]["y"], expected)
+    assert check_program(graph, compile_network(graph, TINY), TINY, inputs) > 0
+    np.testing.assert_array_equal(execute_iss(TINY, compile_network(graph, TINY), [inputs]).outputs[0]["y"], expected)
     steps = np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
     assert steps.max() <= 1 and (steps > 0).sum() <= 4, f"{(steps > 0).sum()} of {steps.size}"
 
@@ -89,16 +89,16 @@ def test_casts_to_the_same_type(code, number):
     graph = read_network(model)
     assert [n.op for n in graph.nodes] == ["Unary"]
     np.testing.assert_array_equal(Reference(model).run(inputs)["y"], Golden(model).run(inputs)["y"])
-    assert check_program(graph, compile_graph(graph, TINY), TINY, inputs) > 0
+    assert check_program(graph, compile_network(graph, TINY), TINY, inputs) > 0
 
 
 def test_inputs_that_nothing_reads():
     """A model may declare them; they are given with the others and left where they are."""
     model = convolution("mul")
     model.graph.input.append(onnx.helper.make_tensor_value_info("spare", onnx.TensorProto.FLOAT, [1, 3]))
-    program = compile_graph(read_network(model), TINY)
+    program = compile_network(read_network(model), TINY)
     assert [item.name for item in program.inputs] == ["x"]
     samples = [random_inputs(model, seed) for seed in range(2)]
     assert set(samples[0]) == {"x", "spare"}
-    report, _ = judge_network(Network("spare", TINY, program, model), samples, on="iss")
+    report, _ = judge_network(CompiledNetwork("spare", TINY, program, model), samples, on="iss")
     assert report["exact"]

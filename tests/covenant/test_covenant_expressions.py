@@ -7,9 +7,9 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.ir.expression import Digits, digits_of, most_digits, one_digit
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -59,7 +59,7 @@ def check(model, inputs, architectures=ARCHITECTURES):
     expected, found = Reference(model).run(inputs)["y"], evaluate(graph, inputs)["y"]
     np.testing.assert_array_equal(found, expected)
     for name in architectures:
-        assert check_program(graph, compile_graph(graph, GRAPHS[name]), GRAPHS[name], inputs) > 0
+        assert check_program(graph, compile_network(graph, GRAPHS[name]), GRAPHS[name], inputs) > 0
     steps = np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
     assert steps.max() <= 1 and (steps > 0).sum() <= steps.size // 500, f"{(steps > 0).sum()} of {steps.size}"
     return graph
@@ -128,9 +128,9 @@ RTL = {"gate": ("tiny", ((2, 5, 3, 4), (2, 5, 1, 1), ())), "a constant a channel
 def test_on_rtl(case):
     arch, shapes = RTL[case]
     model = mixed_model(case, shapes)
-    program = compile_graph(read_network(model, name=case), GRAPHS[arch])
+    program = compile_network(read_network(model, name=case), GRAPHS[arch])
     samples = [random_inputs(model, seed) for seed in range(2)]
-    report, _ = judge_network(Network(case, GRAPHS[arch], program, model), samples, on="rtl")
+    report, _ = judge_network(CompiledNetwork(case, GRAPHS[arch], program, model), samples, on="rtl")
     assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"
     assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0
 

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from acg.graph import load_graph
 from compiler.host import unpack_outputs
 from compiler.loader import parse_program
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant import judge
 from covenant.cli import main
@@ -56,7 +56,7 @@ def every_byte(source):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_level_gives_the_function_to_the_last_bit(name):
     model = NETWORKS[name]
-    program = compile_graph(read_network(model, name=name), TINY)
+    program = compile_network(read_network(model, name=name), TINY)
     samples = every_byte(model.graph.input[0].type.tensor_type.elem_type)
     expected = Reference(model).run_each(samples)
     for got, wanted in zip(execute_iss(TINY, program, samples).outputs, expected, strict=True):
@@ -67,7 +67,7 @@ def test_every_level_gives_the_function_to_the_last_bit(name):
 def test_a_wrong_value_of_the_table_is_seen():
     """The check above can fail: one value of the table changed in its last bit."""
     model = NETWORKS["sigmoid"]
-    program = compile_graph(read_network(model, name="m"), TINY)
+    program = compile_network(read_network(model, name="m"), TINY)
     (item,) = program.outputs
     wrong = replace(program, outputs=(replace(item, function=(*item.function[:7], item.function[7] ^ 1, *item.function[8:])),))
     samples = every_byte(F32)
@@ -85,7 +85,7 @@ def test_the_report_counts_units_in_the_last_place(tmp_path, monkeypatch, capsys
 
 
 def test_the_table_is_in_the_program_file(tmp_path):
-    program = compile_graph(read_network(NETWORKS["sigmoid"], name="m"), TINY)
+    program = compile_network(read_network(NETWORKS["sigmoid"], name="m"), TINY)
     again = parse_program(program.to_bytes(), TINY, where="m")
     assert again.outputs == program.outputs and len(again.outputs[0].function) == 256
     image = bytes(range(program.outputs[0].size_bytes))

@@ -11,7 +11,7 @@ from acg.predictor import predict
 from acg.regmap import ErrorCode, RegisterMap
 from covenant.hardware import simulator
 from verif.bench import RunSpec, run
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.iss.vector import BINARY_ADD, BINARY_MULTIPLY
 from verif.random.programs import Draft, ordered
 from verif.timeline import compare
@@ -76,7 +76,7 @@ def execute(instructions, image, *, exact=True):
     if exact:
         assert result.error_code == ErrorCode.NONE
         assert compare(predict(GRAPH, instructions), result.timeline).exact
-        machine = Machine(GRAPH, external_bytes=1 << 17)
+        machine = Simulator(GRAPH, external_bytes=1 << 17)
         machine.write(0, image)
         machine.run(instructions)
         assert result.outputs[0] == machine.read(RESULT_ADDRESS, size)

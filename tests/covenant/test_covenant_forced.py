@@ -16,7 +16,7 @@ from covenant.mutants.forced import illegal_instructions
 from verif.bench import RunSpec, run
 from verif.bench.job import STATUS_BUSY, STATUS_ERROR
 from verif.iss.errors import MachineError
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.timeline import compare
 
 pytestmark = pytest.mark.rtl
@@ -101,7 +101,7 @@ def test_loader_functional_simulator_and_rtl_agree_on_a_code_that_does_not_exist
     number = instruction.fields[code.field]
     result = _fails(_run([bytearray(ISA.encode(instruction))]), ErrorCode.ILLEGAL)
     assert (result.error_engine, result.error_address) == (GRAPH.engines[instruction.engine].index + 1, number)
-    machine = Machine(GRAPH, external_bytes=4096)
+    machine = Simulator(GRAPH, external_bytes=4096)
     before = {name: memory.copy() for name, memory in machine.memories.items()}
     with pytest.raises(MachineError) as caught:
         machine.run([instruction])
@@ -126,7 +126,7 @@ def test_every_other_value_and_every_choice_that_is_not_made_is_legal_everywhere
         legal += [Instruction(engine, {**sound, **({code.needs: 1} if code.needs else {}), code.field: value}) for code in rows for value in code.meanings]
     legal = [replace(item, fields=item.fields | {"b_base": 128}) if item.fields.get("b_select") == 2 else item for item in legal]  # a bank beside a's
     check_instructions(legal, GRAPH)
-    Machine(GRAPH, external_bytes=4096).run(legal)
+    Simulator(GRAPH, external_bytes=4096).run(legal)
     program = [Instruction(item.engine, item.fields, {name: sum(other.engine == name for other in legal[:number]) for name in GRAPH.engines})
                for number, item in enumerate(legal)]  # one after the other: none is in another's bank
     assert all(result.error_code == ErrorCode.NONE for result in _run(_words(program)))

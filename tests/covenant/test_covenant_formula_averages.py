@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.compiler.ir_reference import check_program
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -53,7 +53,7 @@ def test_averages(case, average):
     assert [n.op for n in graph.nodes] == [high, "Expression", "Move", "Conv"]
     expected = Reference(model).run(inputs)["y"]
     machine = GRAPHS[("tiny", "edge16")[len(case + average) // 2 % 2]]
-    assert check_program(graph, compile_graph(graph, machine), machine, inputs) > 0
+    assert check_program(graph, compile_network(graph, machine), machine, inputs) > 0
     steps = np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
     assert steps.max() <= 1 and (steps > 0).sum() <= 1, f"{(steps > 0).sum()} of {steps.size}"
     assert len(np.unique(expected)) > 3
@@ -74,6 +74,6 @@ def test_the_ends_of_the_range(value):
 @pytest.mark.rtl
 def test_on_rtl():
     model = averaged("residual", "pool")
-    program = compile_graph(read_network(model), GRAPHS["tiny"])
-    report, _ = judge_network(Network("residual", GRAPHS["tiny"], program, model), [random_inputs(model, 8)], on="rtl")
+    program = compile_network(read_network(model), GRAPHS["tiny"])
+    report, _ = judge_network(CompiledNetwork("residual", GRAPHS["tiny"], program, model), [random_inputs(model, 8)], on="rtl")
     assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"

@@ -8,7 +8,7 @@ from onnx import helper
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import check_program
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -62,7 +62,7 @@ def test_functions_on_the_grid(op, function):
     inputs = random_inputs(model, 6)
     graph = read_network(model)
     expected = Reference(model).run(inputs)["y"]
-    assert check_program(graph, compile_graph(graph, TINY), TINY, inputs) > 0
+    assert check_program(graph, compile_network(graph, TINY), TINY, inputs) > 0
     steps = np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
     assert steps.max() <= 1 and (steps > 0).sum() <= max(2, steps.size // 50), f"{(steps > 0).sum()} of {steps.size}"
     assert len(np.unique(expected)) > 3

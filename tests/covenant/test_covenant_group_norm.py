@@ -10,10 +10,10 @@ from compiler.errors import CompilerError, UnsupportedError
 from compiler.front.reading.load import prepare_model
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
-from compiler.ir.graph import NUMPY_TYPES
-from compiler.pipeline import compile_graph
+from compiler.ir.network import NUMPY_TYPES
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -56,12 +56,12 @@ CASES = {
 
 def judged(model, arch, dtype, *, on="iss", samples=None):
     graph = load_graph(arch)
-    program = compile_graph(read_network(model), graph)
+    program = compile_network(read_network(model), graph)
     assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
     shape = tuple(d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim)
     rng = np.random.default_rng(len(shape))
     samples = samples or [{"x": rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape).astype(dtype)} for _ in range(2)]
-    report, outputs = judge_network(Network("norm", graph, program, model), samples, on=on)
+    report, outputs = judge_network(CompiledNetwork("norm", graph, program, model), samples, on=on)
     assert report["exact"], report["outputs"]
     gold = report["outputs"]["y"]["onnxruntime"]
     assert gold["max_abs_diff_steps"] <= 1 and gold["mismatches"] <= max(1, ONE_STEP_RATE * len(samples) * np.prod(shape)), gold
@@ -205,7 +205,7 @@ def test_refusals(message):
 def test_a_machine_without_roots_is_told():
     text = text_of("tiny").replace("      - (f32,4)=RSQRT_ESTIMATE((f32,4))\n", "")
     with pytest.raises(UnsupportedError) as error:
-        compile_graph(read_network(norm_model((1, 8, 2, 2))), parse_graph(text, name="tiny.yaml"))
+        compile_network(read_network(norm_model((1, 8, 2, 2))), parse_graph(text, name="tiny.yaml"))
     assert str(error.value).splitlines()[-1].strip() == (
         "n_g (GroupNormalization): no engines of tiny offer ADD + MAC + MAX + MUL + RSQRT_ESTIMATE + SUM + TABLE + REQUANTIZE on memories they share: "
         "no engine offers RSQRT_ESTIMATE"
@@ -215,7 +215,7 @@ def test_a_machine_without_roots_is_told():
 def test_a_machine_that_is_too_small_is_told():
     text = text_of("tiny").replace("lanes: 4, banks: 2, depth_words: 128", "lanes: 4, banks: 2, depth_words: 8")
     with pytest.raises(CompilerError) as error:
-        compile_graph(read_network(norm_model((1, 8, 8, 8), groups=2)), parse_graph(text, name="tiny.yaml"))
+        compile_network(read_network(norm_model((1, 8, 8, 8), groups=2)), parse_graph(text, name="tiny.yaml"))
     assert str(error.value) == (
         "node n_g: found no strip that fits the on-chip memories; expected room for the intermediate values of one pixel of 8 channels; "
         "use an architecture with larger memories"

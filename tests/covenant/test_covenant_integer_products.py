@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from compiler.errors import UnsupportedError
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.support.models import F32, I32, U8, model_of, node, quantize
@@ -91,7 +91,7 @@ def test_one_node_and_no_sums_in_memory():
     both = chain("MatMulInteger", (5, 16), ["product"], bias=(6,), alone=True)
     graph, inputs = read_network(both), random_inputs(both, 3)
     assert [n.op for n in graph.nodes] == ["Conv", "Conv"]
-    report, outputs = judge_network(Network("m", TINY, compile_graph(graph, TINY), both), [inputs], on="iss")
+    report, outputs = judge_network(CompiledNetwork("m", TINY, compile_network(graph, TINY), both), [inputs], on="iss")
     assert report["exact"]
     golden, defined = Golden(both).run(inputs), Reference(both).run(inputs)
     assert outputs[0]["sums"].dtype == np.int32
@@ -119,6 +119,6 @@ def onnx_double():
 @pytest.mark.rtl
 def test_on_the_rtl_of_tiny():
     model = chain("ConvInteger", (1, 3, 6, 6), ["product"], bias=(1, 6, 1, 1), activation="Relu", pads=[1] * 4, w_zero=[1, 2, -3, 4, 50, -60])
-    program = compile_graph(read_network(model), TINY)
-    report, _ = judge_network(Network("m", TINY, program, model), draw(model_inputs(model), seed=1, count=2), on="rtl")
+    program = compile_network(read_network(model), TINY)
+    report, _ = judge_network(CompiledNetwork("m", TINY, program, model), draw(model_inputs(model), seed=1, count=2), on="rtl")
     assert report["exact"] and report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}

@@ -12,7 +12,7 @@ from acg.predictor import predict
 from acg.timing.vector import VectorTiming
 from covenant import judge
 from covenant.arrays import read_arrays
-from covenant.networks import Network, compile_network
+from covenant.networks import CompiledNetwork, compile_file
 from covenant.report import judge_network
 from covenant.samples import model_inputs, take
 
@@ -68,9 +68,9 @@ def test_accuracy():
 
 def _network(example, arch):
     graph = load_graph(arch)
-    model, program = compile_network(str(next(EXAMPLES.glob(f"{example}_*.onnx"))), graph)
+    model, program = compile_file(str(next(EXAMPLES.glob(f"{example}_*.onnx"))), graph)
     data = EXAMPLES / f"{example}_test.npz"
-    return Network(example, graph, program, model), take(read_arrays(data), model_inputs(model), limit=1, where=str(data))
+    return CompiledNetwork(example, graph, program, model), take(read_arrays(data), model_inputs(model), limit=1, where=str(data))
 
 
 def test_the_first_wrong_tensor_is_named(monkeypatch):

@@ -7,9 +7,9 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
@@ -30,8 +30,8 @@ def check(model, machine="edge16", *, zeros=False, golden=True):
 def run(model, machine, inputs, *, golden=True):
     graph = read_network(model)
     assert "RMSNormalization" in {type(n.attrs).__name__ for n in graph.nodes}
-    program = compile_graph(graph, GRAPHS[machine])
-    report, found = judge_network(Network("l2", GRAPHS[machine], program, model), [inputs], on="iss")
+    program = compile_network(graph, GRAPHS[machine])
+    report, found = judge_network(CompiledNetwork("l2", GRAPHS[machine], program, model), [inputs], on="iss")
     assert report["exact"], report
     assert not golden or np.abs(found[0]["y"].astype(int) - Golden(model).run(inputs)["y"]).max() <= 1
     return found[0]["y"]

@@ -7,10 +7,10 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import UnsupportedError
-from compiler.ir.graph import NUMPY_TYPES
-from compiler.pipeline import compile_graph
+from compiler.ir.network import NUMPY_TYPES
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -43,12 +43,12 @@ CASES = {
 def judged(name, arch, on="iss"):
     shape, settings = CASES[name]
     model, graph = lrn_model(shape, **settings), load_graph(arch)
-    program = compile_graph(read_network(model, name=name), graph)
+    program = compile_network(read_network(model, name=name), graph)
     assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
     dtype = NUMPY_TYPES[settings.get("kind", "u8")]
     rng = np.random.default_rng(len(name))
     samples = [{"x": rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape).astype(dtype)} for _ in range(2)]
-    report, _ = judge_network(Network(name, graph, program, model), samples, on=on)
+    report, _ = judge_network(CompiledNetwork(name, graph, program, model), samples, on=on)
     assert report["exact"], report["outputs"]
     gold = report["outputs"]["y"]["onnxruntime"]
     assert gold["max_abs_diff_steps"] <= 1 and gold["mismatches"] <= max(1, ONE_STEP_RATE * 2 * np.prod(shape)), gold
@@ -103,9 +103,9 @@ def test_refusals(message):
 def test_a_machine_without_roots_is_told():
     text = text_of("tiny").replace("      - (f32,4)=RSQRT_ESTIMATE((f32,4))\n", "")
     with pytest.raises(UnsupportedError) as error:
-        compile_graph(read_network(lrn_model((1, 8, 2, 2))), parse_graph(text, name="tiny.yaml"))
+        compile_network(read_network(lrn_model((1, 8, 2, 2))), parse_graph(text, name="tiny.yaml"))
     assert str(error.value).splitlines()[-1].strip() == (
         "n_g (LRN): no engines of tiny offer ADD + MAC + MATMUL + MUL + RSQRT_ESTIMATE + TABLE + REQUANTIZE on memories they share: "
         "no engine offers RSQRT_ESTIMATE"
     )
-    compile_graph(read_network(lrn_model((1, 8, 2, 2), beta=1.0)), parse_graph(text, name="tiny.yaml"))
+    compile_network(read_network(lrn_model((1, 8, 2, 2), beta=1.0)), parse_graph(text, name="tiny.yaml"))

@@ -9,11 +9,11 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import UnsupportedError
-from compiler.ir.graph import NUMPY_TYPES
 from compiler.ir.log_softmax import LogSoftmax, inverses, logarithms, powers
-from compiler.pipeline import compile_graph
+from compiler.ir.network import NUMPY_TYPES
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.compiler.ir_reference import evaluate, run_on_iss
 from tests.support.architectures import text_of
@@ -57,7 +57,7 @@ def onnxruntime_steps(model, inputs):
 def check(model, arch, seed=0, inputs=None):
     graph = GRAPHS[arch]
     network = read_network(model)
-    program, inputs = compile_graph(network, graph), inputs or drawn(model, seed)
+    program, inputs = compile_network(network, graph), inputs or drawn(model, seed)
     found, expected = run_on_iss(program, graph, inputs)["y"], Reference(model).run(inputs)["y"]
     np.testing.assert_array_equal(found, expected, err_msg=f"seed {seed}")
     np.testing.assert_array_equal(evaluate(network, inputs)["y"], expected, err_msg=f"seed {seed}")
@@ -98,7 +98,7 @@ def test_before_opset_13_all_axes_from_one_on():
     """As onnx's converter leaves it, the opset being older than those that are read."""
     model = log_model((2, 3, 4), axis=1, opset=12)
     inputs = drawn(model, 4)
-    program = compile_graph(read_network(model), GRAPHS["tiny"])
+    program = compile_network(read_network(model), GRAPHS["tiny"])
     np.testing.assert_array_equal(run_on_iss(program, GRAPHS["tiny"], inputs)["y"], Reference(model).run(inputs)["y"])
 
 
@@ -131,8 +131,8 @@ def test_a_function_of_multiples_in_front():
 def test_on_rtl():
     for shape in ((3, 10), (1, 300)):
         model, graph = log_model(shape), GRAPHS["tiny"]
-        program = compile_graph(read_network(model), graph)
-        report, _ = judge_network(Network("log", graph, program, model), [drawn(model, 1)], on="rtl")
+        program = compile_network(read_network(model), graph)
+        report, _ = judge_network(CompiledNetwork("log", graph, program, model), [drawn(model, 1)], on="rtl")
         assert report["exact"] and report["instructions"]["timeline_mismatches"] == 0 and report["cycles"]["measured"] == report["cycles"]["predicted"]
 
 
@@ -144,7 +144,7 @@ def test_refusals():
     ]
     text = text_of("tiny").replace("  - {from: acc, to: vector, port: b}\n", "")
     with pytest.raises(UnsupportedError) as error:
-        compile_graph(read_network(log_model((1, 10))), parse_graph(text, name="tiny.yaml"))
+        compile_network(read_network(log_model((1, 10))), parse_graph(text, name="tiny.yaml"))
     assert str(error.value).splitlines()[-1].strip().startswith("n_g (LogSoftmax): no engines of tiny offer")
 
 

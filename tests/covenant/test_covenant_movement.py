@@ -4,9 +4,9 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.covenant.movement_models import CASES, TRANSPOSED, conv_transpose_model, model_of_case
@@ -21,8 +21,8 @@ ARCHITECTURES = ("tiny", "edge16", "wide")
 @pytest.mark.parametrize("name", CASES)
 def test_bytes_equal_the_definition_and_onnxruntime(name, arch):
     model, graph = model_of_case(CASES[name]), load_graph(arch)
-    program = compile_graph(read_network(model, name=name), graph)
-    report, _ = judge_network(Network(name, graph, program, model), draw(model_inputs(model), seed=1, count=2), on="iss")
+    program = compile_network(read_network(model, name=name), graph)
+    report, _ = judge_network(CompiledNetwork(name, graph, program, model), draw(model_inputs(model), seed=1, count=2), on="iss")
     assert report["exact"], report["outputs"]
     assert len(report["outputs"]) == CASES[name].outputs
     for entry in report["outputs"].values():
@@ -35,8 +35,8 @@ def test_bytes_equal_the_definition_and_onnxruntime(name, arch):
 @pytest.mark.parametrize("name", TRANSPOSED)
 def test_transposed_convolutions(name, arch):
     model, graph = conv_transpose_model(seed=3, **TRANSPOSED[name]), load_graph(arch)
-    program = compile_graph(read_network(model, name=name), graph)
-    report, _ = judge_network(Network(name, graph, program, model), draw(model_inputs(model), seed=1, count=2), on="iss")
+    program = compile_network(read_network(model, name=name), graph)
+    report, _ = judge_network(CompiledNetwork(name, graph, program, model), draw(model_inputs(model), seed=1, count=2), on="iss")
     assert report["exact"], report["outputs"]
     assert report["outputs"]["y"]["onnxruntime"] == {"mismatches": 0, "max_abs_diff_steps": 0}
     assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
@@ -46,8 +46,8 @@ def _random(seed, count, on):
     arch = ARCHITECTURES[seed % len(ARCHITECTURES)] if on == "iss" else "tiny"
     graph, size = load_graph(arch), ("tiny", "small", "medium")[seed // 3 % 3] if on == "iss" else "tiny"
     model = random_network(seed, ops=(*MOVEMENT, "conv", "pointwise", "depthwise", "maxpool"), max_nodes=6, size=size)
-    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
-    report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=count), on=on)
+    program = compile_network(read_network(model, name=f"seed {seed}"), graph)
+    report, _ = judge_network(CompiledNetwork(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=count), on=on)
     assert report["exact"], f"seed {seed}, {size} on {arch}: {report['outputs']} {report.get('divergence')}"
     assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
     return model, report
@@ -77,8 +77,8 @@ def test_random_networks_on_rtl(seed):
 def test_phases_put_together_on_chip_on_rtl():
     """A transposed convolution to one channel: its pixels leave in whole chunks."""
     model, graph = conv_transpose_model((1, 4, 24, 24), 1, (2, 2), seed=5, strides=[2, 2]), load_graph("tiny")
-    program = compile_graph(read_network(model, name="phases"), graph)
+    program = compile_network(read_network(model, name="phases"), graph)
     engines = [i.engine for i, (layer, _) in zip(program.instructions, program.provenance, strict=True) if program.layers[layer].op == "Move"]
     assert engines.count("vector") > engines.count("store") > 1
-    report, _ = judge_network(Network("phases", graph, program, model), draw(model_inputs(model), seed=1, count=1), on="rtl")
+    report, _ = judge_network(CompiledNetwork("phases", graph, program, model), draw(model_inputs(model), seed=1, count=1), on="rtl")
     assert report["exact"] and report["cycles"]["measured"] == report["cycles"]["predicted"] > 0

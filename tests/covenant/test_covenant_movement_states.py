@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
@@ -84,8 +84,8 @@ def test_states(name, arch):
     nodes, inputs, shape, constants, ops = CASES[name]
     model, graph = model_of(_sorted(nodes), inputs, {"y": (F32, shape)}, {**P, **constants}), load_graph(arch)
     ir = read_network(model, name=name)
-    program = compile_graph(ir, graph)
-    report, _ = judge_network(Network(name, graph, program, model), draw(model_inputs(model), seed=3, count=2), on="iss")
+    program = compile_network(ir, graph)
+    report, _ = judge_network(CompiledNetwork(name, graph, program, model), draw(model_inputs(model), seed=3, count=2), on="iss")
     assert report["exact"], report["outputs"]
     assert report["outputs"]["y"]["elements"] == 2 * int(np.prod(shape))
     assert report["outputs"]["y"]["onnxruntime"]["max_abs_diff_steps"] <= 1
@@ -98,6 +98,6 @@ def test_qlinear_concat():
     constants = {**P, "k": RNG.integers(0, 256, (1, 2, 4, 4)).astype(np.uint8)}
     nodes = [node("QLinearConcat", "sy zy x sx zx k sy zy x sy zy", "y", axis=1, domain="com.microsoft")]
     model, graph = model_of(nodes, {"x": (U8, (1, 3, 4, 4))}, {"y": (U8, (1, 8, 4, 4))}, constants), load_graph("tiny")
-    program = compile_graph(read_network(model, name="qlinear"), graph)
-    report, _ = judge_network(Network("qlinear", graph, program, model), draw(model_inputs(model), seed=3, count=2), on="iss")
+    program = compile_network(read_network(model, name="qlinear"), graph)
+    report, _ = judge_network(CompiledNetwork("qlinear", graph, program, model), draw(model_inputs(model), seed=3, count=2), on="iss")
     assert report["exact"] and report["outputs"]["y"]["onnxruntime"] == {"mismatches": 0, "max_abs_diff_steps": 0}

@@ -15,7 +15,7 @@ from covenant.mutants.forced import forced_cases
 from covenant.mutants.mutant import EMITTED, KINDS, Mutant, MutantError, check_catalogue, unit_tests
 from covenant.mutants.stimulus import Workload, machine_graph, make_workloads, read_workloads, write_workloads
 from covenant.mutants.table import as_json, markdown, ok, summary, text
-from covenant.mutants.witnesses import Machine, programs
+from covenant.mutants.witnesses import Mutated, programs
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_NAME = {mutant.name: mutant for mutant in catalogue.MUTANTS}
@@ -148,13 +148,13 @@ def test_workloads_survive_their_file(name, tmp_path):
 @pytest.mark.rtl
 def test_a_real_fault_is_killed_and_the_machine_without_it_is_exact(tmp_path):
     workloads = make_workloads(machine_graph("systolic"), runs=2)[:2]
-    sound = Machine("systolic", None, workloads, cache_folder())
+    sound = Mutated("systolic", None, workloads, cache_folder())
     assert programs(sound) is None
     for mutant in catalogue.MUTANTS:
         if mutant.module is not None:
             mutant.apply_emitted(sound.verilog)
     (tmp_path / "machine.v").write_text(sound.verilog)
-    faulty = Machine("systolic", BY_NAME["emitted.under-way"], workloads, cache_folder(), tmp_path / "machine.v")
+    faulty = Mutated("systolic", BY_NAME["emitted.under-way"], workloads, cache_folder(), tmp_path / "machine.v")
     found = programs(faulty)
     assert found is not None and found.startswith("convolution, run 1: counter BUSY_2 (engine vector): found ")
     for model in faulty.built:

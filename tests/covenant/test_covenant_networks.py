@@ -11,10 +11,10 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.cli import main
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.support.architectures import FIXED_FUNCTION
@@ -33,8 +33,8 @@ def test_random_network_on_the_functional_simulator(seed):
     graph = load_graph(arch)
     size = SIZES[seed // 4 % 3]
     model = random_network(seed, size=size)
-    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
-    report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=1), on="iss")
+    program = compile_network(read_network(model, name=f"seed {seed}"), graph)
+    report, _ = judge_network(CompiledNetwork(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=1), on="iss")
     replay = f"replay: covenant verify --no-examples --arch {arch} --networks 1 --size {size} --seed {seed}"
     assert report["exact"], f"{report['outputs']}; {replay}"
     timeline = predict(graph, program.instructions)

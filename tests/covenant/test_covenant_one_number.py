@@ -13,11 +13,11 @@ from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.front.reading.load import load_model
 from compiler.host import pack_inputs, unpack_outputs
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.support.architectures import FIXED_FUNCTION, changed, renamed, text_of
 from verif.hazards import find_hazards
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.reference import Reference
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -57,10 +57,10 @@ NUMBERS = [
 def _exact(graph, samples=1):
     """Run the digits network on the functional simulator; return the program."""
     model = load_model(EXAMPLES / "digits_cnn.onnx")
-    program = compile_graph(read_network(model, name="digits"), graph)
+    program = compile_network(read_network(model, name="digits"), graph)
     inputs = np.load(EXAMPLES / "digits_test.npz")["input"][:samples]
     expected = Reference(model).run({"input": inputs})["logits"]
-    machine = Machine(graph, external_bytes=-(-program.external_bytes // 4096) * 4096)
+    machine = Simulator(graph, external_bytes=-(-program.external_bytes // 4096) * 4096)
     machine.load_segments(program.image)
     for index in range(samples):
         machine.load_segments(pack_inputs(program, {"input": inputs[index : index + 1]}))

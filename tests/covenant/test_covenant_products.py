@@ -4,9 +4,9 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.support.architectures import FIXED_FUNCTION
@@ -22,8 +22,8 @@ OPS = (*PRODUCTS, *PRODUCTS, *ROWWISE, "add", "pointwise", "unary", "matmul")
 def judged(seed, arch, size, on):
     graph = load_graph(arch)
     model = random_network(seed, size=size, ops=OPS, max_nodes=3, form="qdq")
-    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
-    report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=2), on=on)
+    program = compile_network(read_network(model, name=f"seed {seed}"), graph)
+    report, _ = judge_network(CompiledNetwork(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=2), on=on)
     assert report["exact"], f"seed {seed} on {arch}: {report['outputs']} {report.get('divergence')}"
     return graph, model, program, report
 

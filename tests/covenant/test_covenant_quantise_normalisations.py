@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.quantise import quantise
 from covenant.quantise.prepare import prepared
 from covenant.report import judge_network
@@ -77,6 +77,6 @@ def test_images(axes, operators, machine, opset):
     quantised = quantise(made, samples, name="n").model
     graph = read_network(quantised)
     assert [n.op for n in graph.nodes if n.op not in ("Reshape", "Unary")] == ["Conv", *machine]
-    program = compile_graph(graph, TINY)
-    report, _ = judge_network(Network("n", TINY, program, quantised), samples, on="iss")
+    program = compile_network(graph, TINY)
+    report, _ = judge_network(CompiledNetwork("n", TINY, program, quantised), samples, on="iss")
     assert report["exact"], report["outputs"]

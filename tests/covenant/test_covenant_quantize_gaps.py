@@ -16,7 +16,7 @@ from acg.graph import load_graph
 from compiler.front.support import TABLE_FUNCTIONS
 from covenant.cli import main
 from covenant.errors import UserError
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.quantise import draw_calibration, outcome, prepared, quantise
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
@@ -54,7 +54,7 @@ def require_exact(network, **choices):
     result = outcome(made, TINY, name="m")
     assert result.runs and result.refusal is None and result.unsupported == ()
     samples = draw(model_inputs(made.model), seed=5, count=2)
-    report, _ = judge_network(Network("m", TINY, result.programs[0], made.model), samples, on="iss")
+    report, _ = judge_network(CompiledNetwork("m", TINY, result.programs[0], made.model), samples, on="iss")
     assert report["exact"] is True, report
     dequantised = {name for item in made.model.graph.node if item.op_type == "DequantizeLinear" for name in item.output}
     assert all(entry["onnxruntime"]["max_abs_diff_steps"] <= 1 for name, entry in report["outputs"].items() if name in dequantised)

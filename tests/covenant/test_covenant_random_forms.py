@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.compiler.ir_reference import evaluate
 from tests.covenant.test_covenant_einsum import product
@@ -53,7 +53,7 @@ def test_on_the_rtl_of_tiny():
     }  # fmt: skip
     model = model_of(nodes, {"x": (U8, (1, 5, 3, 2))}, {"y": (U8, (1, 3, 18, 12))}, constants)
     graph = load_graph("tiny")
-    program = compile_graph(read_network(model), graph)
-    report, found = judge_network(Network("forms", graph, program, model), [random_inputs(model, 3)], on="rtl")
+    program = compile_network(read_network(model), graph)
+    report, found = judge_network(CompiledNetwork("forms", graph, program, model), [random_inputs(model, 3)], on="rtl")
     assert report["exact"] and report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}
     assert len(np.unique(found[0]["y"])) > 20

@@ -5,7 +5,7 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from verif.hazards import find_hazards
@@ -20,7 +20,7 @@ def test_random_networks(seed):
     arch = ("tiny", "edge16", "wide", "dot16")[seed % 4]
     graph = load_graph(arch)
     model = random_network(seed, size=("tiny", "small")[seed // 4 % 2], ops=(*NORMALISING, "conv", "add"), form="qdq")
-    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
+    program = compile_network(read_network(model, name=f"seed {seed}"), graph)
     inputs = random_inputs(model, seed)
     found, expected = run_on_iss(program, graph, inputs), Reference(model).run(inputs)
     for name, array in expected.items():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.fuzz.operator_networks import Network
+from covenant.fuzz.operator_networks import OperatorNetwork
 from tests.compiler.ir_reference import check_program
 from tests.support.products import TINY
 from verif.golden import Golden
@@ -18,7 +18,7 @@ PRODUCTS = [((4,), (1, 4, 3)), ((1, 4), (1, 4, 3)), ((2, 4), (1, 1, 4, 3)), ((4,
 
 
 def network(op, x, c, flipped):
-    made = Network()
+    made = OperatorNetwork()
     first, second = made.x(*x), made.w(*c) if op == "MatMul" else made.c(made.rng.standard_normal(c))
     return made.model(made.quantised(made(op, *((second, first) if flipped else (first, second)))), TensorProto.UINT8)
 
@@ -36,6 +36,6 @@ def test_a_constant_of_higher_rank(op, x, c, flipped):
         (theirs,) = golden.run(sample).values()
         assert one.shape == theirs.shape and np.abs(one.astype(int) - theirs).max() <= 1
     graph = read_network(model, name="m")
-    program = compile_graph(graph, TINY)
+    program = compile_network(graph, TINY)
     assert tuple(program.outputs[0].shape) == ours[0].shape
     assert check_program(graph, program, TINY, samples[0]) > 0

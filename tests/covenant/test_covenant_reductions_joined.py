@@ -8,7 +8,7 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
@@ -29,7 +29,7 @@ def check(model, machine="edge16", kinds=("Reduction", "GlobalAveragePool")):
     inputs, graph = random_inputs(model, 5), read_network(model)
     expected = Reference(model).run(inputs)["y"]
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
-    assert check_program(graph, compile_graph(graph, GRAPHS[machine]), GRAPHS[machine], inputs) > 0
+    assert check_program(graph, compile_network(graph, GRAPHS[machine]), GRAPHS[machine], inputs) > 0
     assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= 1
     assert len(np.unique(expected)) > 1
     assert sum(type(n.attrs).__name__ in kinds for n in graph.nodes) == 1

@@ -11,9 +11,9 @@ import pytest
 from acg.graph import load_graph
 from compiler.errors import ModelError, UnsupportedError
 from compiler.front.reading.load import prepare_model
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -43,7 +43,7 @@ def check(model, seed=0, machines=("tiny", "edge16", "wide")):
     expected = Reference(model).run(inputs)["y"]
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
     for architecture in map(GRAPHS.get, machines):
-        assert check_program(graph, compile_graph(graph, architecture), architecture, inputs) > 0
+        assert check_program(graph, compile_network(graph, architecture), architecture, inputs) > 0
     steps = np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
     assert steps.max() <= 1
     return float((steps != 0).mean())
@@ -96,7 +96,7 @@ def test_a_camera_image_is_few_instructions():
     model = resized((1, 3, 90, 160), sizes=(1, 3, 56, 56))
     graph = read_network(model)
     assert [n.op for n in graph.nodes] == ["Interpolation", "Interpolation", "Move", "Move", "Interpolation", "Move"]
-    assert len(compile_graph(graph, GRAPHS["edge16"]).instructions) < 300
+    assert len(compile_network(graph, GRAPHS["edge16"]).instructions) < 300
     assert check(model, machines=("edge16",)) < 0.002
 
 
@@ -213,7 +213,7 @@ def test_older_operators(op, opset, kind, coordinates):
 def test_on_the_rtl_of_tiny(kind):
     """Exact sums of 33 phases, and rounded ones with negative weights."""
     model = resized((1, 2, 35, 6), sizes=(1, 2, 33, 5), mode=kind)
-    program = compile_graph(read_network(model), GRAPHS["tiny"])
-    report, found = judge_network(Network("resize", GRAPHS["tiny"], program, model), [random_inputs(model, 3)], on="rtl")
+    program = compile_network(read_network(model), GRAPHS["tiny"])
+    report, found = judge_network(CompiledNetwork("resize", GRAPHS["tiny"], program, model), [random_inputs(model, 3)], on="rtl")
     assert report["exact"] and report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}
     assert len(np.unique(found[0]["y"])) > 20

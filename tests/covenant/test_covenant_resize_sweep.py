@@ -12,7 +12,7 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.front.import_onnx import import_onnx
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import evaluate, run_on_iss
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -120,7 +120,7 @@ def compared(drawn, counted, *, on_iss):
     counted[drawn.same][0] += int((steps != 0).sum())
     counted[drawn.same][1] += steps.size
     if on_iss and steps.size < 3000:
-        np.testing.assert_array_equal(run_on_iss(compile_graph(read_network(model), TINY), TINY, inputs)["y"], expected, err_msg=str(drawn))
+        np.testing.assert_array_equal(run_on_iss(compile_network(read_network(model), TINY), TINY, inputs)["y"], expected, err_msg=str(drawn))
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))

@@ -11,10 +11,10 @@ from compiler.errors import UnsupportedError
 from compiler.front.reading.load import prepare_model
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS
-from compiler.ir.graph import NUMPY_TYPES
-from compiler.pipeline import compile_graph
+from compiler.ir.network import NUMPY_TYPES
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -76,12 +76,12 @@ def parted_model(shape, form):
 
 def judged(model, arch, dtype=np.int8, *, on="iss", most=1):
     graph = load_graph(arch)
-    program = compile_graph(read_network(model), graph)
+    program = compile_network(read_network(model), graph)
     assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
     shape = tuple(d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim)
     rng = np.random.default_rng(len(shape))
     samples = [{"x": rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape).astype(dtype)} for _ in range(2)]
-    report, _ = judge_network(Network("rms", graph, program, model), samples, on=on)
+    report, _ = judge_network(CompiledNetwork("rms", graph, program, model), samples, on=on)
     assert report["exact"], report["outputs"]
     gold = report["outputs"]["y"]["onnxruntime"]
     assert gold["max_abs_diff_steps"] <= most and gold["mismatches"] <= max(1, ONE_STEP_RATE * 2 * np.prod(shape)), gold
@@ -176,7 +176,7 @@ def test_refusals(message):
 def test_a_machine_without_roots_is_told():
     text = text_of("tiny").replace("      - (f32,4)=RSQRT_ESTIMATE((f32,4))\n", "")
     with pytest.raises(UnsupportedError) as error:
-        compile_graph(read_network(rms_model((2, 8))), parse_graph(text, name="tiny.yaml"))
+        compile_network(read_network(rms_model((2, 8))), parse_graph(text, name="tiny.yaml"))
     assert str(error.value).splitlines()[-1].strip() == (
         "n_n (RMSNormalization): no engines of tiny offer ADD + MAC + MATMUL + MUL + RSQRT_ESTIMATE + SUM + TABLE + REQUANTIZE on memories they share: "
         "no engine offers RSQRT_ESTIMATE"

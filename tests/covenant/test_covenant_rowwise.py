@@ -4,10 +4,10 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.cli import main
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.compiler.test_compiler_rowwise import layer_model, parted_model, softmax_model
@@ -32,8 +32,8 @@ CASES = {
 def test_rowwise_operators(case):
     arch, model = CASES[case]
     graph = load_graph(arch)
-    program = compile_graph(read_network(model, name=case), graph)
-    report, _ = judge_network(Network(case, graph, program, model), draw(model_inputs(model), seed=7, count=2), on="rtl")
+    program = compile_network(read_network(model, name=case), graph)
+    report, _ = judge_network(CompiledNetwork(case, graph, program, model), draw(model_inputs(model), seed=7, count=2), on="rtl")
     assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"
     assert report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}
     assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from acg.graph import load_graph, parse_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.arrays import read_arrays
-from covenant.bench import convolution_figures
+from covenant.bench.figures import convolution_figures
 from covenant.cli import main
 from covenant.hardware import simulator
-from covenant.networks import Network, compile_network
+from covenant.networks import CompiledNetwork, compile_file
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, take
 from covenant.verify.programs import verify_program
@@ -57,8 +57,8 @@ def test_random_network(arch, number):
     graph = load_graph(arch)
     size = "tiny" if arch == "tiny" and number % 2 else "small"
     model = random_network(seed, size=size)
-    program = compile_graph(read_network(model, name=f"seed {seed}"), graph)
-    report, _ = judge_network(Network(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=2), on="rtl")
+    program = compile_network(read_network(model, name=f"seed {seed}"), graph)
+    report, _ = judge_network(CompiledNetwork(f"seed {seed}", graph, program, model), draw(model_inputs(model), seed=seed, count=2), on="rtl")
     _check(report, len(program.instructions), 2, f"replay: covenant verify --no-examples --arch {arch} --networks 1 --size {size} --limit 2 --seed {seed};")
 
 
@@ -69,20 +69,20 @@ def test_one_number_changed(variant):
     """Variants of tiny, built as RTL: each is exact without any other change."""
     text = renamed(text_of("tiny")) if variant == "renamed" else changed(text_of("tiny"), *variant.split("=")[:1], int(variant.split("=")[1]))
     graph = parse_graph(text, name="changed.yaml")
-    model, program = compile_network(str(EXAMPLES / "digits_cnn.onnx"), graph)
+    model, program = compile_file(str(EXAMPLES / "digits_cnn.onnx"), graph)
     data = EXAMPLES / "digits_test.npz"
     samples = take(read_arrays(data), model_inputs(model), limit=1, where=str(data))
-    report, _ = judge_network(Network("digits", graph, program, model), samples, on="rtl", opt="O0")
+    report, _ = judge_network(CompiledNetwork("digits", graph, program, model), samples, on="rtl", opt="O0")
     _check(report, len(program.instructions), 1)
 
 
 def test_a_machine_without_a_matrix_unit():
     """tiny, its vector unit alone and broadcasting: a trained network and random programs on its RTL."""
     graph = broadcasting("tiny")
-    model, program = compile_network(str(EXAMPLES / "digits_cnn.onnx"), graph)
+    model, program = compile_file(str(EXAMPLES / "digits_cnn.onnx"), graph)
     data = EXAMPLES / "digits_test.npz"
     samples = take(read_arrays(data), model_inputs(model), limit=1, where=str(data))
-    report, _ = judge_network(Network("digits", graph, program, model), samples, on="rtl", opt="O0")
+    report, _ = judge_network(CompiledNetwork("digits", graph, program, model), samples, on="rtl", opt="O0")
     _check(report, len(program.instructions), 1)
     for seed in range(4):
         assert verify_program(graph, seed, simulator(graph, opt="O0")).divergence == (), f"seed {seed}"

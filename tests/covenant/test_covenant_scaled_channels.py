@@ -10,9 +10,9 @@ from onnx import TensorProto
 
 from acg.graph import load_graph
 from compiler.ir.expression import Digits
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
@@ -54,7 +54,7 @@ def check(model, arch):
     graph = read_network(model)
     expected = Reference(model).run(inputs)["y"]
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
-    assert check_program(graph, compile_graph(graph, GRAPHS[arch]), GRAPHS[arch], inputs) > 0
+    assert check_program(graph, compile_network(graph, GRAPHS[arch]), GRAPHS[arch], inputs) > 0
     steps = np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
     assert steps.max() <= 1 and (steps > 0).sum() <= 1 and len(np.unique(expected)) > 9, f"{(steps > 0).sum()} of {steps.size}"
     return graph
@@ -78,6 +78,6 @@ def test_bytes_of_a_camera(chain, camera):
 @pytest.mark.rtl
 def test_on_rtl():
     model = scaled_model(("Sub mean", "Div one_std"), camera="over")
-    program = compile_graph(read_network(model), GRAPHS["tiny"])
-    report, _ = judge_network(Network("camera", GRAPHS["tiny"], program, model), [random_inputs(model, 8)], on="rtl")
+    program = compile_network(read_network(model), GRAPHS["tiny"])
+    report, _ = judge_network(CompiledNetwork("camera", GRAPHS["tiny"], program, model), [random_inputs(model, 8)], on="rtl")
     assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"

@@ -12,7 +12,7 @@ from onnx.shape_inference import infer_shapes
 from acg.graph import load_graph
 from compiler.front.rewrite.restore import restored
 from compiler.front.rewrite.templates.catalogue import NORMALISATIONS, OPERATORS
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.models import U8, dequantize, model_of, node, parameters, quantize
@@ -147,7 +147,7 @@ def test_one_operator(form):
     assert [n.op for n in graph.nodes if n.op != "Reshape"] == [operator]
     expected = Reference(model).run(inputs)["y"]
     machine = GRAPHS[("tiny", "edge16", "wide")[len(form) % 3]]
-    np.testing.assert_array_equal(run_on_iss(compile_graph(graph, machine), machine, inputs)["y"], expected)
+    np.testing.assert_array_equal(run_on_iss(compile_network(graph, machine), machine, inputs)["y"], expected)
     assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= 1
     assert len(np.unique(expected)) > 5
 

@@ -7,7 +7,7 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.styles import STYLES, quantised
@@ -31,7 +31,7 @@ def test_exact(style, signed, operators, tmp_path):
     for number, architecture in enumerate(map(load_graph, ARCHITECTURES)):
         if number == (2 * signed + operators) % 3:
             continue
-        program = compile_graph(graph, architecture)
+        program = compile_network(graph, architecture)
         np.testing.assert_array_equal(run_on_iss(program, architecture, inputs)[name], expected, err_msg=architecture.name)
         assert not find_hazards(architecture, program.instructions, predict(architecture, program.instructions))
     steps = np.abs(Golden(model).run(inputs)[name] - expected) / graph.tensors[graph.outputs[0].tensor].scale

@@ -8,9 +8,9 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from compiler.errors import UnsupportedError
 from compiler.ir.floats import HEADROOM, Quotient
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.architectures import text_of
@@ -69,7 +69,7 @@ def check(model, inputs, architectures=ARCHITECTURES):
     expected, found = Reference(model).run(inputs)["y"], evaluate(graph, inputs)["y"]
     np.testing.assert_array_equal(found, expected)
     for name in architectures:
-        assert check_program(graph, compile_graph(graph, GRAPHS[name]), GRAPHS[name], inputs) > 0
+        assert check_program(graph, compile_network(graph, GRAPHS[name]), GRAPHS[name], inputs) > 0
     return graph, np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
 
 
@@ -232,7 +232,7 @@ def test_a_machine_without_float_reads_is_told(case):
     text = text_of("tiny").replace("  - {from: acc, to: vector, port: b}\n", "")
     model = sum_model("Sum of three") if case == "sum" else quotient_model()
     with pytest.raises(UnsupportedError) as error:
-        compile_graph(read_network(model), parse_graph(text, name="tiny.yaml"))
+        compile_network(read_network(model), parse_graph(text, name="tiny.yaml"))
     wanted = "n_g (Sum): no engines of tiny offer ADD + REQUANTIZE" if case == "sum" else "n_g (Quotient): no engines of tiny offer ADD + MUL + TABLE + REQUANTIZE"
     assert str(error.value).splitlines()[-1].strip() == f"{wanted} on memories they share: each is offered, on memories apart"
 
@@ -248,9 +248,9 @@ RTL = {
 @pytest.mark.parametrize("case", list(RTL))
 def test_on_rtl(case):
     arch, model = RTL[case]
-    program = compile_graph(read_network(model, name=case), GRAPHS[arch])
+    program = compile_network(read_network(model, name=case), GRAPHS[arch])
     samples = [random_inputs(model, seed) for seed in range(2)]
-    report, _ = judge_network(Network(case, GRAPHS[arch], program, model), samples, on="rtl")
+    report, _ = judge_network(CompiledNetwork(case, GRAPHS[arch], program, model), samples, on="rtl")
     assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"
     assert report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}
     assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0

@@ -8,13 +8,13 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.arrays import read_arrays
-from covenant.networks import Network
+from covenant.bench.workload_transformer import encoder, encoder_block
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, take
-from covenant.workload_transformer import encoder, encoder_block
 from tests.covenant.vision_transformer import vision_transformer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -23,8 +23,8 @@ SMALL = {"width": 20, "heads": 2, "tokens": 9, "hidden": 26}
 
 def judged(name, model, arch, samples, on):
     graph = load_graph(arch)
-    program = compile_graph(read_network(model, name=name), graph)
-    report, _ = judge_network(Network(name, graph, program, model), samples, on=on)
+    program = compile_network(read_network(model, name=name), graph)
+    report, _ = judge_network(CompiledNetwork(name, graph, program, model), samples, on=on)
     assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"
     if on == "rtl":
         assert report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}
@@ -65,7 +65,7 @@ def test_the_quantised_block_computes_what_the_float_one_does():
 def test_cycles_of_the_block():
     """64 tokens of width 128 on edge16: the matrix unit is busy for more than three fifths of the time."""
     graph = load_graph("edge16")
-    program = compile_graph(read_network(encoder_block()), graph)
+    program = compile_network(read_network(encoder_block()), graph)
     macs = sum(layer.macs for layer in program.layers)
     assert macs == 4 * 64 * 128**2 + 2 * 64**2 * 128 + 2 * 64 * 128 * 512
     assert predict(graph, program.instructions).total_cycles * 0.6 < macs / 256

@@ -7,10 +7,10 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.ir.graph import Conv
-from compiler.pipeline import compile_graph
+from compiler.ir.network import Conv
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from tests.compiler.ir_reference import check_program, evaluate, run_on_iss, strays
 from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
@@ -96,7 +96,7 @@ def check(model, architectures):
     expected = Reference(model).run(inputs)["y"]
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
     for name in architectures:
-        assert check_program(graph, compile_graph(graph, GRAPHS[name]), GRAPHS[name], inputs) > 0
+        assert check_program(graph, compile_network(graph, GRAPHS[name]), GRAPHS[name], inputs) > 0
     steps = np.abs(expected.astype(int) - Golden(model).run(inputs)["y"])
     assert steps.max() <= 1 and (steps > 0).sum() <= 2 + steps.size // 200 and len(np.unique(expected)) > 9, f"{(steps > 0).sum()} of {steps.size}"
     return graph
@@ -128,7 +128,7 @@ def test_averages(case):
     graph = read_network(model)
     expected = Reference(model).run(inputs)["y"]
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected)
-    assert check_program(graph, compile_graph(graph, GRAPHS["tiny"]), GRAPHS["tiny"], inputs) > 0
+    assert check_program(graph, compile_network(graph, GRAPHS["tiny"]), GRAPHS["tiny"], inputs) > 0
     assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= 1 and len(np.unique(expected)) > 1
 
 
@@ -184,7 +184,7 @@ def leaves_exactly(model, operator, architectures=tuple(GRAPHS)):
     expected, graph = Reference(model).run(inputs)["y"], read_network(model)
     assert graph.nodes[-1].op == operator and graph.tensors[graph.outputs[0].tensor].dtype == "f32"
     for name in architectures:
-        program = compile_graph(graph, GRAPHS[name])
+        program = compile_network(graph, GRAPHS[name])
         np.testing.assert_array_equal(run_on_iss(program, GRAPHS[name], inputs)["y"], expected)
         assert strays(program, GRAPHS[name]) == []
     golden = Golden(model).run(inputs)["y"]
@@ -227,8 +227,8 @@ RTL = {"two products": False, "hard swish": False, "residual": True}
 @pytest.mark.parametrize("case", list(RTL))
 def test_on_rtl(case):
     model = product_model(case, floats=RTL[case])
-    program = compile_graph(read_network(model, name=case), GRAPHS["tiny"])
-    report, _ = judge_network(Network(case, GRAPHS["tiny"], program, model), [random_inputs(model, seed) for seed in range(2)], on="rtl")
+    program = compile_network(read_network(model, name=case), GRAPHS["tiny"])
+    report, _ = judge_network(CompiledNetwork(case, GRAPHS["tiny"], program, model), [random_inputs(model, seed) for seed in range(2)], on="rtl")
     assert report["exact"], f"{report['outputs']} {report['cycles']} {report.get('divergence')}"
     assert report["cycles"]["measured"] == report["cycles"]["predicted"] > 0
     assert report["outputs"]["y"]["onnxruntime"]["max_abs_diff_steps"] <= 1

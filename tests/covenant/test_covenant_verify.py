@@ -131,7 +131,7 @@ def test_a_refusal_is_no_divergence_and_a_crash_is(monkeypatch, error, refused):
     def broken(*_):
         raise error
 
-    monkeypatch.setattr(networks, "compile_graph", broken)
+    monkeypatch.setattr(networks, "compile_network", broken)
     verdict, nodes = networks.verify_network(random_architecture(1), 1, size="tiny", nodes=3, limit=1, opt="O1", progress=_Quiet())
     assert verdict.refused == refused and verdict.measured_cycles is None
     assert verdict.divergence == (() if refused else (f"{type(error).__name__}: {error}",))

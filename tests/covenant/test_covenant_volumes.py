@@ -5,9 +5,9 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.errors import UnsupportedError
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.support.models import F32, U8, dequantize, model_of, node, parameters, quantize
@@ -50,8 +50,8 @@ def volume_model(name, *, qlinear):
 
 def judged(name, arch, *, qlinear, on="iss"):
     model, graph = volume_model(name, qlinear=qlinear), load_graph(arch)
-    program = compile_graph(read_network(model, name=name), graph)
-    report, _ = judge_network(Network(name, graph, program, model), draw(model_inputs(model), seed=1, count=2), on=on)
+    program = compile_network(read_network(model, name=name), graph)
+    report, _ = judge_network(CompiledNetwork(name, graph, program, model), draw(model_inputs(model), seed=1, count=2), on=on)
     assert report["exact"], report["outputs"]
     assert report["outputs"]["y"]["elements"] > 0
     assert report["outputs"]["y"]["onnxruntime"] == {"mismatches": 0, "max_abs_diff_steps": 0}

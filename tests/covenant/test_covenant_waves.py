@@ -13,7 +13,7 @@ from covenant import hardware
 from covenant.analysis.waves import companions
 from covenant.cli import main
 from covenant.hardware import rtl_text
-from covenant.networks import compile_network
+from covenant.networks import compile_file
 from hwgen.names import top_name
 
 NETWORK = "examples/digits_cnn.onnx"
@@ -29,7 +29,7 @@ def machine():
 
 @pytest.fixture(scope="module")
 def program(machine):
-    return compile_network(NETWORK, machine)[1]
+    return compile_file(NETWORK, machine)[1]
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compiler.ir.graph import Conv
-from compiler.pipeline import compile_graph
+from compiler.ir.network import Conv
+from compiler.passes import compile_network
 from compiler.read_network import read_network
-from covenant.networks import Network
+from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.support.models import I32, U8, model_of, node
@@ -81,7 +81,7 @@ def test_integer_operators(op):
     out = I32 if op.endswith("Integer") else U8
     used = {name: array for name, array in constants.items() if name in inputs.split()}
     model = model_of([node(op, inputs, "y", **domain)], {"x": (U8, x)}, {"y": (out, ["a", "b", "c", "d"][: len(x)])}, used)
-    report, _ = judge_network(Network("m", TINY, compile_graph(read_network(model), TINY), model), draw(model_inputs(model), seed=1, count=2), on="iss")
+    report, _ = judge_network(CompiledNetwork("m", TINY, compile_network(read_network(model), TINY), model), draw(model_inputs(model), seed=1, count=2), on="iss")
     assert report["exact"], report
     sample = random_inputs(model, 1)
     if op != "ConvInteger":  # onnxruntime has one weight zero point for it
@@ -97,7 +97,7 @@ def test_pieces_that_are_zero_are_no_instruction():
     weights[6, 0] = 255
     counts = []
     for zero in (plain, zeros):
-        program = compile_graph(read_network(product_model("Conv", (1, 8, 4, 4), weights, np.full(16, 0.01), zero, dequantise={"axis": 0})), TINY)
+        program = compile_network(read_network(product_model("Conv", (1, 8, 4, 4), weights, np.full(16, 0.01), zero, dequantise={"axis": 0})), TINY)
         counts.append(sum(np.prod([i.fields[f"n_{level}"] for level in range(6)]) for i in program.instructions if i.engine == "matrix"))
     assert counts[1] == counts[0] * 5 / 4  # of the four blocks of columns one
 
@@ -105,6 +105,6 @@ def test_pieces_that_are_zero_are_no_instruction():
 @pytest.mark.rtl
 def test_on_the_rtl_of_tiny():
     model = model_with_zeros("depthwise", "all bytes", seed=4)
-    program = compile_graph(read_network(model), TINY)
-    report, _ = judge_network(Network("m", TINY, program, model), draw(model_inputs(model), seed=1, count=2), on="rtl")
+    program = compile_network(read_network(model), TINY)
+    report, _ = judge_network(CompiledNetwork("m", TINY, program, model), draw(model_inputs(model), seed=1, count=2), on="rtl")
     assert report["exact"] and report["instructions"] == {"count": len(program.instructions), "timeline_mismatches": 0}

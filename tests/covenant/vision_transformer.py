@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 
-from covenant.workload_transformer import FloatGraph, quantised
+from covenant.bench.workload_transformer import FloatGraph, quantised
 
 __all__ = ["vision_transformer"]
 

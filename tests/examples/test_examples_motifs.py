@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import run_on_iss
 from tests.support.chains import chains
@@ -70,7 +70,7 @@ def test_each_operator_is_within_a_step_of_onnxruntime():
 @pytest.mark.parametrize("arch", ["tiny", "edge16", "wide", "dot16"])
 def test_programs_compute_what_the_model_defines(arch, defined):
     graph = load_graph(arch)
-    program = compile_graph(read_network(MODEL), graph)
+    program = compile_network(read_network(MODEL), graph)
     inputs, _ = samples()
     for number in range(3):
         np.testing.assert_array_equal(run_on_iss(program, graph, {"input": inputs[number : number + 1]})["logits"], defined[number : number + 1])

@@ -12,7 +12,7 @@ def bench(module=hwgen.control.registers, *, claims_only: bool = False) -> Bench
     """Three registers, one of each kind of access, and addresses without any; a host that keeps to the rules offers and takes when it likes."""
     b = Bench(claims_only=claims_only)
     m = b.m
-    shapes = [module.RegisterShape("ID", 0, "constant", 0xC0DE), module.RegisterShape("STATE", 4, "ro"), module.RegisterShape("LIMIT", 12, "rw", 7)]
+    shapes = [module.ControlRegister("ID", 0, "constant", 0xC0DE), module.ControlRegister("STATE", 4, "ro"), module.ControlRegister("LIMIT", 12, "rw", 7)]
     m.submodules.dut = dut = module.Control(registers=shapes, addr_bits=ADDRESS_BITS)
     bus = dut.axil
     for name, width in (("awvalid", 1), ("awaddr", ADDRESS_BITS), ("wvalid", 1), ("wdata", 32), ("wstrb", 4), ("bready", 1),

@@ -14,7 +14,7 @@ def bench(module=hwgen.memory.scratchpad, *, banks: int, depth_words: int, claim
     b = Bench(claims_only=claims_only)
     m = b.m
     bits = (2 * banks * depth_words - 1).bit_length() + 1
-    shapes = [module.PortShape(16, bits - 1), module.PortShape(8, bits)]
+    shapes = [module.PortWidths(16, bits - 1), module.PortWidths(8, bits)]
     m.submodules.dut = dut = module.Scratchpad(banks=banks, depth_words=depth_words, word_bits=16, read_latency_cycles=1, readers=shapes, writers=shapes)
     clashes, outside = [], []
     for kind, ports in (("read", dut.read_ports), ("write", dut.write_ports)):

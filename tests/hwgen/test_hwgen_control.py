@@ -5,13 +5,13 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.control.registers import Control, RegisterShape
+from hwgen.control.registers import Control, ControlRegister
 
 REGISTERS = [
-    RegisterShape("ID", 0, "constant", 0x43564E54),
-    RegisterShape("CONTROL", 4, "rw", 0, pulse_mask=3),
-    RegisterShape("STATUS", 8, "ro"),
-    RegisterShape("LIMIT", 12, "rw", 0x00100000),
+    ControlRegister("ID", 0, "constant", 0x43564E54),
+    ControlRegister("CONTROL", 4, "rw", 0, pulse_mask=3),
+    ControlRegister("STATUS", 8, "ro"),
+    ControlRegister("LIMIT", 12, "rw", 0x00100000),
 ]
 OKAY, SLVERR = 0, 2
 
@@ -161,11 +161,11 @@ def test_the_next_access_waits_until_the_answer_is_taken():
 
 
 @pytest.mark.parametrize("registers, message", [
-    ([RegisterShape("A", 0, "wo")], "^Control: register 'A' has access 'wo'; expected 'constant', 'ro' or 'rw'$"),
-    ([RegisterShape("A", 0, "ro"), RegisterShape("A", 4, "ro")], "^Control: register 'A' is given twice; names must be unique$"),
-    ([RegisterShape("A", 2, "ro")], "^Control: register 'A' has offset 2; expected a multiple of 4 from 0 to 12$"),
-    ([RegisterShape("A", 16, "ro")], "^Control: register 'A' has offset 16; expected a multiple of 4 from 0 to 12$"),
-    ([RegisterShape("A", 0, "ro"), RegisterShape("B", 0, "ro")],
+    ([ControlRegister("A", 0, "wo")], "^Control: register 'A' has access 'wo'; expected 'constant', 'ro' or 'rw'$"),
+    ([ControlRegister("A", 0, "ro"), ControlRegister("A", 4, "ro")], "^Control: register 'A' is given twice; names must be unique$"),
+    ([ControlRegister("A", 2, "ro")], "^Control: register 'A' has offset 2; expected a multiple of 4 from 0 to 12$"),
+    ([ControlRegister("A", 16, "ro")], "^Control: register 'A' has offset 16; expected a multiple of 4 from 0 to 12$"),
+    ([ControlRegister("A", 0, "ro"), ControlRegister("B", 0, "ro")],
      "^Control: register 'B' has the offset of 'A'; offsets must be unique$"),
 ])
 def test_impossible_register_files_are_refused(registers, message):

@@ -6,7 +6,7 @@ import re
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.memory.scratchpad import PortShape, Scratchpad
+from hwgen.memory.scratchpad import PortWidths, Scratchpad
 
 
 class Model:
@@ -60,8 +60,8 @@ def test_random_traffic_matches_the_model(case):
     rng = random.Random(seed)
     dut = Scratchpad(
         banks=banks, depth_words=depth_words, word_bits=word_bits, read_latency_cycles=latency,
-        readers=[PortShape(bits, addr_bits(banks, depth_words, word_bits, bits)) for bits in reader_bits],
-        writers=[PortShape(bits, addr_bits(banks, depth_words, word_bits, bits), masked) for bits, masked in writer_shapes])
+        readers=[PortWidths(bits, addr_bits(banks, depth_words, word_bits, bits)) for bits in reader_bits],
+        writers=[PortWidths(bits, addr_bits(banks, depth_words, word_bits, bits), masked) for bits, masked in writer_shapes])
     model = Model(dut)
     expected = {}
     errors = []
@@ -108,7 +108,7 @@ def test_random_traffic_matches_the_model(case):
 
 def small():
     return Scratchpad(banks=3, depth_words=6, word_bits=32, read_latency_cycles=1,
-                      readers=[PortShape(32, 5), PortShape(16, 6)], writers=[PortShape(32, 5), PortShape(8, 8, True)])
+                      readers=[PortWidths(32, 5), PortWidths(16, 6)], writers=[PortWidths(32, 5), PortWidths(8, 8, True)])
 
 
 @pytest.mark.sim
@@ -164,18 +164,18 @@ def test_granularity_is_the_coarsest_that_serves_all_writers():
     def granularity(*writers):
         return Scratchpad(banks=1, depth_words=2, word_bits=64, read_latency_cycles=1, readers=[], writers=writers).granularity_bits
 
-    assert granularity(PortShape(64, 1)) == 64
-    assert granularity(PortShape(64, 1), PortShape(16, 3)) == 16
-    assert granularity(PortShape(64, 1), PortShape(16, 3, True)) == 8
+    assert granularity(PortWidths(64, 1)) == 64
+    assert granularity(PortWidths(64, 1), PortWidths(16, 3)) == 16
+    assert granularity(PortWidths(64, 1), PortWidths(16, 3, True)) == 8
 
 
 @pytest.mark.parametrize("change, error, message", [
     ({"banks": 0}, ValueError, "Scratchpad: banks must be at least 1, not 0"),
     ({"depth_words": 2.0}, TypeError, "Scratchpad: depth_words must be an integer, not 2.0"),
     ({"word_bits": 24}, ValueError, "Scratchpad: word_bits must be a power of two and at least 8, not 24"),
-    ({"readers": [PortShape(64, 3)]}, ValueError,
+    ({"readers": [PortWidths(64, 3)]}, ValueError,
      "Scratchpad: reader 0 has data_bits 64; it must be a power of two between 8 and 32"),
-    ({"writers": [PortShape(32, 3), PortShape(12, 3)]}, ValueError,
+    ({"writers": [PortWidths(32, 3), PortWidths(12, 3)]}, ValueError,
      "Scratchpad: writer 1 has data_bits 12; it must be a power of two between 8 and 32"),
 ])
 def test_impossible_parameters_are_refused(change, error, message):

@@ -20,7 +20,7 @@ from acg.predictor import predict
 from covenant.cli import main
 from verif.coverage import collect
 from verif.hazards import find_hazards
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.random.programs import random_program
 
 HERE = Path(__file__).resolve().parent
@@ -126,7 +126,7 @@ def test_random_programs_reach_them():
     for seed in range(4):
         program = random_program(GRAPH, seed)
         timeline = predict(GRAPH, program.instructions)
-        machine = Machine(GRAPH, external_bytes=1 << 17)
+        machine = Simulator(GRAPH, external_bytes=1 << 17)
         machine.load_segments(program.image)
         machine.run(program.instructions)
         assert find_hazards(GRAPH, program.instructions, timeline) == []

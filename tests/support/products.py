@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import check_program, evaluate
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
@@ -73,7 +73,7 @@ def check(model: onnx.ModelProto, *, iss: bool = True, golden: bool = True, most
     assert set(expected) == {"y"}
     np.testing.assert_array_equal(evaluate(graph, inputs)["y"], expected["y"])
     if iss:
-        assert check_program(graph, compile_graph(graph, TINY), TINY, inputs) > 0
+        assert check_program(graph, compile_network(graph, TINY), TINY, inputs) > 0
     if golden:
         assert np.abs(expected["y"].astype(int) - Golden(model).run(inputs)["y"]).max() <= most
     assert len(np.unique(expected["y"])) > 4

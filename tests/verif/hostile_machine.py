@@ -11,7 +11,7 @@ from acg.isa import Instruction, instruction_set
 from acg.predictor import Timeline, predict
 from acg.regmap import RegisterMap
 from compiler.host import pack_inputs
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.hardware import cache_folder, rtl_text
 from covenant.samples import draw, model_inputs
@@ -19,7 +19,7 @@ from hwgen.names import top_name
 from verif.bench import Description
 from verif.bench.job import STATUS_DONE
 from verif.hostile import HostileOutcome, Step, build_hostile, run_hostile
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.random.networks import random_network
 from verif.random.programs import WINDOW_BYTES, random_program
 from verif.timeline import compare
@@ -54,7 +54,7 @@ class Workload:
 
     def expected(self, numbers):
         """Outputs of the functional simulator for these inputs, one run after another."""
-        machine = Machine(GRAPH)
+        machine = Simulator(GRAPH)
         machine.load_segments(self.image)
         result = []
         for number in numbers:
@@ -99,7 +99,7 @@ def of_program(program, samples, *, name):
 def network(seed, *, samples, size="tiny"):
     """Workload of a random network with so many inputs."""
     onnx = random_network(seed, size=size)
-    return of_program(compile_graph(read_network(onnx, name=f"network {seed}"), GRAPH), draw(model_inputs(onnx), seed=seed, count=samples), name=f"network {seed}")
+    return of_program(compile_network(read_network(onnx, name=f"network {seed}"), GRAPH), draw(model_inputs(onnx), seed=seed, count=samples), name=f"network {seed}")
 
 
 def programs(seed, *, samples, instructions=25):

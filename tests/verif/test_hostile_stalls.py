@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from covenant.networks import compile_network
+from covenant.networks import compile_file
 from covenant.samples import draw, model_inputs
 from tests.verif import hostile_machine as machine
 from verif.bench import RunTimeout
@@ -46,7 +46,7 @@ def test_programs_that_no_compiler_writes(seed):
 
 
 def test_the_example_network():
-    onnx, program = compile_network(str(EXAMPLES / "digits_cnn.onnx"), machine.GRAPH)
+    onnx, program = compile_file(str(EXAMPLES / "digits_cnn.onnx"), machine.GRAPH)
     workload = machine.of_program(program, draw(model_inputs(onnx), seed=7, count=2), name="digits_cnn")
     _check(workload, [Stalls(0.8, 6, 30), Stalls()], 7)
 

@@ -11,7 +11,7 @@ from acg.kinds.core.operations import patterns
 from acg.kinds.core.packets import Kernel, Op, packet_format
 from acg.regmap import ErrorCode
 from verif.iss.errors import MachineError
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 
 GRAPH = load_graph("dsp_tiny")
 CORE = GRAPH.engines["core"]
@@ -36,7 +36,7 @@ def alone(*operations):
 
 def run(kernel, fields=(), *, act=b"", wgt=b"", table=b""):
     """The activations behind an instruction that runs a kernel whose streams begin at word 0: in0 and out0 on `act`, in1 on `wgt`."""
-    machine = Machine(GRAPH, external_bytes=4096)
+    machine = Simulator(GRAPH, external_bytes=4096)
     for name, data in (("act", act), ("wgt", wgt), ("lut", table), ("kernels", FORMAT.encode_kernel(kernel))):
         machine.memories[name][: len(data)] = np.frombuffer(bytes(data), np.uint8)
     streams = {"in0_enable": 1, "in1_enable": 1, "out0_enable": 1, "in0_granules": 8, "in1_granules": 8, "out0_granules": 8, "in1_select": 1,
@@ -330,7 +330,7 @@ def test_addresses_beyond_a_memory():
     """A base is as wide as the largest memory behind its port; what was stored before is taken back."""
     text = GRAPH.description.replace("wgt: {kind: scratchpad, element: i8, lanes: 4, banks: 4, depth_words: 1024", "wgt: {kind: scratchpad, element: i8, "
                                                                                                                      "lanes: 4, banks: 4, depth_words: 512")
-    machine = Machine(parse_graph(text), external_bytes=4096)
+    machine = Simulator(parse_graph(text), external_bytes=4096)
     packets = [{"L": op("STV", a=1, s=0, first=0)}, {"L": op("LDV", d=1, s=0)}]
     machine.memories["kernels"][:32] = np.frombuffer(b"".join(map(FORMAT.encode, packets)), np.uint8)
     machine.memories["act"][:] = 7
@@ -344,7 +344,7 @@ def test_addresses_beyond_a_memory():
 
 
 def test_a_packet_that_does_not_exist_is_illegal_when_it_is_issued():
-    machine = Machine(GRAPH, external_bytes=4096)
+    machine = Simulator(GRAPH, external_bytes=4096)
     machine.memories["kernels"][16:32] = np.frombuffer((7 << 30).to_bytes(16, "little"), np.uint8)
     machine.execute(Instruction("core", {"body_packets": 1}))
     with pytest.raises(MachineError, match=r"^core: packet 1: packet, slot M1: operation code is 7; expected 0 to 6$") as error:

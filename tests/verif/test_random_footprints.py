@@ -6,7 +6,7 @@ import pytest
 from acg.footprint import Footprints
 from acg.graph import load_graph
 from tests.support.architectures import FIXED_FUNCTION
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.random.architectures import random_architecture
 from verif.random.programs import random_program
 
@@ -28,7 +28,7 @@ def test_nothing_is_touched_outside_the_footprint(seed):
     program = random_program(graph, 100 + seed, instructions=25)
     rng = np.random.default_rng(seed)
     footprints = Footprints(graph)
-    machine, other = (Machine(graph, external_bytes=WINDOW_BYTES) for _ in range(2))
+    machine, other = (Simulator(graph, external_bytes=WINDOW_BYTES) for _ in range(2))
     machine.load_segments(program.image)
     changed = 0
     for draft in program.drafts:

@@ -15,7 +15,7 @@ from acg.isa import Instruction, instruction_set
 from acg.predictor import predict
 from tests.support.architectures import FIXED_FUNCTION
 from verif.hazards import find_hazards
-from verif.iss.machine import Machine
+from verif.iss.simulator import Simulator
 from verif.random.architectures import random_architecture
 from verif.random.programs import Draft, ordered, random_program
 
@@ -42,7 +42,7 @@ def test_random_program_is_legal(seed):
             assert 0 <= access.lo_byte < access.hi_byte <= graph.memories[access.memory].size_bytes, instruction
         assert all(count <= retired[name] for name, count in instruction.waits.items()), "waits for an instruction that does not precede it"
         retired[instruction.engine] += 1
-    machine = Machine(graph, external_bytes=1 << 17)
+    machine = Simulator(graph, external_bytes=1 << 17)
     machine.load_segments(program.image)
     machine.run(program.instructions)  # raises for an access outside a memory and for positions that share an accumulator word
     timeline = predict(graph, program.instructions)

@@ -1,7 +1,7 @@
 """Random architectures: valid descriptions of machines that nobody drew, for tests and ``covenant verify``.
 
 Sizes share nothing, memories hold little, engines come in one or two of a kind with shared or dedicated memories, nodes have names and an
-order of their own. Every text passes the checks of :mod:`acg.check`.
+order of their own. Every text passes the checks of :mod:`acg.description.check`.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from acg.capability import operation_of
+from acg.description.capability import operation_of
 from acg.graph import Graph, parse_graph
 from acg.kinds import KINDS
 from acg.kinds.spec import EngineKind

@@ -21,25 +21,25 @@ from compiler.front.constraints import channel_bias, finite_constant, inference_
 from compiler.front.floats.formula import numbers_of, operation, scalar_of
 from compiler.front.operators.products.linear import Product
 from compiler.front.state.builder import default_view
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Formula, Pending, Real, RealConst, Value, plainest
 
 #: The weight that stands for 1.
 UNIT = 255
 
 
-def joined(step: Step, kind: str, a: Formula, b: Formula) -> Formula:
+def joined(node: OnnxNode, kind: str, a: Formula, b: Formula) -> Formula:
     """Return `kind` of two values: a product that has taken the constant in, or an operation."""
     product, constant = (b, a) if kind in ("ADD", "MUL") and isinstance(b, Pending) else (a, b)
-    if isinstance(product, Pending) and isinstance(constant, Const | RealConst) and step.op in ("Add", "Div", "Mul"):
+    if isinstance(product, Pending) and isinstance(constant, Const | RealConst) and node.op in ("Add", "Div", "Mul"):
         own = _in_own_shape(product, constant)
-        made = None if own is None else _a_channel(step, kind, *own) or _one_number(kind, *own) or _bias(step, kind, *own)
+        made = None if own is None else _a_channel(node, kind, *own) or _one_number(kind, *own) or _bias(node, kind, *own)
         if made is not None:
-            return replace(made.pending(), shape=product.shape, origin=(*product.origin, step.label))  # type: ignore[attr-defined]
+            return replace(made.pending(), shape=product.shape, origin=(*product.origin, node.label))  # type: ignore[attr-defined]
     if kind == "DIV" and isinstance(b, Const | RealConst) and scalar_of(b) is None:
         with np.errstate(divide="ignore"):
             kind, b = "MUL", Const(np.float32(1) / numbers_of(b))
-    return operation(step, kind, a, b)
+    return operation(node, kind, a, b)
 
 
 def _in_own_shape(value: Pending, constant: Const | RealConst) -> tuple[Pending, Const | RealConst] | None:
@@ -59,7 +59,7 @@ def _in_own_shape(value: Pending, constant: Const | RealConst) -> tuple[Pending,
     return replace(value, shape=own), plain
 
 
-def _a_channel(step: Step, kind: str, value: Pending, constant: Const | RealConst) -> Product | None:
+def _a_channel(node: OnnxNode, kind: str, value: Pending, constant: Const | RealConst) -> Product | None:
     product, rank, own = value.of, len(value.shape), tuple(constant.shape)
     if not isinstance(product, Product) or kind not in ("ADD", "DIV", "MUL") or (kind == "ADD" and product.bias is None):
         return None
@@ -69,11 +69,11 @@ def _a_channel(step: Step, kind: str, value: Pending, constant: Const | RealCons
         return None
     numbers, one = (constant.real() if isinstance(constant, RealConst) else constant.array).astype(np.float64).reshape(-1), np.ones(channels)
     if kind == "ADD":
-        return product.with_affine(step, one, numbers)
+        return product.with_affine(node, one, numbers)
     with np.errstate(divide="ignore"):
         factor = numbers if kind == "MUL" else 1 / numbers
-    step.require(finite_constant, factor, found=f"a number that is infinite in {step.op} by a constant of shape {own}")
-    return product.with_affine(step, factor, 0 * one)
+    node.require(finite_constant, factor, found=f"a number that is infinite in {node.op} by a constant of shape {own}")
+    return product.with_affine(node, factor, 0 * one)
 
 
 def _one_number(kind: str, value: Pending, constant: Const | RealConst) -> object | None:
@@ -85,35 +85,35 @@ def _one_number(kind: str, value: Pending, constant: Const | RealConst) -> objec
     return value.of.scaled(float(np.float32(number) if kind == "MUL" else np.float32(1) / np.float32(number)))
 
 
-def _bias(step: Step, kind: str, value: Pending, constant: Const | RealConst) -> object | None:
+def _bias(node: OnnxNode, kind: str, value: Pending, constant: Const | RealConst) -> object | None:
     if kind != "ADD" or not getattr(value.of, "biasable", False) or len(constant.shape) > len(value.shape):
         return None
     fits = channel_bias(constant.shape, value.of.channels, value.of.axis_from_end)
-    return value.of.with_bias(step, constant) if fits else None
+    return value.of.with_bias(node, constant) if fits else None
 
 
-def batch_normalization(step: Step) -> list[Value]:
+def batch_normalization(node: OnnxNode) -> list[Value]:
     """BatchNormalization of a dequantised tensor, or of the float result of a product."""
-    value = step.value(0)
-    step.require(inference_only, step.attribute("training_mode", 0), len([o for o in step.node.output if o]), found="a training mode")
-    scale, bias, mean, variance = (np.asarray(step.constant(i), np.float64).reshape(-1) for i in range(1, 5))
-    factor = scale / np.sqrt(variance + step.attribute("epsilon", 1e-5))
+    value = node.value(0)
+    node.require(inference_only, node.attribute("training_mode", 0), len([o for o in node.proto.output if o]), found="a training mode")
+    scale, bias, mean, variance = (np.asarray(node.constant(i), np.float64).reshape(-1) for i in range(1, 5))
+    factor = scale / np.sqrt(variance + node.attribute("epsilon", 1e-5))
     addend = bias - mean * factor
     if isinstance(value, Pending) and isinstance(value.of, Product) and value.shape == value.of.shape and len(value.shape) > 1:
         fits = factor.size == value.of.channels and len(value.shape) - value.of.axis_from_end == 1
-        step.require(one_value_a_channel, fits, found=f"{factor.size} values for a result of shape {value.shape}")
-        return [replace(value.of.with_affine(step, factor, addend).pending(), origin=(*value.origin, step.label))]
+        node.require(one_value_a_channel, fits, found=f"{factor.size} values for a result of shape {value.shape}")
+        return [replace(value.of.with_affine(node, factor, addend).pending(), origin=(*value.origin, node.label))]
     if not isinstance(value, Real):
-        step.refuse(quantised_operand, step.describe(0))
+        node.refuse(quantised_operand, node.describe(0))
     fits = len(value.shape) > 1 and factor.size == value.shape[1]
-    step.require(one_value_a_channel, fits, found=f"{factor.size} values for an input of shape {value.shape}")
+    node.require(one_value_a_channel, fits, found=f"{factor.size} values for an input of shape {value.shape}")
     view = default_view(value.shape)
     unit = Product(
-        step=step, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero,
+        node=node, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero,
         weight=np.full((view[1], 1, 1, 1), UNIT, np.uint8), w_scale=np.array([1 / UNIT], np.float32), w_zero=0, out_view=view,
         shape=value.shape, axis_from_end=len(value.shape) - 1, group=view[1],
     )  # fmt: skip
-    return [unit.with_affine(step, factor, addend).pending()]
+    return [unit.with_affine(node, factor, addend).pending()]
 
 
 __all__ = ["batch_normalization", "joined"]

@@ -26,9 +26,9 @@ from compiler.front.constraints import bias_fits, finite_requantisation, finite_
 from compiler.front.floats.expressions import expression
 from compiler.front.floats.formula import bounds, leaves, operation
 from compiler.front.floats.lower import lower
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Formula, Operation, Pending, Quantisation, Real, Shape, Table
-from compiler.ir.graph import Conv, Move, Shape4, Unary
+from compiler.ir.network import Conv, Move, Shape4, Unary
 
 BASE = 255
 
@@ -42,10 +42,10 @@ def levels(floats: np.ndarray) -> tuple[np.ndarray, int, np.float32]:
     return np.clip(numbers - first, 0, BASE * BASE - 1), first, step
 
 
-def _summed(step: Step, digits: tuple[str, ...], view: Shape4, over: tuple[int, ...], first: int, unit: np.float32, target: Quantisation,
+def _summed(node: OnnxNode, digits: tuple[str, ...], view: Shape4, over: tuple[int, ...], first: int, unit: np.float32, target: Quantisation,
             origin: tuple[str, ...], *, mean: bool) -> str:  # fmt: skip
     """Add the sum, or average, over axes of `view` (H, W or both) of the high and low digits; `first`: what each pair of them is less than its number."""
-    builder, channels = step.builder, view[1]
+    builder, channels = node.builder, view[1]
     axis = 2 if 2 in over else 3
     size: list[int] = [view[i] if i in over else 1 for i in (2, 3)]
     weight = np.full((channels, 1, *(2 * s if axis == i + 2 else s for i, s in enumerate(size))), BASE, np.uint8)
@@ -58,19 +58,19 @@ def _summed(step: Step, digits: tuple[str, ...], view: Shape4, over: tuple[int, 
         w_scale=np.array([1 / prod(size) if mean else 1], np.float32), w_zero=0, y_scale=target.scale, y_zero=target.zero, group=channels,
         y_low=target.low, y_high=target.high,
     )  # fmt: skip
-    step.require(finite_requantisation, attrs.scale, found=f"{attrs.scale[0]}")
+    node.require(finite_requantisation, attrs.scale, found=f"{attrs.scale[0]}")
     out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
     out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
-    return builder.node(step.label, attrs, (stacked,), out, origin)
+    return builder.node(node.label, attrs, (stacked,), out, origin)
 
 
-def average_of_function(step: Step, value: Table, view: Shape4, over: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending:
+def average_of_function(node: OnnxNode, value: Table, view: Shape4, over: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending:
     """Return the average, or the sum, over the axes `over` (H, W or both) of `view`."""
-    builder = step.builder
-    step.require(finite_values, np.where(np.isfinite(value.floats), value.floats, np.nan), found=f"a number that is infinite in {step.name_of(0)}")
+    builder = node.builder
+    node.require(finite_values, np.where(np.isfinite(value.floats), value.floats, np.nan), found=f"a number that is infinite in {node.name_of(0)}")
     level, first, unit = levels(value.floats)
     count = prod(view[i] for i in over)
-    step.require(bias_fits, np.array([count * (abs(first) + BASE * BASE)]), found=f"{count} elements")
+    node.require(bias_fits, np.array([count * (abs(first) + BASE * BASE)]), found=f"{count} elements")
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         source = builder.view(value.tensor, view)
@@ -78,9 +78,9 @@ def average_of_function(step: Step, value: Table, view: Shape4, over: tuple[int,
         for name, digit in (("high", level // BASE), ("low", level % BASE)):
             tensor = builder.tensor(f"{target.name}/{name}", view, "u8")
             digits.append(builder.node(f"{name} digit of {tensor}", Unary(digit.astype(np.uint8)), (source,), tensor, origin))
-        return _summed(step, tuple(digits), view, over, first, unit, target, origin, mean=mean)
+        return _summed(node, tuple(digits), view, over, first, unit, target, origin, mean=mean)
 
-    return Pending(shape, (*value.origin, step.label), emit)
+    return Pending(shape, (*value.origin, node.label), emit)
 
 
 def _ended(value: Formula) -> bool:
@@ -90,7 +90,7 @@ def _ended(value: Formula) -> bool:
     return value.kind != "QUOTIENT" and _ended(value.a) and _ended(value.b)
 
 
-def average_of_operations(step: Step, value: Operation, axes: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending | None:
+def average_of_operations(node: OnnxNode, value: Operation, axes: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending | None:
     """Return the average, or the sum, over rows and columns; None for other axes, and where a result of an operator that has no ends is an operand.
 
     Products are made for each digit.
@@ -104,23 +104,23 @@ def average_of_operations(step: Step, value: Operation, axes: tuple[int, ...], s
     low, high = bounds(value)
     unit = np.float32((high - low) / (BASE * (BASE - 1))) if high > low else np.float32(abs(high) or 1)
     wide = np.float32(BASE) * unit
-    step.require(usable_scale, unit, found=f"{unit}")
+    node.require(usable_scale, unit, found=f"{unit}")
     zero = min(max(-int(np.rint(np.float32(low) / wide)), 0), 255)
     count = view[2] * view[3]
-    step.require(bias_fits, np.array([count * BASE * (BASE + 1)]), found=f"{count} elements")
+    node.require(bias_fits, np.array([count * BASE * (BASE + 1)]), found=f"{count} elements")
 
     def written(part: Operation, target: Quantisation, origin: tuple[str, ...]) -> str:
-        return expression(part, value.step, target, origin) if products else lower(step.builder, part, target, origin)
+        return expression(part, value.node, target, origin) if products else lower(node.builder, part, target, origin)
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        builder = step.builder
+        builder = node.builder
         upper = written(value, Quantisation(f"{target.name}/high", "u8", float(wide), zero, 0, 255), origin)
-        rest = operation(value.step, "SUB", value, Real(upper, view, "u8", float(wide), zero))
+        rest = operation(value.node, "SUB", value, Real(upper, view, "u8", float(wide), zero))
         digits = (upper, written(rest, Quantisation(f"{target.name}/low", "u8", float(unit), 128, 0, 255), origin))
         named = tuple(builder.view(name, view) for name in digits)
-        return _summed(step, named, view, (2, 3), -(BASE * zero + 128), unit, target, origin, mean=mean)
+        return _summed(node, named, view, (2, 3), -(BASE * zero + 128), unit, target, origin, mean=mean)
 
-    return Pending(shape, (*value.origin, step.label), emit)
+    return Pending(shape, (*value.origin, node.label), emit)
 
 
 __all__ = ["average_of_function", "average_of_operations", "levels"]

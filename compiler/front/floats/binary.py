@@ -15,10 +15,10 @@ import numpy as np
 from compiler.front.constraints import broadcast_shapes, finite_constant, usable_scale
 from compiler.front.floats.formula import joint_shape, numbers_of, scalar_of
 from compiler.front.state.broadcast import Seen, common_view, views
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Operation, Quantisation, Real, RealConst
 from compiler.ir.elementwise import Binary
-from compiler.ir.graph import RANGES, Add, Conv, Shape4
+from compiler.ir.network import RANGES, Add, Conv, Shape4
 
 KINDS = {"ADD": "add", "MAX": "max", "MIN": "min", "MUL": "mul"}
 
@@ -37,69 +37,69 @@ def binary(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> s
     if not all(isinstance(part, Real | RealConst | Const) for part in (a, b)) or not (isinstance(a, Real) or isinstance(b, Real)):
         return None
     if kind == "SUB":
-        return emit_pair(value.step, "ADD", Leaf(a), Leaf(b, -1.0), target, origin)  # type: ignore[arg-type]
-    return emit_pair(value.step, kind, Leaf(a), Leaf(b), target, origin) if kind in KINDS else None  # type: ignore[arg-type]
+        return emit_pair(value.node, "ADD", Leaf(a), Leaf(b, -1.0), target, origin)  # type: ignore[arg-type]
+    return emit_pair(value.node, kind, Leaf(a), Leaf(b), target, origin) if kind in KINDS else None  # type: ignore[arg-type]
 
 
-def emit_pair(step: Step, kind: str, a: Leaf, b: Leaf, target: Quantisation, origin: tuple[str, ...]) -> str:
+def emit_pair(node: OnnxNode, kind: str, a: Leaf, b: Leaf, target: Quantisation, origin: tuple[str, ...]) -> str:
     """Add the node of `kind` of two operands, one of which is a tensor; return its result."""
     if not isinstance(a.value, Real):
         a, b = b, a
     assert isinstance(a.value, Real)
-    shape, current = joint_shape(step, [a.value.shape, b.value.shape]), step.builder.tensors[a.value.tensor].shape
+    shape, current = joint_shape(node, [a.value.shape, b.value.shape]), node.builder.tensors[a.value.tensor].shape
     scales, numbers = np.array([a.sign * a.value.scale], np.float32), b.value
     if isinstance(numbers, Real):
         if kind == "ADD" and a.sign == b.sign == 1 and a.value.shape == numbers.shape:
-            return _add(step, a.value, numbers, target, origin)
-        seen = common_view(shape, [(a.value.shape, current), (numbers.shape, step.builder.tensors[numbers.tensor].shape)])
+            return _add(node, a.value, numbers, target, origin)
+        seen = common_view(shape, [(a.value.shape, current), (numbers.shape, node.builder.tensors[numbers.tensor].shape)])
         attrs = Binary(KINDS[kind], scales, a.value.zero, b.sign * numbers.scale, numbers.zero, 1.0, 0)
-        return _emit(step, _found(step, seen, a, b), attrs, [a.value, numbers], target, origin)
+        return _emit(node, _found(node, seen, a, b), attrs, [a.value, numbers], target, origin)
     if isinstance(numbers, RealConst) and numbers.array.dtype in (np.int8, np.uint8) and numbers.scale.size == numbers.zero.size == 1:
         scale = float(numbers.scale.flat[0])
-        step.require(usable_scale, numbers.scale, found=f"{scale}")
-        seen = _found(step, common_view(shape, [(a.value.shape, current), (numbers.shape, None)]), a, b)
+        node.require(usable_scale, numbers.scale, found=f"{scale}")
+        seen = _found(node, common_view(shape, [(a.value.shape, current), (numbers.shape, None)]), a, b)
         array = seen.constant(1, numbers.array, shape)
         attrs = Binary(KINDS[kind], scales, a.value.zero, b.sign * scale, int(numbers.zero.flat[0]), 1.0, 0, constant=array)
-        return _emit(step, seen, attrs, [a.value], target, origin)
-    return _float_constant(step, kind, a, numbers_of(numbers) * np.float32(b.sign), target, origin)
+        return _emit(node, seen, attrs, [a.value], target, origin)
+    return _float_constant(node, kind, a, numbers_of(numbers) * np.float32(b.sign), target, origin)
 
 
-def _found(step: Step, seen: Seen | None, a: Leaf, b: Leaf) -> Seen:
+def _found(node: OnnxNode, seen: Seen | None, a: Leaf, b: Leaf) -> Seen:
     if seen is None:
-        step.refuse(broadcast_shapes, f"shapes {a.value.shape} and {b.value.shape}")
+        node.refuse(broadcast_shapes, f"shapes {a.value.shape} and {b.value.shape}")
     return seen
 
 
-def _float_constant(step: Step, kind: str, tensor: Leaf, numbers: np.ndarray, target: Quantisation, origin: tuple[str, ...]) -> str:
+def _float_constant(node: OnnxNode, kind: str, tensor: Leaf, numbers: np.ndarray, target: Quantisation, origin: tuple[str, ...]) -> str:
     """A constant of float32 numbers, one a channel: operand a is a constant of ones, its scales are the numbers."""
     value = tensor.value
     assert isinstance(value, Real)
-    shape = joint_shape(step, [value.shape, numbers.shape])
-    fitting = [pair for pair in views(shape, [(value.shape, step.builder.tensors[value.tensor].shape), (numbers.shape, None)])
+    shape = joint_shape(node, [value.shape, numbers.shape])
+    fitting = [pair for pair in views(shape, [(value.shape, node.builder.tensors[value.tensor].shape), (numbers.shape, None)])
                if pair[1].operands[1] == (1, pair[1].out[1], 1, 1)]  # fmt: skip
-    name = next((step.name_of(i) for i, v in enumerate(step.values) if isinstance(v, Const | RealConst) and scalar_of(v) is None), "a constant")
-    step.require(finite_constant, numbers, found=f"a number that is infinite in {name}")
+    name = next((node.name_of(i) for i, v in enumerate(node.values) if isinstance(v, Const | RealConst) and scalar_of(v) is None), "a constant")
+    node.require(finite_constant, numbers, found=f"a number that is infinite in {name}")
     if not fitting:
-        step.refuse(broadcast_shapes, f"shapes {value.shape} and {numbers.shape}")
+        node.refuse(broadcast_shapes, f"shapes {value.shape} and {numbers.shape}")
     seen = min(fitting, key=lambda pair: pair[0])[1]
     ones = np.ones((1, seen.out[1], 1, 1), np.int8)
     attrs = Binary(KINDS[kind], seen.constant(1, numbers, shape).reshape(-1), 0, tensor.sign * value.scale, value.zero, 1.0, 0, constant=ones,
                    constant_first=True)  # fmt: skip
-    return _emit(step, seen, attrs, [value], target, origin)
+    return _emit(node, seen, attrs, [value], target, origin)
 
 
-def _emit(step: Step, seen: Seen, attrs: Binary, operands: list[Real], target: Quantisation, origin: tuple[str, ...]) -> str:
+def _emit(node: OnnxNode, seen: Seen, attrs: Binary, operands: list[Real], target: Quantisation, origin: tuple[str, ...]) -> str:
     """Add the node; `operands` are its tensors, `seen` how they and the result are seen, in this order."""
-    builder = step.builder
-    names = tuple(_tensor(step, value, seen.operands[i], seen.out[1], origin) for i, value in enumerate(operands))
+    builder = node.builder
+    names = tuple(_tensor(node, value, seen.operands[i], seen.out[1], origin) for i, value in enumerate(operands))
     out = builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero)
     attrs = replace(attrs, y_scale=target.scale, y_zero=target.zero, y_low=target.low, y_high=target.high)
-    return builder.node(step.label, attrs, names, out, origin)
+    return builder.node(node.label, attrs, names, out, origin)
 
 
-def _tensor(step: Step, value: Real, view: Shape4, channels: int, origin: tuple[str, ...]) -> str:
+def _tensor(node: OnnxNode, value: Real, view: Shape4, channels: int, origin: tuple[str, ...]) -> str:
     """Return a tensor operand under its view; one channel for many is repeated by a convolution with weights of one, which is exact."""
-    builder = step.builder
+    builder = node.builder
     tensor = builder.view(value.tensor, view)
     if view[1] == channels:
         return tensor
@@ -111,13 +111,13 @@ def _tensor(step: Step, value: Real, view: Shape4, channels: int, origin: tuple[
     return builder.node(f"repeat {out}", attrs, (tensor,), out, origin)
 
 
-def _add(step: Step, a: Real, b: Real, target: Quantisation, origin: tuple[str, ...]) -> str:
+def _add(node: OnnxNode, a: Real, b: Real, target: Quantisation, origin: tuple[str, ...]) -> str:
     """Two tensors of one shape, on the view of the second."""
-    builder = step.builder
+    builder = node.builder
     view = builder.tensors[b.tensor].shape
     tensors = (builder.view(a.tensor, view), b.tensor)
     attrs = Add(a.scale, a.zero, b.scale, b.zero, target.scale, target.zero, target.low, target.high)
-    return builder.node(step.label, attrs, tensors, builder.tensor(target.name, view, target.dtype, target.scale, target.zero), origin)
+    return builder.node(node.label, attrs, tensors, builder.tensor(target.name, view, target.dtype, target.scale, target.zero), origin)
 
 
 __all__ = ["Leaf", "binary", "emit_pair"]

@@ -22,7 +22,7 @@ from compiler.front.floats.integers import table_bytes
 from compiler.front.floats.sums import broadcast_view, expanded, term_of, usable_numbers
 from compiler.front.floats.tables import reachable
 from compiler.front.state.broadcast import Seen
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Formula, Operation, Pending, Quantisation, Real, RealConst, Shape, Table
 from compiler.ir.expression import Digits, Expression, Sums, apply, digits_of, most_digits, one_digit
 from compiler.ir.floats import Term
@@ -100,7 +100,7 @@ def _settled_once(value: Formula, known: dict[object, Formula], reader: Operatio
         if opened is not None:
             return _settled(opened, known)
         assert reader is not None
-        reader.step.refuse(quantised_operand, reader.step.describe(reader.step.values.index(value)))
+        reader.node.refuse(quantised_operand, reader.node.describe(reader.node.values.index(value)))
     if isinstance(value, Table) and value.operation is not None and value.operation.shape == value.shape:
         parts = list(leaves(value.operation))
         if not any(isinstance(part, Table) for part in parts) and len(parts) - 1 < _exact([value.floats])[0]:
@@ -110,35 +110,35 @@ def _settled_once(value: Formula, known: dict[object, Formula], reader: Operatio
 
 def operations(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> str:
     """The rule; refuses what is none."""
-    return expression(value, value.step, target, origin)
+    return expression(value, value.node, target, origin)
 
 
-def expression(value: Formula, step: Step, target: Quantisation, origin: tuple[str, ...]) -> str:
-    """Add the node of a formula, which is that of `step`; return its result."""
+def expression(value: Formula, node: OnnxNode, target: Quantisation, origin: tuple[str, ...]) -> str:
+    """Add the node of a formula, which is that of `node`; return its result."""
     formula = _settled(value, {})
     operands = list({id(v): v for v in leaves(formula)}.values())
-    step.require(most_operands, len(operands), found=f"{len(operands)} operands")
+    node.require(most_operands, len(operands), found=f"{len(operands)} operands")
     computed = {_key(v): v for v in operands if isinstance(v, Real | Table)}
     products = [v for v in operands if isinstance(v, Pending)]
-    constants = [usable_numbers(step, v) for v in operands if isinstance(v, Const | RealConst)]
+    constants = [usable_numbers(node, v) for v in operands if isinstance(v, Const | RealConst)]
     sources = {key: i for i, key in enumerate(computed)}
-    builder = step.builder
+    builder = node.builder
     functions: list[np.ndarray | None] = []
     for value in operands:
         if isinstance(value, Table):
             floats = np.where(reachable(builder, value.tensor), value.floats, np.float32(0)).astype(np.float32)
-            step.require(usable_function, floats, found=f"{next((float(v) for v in floats if not usable_function(v)), 0.0)} of {value.origin[-1]}")
+            node.require(usable_function, floats, found=f"{next((float(v) for v in floats if not usable_function(v)), 0.0)} of {value.origin[-1]}")
             functions.append(floats)
         else:
             functions.append(None)
     for value in products:
-        step.require(whole_product, value.shape == formula.shape, found=f"a product of shape {value.shape} in a result of shape {formula.shape}")
+        node.require(whole_product, value.shape == formula.shape, found=f"a product of shape {value.shape} in a result of shape {formula.shape}")
     view = products[0].of.out_view if products else None
     several = [array for array in constants if array.size > 1]
     if view is not None and not several and all(v.shape == formula.shape for v in computed.values()):
         seen = Seen(view, (view,) * len(computed), (1, 2, 3))
     else:
-        seen = broadcast_view(step, formula.shape, [*computed.values(), *several], view)
+        seen = broadcast_view(node, formula.shape, [*computed.values(), *several], view)
     arrays = iter(seen.constant(len(computed) + i, array, formula.shape).reshape(-1) for i, array in enumerate(several))
     numbers = iter(array.reshape(-1) if array.size == 1 else next(arrays) for array in constants)
     flat = [next(numbers) if isinstance(v, Const | RealConst) else None for v in operands]
@@ -173,20 +173,20 @@ def expression(value: Formula, step: Step, target: Quantisation, origin: tuple[s
         elif isinstance(value, Real):
             terms.append(Term(sources[_key(value)], value.scale, value.zero))
         elif isinstance(value, Pending):
-            terms.append(_sums(step, value, names))
+            terms.append(_sums(node, value, names))
         else:
             assert array is not None
             terms.append(term_of(array))
     out = builder.tensor(target.name, view or seen.out, target.dtype, target.scale, target.zero)
     attrs = Expression(tuple(terms), tuple(done), target.scale, target.zero, target.low, target.high)
-    return builder.node(step.label, attrs, tuple(names), out, origin)
+    return builder.node(node.label, attrs, tuple(names), out, origin)
 
 
-def _sums(step: Step, value: Pending, names: list[str]) -> Sums:
+def _sums(node: OnnxNode, value: Pending, names: list[str]) -> Sums:
     """Return the term of a product, its operands appended to the names of the node's inputs."""
     product, operands = value.of.sums()
     scale = np.broadcast_to(value.of.product_scale, (value.of.out_view[1],))
-    step.require(usable_sums, scale, found=f"{float(np.abs(scale).max())} in {value.origin[-1]}")
+    node.require(usable_sums, scale, found=f"{float(np.abs(scale).max())} in {value.origin[-1]}")
     first = len(names)
     names += operands
     return Sums(product, tuple(range(first, len(names))), np.where(np.abs(scale) < LEAST_SCALE, np.float32(0), scale).astype(np.float32))

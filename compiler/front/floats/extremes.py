@@ -11,7 +11,7 @@ from dataclasses import replace
 from compiler.front.floats.binary import Leaf, emit_pair
 from compiler.front.floats.formula import joint_shape, leaves
 from compiler.front.state.values import Const, Operation, Quantisation, Real, RealConst
-from compiler.ir.graph import RANGES
+from compiler.ir.network import RANGES
 
 
 def _whole(target: Quantisation, name: str) -> Quantisation:
@@ -33,12 +33,12 @@ def extremes(value: Operation, target: Quantisation, origin: tuple[str, ...]) ->
     terms = sorted(leaves(value), key=lambda term: not isinstance(term, Real))
     if len(terms) < 3 or not isinstance(terms[0], Real):
         return None
-    step, first = value.step, terms[0]
+    node, first = value.node, terms[0]
     for number, term in enumerate(terms[1:]):
         assert isinstance(first, Real) and isinstance(term, Real | RealConst | Const)
         wanted = target if number == len(terms) - 2 else _whole(target, str(number))
-        tensor = emit_pair(step, value.kind, Leaf(first), Leaf(term), wanted, origin)
-        first = Real(tensor, joint_shape(step, [first.shape, term.shape]), target.dtype, target.scale, target.zero)
+        tensor = emit_pair(node, value.kind, Leaf(first), Leaf(term), wanted, origin)
+        first = Real(tensor, joint_shape(node, [first.shape, term.shape]), target.dtype, target.scale, target.zero)
     return first.tensor
 
 
@@ -48,9 +48,9 @@ def slopes(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> s
     multiple = value.kind in ("MIN", "MAX") and isinstance(scaled, Operation) and scaled.kind == "MUL" and scaled.a is x
     if not multiple or not isinstance(x, Real) or not isinstance(scaled.b, Const):  # type: ignore[union-attr]
         return None
-    product = emit_pair(value.step, "MUL", Leaf(x), Leaf(scaled.b), _whole(target, "scaled"), origin)  # type: ignore[union-attr]
+    product = emit_pair(value.node, "MUL", Leaf(x), Leaf(scaled.b), _whole(target, "scaled"), origin)  # type: ignore[union-attr]
     partial = Real(product, x.shape, target.dtype, target.scale, target.zero)
-    return emit_pair(value.step, value.kind, Leaf(partial), Leaf(x), target, origin)
+    return emit_pair(value.node, value.kind, Leaf(partial), Leaf(x), target, origin)
 
 
 __all__ = ["extremes", "slopes"]

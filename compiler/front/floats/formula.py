@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from compiler.front.constraints import broadcast_shapes
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Formula, Operation, Pending, Real, RealConst, Shape, Table, Unquantised, Value
 
 #: Operations that ONNX operators of two and more operands are, from left to right.
@@ -39,18 +39,18 @@ def number(value: float | np.floating) -> Const:
     return Const(np.array(value, np.float32))
 
 
-def joint_shape(step: Step, shapes: list[Shape]) -> Shape:
+def joint_shape(node: OnnxNode, shapes: list[Shape]) -> Shape:
     """Return the shape that operands broadcast to; refuses those that do not."""
     try:
         return tuple(int(d) for d in np.broadcast_shapes(*shapes))
     except ValueError:
-        step.refuse(broadcast_shapes, f"shapes {' and '.join(map(str, shapes))}")
+        node.refuse(broadcast_shapes, f"shapes {' and '.join(map(str, shapes))}")
 
 
-def operation(step: Step, kind: str, a: Formula, b: Formula) -> Operation:
+def operation(node: OnnxNode, kind: str, a: Formula, b: Formula) -> Operation:
     """Return `kind` of two values."""
     labels = [label for value in (a, b) if isinstance(value, Table | Unquantised) for label in value.origin]
-    return Operation(kind, a, b, joint_shape(step, [a.shape, b.shape]), (*dict.fromkeys((*labels, step.label)),), step)
+    return Operation(kind, a, b, joint_shape(node, [a.shape, b.shape]), (*dict.fromkeys((*labels, node.label)),), node)
 
 
 def is_product(value: Formula) -> bool:
@@ -58,11 +58,11 @@ def is_product(value: Formula) -> bool:
     return isinstance(value, Pending) and hasattr(value.of, "sums")
 
 
-def clamped(step: Step, value: Formula, low: float, high: float) -> Formula:
+def clamped(node: OnnxNode, value: Formula, low: float, high: float) -> Formula:
     """Return min(max(value, low), high), without bounds that are infinite."""
     for kind, bound in (("MAX", low), ("MIN", high)):
         if np.isfinite(bound):
-            value = operation(step, kind, value, number(bound))
+            value = operation(node, kind, value, number(bound))
     return value
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from compiler.front.constraints import usable_scale
 from compiler.front.state.builder import Builder
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Real, Table, Value
 from compiler.ir.expression import one_digit
-from compiler.ir.graph import Unary
+from compiler.ir.network import Unary
 
 #: Operators whose operands become tensors.
 GRIDDED = ("AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "LayerNormalization", "LogSoftmax", "MatMul", "Softmax")
@@ -32,11 +32,11 @@ def dequantised(builder: Builder, value: Table) -> Real | None:
     return Real(builder.quantised[key][0], value.shape, "u8", digit.unit, -digit.lowest)
 
 
-def settled(step: Step) -> list[Value | None]:
+def settled(node: OnnxNode) -> list[Value | None]:
     """Return a node's operands, functions that are multiples as dequantised tensors where its operator needs that."""
-    if step.op not in GRIDDED:
-        return step.values
-    return [(dequantised(step.builder, v) or v) if isinstance(v, Table) else v for v in step.values]
+    if node.op not in GRIDDED:
+        return node.values
+    return [(dequantised(node.builder, v) or v) if isinstance(v, Table) else v for v in node.values]
 
 
 __all__ = ["GRIDDED", "dequantised", "settled"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.front.state.values import Quantisation
-from compiler.ir.graph import NUMPY_TYPES, RANGES
+from compiler.ir.network import NUMPY_TYPES, RANGES
 
 
 def quantise(values: np.ndarray | np.floating, scale: np.ndarray | float, zero: np.ndarray | int, dtype: str) -> np.ndarray:

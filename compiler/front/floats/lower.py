@@ -31,7 +31,7 @@ from compiler.front.floats.quotients import quotient
 from compiler.front.floats.sums import total
 from compiler.front.state.builder import Builder
 from compiler.front.state.values import Operation, Pending, Quantisation, Real, Table, Unquantised
-from compiler.ir.graph import Unary
+from compiler.ir.network import Unary
 
 #: A rule adds the nodes that write `target` and returns the tensor, or None where it does not match.
 Rule = Callable[[Operation, Quantisation, tuple[str, ...]], str | None]
@@ -59,7 +59,7 @@ def floats_of(value: Unquantised, name: str) -> str | None:
     if isinstance(value, Operation):
         return quotient(value, target, value.origin) or operations(value, target, value.origin)
     if is_product(value):
-        return expression(value, value.of.step, target, value.origin)
+        return expression(value, value.of.node, target, value.origin)
     if value.formula is not None:
         inner = value.formula()
         assert isinstance(inner, Pending | Operation)

@@ -26,11 +26,11 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.front.floats.formula import bounds, number, operation
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Formula, Operation
 
 Number = float | np.floating
-Piece = Callable[[Step, Formula], Formula]
+Piece = Callable[[OnnxNode, Formula], Formula]
 #: Coefficients of R, from the first power on.
 _AREA = (0.0705230784, 0.0422820123, 0.0092705272, 0.0001520143, 0.0002765672, 0.0000430638)
 
@@ -38,14 +38,14 @@ _AREA = (0.0705230784, 0.0422820123, 0.0092705272, 0.0001520143, 0.0002765672, 0
 class Writer:
     """Writes operations of one ONNX node; numbers are constants."""
 
-    def __init__(self, step: Step) -> None:
-        self.step = step
+    def __init__(self, node: OnnxNode) -> None:
+        self.node = node
 
     def _of(self, value: Formula | Number) -> Formula:
         return number(value) if isinstance(value, int | float | np.floating) else value
 
     def _two(self, kind: str, a: Formula | Number, b: Formula | Number) -> Formula:
-        return operation(self.step, kind, self._of(a), self._of(b))
+        return operation(self.node, kind, self._of(a), self._of(b))
 
     def add(self, a: Formula | Number, b: Formula | Number) -> Formula:
         """a + b."""
@@ -120,16 +120,16 @@ def _beyond_one(w: Writer, x: Formula) -> Formula:
 
 
 def _elu(w: Writer, x: Formula) -> Formula:
-    return w.add(w.most(x, 0), w.times(_beyond_one(w, x), np.float32(w.step.attribute("alpha", 1.0))))
+    return w.add(w.most(x, 0), w.times(_beyond_one(w, x), np.float32(w.node.attribute("alpha", 1.0))))
 
 
 def _celu(w: Writer, x: Formula) -> Formula:
-    alpha = np.float32(w.step.attribute("alpha", 1.0))
+    alpha = np.float32(w.node.attribute("alpha", 1.0))
     return w.add(w.most(x, 0), w.times(_beyond_one(w, w.times(x, np.float32(1) / alpha)), alpha))
 
 
 def _selu(w: Writer, x: Formula) -> Formula:
-    alpha, gamma = (np.float32(w.step.attribute(*pair)) for pair in (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875)))
+    alpha, gamma = (np.float32(w.node.attribute(*pair)) for pair in (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875)))
     return w.times(w.add(w.most(x, 0), w.times(_beyond_one(w, x), alpha)), gamma)
 
 
@@ -159,7 +159,7 @@ def _erf(w: Writer, x: Formula) -> Formula:
 
 
 def _gelu(w: Writer, x: Formula) -> Formula:
-    if w.step.attribute("approximate", b"none") == b"tanh":
+    if w.node.attribute("approximate", b"none") == b"tanh":
         cube = w.times(w.times(x, x), x)
         return w.times(w.most(x, -16), _sigmoid(w, w.times(w.add(w.times(cube, np.float32(0.044715)), x), np.float32((8 / np.pi) ** 0.5))))
     size = w.size(x)
@@ -168,8 +168,8 @@ def _gelu(w: Writer, x: Formula) -> Formula:
 
 
 def _leaky(w: Writer, x: Formula) -> Formula:
-    alpha = np.float32(w.step.attribute("alpha", 0.01))
-    return operation(w.step, "MAX" if alpha <= 1 else "MIN", w.times(x, alpha), x)
+    alpha = np.float32(w.node.attribute("alpha", 0.01))
+    return operation(w.node, "MAX" if alpha <= 1 else "MIN", w.times(x, alpha), x)
 
 
 def _ramp(w: Writer, x: Formula, alpha: float, beta: float) -> Formula:
@@ -179,7 +179,7 @@ def _ramp(w: Writer, x: Formula, alpha: float, beta: float) -> Formula:
 
 _FUNCTIONS: dict[str, Callable[[Writer, Formula], Formula]] = {
     "Abs": Writer.size, "Celu": _celu, "Elu": _elu, "Erf": _erf, "Gelu": _gelu,
-    "HardSigmoid": lambda w, x: _ramp(w, x, w.step.attribute("alpha", 0.2), w.step.attribute("beta", 0.5)),
+    "HardSigmoid": lambda w, x: _ramp(w, x, w.node.attribute("alpha", 0.2), w.node.attribute("beta", 0.5)),
     "HardSwish": lambda w, x: w.times(x, _ramp(w, x, 1 / 6, 0.5)),
     "LeakyRelu": _leaky, "Mish": _mish, "Neg": lambda w, x: w.times(x, -1), "Selu": _selu, "Sigmoid": _sigmoid, "Softplus": _softplus,
     "Softsign": lambda w, x: w.over(x, w.add(w.size(x), 1)), "Tanh": _tanh,
@@ -193,8 +193,8 @@ _ENDS: dict[str, Callable[[float, float], tuple[float, float]]] = {
 
 
 def _piece(op: str, write: Callable[[Writer, Formula], Formula]) -> Piece:
-    def made(step: Step, x: Formula) -> Formula:
-        result = write(Writer(step), x)
+    def made(node: OnnxNode, x: Formula) -> Formula:
+        result = write(Writer(node), x)
         assert isinstance(result, Operation)
         return replace(result, ends=lambda known: _ENDS[op](*bounds(x, known))) if op in _ENDS else result
 

@@ -16,19 +16,19 @@ from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.reduction import Reduced
 from compiler.front.state.builder import default_view
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Pending, Real
 from compiler.front.state.windows import Window
-from compiler.ir.graph import AveragePool
+from compiler.ir.network import AveragePool
 
 
-def average_of_sum(step: Step, whole: Reduced, window: Window, *, count_include_pad: bool) -> Pending:
+def average_of_sum(node: OnnxNode, whole: Reduced, window: Window, *, count_include_pad: bool) -> Pending:
     """Return the average over the window, which waits for its quantisation."""
     source = whole.value
     pool = AveragePool(window.kernel, 1.0, 0, 1.0, 0, window.strides, window.dilations, window.pads, count_include_pad)
     _, channels, height, width = default_view(whole.shape)
     divisors = pool.divisors((height, width), window.out)
-    step.require(equal_windows, divisors, found=f"windows of {np.min(divisors)} to {np.max(divisors)} elements")
+    node.require(equal_windows, divisors, found=f"windows of {np.min(divisors)} to {np.max(divisors)} elements")
     (numbers,) = numbered([source])
     kept = [axis for axis in whole.kept if axis is not None]
     # The dimensions of the result in their order, what is summed between its channels and its rows.
@@ -36,17 +36,17 @@ def average_of_sum(step: Step, whole: Reduced, window: Window, *, count_include_
     apart = numbers.transpose(order).reshape(*whole.shape, -1)
     copies = apart.shape[-1]
     index = np.moveaxis(apart, -1, 2).reshape(whole.shape[0], channels * copies, *whole.shape[2:])
-    images = moved(step, [source], index, name=f"{step.output}/images")
+    images = moved(node, [source], index, name=f"{node.output}/images")
     assert isinstance(images, Real), "movement keeps the quantisation"
     batch, rank = whole.shape[0], len(whole.shape)
     scale = np.float32(1) / np.float32(prod(window.kernel) * whole.divisor)
     product = Product(
-        step=step, tensor=images.tensor, view=default_view(images.shape), x_scale=source.scale, x_zero=source.zero,
+        node=node, tensor=images.tensor, view=default_view(images.shape), x_scale=source.scale, x_zero=source.zero,
         weight=np.ones((channels, copies, *window.kernel), np.int8), w_scale=np.array([scale], np.float32), w_zero=0,
         out_view=(batch, channels, *window.out), shape=window.onnx_shape(batch, channels), axis_from_end=rank - 1, window=window, group=channels,
     )  # fmt: skip
-    before = step.value(0)
-    origin = (*(before.origin if isinstance(before, Pending) else ()), step.label)
+    before = node.value(0)
+    origin = (*(before.origin if isinstance(before, Pending) else ()), node.label)
     return Pending(product.shape, origin, product.emit, formula=product.pending)
 
 

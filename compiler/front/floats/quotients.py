@@ -5,7 +5,7 @@ from __future__ import annotations
 from compiler.front.constraints import broadcast_shapes, usable_quotient
 from compiler.front.floats.sums import expanded
 from compiler.front.state.broadcast import common_view
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Operation, Quantisation, Real
 from compiler.ir.floats import Quotient
 
@@ -15,15 +15,15 @@ def quotient(value: Operation, target: Quantisation, origin: tuple[str, ...]) ->
     a, b = value.a, value.b
     if value.kind != "DIV" or not isinstance(a, Real) or not isinstance(b, Real):
         return None
-    step: Step = value.step
-    step.require(usable_quotient, a.scale, b.scale, found=f"{a.scale} and {b.scale}")
-    builder = step.builder
+    node: OnnxNode = value.node
+    node.require(usable_quotient, a.scale, b.scale, found=f"{a.scale} and {b.scale}")
+    builder = node.builder
     seen = common_view(value.shape, [(v.shape, builder.tensors[v.tensor].shape) for v in (a, b)])
     if seen is None:
-        step.refuse(broadcast_shapes, f"shapes {a.shape} and {b.shape}")
+        node.refuse(broadcast_shapes, f"shapes {a.shape} and {b.shape}")
     names = tuple(expanded(builder, v.tensor, seen.operands[i], seen.out, origin) for i, v in enumerate((a, b)))
     attrs = Quotient(a.scale, a.zero, b.scale, b.zero, target.scale, target.zero, target.low, target.high)
-    return builder.node(step.label, attrs, names, builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero), origin)
+    return builder.node(node.label, attrs, names, builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero), origin)
 
 
 __all__ = ["quotient"]

@@ -19,10 +19,10 @@ from compiler.front.floats.binary import Leaf, emit_pair
 from compiler.front.floats.formula import numbers_of, scalar_of
 from compiler.front.state.broadcast import Seen, views
 from compiler.front.state.builder import Builder
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Formula, Operation, Quantisation, Real, RealConst, Shape, Table
 from compiler.ir.floats import Sum, Term
-from compiler.ir.graph import Move, Shape4
+from compiler.ir.network import Move, Shape4
 
 
 def expanded(builder: Builder, tensor: str, view: Shape4, out: Shape4, origin: tuple[str, ...]) -> str:
@@ -36,12 +36,12 @@ def expanded(builder: Builder, tensor: str, view: Shape4, out: Shape4, origin: t
     return builder.node(f"expand {name}", Move(index), (tensor,), name, origin)
 
 
-def broadcast_view(step: Step, shape: Shape, operands: Sequence[Real | Table | np.ndarray], out: Shape4 | None = None) -> Seen:
+def broadcast_view(node: OnnxNode, shape: Shape, operands: Sequence[Real | Table | np.ndarray], out: Shape4 | None = None) -> Seen:
     """Return how the operands are seen: tensors however they broadcast, constants (arrays) with one number a channel. Refuses what has no view.
 
     `out`: the view that the result must have, as to its channels and the order of its pixels.
     """
-    tensors = step.builder.tensors
+    tensors = node.builder.tensors
     given = [(v.shape, None if isinstance(v, np.ndarray) else tensors[v.tensor].shape) for v in operands]
     found = [
         pair for pair in views(shape, given) if (out is None or out[:2] == pair[1].out[:2])
@@ -49,17 +49,17 @@ def broadcast_view(step: Step, shape: Shape, operands: Sequence[Real | Table | n
     ]
     if not found:
         alone = any(isinstance(v, np.ndarray) for v in operands) and any(views(shape, [g for g in given if g[1] is not None]))
-        step.require(addend_a_channel, not alone, found=f"shapes {' and '.join(str(v.shape) for v in operands)}")
-        step.refuse(broadcast_shapes, f"shapes {' and '.join(str(v.shape) for v in operands)}")
+        node.require(addend_a_channel, not alone, found=f"shapes {' and '.join(str(v.shape) for v in operands)}")
+        node.refuse(broadcast_shapes, f"shapes {' and '.join(str(v.shape) for v in operands)}")
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def usable_numbers(step: Step, value: Const | RealConst) -> np.ndarray:
+def usable_numbers(node: OnnxNode, value: Const | RealConst) -> np.ndarray:
     """Return a constant's numbers; refuses those that float operations cannot have."""
     array = numbers_of(value)
-    step.require(finite_constant, array, found=f"a number that is infinite in a constant of shape {array.shape}")
+    node.require(finite_constant, array, found=f"a number that is infinite in a constant of shape {array.shape}")
     wrong = next((float(number) for number in array.reshape(-1) if not usable_addend(number)), 0.0)
-    step.require(usable_addend, array, found=f"{wrong} in a constant of shape {array.shape}")
+    node.require(usable_addend, array, found=f"{wrong} in a constant of shape {array.shape}")
     return array
 
 
@@ -106,13 +106,13 @@ def total(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> st
     whole, part = (value.a, scalar_of(value.b)) if value.kind == "MEAN" else (value, None)
     if not isinstance(whole, Operation) or not _is_sum(whole):
         return None
-    step, operands = value.step, list[Leaf]()
+    node, operands = value.node, list[Leaf]()
     tree = _tree(whole, 1.0, operands)
     if len(operands) == 2 and part is None:
-        return emit_pair(step, "ADD", operands[0], operands[1], target, origin)
+        return emit_pair(node, "ADD", operands[0], operands[1], target, origin)
     tensors = {(leaf.value.tensor, leaf.value.shape): leaf.value for leaf in operands if isinstance(leaf.value, Real)}
-    constants = [usable_numbers(step, leaf.value) for leaf in operands if not isinstance(leaf.value, Real)]
-    seen = broadcast_view(step, whole.shape, [*tensors.values(), *constants])
+    constants = [usable_numbers(node, leaf.value) for leaf in operands if not isinstance(leaf.value, Real)]
+    seen = broadcast_view(node, whole.shape, [*tensors.values(), *constants])
     numbers = iter(seen.constant(len(tensors) + i, array, whole.shape).reshape(-1) for i, array in enumerate(constants))
     sources = {key: i for i, key in enumerate(tensors)}
     terms = tuple(
@@ -121,11 +121,11 @@ def total(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> st
     )  # fmt: skip
     additions: list[tuple[int, int]] = []
     _numbered(tree, additions, len(operands))
-    builder = step.builder
+    builder = node.builder
     names = tuple(expanded(builder, name, seen.operands[i], seen.out, origin) for i, (name, _) in enumerate(tensors))
     out = builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero)
     attrs = Sum(terms, tuple(additions), 1.0 if part is None else float(part), target.scale, target.zero, target.low, target.high)
-    return builder.node(step.label, attrs, names, out, origin)
+    return builder.node(node.label, attrs, names, out, origin)
 
 
 __all__ = ["broadcast_view", "expanded", "term_of", "total", "usable_numbers"]

@@ -16,10 +16,10 @@ import numpy as np
 
 from compiler.front.floats.formula import scalar_of
 from compiler.front.state.builder import Builder
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Real, RealConst, Shape, Table, Value
 from compiler.ir.elementwise import Reduction
-from compiler.ir.graph import AveragePool, GlobalAveragePool, Reshape, Unary
+from compiler.ir.network import AveragePool, GlobalAveragePool, Reshape, Unary
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +48,9 @@ def _chain(builder: Builder, tensor: str) -> list[tuple[str, np.ndarray, tuple[s
         found.append((tensor, byte_of, origin))
 
 
-def one_root(step: Step) -> Sources | None:
+def one_root(node: OnnxNode) -> Sources | None:
     """Return the one 8-bit tensor that all operands of a node are functions of, the nearest there is; None where there is none."""
-    return common_root(step.builder, step.values)
+    return common_root(node.builder, node.values)
 
 
 def common_root(builder: Builder, values: Sequence[Value | None]) -> Sources | None:

@@ -15,21 +15,21 @@ from compiler.front.floats.averages import average_of_function, average_of_opera
 from compiler.front.floats.lower import lower
 from compiler.front.floats.window_sums import averaged
 from compiler.front.state.broadcast import elements_moved, runs
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Formula, Operation, Pending, Quant, Quantisation, Real, Shape, Table, Unquantised, Value
 from compiler.front.state.windows import Window
 from compiler.ir.elementwise import Reduction
-from compiler.ir.graph import RANGES, GlobalAveragePool, MaxPool, Shape4
+from compiler.ir.network import RANGES, GlobalAveragePool, MaxPool, Shape4
 
 
-def _axes(step: Step, shape: Shape) -> tuple[int, ...]:
+def _axes(node: OnnxNode, shape: Shape) -> tuple[int, ...]:
     """The axes to reduce, sorted; all when none are named, unless noop_with_empty_axes."""
-    if step.op.startswith("Global"):
+    if node.op.startswith("Global"):
         return tuple(range(2, len(shape)))
-    given = step.constant(1)
-    axes = step.attribute("axes", None) if given is None else [int(a) for a in given.reshape(-1)]
+    given = node.constant(1)
+    axes = node.attribute("axes", None) if given is None else [int(a) for a in given.reshape(-1)]
     if not axes:
-        return () if step.attribute("noop_with_empty_axes", 0) else tuple(range(len(shape)))
+        return () if node.attribute("noop_with_empty_axes", 0) else tuple(range(len(shape)))
     return tuple(sorted({a % len(shape) for a in axes}))
 
 
@@ -54,8 +54,8 @@ def _view(shape: Shape, reduced: tuple[int, ...], current: Shape4, allowed: tupl
     return None if best is None else best[1:]
 
 
-def _shape(step: Step, shape: Shape, axes: tuple[int, ...]) -> Shape:
-    keep = step.op.startswith("Global") or bool(step.attribute("keepdims", 1))
+def _shape(node: OnnxNode, shape: Shape, axes: tuple[int, ...]) -> Shape:
+    keep = node.op.startswith("Global") or bool(node.attribute("keepdims", 1))
     return tuple(1 if i in axes else d for i, d in enumerate(shape) if keep or i not in axes)
 
 
@@ -75,62 +75,62 @@ def joined(value: Value | None) -> Reduced | None:
     return value.of if isinstance(value, Pending) and isinstance(value.of, Reduced) and value.of.shape == value.shape else None
 
 
-def reduce(step: Step) -> list[Value]:
+def reduce(node: OnnxNode) -> list[Value]:
     """ReduceMean, ReduceSum and GlobalAveragePool: wait for their QuantizeLinear. Of the result of another they reduce more of its operand."""
-    value, before = step.value(0), joined(step.value(0))
+    value, before = node.value(0), joined(node.value(0))
     if before is not None:
-        return [_further(step, before)]
+        return [_further(node, before)]
     if isinstance(value, Operation):
-        over = _axes(step, value.shape)
-        average = average_of_operations(step, value, over, _shape(step, value.shape, over), mean=_is_mean(step))
+        over = _axes(node, value.shape)
+        average = average_of_operations(node, value, over, _shape(node, value.shape, over), mean=_is_mean(node))
         if average is not None:
             return [average]
     if not isinstance(value, Table):
-        step.require(quantised_operand, value, found=step.describe(0))
+        node.require(quantised_operand, value, found=node.describe(0))
     assert isinstance(value, Real | Table)
-    axes = _axes(step, value.shape)
-    shape = _shape(step, value.shape, axes)
+    axes = _axes(node, value.shape)
+    shape = _shape(node, value.shape, axes)
     count = prod(value.shape[a] for a in axes)
     if count == 1:
         return [replace(value, shape=shape)]
-    mean = _is_mean(step)
+    mean = _is_mean(node)
     if isinstance(value, Table):
-        view, over = _found(step, value, axes, (2, 3))
-        return [average_of_function(step, value, view, over, shape, mean=mean)]
+        view, over = _found(node, value, axes, (2, 3))
+        return [average_of_function(node, value, view, over, shape, mean=mean)]
     keep = len(shape) == len(value.shape)
     kept = tuple(None if a in axes else a for a in range(len(value.shape)) if keep or a not in axes)
-    return [_pending(step, Reduced(value, axes, count if mean else 1, shape, kept), (step.label,))]
+    return [_pending(node, Reduced(value, axes, count if mean else 1, shape, kept), (node.label,))]
 
 
-def _is_mean(step: Step) -> bool:
-    return step.op in ("ReduceMean", "GlobalAveragePool")
+def _is_mean(node: OnnxNode) -> bool:
+    return node.op in ("ReduceMean", "GlobalAveragePool")
 
 
-def _found(step: Step, value: Real | Table, axes: tuple[int, ...], allowed: tuple[int, ...]) -> tuple[Shape4, tuple[int, ...]]:
+def _found(node: OnnxNode, value: Real | Table, axes: tuple[int, ...], allowed: tuple[int, ...]) -> tuple[Shape4, tuple[int, ...]]:
     """The view and which of its axes are reduced; refuses where there is none."""
-    found = _view(value.shape, axes, step.builder.tensors[value.tensor].shape, allowed)
+    found = _view(value.shape, axes, node.builder.tensors[value.tensor].shape, allowed)
     if found is None:
-        step.refuse(reducible_axes, f"axes {axes} of shape {value.shape}")
+        node.refuse(reducible_axes, f"axes {axes} of shape {value.shape}")
     return found
 
 
-def _further(step: Step, before: Reduced) -> Pending:
+def _further(node: OnnxNode, before: Reduced) -> Pending:
     """A reduction of a reduction: sums of sums are sums, and the divisors multiply."""
-    axes = _axes(step, before.shape)
-    shape = _shape(step, before.shape, axes)
+    axes = _axes(node, before.shape)
+    shape = _shape(node, before.shape, axes)
     keep = len(shape) == len(before.shape)
     more = tuple(a for i in axes if (a := before.kept[i]) is not None)
     kept = tuple(None if i in axes else before.kept[i] for i in range(len(before.shape)) if keep or i not in axes)
-    divisor = before.divisor * (prod(before.shape[i] for i in axes) if _is_mean(step) else 1)
+    divisor = before.divisor * (prod(before.shape[i] for i in axes) if _is_mean(node) else 1)
     whole = Reduced(before.value, tuple(sorted((*before.axes, *more))), divisor, shape, kept)
-    assert isinstance(step.value(0), Pending)
-    return _pending(step, whole, (*step.value(0).origin, step.label))  # type: ignore[union-attr]
+    assert isinstance(node.value(0), Pending)
+    return _pending(node, whole, (*node.value(0).origin, node.label))  # type: ignore[union-attr]
 
 
-def _pending(step: Step, whole: Reduced, origin: tuple[str, ...]) -> Pending:
+def _pending(node: OnnxNode, whole: Reduced, origin: tuple[str, ...]) -> Pending:
     """Return the reduction as a float result that waits for its quantisation."""
-    builder, value, divisor = step.builder, whole.value, whole.divisor
-    view, over = _found(step, value, whole.axes, (0, 1, 2, 3))
+    builder, value, divisor = node.builder, whole.value, whole.divisor
+    view, over = _found(node, value, whole.axes, (0, 1, 2, 3))
     count = prod(value.shape[a] for a in whole.axes)
     out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
 
@@ -139,52 +139,52 @@ def _pending(step: Step, whole: Reduced, origin: tuple[str, ...]) -> Pending:
         image = divisor == count and not {0, 1} & set(over) and all(i in over or view[i] == 1 for i in (2, 3))
         attrs = GlobalAveragePool(*numbers) if image else Reduction(over, divisor, *numbers)
         out = builder.tensor(target.name, out_view, target.dtype, target.scale, target.zero)
-        return builder.node(step.label, attrs, (builder.view(value.tensor, view),), out, origin)
+        return builder.node(node.label, attrs, (builder.view(value.tensor, view),), out, origin)
 
     def formula() -> Formula:
         kernel = view[2] if 2 in over else 1, view[3] if 3 in over else 1
-        return averaged(step, value, view, Window(kernel, (1, 1), (1, 1), (0, 0, 0, 0), (out_view[2], out_view[3]), 4), whole.shape, divisor)
+        return averaged(node, value, view, Window(kernel, (1, 1), (1, 1), (0, 0, 0, 0), (out_view[2], out_view[3]), 4), whole.shape, divisor)
 
     return Pending(whole.shape, origin, emit, whole, None if {0, 1} & set(over) else formula)
 
 
-def largest(step: Step) -> list[Value]:
+def largest(node: OnnxNode) -> list[Value]:
     """ReduceMax and GlobalMaxPool: of integers, as dequantisation keeps order; of a float result once it is quantised, for the same reason."""
-    value = step.value(0)
+    value = node.value(0)
     if not isinstance(value, Real | Quant | Unquantised | Table):
-        step.refuse(quantised_operand, step.describe(0))
-    axes = tuple(a for a in _axes(step, value.shape) if value.shape[a] > 1)
-    shape = _shape(step, value.shape, _axes(step, value.shape))
+        node.refuse(quantised_operand, node.describe(0))
+    axes = tuple(a for a in _axes(node, value.shape) if value.shape[a] > 1)
+    shape = _shape(node, value.shape, _axes(node, value.shape))
     if isinstance(value, Real | Quant):
-        return [_largest(step, value, axes, shape, step.output)]
+        return [_largest(node, value, axes, shape, node.output)]
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        tensor = lower(step.builder, value, replace(target, name=f"{target.name}/unreduced"), value.origin)
-        return _largest(step, Quant(tensor, value.shape, target.dtype), axes, shape, target.name).tensor
+        tensor = lower(node.builder, value, replace(target, name=f"{target.name}/unreduced"), value.origin)
+        return _largest(node, Quant(tensor, value.shape, target.dtype), axes, shape, target.name).tensor
 
-    return [Pending(shape, (*value.origin, step.label), emit)]
+    return [Pending(shape, (*value.origin, node.label), emit)]
 
 
-def _largest(step: Step, value: Real | Quant, axes: tuple[int, ...], shape: Shape, name: str) -> Real | Quant:
+def _largest(node: OnnxNode, value: Real | Quant, axes: tuple[int, ...], shape: Shape, name: str) -> Real | Quant:
     """The largest over all axes at once where a view has them, else over one after the other."""
-    found = _view(value.shape, axes, step.builder.tensors[value.tensor].shape, (2, 3))
+    found = _view(value.shape, axes, node.builder.tensors[value.tensor].shape, (2, 3))
     for number, group in enumerate([axes] if found is not None else [(axis,) for axis in axes]):
-        found = _view(value.shape, group, step.builder.tensors[value.tensor].shape, (2, 3))
+        found = _view(value.shape, group, node.builder.tensors[value.tensor].shape, (2, 3))
         assert found is not None, "a single axis can always be the rows"
         kept = tuple(1 if i in group else d for i, d in enumerate(value.shape))
-        value = _maximum(step, value, kept, *found, name if group == axes or number + 1 == len(axes) else f"{name}/{number}")
+        value = _maximum(node, value, kept, *found, name if group == axes or number + 1 == len(axes) else f"{name}/{number}")
     return replace(value, shape=shape)
 
 
-def _maximum(step: Step, value: Real | Quant, shape: Shape, view: Shape4, over: tuple[int, ...], name: str) -> Real | Quant:
-    builder = step.builder
+def _maximum(node: OnnxNode, value: Real | Quant, shape: Shape, view: Shape4, over: tuple[int, ...], name: str) -> Real | Quant:
+    builder = node.builder
     source = builder.view(value.tensor, view)
     t = builder.tensors[source]
     kernel = (view[2] if 2 in over else 1, view[3] if 3 in over else 1)
     out_view: Shape4 = tuple(1 if i in over else d for i, d in enumerate(view))  # type: ignore[assignment]
     out = builder.tensor(name, out_view, t.dtype, t.scale, t.zero_point)
     low, high = RANGES[t.dtype]
-    builder.node(step.label, MaxPool(kernel, y_low=low, y_high=high), (source,), out, (step.label,))
+    builder.node(node.label, MaxPool(kernel, y_low=low, y_high=high), (source,), out, (node.label,))
     if isinstance(value, Real):
         builder.provisional.add(out)
     return replace(value, tensor=out, shape=shape)

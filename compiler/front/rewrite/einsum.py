@@ -24,7 +24,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from compiler.front.constraints import product_of_two
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Value
 
 #: An index of an equation: its letter, or the number of a dimension that an ellipsis stands for, counted from the end.
@@ -101,7 +101,7 @@ class _Nodes:
         """Change a shape."""
         return value if have == want else self.add("Reshape", [value, self.integers(want)])
 
-    def finish(self) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    def protos(self) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
         """Return nodes and constants, the last result under the name of the original one."""
         if not self.nodes:
             return [helper.make_node("Identity", self.node.input[:1], self.node.output, name=self.node.name)], []
@@ -179,7 +179,7 @@ def _written(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]], consta
         _elements(nodes, equation, operands)
     elif not _product(nodes, equation, operands, swapped=node.input[0] in constants and node.input[1] not in constants):
         return None
-    return nodes.finish()
+    return nodes.protos()
 
 
 def _constants(graph: onnx.GraphProto) -> set[str]:
@@ -211,9 +211,9 @@ def write_einsums(model: onnx.ModelProto, infer: Callable[[onnx.ModelProto], onn
     return infer(result)
 
 
-def refuse(step: Step) -> list[Value]:
+def refuse(node: OnnxNode) -> list[Value]:
     """An Einsum that is still one."""
-    step.refuse(product_of_two, f"the equation {step.attribute('equation', b'').decode()}")
+    node.refuse(product_of_two, f"the equation {node.attribute('equation', b'').decode()}")
 
 
 __all__ = ["Equation", "parse", "refuse", "write_einsums"]

@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from compiler.front.state.values import Shape
-from compiler.ir.graph import Shape4
+from compiler.ir.network import Shape4
 
 Cuts = tuple[int, int, int]
 

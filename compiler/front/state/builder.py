@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.front.state.values import Quant, Real, Shape
-from compiler.ir.graph import Attrs, EdgeInput, EdgeOutput, Graph, Node, Reshape, Shape4, Tensor, Unary
+from compiler.ir.network import Attrs, EdgeInput, EdgeOutput, Network, Node, Reshape, Shape4, Tensor, Unary
 
 
 def default_view(shape: Shape) -> Shape4:
@@ -117,7 +117,7 @@ class Builder:
         if tensor in self.provisional and tensor not in self._renames and name not in taken:
             self._renames[tensor] = name
 
-    def finish(self) -> Graph:
+    def network(self) -> Network:
         """Return the graph without nodes, tensors and inputs that no output needs."""
         needed = {o.tensor for o in self.outputs}
         nodes: list[Node] = []
@@ -128,7 +128,7 @@ class Builder:
         nodes.reverse()
         live = {t for n in nodes for t in (*n.inputs, *n.outputs)}
         final = {t: self._renames.get(t, t) for t in live}
-        return Graph(
+        return Network(
             self.name,
             tuple(replace(e, tensor=final[e.tensor]) for e in self.inputs if e.tensor in live),
             tuple(replace(e, tensor=final[e.tensor]) for e in self.outputs),

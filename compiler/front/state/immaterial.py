@@ -1,6 +1,6 @@
 """Attributes and optional inputs that say nothing on some nodes, and so may be given and not be read there.
 
-Everything else that is given, is not at its default and is not read is refused (`compiler.front.state.step`). Rules may rely on what handlers
+Everything else that is given, is not at its default and is not read is refused (`compiler.front.state.onnx_node`). Rules may rely on what handlers
 have required by then: a Dropout that trains, or a result that is a float of 8 bits, has been refused.
 """
 

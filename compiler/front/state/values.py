@@ -170,7 +170,7 @@ class Operation:
     """`kind` of two float values, rounded to float32: ADD, SUB, MUL, DIV, MIN, MAX, MEAN, a sum times a part, or QUOTIENT, a times the reciprocal of b
     as `compiler.ir.expression` has it.
 
-    `step`: the ONNX node that says so; `origin` names it, and those of the operands that are no tensors. `ends`: of a function's last operation, what
+    `node`: the ONNX node that says so; `origin` names it, and those of the operands that are no tensors. `ends`: of a function's last operation, what
     gives the least and greatest number that it makes, from those of what it is a function of.
     """
 
@@ -179,7 +179,7 @@ class Operation:
     b: Formula
     shape: Shape
     origin: tuple[str, ...]
-    step: Any
+    node: Any
     ends: Callable[[Any], tuple[float, float]] | None = None
 
 

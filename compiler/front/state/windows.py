@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compiler.front.constraints import kernel_of_weights, output_not_empty, padding_not_negative, two_dimensions_at_most
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Shape
-from compiler.ir.graph import Pads, Pair
+from compiler.ir.network import Pads, Pair
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ def _axis(size: int, kernel: int, stride: int, dilation: int, begin: int, end: i
     return count - 1 if (count - 1) * stride >= size + begin else count
 
 
-def read_window(step: Step, shape: Shape, kernel: Sequence[int], *, ceil: bool = False) -> Window:
+def read_window(node: OnnxNode, shape: Shape, kernel: Sequence[int], *, ceil: bool = False) -> Window:
     """Read the attributes of a node whose input has ONNX `shape` and whose window spans `kernel`."""
-    step.require(two_dimensions_at_most, len(shape), found=f"an input of shape {shape}")
+    node.require(two_dimensions_at_most, len(shape), found=f"an input of shape {shape}")
     spatial = len(shape) - 2
     sizes = shape[2:]
     kernel = list(kernel)
-    given = list(step.attribute("kernel_shape", kernel))
-    step.require(kernel_of_weights, given, kernel, found=f"{given} for weights of {kernel}")
-    strides = list(step.attribute("strides", [1] * spatial))
-    dilations = list(step.attribute("dilations", [1] * spatial))
+    given = list(node.attribute("kernel_shape", kernel))
+    node.require(kernel_of_weights, given, kernel, found=f"{given} for weights of {kernel}")
+    strides = list(node.attribute("strides", [1] * spatial))
+    dilations = list(node.attribute("dilations", [1] * spatial))
     begins, ends = [0] * spatial, [0] * spatial
-    auto = step.attribute("auto_pad", b"NOTSET").decode()
+    auto = node.attribute("auto_pad", b"NOTSET").decode()
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         ceil = False
         for i in range(spatial):
@@ -60,11 +60,11 @@ def read_window(step: Step, shape: Shape, kernel: Sequence[int], *, ceil: bool =
             small, large = total // 2, total - total // 2
             begins[i], ends[i] = (small, large) if auto == "SAME_UPPER" else (large, small)
     elif auto == "NOTSET":
-        pads = list(step.attribute("pads", [0] * 2 * spatial))
-        step.require(padding_not_negative, pads, found=f"pads {pads}")
+        pads = list(node.attribute("pads", [0] * 2 * spatial))
+        node.require(padding_not_negative, pads, found=f"pads {pads}")
         begins, ends = pads[:spatial], pads[spatial:]
     out = [_axis(sizes[i], kernel[i], strides[i], dilations[i], begins[i], ends[i], ceil) for i in range(spatial)]
-    step.require(output_not_empty, out, found=f"kernel {kernel} on an input of shape {shape}")
+    node.require(output_not_empty, out, found=f"kernel {kernel} on an input of shape {shape}")
     if spatial == 1:
         kernel, strides, dilations, out = [1, *kernel], [1, *strides], [1, *dilations], [1, *out]
         begins, ends = [0, *begins], [0, *ends]

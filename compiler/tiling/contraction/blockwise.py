@@ -20,7 +20,7 @@ from compiler.planes import planes
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, exact_parts, finish_chain, float_chain, look_up, read_parameters, times_nothing
 from compiler.tiling.contraction.contraction import Chunk, ContractionTiler, Spot
-from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape
+from compiler.tiling.contraction.price import Choice, ContractionPricer, ContractionSizes
 from compiler.tiling.tile_context import TileContext
 
 
@@ -55,7 +55,7 @@ class BlockwisePricer(ContractionPricer):
             groups = codelet.group
             blocks.append(self.deepest if groups > 1 else ic[-1] // rows - ic[0] // rows + 1)
             passes += blocks[-1] * (ky[-1] - ky[0] + 1) * (kx[-1] - kx[0] + 1)
-        self.passes = int(passes) * self.shape.blocks * len(planes(codelet.operands["w"]))
+        self.passes = int(passes) * self.sizes.blocks * len(planes(codelet.operands["w"]))
         self.deepest = int(max(blocks))
 
     def room(self, copies: int) -> int:
@@ -67,19 +67,19 @@ class BlockwisePricer(ContractionPricer):
 class BlockwiseTiler(ContractionTiler):
     """Emits the operations of such a contraction under a given choice of tile."""
 
-    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice, share: Share | None = None) -> None:
-        super().__init__(context, step, shape, choice, share)
+    def __init__(self, context: TileContext, step: Assigned, sizes: ContractionSizes, choice: Choice, share: Share | None = None) -> None:
+        super().__init__(context, step, sizes, choice, share)
         self.sets = _sets(self.w, self.codelet.sums)
         self._scales: dict[tuple, Buffer] = {}
 
     def body(self, spot: Spot, block: tuple[int, int]) -> None:
         """One tile of outputs: reduce set by set, then finish and store."""
         n0, n1, y0, y1, x0, x1 = spot
-        positions = (n1 - n0 if self.shape.batched else y1 - y0) * (x1 - x0)
-        pitch = ceil_div((block[1] - block[0]) * self.columns, self.shape.granule) * self.shape.granule
-        channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.shape.out_channels)
+        positions = (n1 - n0 if self.sizes.batched else y1 - y0) * (x1 - x0)
+        pitch = ceil_div((block[1] - block[0]) * self.columns, self.sizes.granule) * self.sizes.granule
+        channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.sizes.out_channels)
         whole = self.choice.whole_output
-        box = (*spot, *((0, self.shape.out_channels) if whole else (channel, channel_end)))
+        box = (*spot, *((0, self.sizes.out_channels) if whole else (channel, channel_end)))
         view = self.output_view(spot, box)
         label = f"n{n0} y{y0} x{x0} c{channel}"
         size = positions * pitch * 4
@@ -99,14 +99,14 @@ class BlockwiseTiler(ContractionTiler):
             constants = self._constants(addend[channel:channel_end], total, pitch, label)
             for lo, hi in self._pieces(channel, channel_end):
                 self._combine(spot, (lo, hi), channel, (total, pitch, True), (constants, 0), None, view, None, 0, label)
-        if self.stored and (not whole or block[1] == self.shape.blocks):
+        if self.stored and (not whole or block[1] == self.sizes.blocks):
             self.context.store_box(self.y, box, view, label)
 
     def _accumulators(self, name: str, size: int) -> Buffer:
         return self.context.buffer(f"{self.codelet.name}.{name}", self.matrix.accumulator, size)
 
     def _pieces(self, channel: int, channel_end: int) -> list[tuple[int, int]]:
-        piece = self.shape.parameter_channels(self.step.vector, channel_end - channel)
+        piece = self.sizes.parameter_channels(self.step.vector, channel_end - channel)
         return [(channel + lo, channel + hi) for lo, hi in spans(channel_end - channel, piece)]
 
     def _reduce(
@@ -114,7 +114,7 @@ class BlockwiseTiler(ContractionTiler):
     ) -> None:
         """The int32 sums of one set for these output blocks; at least one instruction, so that they are written."""
         ky0, ky1, kx0, kx1, ic0, ic1 = reduced.reach
-        ib0, ib1 = self.shape.input_blocks(group) if self.codelet.group > 1 else (ic0 // self.rows, ceil_div(ic1, self.rows))
+        ib0, ib1 = self.sizes.input_blocks(group) if self.codelet.group > 1 else (ic0 // self.rows, ceil_div(ic1, self.rows))
         c = self.choice
         chunks = [
             (ky0 + ya, ky0 + yb, kx0 + xa, kx0 + xb, ib0 + a, ib0 + b)
@@ -155,7 +155,7 @@ class BlockwiseTiler(ContractionTiler):
         n0, n1, y0, y1, x0, x1 = spot
         lo, hi = channels
         blocks, word = ceil_div(hi - lo, vector.lanes), 4 * vector.lanes
-        nest = self.context.nest(vector.engine, LOOPS, {"c": blocks, "y": n1 - n0 if self.shape.batched else y1 - y0, "x": x1 - x0})
+        nest = self.context.nest(vector.engine, LOOPS, {"c": blocks, "y": n1 - n0 if self.sizes.batched else y1 - y0, "x": x1 - x0})
 
         def wide(port: str, buffer: Buffer, pitch: int) -> None:
             nest.stream(port, buffer, (lo - channel) * 4, {"c": word, "y": (x1 - x0) * pitch * 4, "x": pitch * 4}, element_bytes=4)
@@ -166,7 +166,7 @@ class BlockwiseTiler(ContractionTiler):
             nest.operation("ADD")
         nest.control(a_float=int(a[2]), b_float=1)
         if total is None:
-            steps = {"c": vector.lanes, "y": view.image_bytes if self.shape.batched else view.row_bytes, "x": view.pixel_bytes}
+            steps = {"c": vector.lanes, "y": view.image_bytes if self.sizes.batched else view.row_bytes, "x": view.pixel_bytes}
             nest.stream("y", view.buffer, view.at(n0, y0, x0, lo), steps, element_bytes=1)
             finish_chain(nest, finish, Region((0, 0, 0, 0), 1.0, finish.divisor))
         else:
@@ -185,7 +185,7 @@ class BlockwiseTiler(ContractionTiler):
         if key not in self._scales:
             content = self.context.parameters(np.zeros(hi - lo, np.int32), scale[lo:hi], self.step.vector.lanes)
             source = self.context.load_constant(f"{self.codelet.name}.p", content, self.step.vector.parameter, label)
-            if len(self.sets) * self.shape.parameter_words * 2 > self.step.vector.parameter_blocks:
+            if len(self.sets) * self.sizes.parameter_words * 2 > self.step.vector.parameter_blocks:
                 return source
             self._scales[key] = source
         return self._scales[key]

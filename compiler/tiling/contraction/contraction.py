@@ -20,7 +20,7 @@ from compiler.planes import planes
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
 from compiler.tiling.contraction.contract import contract
-from compiler.tiling.contraction.price import Choice, Shape
+from compiler.tiling.contraction.price import Choice, ContractionSizes
 from compiler.tiling.tile_context import TileContext
 from compiler.window import Window
 
@@ -31,15 +31,15 @@ Chunk = tuple[int, int, int, int, int, int]
 class ContractionTiler:
     """Emits the operations of one contraction, or of a share of it, under a given choice of tile."""
 
-    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice, share: Share | None = None) -> None:
-        self.context, self.step, self.shape, self.choice, self.share = context, step, shape, choice, share
+    def __init__(self, context: TileContext, step: Assigned, sizes: ContractionSizes, choice: Choice, share: Share | None = None) -> None:
+        self.context, self.step, self.sizes, self.choice, self.share = context, step, sizes, choice, share
         self.codelet = step.codelet
         self.x, self.w, self.y = (self.codelet.operands[role] for role in ("x", "w", "y"))
         self.window = Window.of(self.codelet)
         self.matrix = step.matrix
         self.rows, self.columns = step.matrix.rows, step.matrix.columns
         self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
-        self.stored = context.plan.root(self.y.tensor) in context.plan.external
+        self.stored = context.residency.root(self.y.tensor) in context.residency.external
         self.planes = planes(self.w)
         self._packed: dict[tuple, bytes] = {}
         self._weights: dict[tuple, Buffer] = {}
@@ -49,7 +49,7 @@ class ContractionTiler:
 
     def spots(self, strips: list[tuple[int, int]] | None = None) -> list[Spot]:
         """Tiles of positions (n0, n1, y0, y1, x0, x1) of these strips of rows: one image each, or for one-row outputs several images."""
-        s, c = self.shape, self.choice
+        s, c = self.sizes, self.choice
         n0, n1, y0, y1, x0, x1 = (0, s.images, 0, s.out_rows, 0, s.out_columns) if self.share is None else self.share.box
         images = [(n0 + a, n0 + b) for a, b in spans(n1 - n0, c.rows if s.batched else 1)]
         rows = [(lo + a, lo + b) for lo, hi in strips or [(y0, y1)] for a, b in spans(hi - lo, 1 if s.batched else c.rows)]
@@ -58,7 +58,7 @@ class ContractionTiler:
 
     def blocks(self) -> list[tuple[int, int]]:
         """Tiles of output channels, in blocks."""
-        lo, hi = (0, self.shape.out_channels) if self.share is None else self.share.channels
+        lo, hi = (0, self.sizes.out_channels) if self.share is None else self.share.channels
         first, last = lo // self.columns, ceil_div(hi, self.columns)
         return [(first + a, first + b) for a, b in spans(last - first, self.choice.blocks)]
 
@@ -90,8 +90,8 @@ class ContractionTiler:
     def body(self, spot: Spot, block: tuple[int, int]) -> None:
         """One tile of outputs: reduce all of it, then finish and store."""
         n0, n1, y0, y1, x0, x1 = spot
-        positions = (n1 - n0 if self.shape.batched else y1 - y0) * (x1 - x0)
-        pitch = ceil_div((block[1] - block[0]) * self.columns, self.shape.granule) * self.shape.granule
+        positions = (n1 - n0 if self.sizes.batched else y1 - y0) * (x1 - x0)
+        pitch = ceil_div((block[1] - block[0]) * self.columns, self.sizes.granule) * self.sizes.granule
         accumulator = self.matrix.accumulator
         label = f"n{n0} y{y0} x{x0} c{block[0] * self.columns}"
         acc = self.context.buffer(f"{self.codelet.name}.acc", accumulator, positions * pitch * 4, accumulator.bank_bytes)
@@ -109,7 +109,7 @@ class ContractionTiler:
 
     def chunks(self, group: tuple[int, int]) -> list[Chunk]:
         """Pieces (ky0, ky1, kx0, kx1, ib0, ib1) of the reduction of these output blocks."""
-        ib0, ib1 = self.shape.input_blocks(group)
+        ib0, ib1 = self.sizes.input_blocks(group)
         c = self.choice
         kernel = self.window.kernel
         return [
@@ -122,7 +122,7 @@ class ContractionTiler:
 
         Instructions that add to the same accumulators walk them in the same order, so that all planes have the same groups.
         """
-        groups = self.shape.groups(block)
+        groups = self.sizes.groups(block)
         if len(self.planes) == 1:
             return groups
         more = [bool(any(w.constant[b * self.columns : (b + 1) * self.columns].any() for w in self.planes[1:])) for b in range(*block)]
@@ -150,7 +150,7 @@ class ContractionTiler:
         ky0, ky1, kx0, kx1, ib0, ib1 = chunk
         view = self.input_view(spot, chunk, label)
         weights, w = self.weights(group, chunk, plane, label, piece), self.planes[plane]
-        batched = self.shape.batched
+        batched = self.sizes.batched
         oy, ox = (n1 - n0 if batched else y1 - y0), x1 - x0
         first_y, first_x = self.window.origin(0, y0, ky0), self.window.origin(1, x0, kx0)
         down, right = self.window.dilation[0] * view.row_bytes, self.window.dilation[1] * view.pixel_bytes
@@ -182,7 +182,7 @@ class ContractionTiler:
         kernel = (0, self.window.kernel[0], 0, self.window.kernel[1])
         if not self.choice.whole_input:
             kernel = chunk[:4]
-            granule = self.context.plan.layouts[self.context.plan.root(self.x.tensor)].lanes
+            granule = self.context.residency.layouts[self.context.residency.root(self.x.tensor)].lanes
             channels = (chunk[4] * self.rows // granule * granule, min(self.x.shape[1], chunk[5] * self.rows))
         box = (n0, n1, *self.window.reach(0, y0, y1, *kernel[:2]), *self.window.reach(1, x0, x1, *kernel[2:]), *channels)
         if box not in self._boxes:
@@ -195,8 +195,8 @@ class ContractionTiler:
     def parameters(self, lo: int, hi: int, label: str) -> tuple[Buffer, int]:
         """Buffer of the parameters of channels [lo, hi), and the number of its first vector block."""
         vector, finish = self.step.vector, self.codelet.finish
-        if self.shape.parameter_words * 2 <= vector.parameter_blocks:  # all fit, twice
-            lo, hi = 0, self.shape.out_channels
+        if self.sizes.parameter_words * 2 <= vector.parameter_blocks:  # all fit, twice
+            lo, hi = 0, self.sizes.out_channels
         if (lo, hi) not in self._parameters:
             content = self.context.parameters(finish.bias[lo:hi], finish.scale[lo:hi], vector.lanes)
             self._parameters = {(lo, hi): self.context.load_constant(f"{self.codelet.name}.p", content, vector.parameter, label)}
@@ -206,17 +206,17 @@ class ContractionTiler:
         """Requantise a tile into the output, and store it where the output is external."""
         vector, finish = self.step.vector, self.codelet.finish
         n0, n1, y0, y1, x0, x1 = spot
-        channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.shape.out_channels)
+        channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.sizes.out_channels)
         whole = self.choice.whole_output
-        box = (n0, n1, y0, y1, x0, x1, *((0, self.shape.out_channels) if whole else (channel, channel_end)))
+        box = (n0, n1, y0, y1, x0, x1, *((0, self.sizes.out_channels) if whole else (channel, channel_end)))
         places = self.context.places(self.y, spot) if self.resident_y else [(self.output_view(spot, box), spot)]
-        piece = channel_end - channel if not self.codelet.per_channel else self.shape.parameter_channels(vector, channel_end - channel)
+        piece = channel_end - channel if not self.codelet.per_channel else self.sizes.parameter_channels(vector, channel_end - channel)
         for view, (a, b, *rest) in places:
             first = (a - n0) * (x1 - x0) * pitch
             for region in regions(finish, (rest[0], rest[1], rest[2], rest[3])):
                 for lo in range(channel, channel_end, piece):
                     self.finish_op((a, b, y0, y1, x0, x1), region, (lo, min(lo + piece, channel_end)), (acc, first + lo - channel, pitch), view, label)
-        if self.stored and (not whole or block[1] == self.shape.blocks):
+        if self.stored and (not whole or block[1] == self.sizes.blocks):
             self.context.store_box(self.y, box, places[0][0], label)
 
     def finish_op(
@@ -227,7 +227,7 @@ class ContractionTiler:
         n0, n1, y0, _, x0, x1 = spot
         ry0, ry1, rx0, rx1 = region.box
         acc, first, pitch = source
-        lanes, batched = vector.lanes, self.shape.batched
+        lanes, batched = vector.lanes, self.sizes.batched
         counts = {"c": ceil_div(channels[1] - channels[0], lanes), "y": n1 - n0 if batched else ry1 - ry0, "x": rx1 - rx0}
         nest = self.context.nest(vector.engine, LOOPS, counts)
         start = (((ry0 - y0) * (x1 - x0) + rx0 - x0) * pitch + first) * 4
@@ -255,9 +255,9 @@ class ContractionTiler:
     def store_accumulators(self, spot: Spot, block: tuple[int, int], acc: Buffer, pitch: int, label: str) -> None:
         """Store int32 sums as they are."""
         n0, _n1, y0, y1, x0, x1 = spot
-        channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.shape.out_channels)
+        channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.sizes.out_channels)
         row = (x1 - x0) * pitch * 4
-        view = View(acc, 0, row if self.shape.batched else (y1 - y0) * row, row, pitch * 4, 4, y1 - y0, x1 - x0, n0, y0, x0, channel)
+        view = View(acc, 0, row if self.sizes.batched else (y1 - y0) * row, row, pitch * 4, 4, y1 - y0, x1 - x0, n0, y0, x0, channel)
         self.context.store_box(self.y, (*spot, channel, channel_end), view, label)
 
 

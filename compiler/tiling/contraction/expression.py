@@ -14,14 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.codelets.row_program import Chain, Constant, Lookup, Product, RowProgram, Step
+from compiler.codelets.rows.row_program import Chain, Constant, Lookup, MicroOp, Product, RowProgram
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, exact_parts, float_chain, look_up, read_parameters, sign_and_zero, times_nothing
 from compiler.tiling.contraction.contraction import ContractionTiler, Spot
-from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape, _cuts, _reductions
+from compiler.tiling.contraction.price import Choice, ContractionPricer, ContractionSizes, _cuts, _reductions
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
 from compiler.tiling.nest import Nest
 from compiler.tiling.tile_context import Box, TileContext
@@ -62,7 +62,7 @@ class ExpressionPricer:
         vector = sum(isinstance(s, Chain | Lookup) for s in self.program.steps)
         for i, pricer in enumerate(self.pricers):
             pricer.vector_passes, pricer.y_stored = (vector, pricer.y_stored) if i == self.leading else (0, False)
-        self.shape, self.y_stored, self.resident_y = self.lead.shape, self.lead.y_stored, self.lead.resident_y
+        self.sizes, self.y_stored, self.resident_y = self.lead.sizes, self.lead.y_stored, self.lead.resident_y
         self.operands = [operand for role, operand in step.codelet.operands.items() if role[0] == "b"]
         self.resident_x = tuple(context.is_resident(operand) for role, operand in step.codelet.operands.items() if role[0] in "xb")
         self.peak = {wide: self._peak(wide=wide) for wide in (True, False)}
@@ -87,7 +87,7 @@ class ExpressionPricer:
         lead, matrix, budget = choices[self.leading], self.step.matrix, self.context.budget_bytes
         pixels = lead.rows * lead.columns
         lanes = self.lead.y_lanes
-        boxed = ceil_div(self.shape.out_channels if not lead.channels_outer else lead.blocks * self.shape.lanes_out, lanes) * lanes
+        boxed = ceil_div(self.sizes.out_channels if not lead.channels_outer else lead.blocks * self.sizes.lanes_out, lanes) * lanes
         near = sum(p._box(c) for p, c in zip(self.pricers, choices, strict=True) if not p.resident_x)
         near += pixels * boxed * sum(not self.context.is_resident(operand) for operand in self.operands)
         near += self.lead._out_box(lead) * (not self.resident_y and not self.floats)
@@ -118,8 +118,8 @@ class ExpressionPricer:
                     continue
                 able = [
                     replace(lead, kernel_rows=rows, kernel_columns=columns, input_blocks=blocks, keep_weights=keep, whole_input=whole)
-                    for rows, columns, blocks in _reductions(pricer.shape, pricer.deepest) for keep in (True, False)
-                    for whole in ((True,) if pricer.resident_x or (rows, columns, blocks) == (*pricer.shape.kernel, pricer.deepest) else (True, False))
+                    for rows, columns, blocks in _reductions(pricer.sizes, pricer.deepest) for keep in (True, False)
+                    for whole in ((True,) if pricer.resident_x or (rows, columns, blocks) == (*pricer.sizes.kernel, pricer.deepest) else (True, False))
                 ]
                 cheap = [choice for choice in able if pricer.weight_bytes(choice, 1)[0] <= pricer.step.matrix.weight.size_bytes // 4] or able[-1:]
                 choices.append(min(cheap, key=pricer.price) if pick is min else able[-1])
@@ -133,8 +133,8 @@ class ExpressionPricer:
         Raises CompilerError when none fits at all.
         """
         for copies in (2, 1):
-            for reduction in _reductions(self.shape, self.lead.deepest):
-                for wide in _cuts(self.shape.out_columns, 6):
+            for reduction in _reductions(self.sizes, self.lead.deepest):
+                for wide in _cuts(self.sizes.out_columns, 6):
                     fitting = []
                     for lead in self.lead.choices(reduction, wide):
                         fitting += [choices for choices in self._others(replace(lead, whole_output=lead.whole_output and not self.floats))
@@ -167,11 +167,11 @@ class ExpressionTiler:
         parts, leading = _parts(step)
         self.member = 0 if share is None else share.index
         self.tilers = [
-            (ProductTiler if part.codelet.family == "product" else ContractionTiler)(context, part, Shape.of(part), choice, share)
+            (ProductTiler if part.codelet.family == "product" else ContractionTiler)(context, part, ContractionSizes.of(part), choice, share)
             for part, choice in zip(parts, choices, strict=True)
         ]
         self.lead, self.choice = self.tilers[leading], choices[leading]
-        self.shape, self.vector, self.matrix = self.lead.shape, step.vector, step.matrix
+        self.sizes, self.vector, self.matrix = self.lead.sizes, step.vector, step.matrix
         self.y = step.codelet.operands["y"]
         self.floats = self.y.dtype == "f32"
         self.last = _last_uses(self.program)
@@ -207,12 +207,12 @@ class ExpressionTiler:
         """One tile of outputs: all steps of the program, then the store."""
         n0, n1, y0, y1, x0, x1 = spot
         self.spot, self.block = spot, block
-        self.counts = {"y": n1 - n0 if self.shape.batched else y1 - y0, "x": x1 - x0}
-        self.pitch = ceil_div((block[1] - block[0]) * self.lead.columns, self.shape.granule) * self.shape.granule
-        self.channels = block[0] * self.lead.columns, min(block[1] * self.lead.columns, self.shape.out_channels)
+        self.counts = {"y": n1 - n0 if self.sizes.batched else y1 - y0, "x": x1 - x0}
+        self.pitch = ceil_div((block[1] - block[0]) * self.lead.columns, self.sizes.granule) * self.sizes.granule
+        self.channels = block[0] * self.lead.columns, min(block[1] * self.lead.columns, self.sizes.out_channels)
         self.label = f"n{n0} y{y0} x{x0} c{self.channels[0]}"
         whole = self.choice.whole_output
-        box: Box = (*spot, *((0, self.shape.out_channels) if whole else self.channels))
+        box: Box = (*spot, *((0, self.sizes.out_channels) if whole else self.channels))
         view = self.context.view_box(self.y, box, self.matrix.accumulator, f"{self.y.tensor}.y") if self.floats else self.lead.output_view(spot, box)
         self.places = {role: self._of_view(self._operand(role)) for role in self.step.codelet.operands if role[0] == "b"}
         self.places["y"] = self._of_view(view)
@@ -220,14 +220,14 @@ class ExpressionTiler:
             self._step(step)
             self.places = {name: place for name, place in self.places.items() if name[0] in "by" or self.last.get(name, number) > number}
         self._forget()
-        if self.lead.stored and (not whole or block[1] == self.shape.blocks):
+        if self.lead.stored and (not whole or block[1] == self.sizes.blocks):
             self.context.store_box(self.y, box, view, self.label)
 
     # ---- places
 
     def _of_view(self, view: View) -> _Place:
         n0, _, y0, _, x0, _ = self.spot
-        rows = view.image_bytes if self.shape.batched else view.row_bytes
+        rows = view.image_bytes if self.sizes.batched else view.row_bytes
         return _Place(view.buffer, view.at(n0, y0, x0, self.channels[0]), self.vector.lanes * view.element_bytes, rows, view.pixel_bytes, self.channels[0],
                       view.element_bytes)  # fmt: skip
 
@@ -237,7 +237,7 @@ class ExpressionTiler:
         if self.context.is_resident(operand):
             self.context.require(operand, self.spot[:4], self.label)
             return self.context.whole(operand, member=self.member)
-        box: Box = (*self.spot, *(self.channels if self.choice.channels_outer else (0, self.shape.out_channels)))
+        box: Box = (*self.spot, *(self.channels if self.choice.channels_outer else (0, self.sizes.out_channels)))
         key = (role, box)
         if key not in self._boxes:
             self._boxes = {k: v for k, v in self._boxes.items() if k[1] == box}
@@ -258,7 +258,7 @@ class ExpressionTiler:
 
     # ---- steps
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: MicroOp) -> None:
         match step:
             case Product():
                 place = self._result(step.result)
@@ -282,7 +282,7 @@ class ExpressionTiler:
     def _pieces(self, *, per_channel: bool) -> list[tuple[int, int]]:
         """The channels of the tile, in pieces whose parameters an instruction can have."""
         lo, hi = self.channels
-        piece = self.shape.parameter_channels(self.vector, hi - lo) if per_channel else hi - lo
+        piece = self.sizes.parameter_channels(self.vector, hi - lo) if per_channel else hi - lo
         return [(lo + a, lo + b) for a, b in spans(hi - lo, piece)]
 
     def _parameters(self, key: tuple, bias: np.ndarray, scale: np.ndarray, channels: tuple[int, int]) -> Buffer:
@@ -292,7 +292,7 @@ class ExpressionTiler:
         content = self.context.parameters(bias, scale, self.vector.lanes)
         if (*key, lo, hi) not in self._kept:
             source = self.context.load_constant(f"{self.step.codelet.name}.p", content, self.vector.parameter, self.label)
-            if steps * self.shape.parameter_words * 2 <= self.vector.parameter_blocks:
+            if steps * self.sizes.parameter_words * 2 <= self.vector.parameter_blocks:
                 self._kept[*key, lo, hi] = source
         else:
             source = self._kept[*key, lo, hi]

@@ -50,7 +50,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ContractionSizes:
     """Sizes of a contraction on a machine. `batched`: outputs of one row, so that images take the place of rows."""
 
     images: int
@@ -66,7 +66,7 @@ class Shape:
     parameter_words: int
 
     @classmethod
-    def of(cls, step: Assigned) -> Shape:
+    def of(cls, step: Assigned) -> ContractionSizes:
         """Sizes from a codelet and its engines."""
         codelet: Codelet = step.codelet
         n, oc, oh, ow = codelet.operands["y"].shape
@@ -76,7 +76,7 @@ class Shape:
             max(lanes, step.matrix.columns), ceil_div(oc, lanes),
         )
 
-    def shared(self, share: Share) -> Shape:
+    def shared(self, share: Share) -> ContractionSizes:
         """Sizes of the part that is one member's share."""
         n0, n1, y0, y1, x0, x1 = share.box
         return replace(self, images=n1 - n0, out_rows=y1 - y0, out_columns=x1 - x0, out_channels=share.channels[1] - share.channels[0])
@@ -133,8 +133,8 @@ def _cuts(total: int, most: int) -> list[int]:
     return sizes
 
 
-def _reductions(shape: Shape, deepest: int) -> Iterator[tuple[int, int, int]]:
-    kh, kw = shape.kernel
+def _reductions(sizes: ContractionSizes, deepest: int) -> Iterator[tuple[int, int, int]]:
+    kh, kw = sizes.kernel
     for blocks in _cuts(deepest, 6):
         yield kh, kw, blocks
     for rows in _cuts(kh, 6)[1:]:
@@ -148,26 +148,26 @@ class ContractionPricer:
 
     def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
         self.context, self.step = context, step
-        self.shape = Shape.of(step) if share is None else Shape.of(step).shared(share)
+        self.sizes = ContractionSizes.of(step) if share is None else ContractionSizes.of(step).shared(share)
         #: How many work on the layer, each with buffers of its own; and whether a tile of channels is not all of a pixel.
         self.members = 1 if share is None else share.members
         self.partial = share is not None and share.channels != (0, step.codelet.operands["y"].shape[1])
         self.window = Window.of(step.codelet)
         self.x, self.y = step.codelet.operands["x"], step.codelet.operands["y"]
         self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
-        self.y_stored = context.plan.root(self.y.tensor) in context.plan.external
-        self.x_lanes, self.y_lanes = (context.plan.layouts[context.plan.root(o.tensor)].lanes for o in (self.x, self.y))
+        self.y_stored = context.residency.root(self.y.tensor) in context.residency.external
+        self.x_lanes, self.y_lanes = (context.residency.layouts[context.residency.root(o.tensor)].lanes for o in (self.x, self.y))
         self.making = context.making_cycles(self.x)
         self.raw = step.vector_or_none is None
         self.vector_passes = 1
         self.bus = context.target.external.bus_bytes
-        self.deepest = max(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks)))
-        self.passes = sum(b - a for a, b in (self.shape.input_blocks((g, g + 1)) for g in range(self.shape.blocks))) * (
-            self.shape.kernel[0] * self.shape.kernel[1]
+        self.deepest = max(b - a for a, b in (self.sizes.input_blocks((g, g + 1)) for g in range(self.sizes.blocks)))
+        self.passes = sum(b - a for a, b in (self.sizes.input_blocks((g, g + 1)) for g in range(self.sizes.blocks))) * (
+            self.sizes.kernel[0] * self.sizes.kernel[1]
         ) * len(planes(step.codelet.operands["w"]))
 
     def _box(self, choice: Choice) -> int:
-        s, w = self.shape, self.window
+        s, w = self.sizes, self.window
         rows = 1 if s.batched else choice.rows
         kernel = w.kernel if choice.whole_input else (choice.kernel_rows, choice.kernel_columns)
         high = min(w.size[0], (rows - 1) * w.step[0] + (kernel[0] - 1) * w.dilation[0] + 1)
@@ -179,7 +179,7 @@ class ContractionPricer:
         return images * high * wide * ceil_div(channels, lanes) * lanes
 
     def _out_box(self, choice: Choice) -> int:
-        channels = self.shape.out_channels if choice.whole_output else choice.blocks * self.shape.lanes_out
+        channels = self.sizes.out_channels if choice.whole_output else choice.blocks * self.sizes.lanes_out
         lanes = self.y_lanes
         return choice.rows * choice.columns * ceil_div(channels, lanes) * lanes
 
@@ -204,14 +204,14 @@ class ContractionPricer:
 
     def weight_bytes(self, choice: Choice, copies: int) -> tuple[int, int]:
         """Bytes of the weights of an instruction, and of all that are kept where weights are."""
-        block = self.shape.rows * self.shape.lanes_out
-        weights = choice.kernel_rows * choice.kernel_columns * choice.input_blocks * (choice.blocks if self.shape.groups_count == 1 else 1) * block
+        block = self.sizes.rows * self.sizes.lanes_out
+        weights = choice.kernel_rows * choice.kernel_columns * choice.input_blocks * (choice.blocks if self.sizes.groups_count == 1 else 1) * block
         kept = self.passes * block
-        return weights, copies * ceil_div(kept * choice.blocks, self.shape.blocks) if choice.channels_outer else kept
+        return weights, copies * ceil_div(kept * choice.blocks, self.sizes.blocks) if choice.channels_outer else kept
 
     def accumulator_bytes(self, choice: Choice) -> int:
         """Bytes of the sums of a tile."""
-        pitch = ceil_div(choice.blocks * self.shape.lanes_out, self.shape.granule) * self.shape.granule
+        pitch = ceil_div(choice.blocks * self.sizes.lanes_out, self.sizes.granule) * self.sizes.granule
         return choice.rows * choice.columns * pitch * 4
 
     def beside_bytes(self, choice: Choice) -> int:
@@ -221,10 +221,10 @@ class ContractionPricer:
     def parts(self, choice: Choice) -> int:
         """Sums beside each result while a piece of the reduction is made, on an engine that broadcasts; 0 where it writes the results themselves."""
         loops = choice.kernel_rows, choice.kernel_columns, choice.input_blocks
-        adjoining = self.shape.groups_count == 1 and choice.input_blocks == self.shape.in_channels and self.window.dilation[1] == 1
-        adjoining = adjoining and self.shape.in_channels % self.x_lanes == 0
+        adjoining = self.sizes.groups_count == 1 and choice.input_blocks == self.sizes.in_channels and self.window.dilation[1] == 1
+        adjoining = adjoining and self.sizes.in_channels % self.x_lanes == 0
         number = min(loops) if min(loops) > 1 and not adjoining else 1
-        whole = loops == (*self.shape.kernel, self.deepest) and len(planes(self.step.codelet.operands["w"])) == 1
+        whole = loops == (*self.sizes.kernel, self.deepest) and len(planes(self.step.codelet.operands["w"])) == 1
         return 0 if number == 1 and whole else number
 
     def room(self, copies: int) -> int:
@@ -234,7 +234,7 @@ class ContractionPricer:
 
     def price(self, choice: Choice) -> float:
         """Cycles, see the file's head."""
-        s = self.shape
+        s = self.sizes
         tiles_outer, tiles_x = ceil_div(s.outer, choice.rows), ceil_div(s.out_columns, choice.columns)
         images = 1 if s.batched else s.images
         spots = tiles_outer * tiles_x * images
@@ -274,7 +274,7 @@ class ContractionPricer:
 
     def choices(self, reduction: tuple[int, int, int], wide: int) -> Iterator[Choice]:
         """All choices worth a price with this piece of the reduction and this many columns."""
-        s = self.shape
+        s = self.sizes
         unit = max(1, s.granule // s.lanes_out)
         blocks = sorted({min(ceil_div(size, unit) * unit, s.blocks) for size in _cuts(s.blocks, 6)} | {min(unit, s.blocks)}, reverse=True)
         whole_inputs = (True,) if self.resident_x or reduction == (*s.kernel, self.deepest) else (True, False)
@@ -289,8 +289,8 @@ class ContractionPricer:
         Raises CompilerError when none fits at all.
         """
         for copies in (2, 1):
-            for reduction in _reductions(self.shape, self.deepest):
-                for wide in _cuts(self.shape.out_columns, 6):
+            for reduction in _reductions(self.sizes, self.deepest):
+                for wide in _cuts(self.sizes.out_columns, 6):
                     fitting = [choice for choice in self.choices(reduction, wide) if self.fits(choice, copies)]
                     if fitting:
                         return min(fitting, key=self.price)

@@ -18,14 +18,14 @@ from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share
 from compiler.tiles import Buffer, Ref, View, ceil_div
 from compiler.tiling.contraction.contraction import Chunk, ContractionTiler, Spot
-from compiler.tiling.contraction.price import Choice, ContractionPricer, Shape
+from compiler.tiling.contraction.price import Choice, ContractionPricer, ContractionSizes
 from compiler.tiling.tile_context import Level, TileContext
 
 #: Cycles of external memory for a row of few bytes: a burst each, several under way.
 ROW_CYCLES = 3.5
 
 
-class ProductShape(Shape):
+class ProductSizes(ContractionSizes):
     """Sizes of a product; `images` counts products, which never take the place of rows, as each has weights of its own."""
 
     @property
@@ -34,8 +34,8 @@ class ProductShape(Shape):
         return False
 
 
-def _product_shape(shape: Shape, images: int) -> ProductShape:
-    return ProductShape(**{item.name: getattr(shape, item.name) for item in fields(Shape)} | {"images": images})
+def _product_sizes(sizes: ContractionSizes, images: int) -> ProductSizes:
+    return ProductSizes(**{item.name: getattr(sizes, item.name) for item in fields(ContractionSizes)} | {"images": images})
 
 
 class ProductPricer(ContractionPricer):
@@ -43,11 +43,11 @@ class ProductPricer(ContractionPricer):
 
     def __init__(self, context: TileContext, step: Assigned, share: Share | None = None) -> None:
         super().__init__(context, step, share)
-        self.shape = _product_shape(self.shape, 1)
+        self.sizes = _product_sizes(self.sizes, 1)
 
     def price(self, choice: Choice) -> float:
         """Cycles; the strips of the weights cost a burst each."""
-        s = self.shape
+        s = self.sizes
         reloaded = 1 if choice.keep_weights else ceil_div(s.out_rows, choice.rows)
         strips = s.in_channels * s.blocks * reloaded * ROW_CYCLES
         return max(super().price(choice), strips)
@@ -56,9 +56,9 @@ class ProductPricer(ContractionPricer):
 class ProductTiler(ContractionTiler):
     """Emits the operations of a product under a given choice of tile."""
 
-    def __init__(self, context: TileContext, step: Assigned, shape: Shape, choice: Choice, share: Share | None = None) -> None:
+    def __init__(self, context: TileContext, step: Assigned, sizes: ContractionSizes, choice: Choice, share: Share | None = None) -> None:
         products = step.codelet.operands["y"].shape[0]
-        super().__init__(context, step, _product_shape(shape, products), choice, share)
+        super().__init__(context, step, _product_sizes(sizes, products), choice, share)
         self._a_batch, self._b_batch = step.codelet.batches
         self._product = 0 if share is None else share.box[0]
 

@@ -52,7 +52,7 @@ class LaneTiler:
         self.has_b, self.has_w = "b" in operands, "w" in operands
         self.b, self.w = operands.get("b", self.x), operands.get("w", self.x)
         self.window = Window.of(self.codelet)
-        self.stored = context.plan.root(self.y.tensor) in context.plan.external
+        self.stored = context.residency.root(self.y.tensor) in context.residency.external
         self.operation = self.codelet.operations[0].name
         n, _, oh, ow = self.y.shape
         #: Images, rows and columns of the result that are made.
@@ -77,7 +77,7 @@ class LaneTiler:
         return choice.images * sizes[0] * sizes[1] * self._pixel(choice)
 
     def _pixel(self, choice: LaneChoice) -> int:
-        granule = self.context.plan.layouts[self.context.plan.root(self.y.tensor)].lanes
+        granule = self.context.residency.layouts[self.context.residency.root(self.y.tensor)].lanes
         return ceil_div(choice.channels, granule) * granule
 
     def fits(self, choice: LaneChoice, copies: int) -> bool:
@@ -87,7 +87,7 @@ class LaneTiler:
         for operand in self.inputs:
             if not self.context.is_resident(operand):
                 sizes[source.name] += copies * self._in_bytes(operand, choice)
-        if self.has_b and self.context.plan.root(self.b.tensor) == self.context.plan.root(self.x.tensor):
+        if self.has_b and self.context.residency.root(self.b.tensor) == self.context.residency.root(self.x.tensor):
             sizes[source.name] += copies * self._in_bytes(self.b, choice)
         if not self.context.is_resident(self.y):
             sizes[sink.name] += copies * choice.images * choice.rows * choice.columns * self._pixel(choice)
@@ -122,7 +122,7 @@ class LaneTiler:
     def choices(self) -> Iterator[LaneChoice]:
         """Tiles worth a price, larger ones first."""
         n, c, oh, ow = self.sizes
-        granule = self.context.plan.layouts[self.context.plan.root(self.y.tensor)].lanes
+        granule = self.context.residency.layouts[self.context.residency.root(self.y.tensor)].lanes
         channels = sorted({min(c, ceil_div(size, granule) * granule) for size in _cuts(c, 8)}, reverse=True)
         for channel in channels:
             for columns in _cuts(ow, 4):
@@ -195,7 +195,7 @@ class LaneTiler:
         if not self.b.tensor:
             return spread(self.b, self.constant_view(self.b, own, "b", label))
         view = spread(self.b, self.input_view(self.b, own, "b", label))
-        if self.context.plan.root(self.b.tensor) != self.context.plan.root(self.x.tensor) or not self.context.is_resident(self.b):
+        if self.context.residency.root(self.b.tensor) != self.context.residency.root(self.x.tensor) or not self.context.is_resident(self.b):
             return view
         copy = self.context.view_box(self.b, box, self.step.sink, f"{self.codelet.name}.b")
         low, high = (-128, 127) if self.b.dtype == "i8" else (0, 255)
@@ -208,7 +208,7 @@ class LaneTiler:
         """A box of a constant operand, loaded for this tile or still there from the one before."""
         n0, n1, y0, y1, x0, x1, c0, c1 = box
         key = (role, *box)
-        granule = self.context.plan.layouts[self.context.plan.root(self.y.tensor)].lanes
+        granule = self.context.residency.layouts[self.context.residency.root(self.y.tensor)].lanes
         layout = Layout((n1 - n0, c1 - c0, y1 - y0, x1 - x0), operand.dtype, granule)
         if key not in self._constants:
             content = layout.pack(operand.constant[n0:n1, c0:c1, y0:y1, x0:x1])

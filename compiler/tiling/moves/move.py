@@ -45,7 +45,7 @@ class MoveTiler:
         self.move = step.codelet.move
         self.layout = self._layout(self.y)
         self.unit = self.layout.element_bytes
-        root = context.plan.root(self.y.tensor)
+        root = context.residency.root(self.y.tensor)
         self.inside = context.resident.get(root)
         self.outside = context.external.get(root)
         self.vector = step.vector_or_none
@@ -54,14 +54,14 @@ class MoveTiler:
         self._taken = np.zeros(0, np.int64)
 
     def _layout(self, operand: Operand) -> Layout:
-        return self.context.plan.layouts[self.context.plan.root(operand.tensor)]
+        return self.context.residency.layouts[self.context.residency.root(operand.tensor)]
 
     def run(self) -> None:
         """Emit everything; what passes through a staging memory in one, the rest chunk by chunk."""
-        plan, layout = self.context.plan, self.layout
+        residency, layout = self.context.residency, self.layout
         inputs = [(operand, self._layout(operand)) for role, operand in self.codelet.operands.items() if role != "y"]
         whole = parts_of(self.move, inputs, self.y.shape, layout)
-        passing = self.inside is None and any(p.operand is not None and plan.root(p.operand.tensor) not in plan.resident for p in whole)
+        passing = self.inside is None and any(p.operand is not None and residency.root(p.operand.tensor) not in residency.resident for p in whole)
         pixel, row, _ = self._borders(None)
         staged = self._through_staging(whole, row)
         for chunk in staged:
@@ -87,13 +87,13 @@ class MoveTiler:
             return []
         if not _among(vector.a, memory) or not _among(vector.y, memory):
             return []
-        plan = self.context.plan
-        roots = {plan.root(p.operand.tensor) for p in whole if p.operand is not None}
-        if any(root in plan.resident and not _among(vector.a, plan.resident[root]) for root in roots):
+        residency = self.context.residency
+        roots = {residency.root(p.operand.tensor) for p in whole if p.operand is not None}
+        if any(root in residency.resident and not _among(vector.a, residency.resident[root]) for root in roots):
             return []
         return staged_chunks(
             self.context, whole, self.layout.size_bytes, row_bytes, vector, memory,
-            lambda part: part.operand is not None and plan.root(part.operand.tensor) in plan.resident,
+            lambda part: part.operand is not None and residency.root(part.operand.tensor) in residency.resident,
         )
 
     def _staged(self, chunk: Chunk) -> None:
@@ -108,7 +108,7 @@ class MoveTiler:
                 for constant in np.unique(values):
                     self._fill(source.to[values == constant], int(constant), place)
                 continue
-            root = self.context.plan.root(operand.tensor)
+            root = self.context.residency.root(operand.tensor)
             start, buffer = 0, self.context.resident.get(root)
             if buffer is None:
                 start, buffer = source.first, self.context.buffer(f"{self.codelet.name}.x", memory, source.size)
@@ -139,7 +139,7 @@ class MoveTiler:
 
     def _words(self, part: Part) -> Part:
         """Copy the words that keep their lanes with the vector unit; returns what is left."""
-        source = None if part.operand is None else self.context.resident.get(self.context.plan.root(part.operand.tensor))
+        source = None if part.operand is None else self.context.resident.get(self.context.residency.root(part.operand.tensor))
         vector, inside = self.vector, self.inside
         assert inside is not None, "only tensors on chip have words"
         if vector is None or self.unit != 1 or not _among(vector.y, inside.memory) or (part.operand is not None and source is None):
@@ -199,7 +199,7 @@ class MoveTiler:
             content, of = self._constant(part)
             self._load(content, inside, of, part.to, None)
             return
-        root = self.context.plan.root(part.operand.tensor)
+        root = self.context.residency.root(part.operand.tensor)
         source = self.context.resident.get(root)
         if source is None:
             self._load(self.context.external[root], inside, part.of, part.to, part.operand)
@@ -226,7 +226,7 @@ class MoveTiler:
             place = self.context.load_constant(content.name, content.content, memory, "constant")
             self._store(place, self.outside, of, part.to, None)
             return
-        root = self.context.plan.root(part.operand.tensor)
+        root = self.context.residency.root(part.operand.tensor)
         if root in self.context.resident:
             self._store(self.context.resident[root], self.outside, part.of, part.to, part.operand)
             return

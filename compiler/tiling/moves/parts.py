@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.codelets import Operand
-from compiler.ir.graph import Move
+from compiler.ir.network import Move
 from compiler.layout import Layout
 
 #: Bytes of a result that are worth instructions of their own, and how many such chunks there are at most: what reads the first rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from compiler.codelets.row_program import Value
+from compiler.codelets.rows.row_program import Value
 from compiler.target import VectorUnit
 from compiler.tiles import Buffer
 from compiler.tiling.chain import LOOPS, sign_and_zero

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from compiler.codelets.row_program import Lookup, PixelSum, Step, Value
+from compiler.codelets.rows.row_program import Lookup, MicroOp, PixelSum, Value
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share
@@ -50,7 +50,7 @@ class ImagewiseTiler(RowwiseTiler):
         steps, values = self.program.steps, self.program.values
         summed = max(i for i, one in enumerate(steps) if isinstance(one, PixelSum)) + 1
         scaled = next(i for i in range(summed, len(steps)) if values[steps[i].result].extent == "element")
-        self.parts: tuple[tuple[Step, ...], ...] = (steps[:summed], steps[summed:scaled], steps[scaled:])
+        self.parts: tuple[tuple[MicroOp, ...], ...] = (steps[:summed], steps[summed:scaled], steps[scaled:])
         #: Names of the sums over pixels.
         self.sums = {one.result for one in steps if isinstance(one, PixelSum)}
         self.slots = SLOTS[0]
@@ -132,7 +132,7 @@ class ImagewiseTiler(RowwiseTiler):
         if choice.blocks < self.blocks:
             self._constants.clear()
 
-    def _one(self, step: Step, strip: Strip, piece: tuple[int, int]) -> None:
+    def _one(self, step: MicroOp, strip: Strip, piece: tuple[int, int]) -> None:
         if isinstance(step, PixelSum):
             self._pixel_sum(step, strip, piece)
         else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import lcm
 
-from compiler.codelets.row_program import Largest, Neighbours, RowProgram, Total, Value, Weighted
+from compiler.codelets.rows.row_program import Largest, Neighbours, RowProgram, Total, Value, Weighted
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share

@@ -19,7 +19,7 @@ import numpy as np
 
 from compiler.codelets.base import Operand, pixel
 from compiler.codelets.contraction import ELEMENT
-from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, Step, Total, Value, Weighted
+from compiler.codelets.rows.row_program import Chain, Constant, Largest, Lookup, MicroOp, Neighbours, Total, Value, Weighted
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share
 from compiler.tiles import Buffer, View, ceil_div, spans
@@ -85,13 +85,13 @@ class RowwiseTiler(RowwisePricer):
     def _leave(self, strips: list[Strip], piece: tuple[int, int] | None = None) -> None:
         """Store the outputs, or the blocks `piece` of them."""
         for strip in strips:
-            if self.context.plan.root(self.y.tensor) in self.context.plan.external:
+            if self.context.residency.root(self.y.tensor) in self.context.residency.external:
                 *pixels, lo, hi = self._box(strip, self.y)
                 if piece is not None:
                     lo, hi = piece[0] * self.lanes, min(piece[1] * self.lanes, hi)
                 self.context.store_box(self.y, (*pixels, lo, hi), self._views[strip], strip.label)  # type: ignore[arg-type]
 
-    def _in_turn(self, step: Step, strips: list[Strip], piece: tuple[int, int]) -> None:
+    def _in_turn(self, step: MicroOp, strips: list[Strip], piece: tuple[int, int]) -> None:
         if isinstance(step, Constant):
             self._constant(step, strips, piece)
             return
@@ -100,7 +100,7 @@ class RowwiseTiler(RowwisePricer):
         if self.program.tables > self.vector.table.banks:  # one bank at a time: the next table takes its place
             self._kept = {key: buffer for key, buffer in self._kept.items() if key[0] != "table"}
 
-    def _one(self, step: Step, strip: Strip, piece: tuple[int, int]) -> None:
+    def _one(self, step: MicroOp, strip: Strip, piece: tuple[int, int]) -> None:
         match step:
             case Total():
                 self._total(step, strip)

@@ -50,8 +50,8 @@ class SlidingPricer:
         self.window = Window.of(step.codelet)
         self.axes = tuple(Axis(self.window.step[i], self.window.dilation[i], self.window.pad[i], self.window.size[i]) for i in (0, 1))
         self.resident_x, self.resident_y = context.is_resident(self.x), context.is_resident(self.y)
-        self.stored = context.plan.root(self.y.tensor) in context.plan.external
-        self.granule = context.plan.layouts[context.plan.root(self.y.tensor)].lanes
+        self.stored = context.residency.root(self.y.tensor) in context.residency.external
+        self.granule = context.residency.layouts[context.residency.root(self.y.tensor)].lanes
         self.weighted = "w" in operands
         every = prod(self.window.kernel) * ceil_div(self.y.shape[1], self.granule) * self.granule
         #: Whether the weights of all channels are loaded at once, and stay.

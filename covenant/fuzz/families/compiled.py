@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from acg.graph import Graph, load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.program import Program
 from compiler.read_network import read_network
 from covenant.fuzz.operator_networks import operator_network
@@ -26,4 +26,4 @@ def machine() -> Graph:
 @cache
 def program(name: str) -> Program:
     """The program of one network."""
-    return compile_graph(read_network(operator_network(name), name=name), machine())
+    return compile_network(read_network(operator_network(name), name=name), machine())

@@ -17,9 +17,9 @@ from compiler.front.floats.integers import quantise, table_bytes
 from compiler.front.floats.lower import lower
 from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target
 from compiler.front.state.builder import Builder, default_view
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, HostFloat, Operation, Pending, Quant, Quantisation, Real, RealConst, Table, Value
-from compiler.ir.graph import NUMPY_TYPES, RANGES, EdgeInput, Move, Unary
+from compiler.ir.network import NUMPY_TYPES, RANGES, EdgeInput, Move, Unary
 
 #: A value to move, and the element numbers it has in the index: an array of its ONNX shape.
 Part = tuple[Value, np.ndarray]
@@ -40,37 +40,37 @@ def numbered(values: Sequence[Value]) -> list[np.ndarray]:
     return arrays
 
 
-def moved(step: Step, values: Sequence[Value], index: np.ndarray, *, name: str = "") -> Value:
+def moved(node: OnnxNode, values: Sequence[Value], index: np.ndarray, *, name: str = "") -> Value:
     """Return the elements `index` (an array of the result's ONNX shape) of values numbered by `numbered`. Refuses what has no quantisation."""
-    name = name or step.output
+    name = name or node.output
     for number, value in enumerate(values):
-        step.require(movable_operand, value, found=step.describe(number) if number < len(step.values) else type(value).__name__)
-    step.require(elements_left, index.size, found=f"a result of shape {index.shape}")
+        node.require(movable_operand, value, found=node.describe(number) if number < len(node.values) else type(value).__name__)
+    node.require(elements_left, index.size, found=f"a result of shape {index.shape}")
     tensors = [v for v in values if not isinstance(v, Const | RealConst)]
     constants = [v for v in values if isinstance(v, Const | RealConst)]
     first = tensors[0]
     if isinstance(first, Quant):
         raw = np.concatenate([np.zeros(0, np.int16), *(c.array.reshape(-1).astype(np.int16) for c in constants)])
-        return Quant(_node(step, name, tensors, index, raw, first.dtype, None, 0), index.shape, first.dtype)
+        return Quant(_node(node, name, tensors, index, raw, first.dtype, None, 0), index.shape, first.dtype)
     real = np.concatenate([np.zeros(0, np.float32), *(_real(c).reshape(-1) for c in constants)])
-    step.require(finite_values, real, found=f"NaN in {name}")
+    node.require(finite_values, real, found=f"NaN in {name}")
     if isinstance(first, Table) and len(tensors) == 1 and not constants:
-        source = step.builder.tensors[first.tensor]
-        tensor = _node(step, f"{name}/moved", tensors, index, np.zeros(0), source.dtype, source.scale, source.zero_point)
-        return replace(first, tensor=tensor, shape=index.shape, origin=(*first.origin, step.label), operation=None)
+        source = node.builder.tensors[first.tensor]
+        tensor = _node(node, f"{name}/moved", tensors, index, np.zeros(0), source.dtype, source.scale, source.zero_point)
+        return replace(first, tensor=tensor, shape=index.shape, origin=(*first.origin, node.label), operation=None)
     if isinstance(first, Real) and all(isinstance(v, Real) and _quantisation(v) == _quantisation(first) for v in tensors):
         raw = quantise(real, first.scale, first.zero, first.dtype)
         if np.array_equal((raw.astype(np.int32) - first.zero).astype(np.float32) * np.float32(first.scale), real):
-            tensor = _node(step, name, tensors, index, raw, first.dtype, first.scale, first.zero)
-            step.builder.provisional.add(tensor)
+            tensor = _node(node, name, tensors, index, raw, first.dtype, first.scale, first.zero)
+            node.builder.provisional.add(tensor)
             return Real(tensor, index.shape, first.dtype, first.scale, first.zero)
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        parts = [quantised_as(step.builder, v, replace(target, name=f"{target.name}/{i}"), step.label) for i, v in enumerate(tensors)]
+        parts = [quantised_as(node.builder, v, replace(target, name=f"{target.name}/{i}"), node.label) for i, v in enumerate(tensors)]
         raw = np.clip(quantise(real, target.scale, target.zero, target.dtype), target.low, target.high)
-        return _emit(step, target.name, parts, index, raw, target.dtype, target.scale, target.zero, origin)
+        return _emit(node, target.name, parts, index, raw, target.dtype, target.scale, target.zero, origin)
 
-    return Pending(index.shape, (step.label,), emit)
+    return Pending(index.shape, (node.label,), emit)
 
 
 def _real(value: Const | RealConst) -> np.ndarray:
@@ -82,18 +82,18 @@ def _quantisation(value: Real) -> tuple[str, float, int]:
 
 
 def _node(
-    step: Step, name: str, values: Sequence[Value], index: np.ndarray, raw: np.ndarray, dtype: str, scale: float | None, zero: int
+    node: OnnxNode, name: str, values: Sequence[Value], index: np.ndarray, raw: np.ndarray, dtype: str, scale: float | None, zero: int
 ) -> str:
     tensors = [v.tensor for v in values if isinstance(v, Quant | Real | Table)]
-    return _emit(step, name, tensors, index, raw, dtype, scale, zero, (step.label,))
+    return _emit(node, name, tensors, index, raw, dtype, scale, zero, (node.label,))
 
 
 def _emit(
-    step: Step, name: str, tensors: list[str], index: np.ndarray, raw: np.ndarray, dtype: str, scale: float | None, zero: int,
+    node: OnnxNode, name: str, tensors: list[str], index: np.ndarray, raw: np.ndarray, dtype: str, scale: float | None, zero: int,
     origin: tuple[str, ...],
 ) -> str:  # fmt: skip
-    out = step.builder.tensor(name, default_view(index.shape), dtype, scale, zero)
-    return step.builder.node(step.label, Move(index, raw), tuple(tensors), out, origin)
+    out = node.builder.tensor(name, default_view(index.shape), dtype, scale, zero)
+    return node.builder.node(node.label, Move(index, raw), tuple(tensors), out, origin)
 
 
 def quantised_as(builder: Builder, value: Value, target: Quantisation, label: str) -> str:
@@ -127,69 +127,69 @@ def _quantise(builder: Builder, value: Value, target: Quantisation, label: str) 
     return builder.node(f"requantise {out}", Unary(q.view(np.uint8).copy()), (tensor,), out, origin)
 
 
-def _operand(step: Step) -> tuple[Value, np.ndarray]:
-    value = step.value(0)
-    step.require(movable_operand, value, found=step.describe(0))
+def _operand(node: OnnxNode) -> tuple[Value, np.ndarray]:
+    value = node.value(0)
+    node.require(movable_operand, value, found=node.describe(0))
     assert value is not None
     return value, numbered([value])[0]
 
 
-def _integers(step: Step, index: int) -> list[int] | None:
-    array = step.constant(index)
+def _integers(node: OnnxNode, index: int) -> list[int] | None:
+    array = node.constant(index)
     return None if array is None else [int(v) for v in array.reshape(-1)]
 
 
-def transposed(step: Step, permutation: list[int]) -> Value:
+def transposed(node: OnnxNode, permutation: list[int]) -> Value:
     """Transpose of an activation."""
-    value, numbers = _operand(step)
-    return moved(step, [value], numbers.transpose(permutation))
+    value, numbers = _operand(node)
+    return moved(node, [value], numbers.transpose(permutation))
 
 
-def concat(step: Step) -> list[Value]:
+def concat(node: OnnxNode) -> list[Value]:
     """Concat of activations and constants."""
-    values = [v for v in step.values if v is not None]
-    return [_concatenated(step, values)]
+    values = [v for v in node.values if v is not None]
+    return [_concatenated(node, values)]
 
 
-def _concatenated(step: Step, values: list[Value]) -> Value:
+def _concatenated(node: OnnxNode, values: list[Value]) -> Value:
     for number, value in enumerate(values):
-        step.require(movable_operand, value, found=step.describe(number))
-    return moved(step, values, np.concatenate(numbered(values), axis=step.attribute("axis", 1)))
+        node.require(movable_operand, value, found=node.describe(number))
+    return moved(node, values, np.concatenate(numbered(values), axis=node.attribute("axis", 1)))
 
 
-def qlinear_concat(step: Step) -> list[Value]:
+def qlinear_concat(node: OnnxNode) -> list[Value]:
     """com.microsoft QLinearConcat: y_scale, y_zero, then x, x_scale, x_zero of each operand."""
     operands: list[Value] = []
-    for at in range(2, len(step.values), 3):
-        operands.append(constant_operand(step, at, at + 1, 0) if isinstance(step.value(at), Const) else real_operand(step, at, at + 1))
-    target = result_target(step, 0, 1)
-    value = moved(step, operands, np.concatenate(numbered(operands), axis=step.attribute("axis", 1)))
+    for at in range(2, len(node.values), 3):
+        operands.append(constant_operand(node, at, at + 1, 0) if isinstance(node.value(at), Const) else real_operand(node, at, at + 1))
+    target = result_target(node, 0, 1)
+    value = moved(node, operands, np.concatenate(numbered(operands), axis=node.attribute("axis", 1)))
     if isinstance(value, Pending):
-        return [Quant(value.emit(target, (step.label,)), value.shape, target.dtype)]
+        return [Quant(value.emit(target, (node.label,)), value.shape, target.dtype)]
     assert isinstance(value, Real)
-    return [Quant(quantised_as(step.builder, value, target, step.label), value.shape, target.dtype)]
+    return [Quant(quantised_as(node.builder, value, target, node.label), value.shape, target.dtype)]
 
 
-def split(step: Step) -> list[Value]:
+def split(node: OnnxNode) -> list[Value]:
     """Split: every part is a movement of its own."""
-    value, numbers = _operand(step)
-    axis = step.attribute("axis", 0)
-    sizes = _integers(step, 1)
+    value, numbers = _operand(node)
+    axis = node.attribute("axis", 0)
+    sizes = _integers(node, 1)
     length = numbers.shape[axis]
     if sizes is None:
-        count = step.attribute("num_outputs", len(step.node.output))
+        count = node.attribute("num_outputs", len(node.proto.output))
         size = -(-length // count)
         sizes = [min(size, length - i * size) for i in range(count)]
-    step.require(fits_dimensions, sum(sizes) == length and min(sizes) >= 0, found=f"parts {sizes} of {length} elements")
+    node.require(fits_dimensions, sum(sizes) == length and min(sizes) >= 0, found=f"parts {sizes} of {length} elements")
     parts = np.split(numbers, np.cumsum(sizes)[:-1], axis=axis)
-    return [moved(step, [value], part, name=out) if out else value for part, out in zip(parts, step.node.output, strict=True)]
+    return [moved(node, [value], part, name=out) if out else value for part, out in zip(parts, node.proto.output, strict=True)]
 
 
-def slice_(step: Step) -> list[Value]:
+def slice_(node: OnnxNode) -> list[Value]:
     """Slice with constant bounds."""
-    value, numbers = _operand(step)
-    starts, ends = _integers(step, 1) or [], _integers(step, 2) or []
-    axes, steps = _integers(step, 3), _integers(step, 4)
+    value, numbers = _operand(node)
+    starts, ends = _integers(node, 1) or [], _integers(node, 2) or []
+    axes, steps = _integers(node, 3), _integers(node, 4)
     axes = list(range(len(starts))) if axes is None else axes
     cut = [slice(None)] * numbers.ndim
     for axis, start, end, by in zip(axes, starts, ends, steps or [1] * len(starts), strict=True):
@@ -200,29 +200,29 @@ def slice_(step: Step) -> list[Value]:
             first = min(start if start >= 0 else start + size, size - 1)
             last = end if end >= 0 else end + size
             cut[axis] = slice(first, last if last >= 0 else None, by) if first >= 0 else slice(0, 0)
-    return [moved(step, [value], numbers[tuple(cut)])]
+    return [moved(node, [value], numbers[tuple(cut)])]
 
 
-def gather(step: Step) -> list[Value]:
+def gather(node: OnnxNode) -> list[Value]:
     """Gather and GatherElements with constant indices."""
-    value, numbers = _operand(step)
-    indices = step.constant(1)
+    value, numbers = _operand(node)
+    indices = node.constant(1)
     assert indices is not None
-    axis = step.attribute("axis", 0)
+    axis = node.attribute("axis", 0)
     size = numbers.shape[axis]
     fits = bool(((indices >= -size) & (indices < size)).all())
-    step.require(fits_dimensions, fits, found=f"indices up to {np.abs(indices).max(initial=0)} of {size} elements")
+    node.require(fits_dimensions, fits, found=f"indices up to {np.abs(indices).max(initial=0)} of {size} elements")
     indices = indices % size
-    if step.op == "Gather":
-        return [moved(step, [value], np.take(numbers, indices, axis=axis))]
+    if node.op == "Gather":
+        return [moved(node, [value], np.take(numbers, indices, axis=axis))]
     beside = tuple(slice(None) if i == axis % numbers.ndim else slice(0, count) for i, count in enumerate(indices.shape))  # indices may be of fewer rows
-    return [moved(step, [value], np.take_along_axis(numbers[beside], indices, axis=axis))]
+    return [moved(node, [value], np.take_along_axis(numbers[beside], indices, axis=axis))]
 
 
-def pad(step: Step) -> list[Value]:
+def pad(node: OnnxNode) -> list[Value]:
     """Pad: constant, reflect, edge, wrap; negative numbers cut."""
-    value, numbers = _operand(step)
-    pads, axes = _integers(step, 1) or [], _integers(step, 3)
+    value, numbers = _operand(node)
+    pads, axes = _integers(node, 1) or [], _integers(node, 3)
     axes = list(range(numbers.ndim)) if axes is None else axes
     amounts = [(0, 0)] * numbers.ndim
     for i, axis in enumerate(axes):
@@ -230,57 +230,57 @@ def pad(step: Step) -> list[Value]:
     cut = tuple(slice(max(0, -a), size - max(0, -b)) for (a, b), size in zip(amounts, numbers.shape, strict=True))
     grown = np.array([(max(0, a), max(0, b)) for a, b in amounts], np.int64).reshape(-1, 2)
     numbers = numbers[cut]
-    step.require(elements_left, numbers.size, found=f"pads {pads} of shape {value.shape}")
-    mode = step.attribute("mode", b"constant").decode()
+    node.require(elements_left, numbers.size, found=f"pads {pads} of shape {value.shape}")
+    mode = node.attribute("mode", b"constant").decode()
     if mode == "constant":
-        fill = step.constant(2)
+        fill = node.constant(2)
         fill = _zero(value) if fill is None else fill.reshape(1)
-        return [moved(step, [value, Const(fill)], np.pad(numbers, grown, constant_values=-1) if numbers.ndim else numbers)]
-    step.require(known_mode, mode, ("constant", "edge", "reflect", "wrap"), found=f"mode {mode}")
+        return [moved(node, [value, Const(fill)], np.pad(numbers, grown, constant_values=-1) if numbers.ndim else numbers)]
+    node.require(known_mode, mode, ("constant", "edge", "reflect", "wrap"), found=f"mode {mode}")
     if mode == "reflect":
         fits = all(max(a, b) < size for (a, b), size in zip(grown, numbers.shape, strict=True))
-        step.require(reflection_fits, fits, found=f"pads {pads} of shape {value.shape}")
-    return [moved(step, [value], np.pad(numbers, grown, mode=mode))]  # type: ignore[call-overload]
+        node.require(reflection_fits, fits, found=f"pads {pads} of shape {value.shape}")
+    return [moved(node, [value], np.pad(numbers, grown, mode=mode))]  # type: ignore[call-overload]
 
 
 def _zero(value: Value) -> np.ndarray:
     return np.zeros(1, NUMPY_TYPES[value.dtype] if isinstance(value, Quant) else np.float32)
 
 
-def depth_to_space(step: Step) -> list[Value]:
+def depth_to_space(node: OnnxNode) -> list[Value]:
     """DepthToSpace, both orders."""
-    value, numbers = _operand(step)
-    size, mode = step.attribute("blocksize", 1), step.attribute("mode", b"DCR").decode()
+    value, numbers = _operand(node)
+    size, mode = node.attribute("blocksize", 1), node.attribute("mode", b"DCR").decode()
     n, c, h, w = numbers.shape
-    step.require(fits_dimensions, c % size**2 == 0, found=f"{c} channels and blocks of {size}")
+    node.require(fits_dimensions, c % size**2 == 0, found=f"{c} channels and blocks of {size}")
     if mode == "DCR":
         blocks = numbers.reshape(n, size, size, c // size**2, h, w).transpose(0, 3, 4, 1, 5, 2)
     else:
         blocks = numbers.reshape(n, c // size**2, size, size, h, w).transpose(0, 1, 4, 2, 5, 3)
-    return [moved(step, [value], blocks.reshape(n, c // size**2, h * size, w * size))]
+    return [moved(node, [value], blocks.reshape(n, c // size**2, h * size, w * size))]
 
 
-def space_to_depth(step: Step) -> list[Value]:
+def space_to_depth(node: OnnxNode) -> list[Value]:
     """SpaceToDepth."""
-    value, numbers = _operand(step)
-    size = step.attribute("blocksize", 1)
+    value, numbers = _operand(node)
+    size = node.attribute("blocksize", 1)
     n, c, h, w = numbers.shape
-    step.require(fits_dimensions, h % size == w % size == 0, found=f"shape {value.shape} and blocks of {size}")
+    node.require(fits_dimensions, h % size == w % size == 0, found=f"shape {value.shape} and blocks of {size}")
     blocks = numbers.reshape(n, c, h // size, size, w // size, size).transpose(0, 3, 5, 1, 2, 4)
-    return [moved(step, [value], blocks.reshape(n, c * size**2, h // size, w // size))]
+    return [moved(node, [value], blocks.reshape(n, c * size**2, h // size, w // size))]
 
 
-def expand(step: Step) -> list[Value]:
+def expand(node: OnnxNode) -> list[Value]:
     """Expand: dimensions of size 1 are repeated."""
-    value, numbers = _operand(step)
-    target = tuple(_integers(step, 1) or ())
+    value, numbers = _operand(node)
+    target = tuple(_integers(node, 1) or ())
     rank = max(len(target), numbers.ndim)
     pairs = zip((1,) * (rank - len(target)) + target, (1,) * (rank - numbers.ndim) + numbers.shape, strict=True)
-    step.require(fits_dimensions, all(a == b or 1 in (a, b) for a, b in pairs), found=f"{value.shape} to {target}")
-    return [moved(step, [value], np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, target)))]
+    node.require(fits_dimensions, all(a == b or 1 in (a, b) for a, b in pairs), found=f"{value.shape} to {target}")
+    return [moved(node, [value], np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, target)))]
 
 
-def tile(step: Step) -> list[Value]:
+def tile(node: OnnxNode) -> list[Value]:
     """Tile: the whole repeated along each axis."""
-    value, numbers = _operand(step)
-    return [moved(step, [value], np.tile(numbers, _integers(step, 1) or ()))]
+    value, numbers = _operand(node)
+    return [moved(node, [value], np.tile(numbers, _integers(node, 1) or ()))]

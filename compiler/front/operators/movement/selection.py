@@ -13,34 +13,34 @@ import numpy as np
 
 from compiler.front.constraints import fits_dimensions, movable_operand, overwrites
 from compiler.front.operators.movement.movement import moved, numbered
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Quant, Value
 from compiler.front.validity.folding import evaluate
-from compiler.ir.graph import NUMPY_TYPES
+from compiler.ir.network import NUMPY_TYPES
 
 _FILLING = ("CenterCropPad", "Trilu")
 _UPDATING = ("ScatterElements", "ScatterND")
 
 
-def select(step: Step) -> list[Value]:
+def select(node: OnnxNode) -> list[Value]:
     """Any of the operators above."""
-    mode = step.attribute("reduction", b"none").decode()
-    step.require(overwrites, mode, found=f"reduction {mode}")
-    data = [0, 2] if step.op in _UPDATING else [0]
+    mode = node.attribute("reduction", b"none").decode()
+    node.require(overwrites, mode, found=f"reduction {mode}")
+    data = [0, 2] if node.op in _UPDATING else [0]
     values = []
     for index in data:
-        value = step.value(index)
-        step.require(movable_operand, value, found=step.describe(index))
+        value = node.value(index)
+        node.require(movable_operand, value, found=node.describe(index))
         assert value is not None
         values.append(value)
     # Numbers from 1: what the node fills in, 0, is then the number -1, which is the first constant's.
     numbers = dict(zip(data, (array + 1 for array in numbered(values)), strict=True))
-    arrays = [numbers[index] if index in numbers else step.constant(index) for index in range(len(step.values))]
+    arrays = [numbers[index] if index in numbers else node.constant(index) for index in range(len(node.values))]
     try:
-        (chosen,) = evaluate(step.whole(), step.opset, arrays)
+        (chosen,) = evaluate(node.whole(), node.opset, arrays)
     except (IndexError, ValueError) as error:
-        step.refuse(fits_dimensions, str(error).splitlines()[0].rstrip("."))
-    if step.op in _FILLING:
+        node.refuse(fits_dimensions, str(error).splitlines()[0].rstrip("."))
+    if node.op in _FILLING:
         first = values[0]
         values.append(Const(np.zeros(1, NUMPY_TYPES[first.dtype] if isinstance(first, Quant) else np.float32)))
-    return [moved(step, values, chosen - 1)]
+    return [moved(node, values, chosen - 1)]

@@ -11,33 +11,33 @@ import numpy as np
 from compiler.front.constraints import countable_row, least_norm, quadratic_norm, quantised_operand
 from compiler.front.operators.normalise.normalise import pending_rows, row_view
 from compiler.front.rewrite.templates.l2_normalization import DOMAIN
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Quantisation, Real, Value
-from compiler.ir.graph import Attrs
+from compiler.ir.network import Attrs
 from compiler.ir.normalise import RMSNormalization
 
 EPSILON_STEPS = 2.0**-40
 
 
-def l2_normalization(step: Step) -> list[Value]:
+def l2_normalization(node: OnnxNode) -> list[Value]:
     """LpNormalization with p = 2, along any axis, and its form of DOMAIN with a least norm."""
-    x = step.value(0)
-    step.require(quantised_operand, x, found=step.describe(0))
+    x = node.value(0)
+    node.require(quantised_operand, x, found=node.describe(0))
     assert isinstance(x, Real)
-    step.require(quadratic_norm, step.attribute("p", 2), found=f"p = {step.attribute('p', 2)}")
-    least, added = (float(step.attribute(name, 0.0)) for name in ("least", "added"))
+    node.require(quadratic_norm, node.attribute("p", 2), found=f"p = {node.attribute('p', 2)}")
+    least, added = (float(node.attribute(name, 0.0)) for name in ("least", "added"))
     found = f"at least {least}" if least else f"{added} added"
-    step.require(least_norm, least / x.scale, added / x.scale, found=f"{found}, for an input of scale {x.scale}")
-    axis = step.attribute("axis", -1)
+    node.require(least_norm, least / x.scale, added / x.scale, found=f"{found}, for an input of scale {x.scale}")
+    axis = node.attribute("axis", -1)
     view = row_view(x.shape, axis + len(x.shape) if axis < 0 else axis, onwards=False)
-    step.require(countable_row, view[1], found=f"{view[1]}")
+    node.require(countable_row, view[1], found=f"{view[1]}")
     gamma = np.full(view[1], np.float32(1) / np.sqrt(np.float32(view[1])), np.float32)
     epsilon = EPSILON_STEPS * x.scale**2
 
     def attrs(target: Quantisation) -> Attrs:
         return RMSNormalization(gamma, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
 
-    return [pending_rows(step, x, view, attrs)]
+    return [pending_rows(node, x, view, attrs)]
 
 
 #: Handlers of the nodes that `compiler.front.rewrite.templates.l2_normalization` makes, by domain and operator.

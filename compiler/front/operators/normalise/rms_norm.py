@@ -5,48 +5,48 @@ from __future__ import annotations
 from compiler.front.constraints import quantised_operand, usable_epsilon
 from compiler.front.operators.normalise.normalise import channel_numbers, normalised_view, one_a_row, pending_rows
 from compiler.front.rewrite.templates.rms_normalization import PART_DOMAIN
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Quantisation, Real, Value
-from compiler.ir.graph import Attrs
+from compiler.ir.network import Attrs
 from compiler.ir.normalise import MeanSquare, RMSNormalization, RootQuotient
 
 
-def _operand(step: Step, index: int) -> Real:
-    value = step.value(index)
-    step.require(quantised_operand, value, found=step.describe(index))
+def _operand(node: OnnxNode, index: int) -> Real:
+    value = node.value(index)
+    node.require(quantised_operand, value, found=node.describe(index))
     assert isinstance(value, Real)
     return value
 
 
-def rms_normalization(step: Step) -> list[Value]:
+def rms_normalization(node: OnnxNode) -> list[Value]:
     """RMSNormalization; the scale is a constant."""
-    x = _operand(step, 0)
-    view = normalised_view(step, x)
-    gamma = channel_numbers(step, 1, view[1])
-    epsilon = float(step.attribute("epsilon", 1e-5))
-    step.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
+    x = _operand(node, 0)
+    view = normalised_view(node, x)
+    gamma = channel_numbers(node, 1, view[1])
+    epsilon = float(node.attribute("epsilon", 1e-5))
+    node.require(usable_epsilon, epsilon / x.scale**2, found=f"{epsilon} for an input of scale {x.scale}")
 
     def attrs(target: Quantisation) -> Attrs:
         return RMSNormalization(gamma, epsilon, x.scale, x.zero, target.scale, target.zero, target.low, target.high)
 
-    return [pending_rows(step, x, view, attrs)]
+    return [pending_rows(node, x, view, attrs)]
 
 
-def mean_square(step: Step) -> list[Value]:
+def mean_square(node: OnnxNode) -> list[Value]:
     """The mean of the squares along one axis."""
-    x = _operand(step, 0)
-    view = normalised_view(step, x)
-    return [pending_rows(step, x, view, lambda t: MeanSquare(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=one_a_row(step, x))]
+    x = _operand(node, 0)
+    view = normalised_view(node, x)
+    return [pending_rows(node, x, view, lambda t: MeanSquare(x.scale, x.zero, t.scale, t.zero, t.low, t.high), one_channel=one_a_row(node, x))]
 
 
-def root_quotient(step: Step) -> list[Value]:
+def root_quotient(node: OnnxNode) -> list[Value]:
     """A tensor over the root of a radicand a row."""
-    x, e = _operand(step, 0), _operand(step, 1)
+    x, e = _operand(node, 0), _operand(node, 1)
 
     def attrs(target: Quantisation) -> Attrs:
         return RootQuotient(x.scale, x.zero, e.scale, e.zero, target.scale, target.zero, target.low, target.high)
 
-    return [pending_rows(step, x, normalised_view(step, x), attrs, more=(e,))]
+    return [pending_rows(node, x, normalised_view(node, x), attrs, more=(e,))]
 
 
 #: Handlers of what `compiler.front.rewrite.templates.rms_normalization` makes that is no operator of ONNX, by domain and operator.

@@ -13,10 +13,10 @@ import numpy as np
 from compiler.front.constraints import channel_bias, constant_bias, finite_constant, finite_requantisation
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.weights import Weights
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Pending, Quantisation, RealConst, Shape
 from compiler.ir.blockwise import BlockwiseConv
-from compiler.ir.graph import Shape4
+from compiler.ir.network import Shape4
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,33 +28,33 @@ class BlockwiseProduct:
     scale: np.ndarray
     addend: np.ndarray | None = None
 
-    def with_bias(self, step: Step, bias: Const | RealConst | None, beta: float = 1.0) -> BlockwiseProduct:
+    def with_bias(self, node: OnnxNode, bias: Const | RealConst | None, beta: float = 1.0) -> BlockwiseProduct:
         """Return the product with float32(beta) * bias added."""
         if bias is None:
             return self
         channels = self.plain.weight.shape[0]
-        step.require(constant_bias, bias, found=type(bias).__name__)
-        step.require(channel_bias, bias.shape, channels, self.plain.axis_from_end, found=f"shape {bias.shape} for {channels} channels")
+        node.require(constant_bias, bias, found=type(bias).__name__)
+        node.require(channel_bias, bias.shape, channels, self.plain.axis_from_end, found=f"shape {bias.shape} for {channels} channels")
         numbers = np.float32(beta) * (bias.real() if isinstance(bias, RealConst) else bias.array).astype(np.float32)
-        step.require(finite_constant, numbers, found="an infinite bias")
+        node.require(finite_constant, numbers, found="an infinite bias")
         return replace(self, addend=np.broadcast_to(numbers.reshape(-1), (channels,)).astype(np.float32))
 
     def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the node that writes `target`; return its tensor."""
-        p, builder = self.plain, self.plain.step.builder
+        p, builder = self.plain, self.plain.node.builder
         assert p.x_scale is not None, "integers have no blocks"
         attrs = BlockwiseConv(
             weight=p.weight, part=self.part, x_scale=p.x_scale, x_zero=p.x_zero, w_scale=self.scale, w_zero=p.w_zero, y_scale=target.scale,
             y_zero=target.zero, addend=self.addend, strides=p.window.strides, dilations=p.window.dilations, pads=p.window.pads, group=p.group,
             y_low=target.low, y_high=target.high, alpha=p.alpha,
         )  # fmt: skip
-        p.step.require(finite_requantisation, attrs.scales, found=f"scales from {attrs.scales.min()} to {attrs.scales.max()}")
+        p.node.require(finite_requantisation, attrs.scales, found=f"scales from {attrs.scales.min()} to {attrs.scales.max()}")
         out = builder.tensor(target.name, p.out_view, target.dtype, target.scale, target.zero)
-        return builder.node(p.step.label, attrs, (builder.view(p.tensor, p.view),), out, origin)
+        return builder.node(p.node.label, attrs, (builder.view(p.tensor, p.view),), out, origin)
 
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""
-        return Pending(self.shape, (self.step.label,), self.emit, self)
+        return Pending(self.shape, (self.node.label,), self.emit, self)
 
     @property
     def channels(self) -> int:
@@ -67,9 +67,9 @@ class BlockwiseProduct:
         return self.addend is None
 
     @property
-    def step(self) -> Step:
+    def node(self) -> OnnxNode:
         """The ONNX node."""
-        return self.plain.step
+        return self.plain.node
 
     @property
     def out_view(self) -> Shape4:

@@ -9,17 +9,17 @@ import numpy as np
 from compiler.front.constraints import channel_bias, constant_bias, finite_requantisation
 from compiler.front.operators.movement.movement import moved, numbered
 from compiler.front.operators.products.linear import bias_integers
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape
-from compiler.ir.graph import Shape4
 from compiler.ir.matmul import MatMul, batches
+from compiler.ir.network import Shape4
 
 
 @dataclass(frozen=True, eq=False)
 class ComputedProduct:
     """A product of two tensors before its result is quantised; zero points apart, as Integer operators have no scales."""
 
-    step: Step
+    node: OnnxNode
     a: Real | Quant
     b: Real | Quant
     a_zero: int
@@ -61,12 +61,12 @@ class ComputedProduct:
         """Whether no number has been multiplied with yet, or the scale is nothing but numbers that have: an Integer operator's."""
         return self.alpha == 1 or not isinstance(self.a, Real)
 
-    def with_bias(self, step: Step, bias: Const | RealConst, beta: float = 1.0) -> ComputedProduct:
+    def with_bias(self, node: OnnxNode, bias: Const | RealConst, beta: float = 1.0) -> ComputedProduct:
         """Return the product with the constant `beta * bias` added, one value a column."""
         scale = self.product_scale
-        step.require(constant_bias, bias, found=type(bias).__name__)
-        step.require(channel_bias, bias.shape, scale.size, 1, found=f"shape {bias.shape} for {scale.size} channels")
-        return replace(self, bias=bias_integers(step, bias, scale, beta))
+        node.require(constant_bias, bias, found=type(bias).__name__)
+        node.require(channel_bias, bias.shape, scale.size, 1, found=f"shape {bias.shape} for {scale.size} channels")
+        return replace(self, bias=bias_integers(node, bias, scale, beta))
 
     def scaled(self, factor: float) -> ComputedProduct:
         """Return the product times a positive number."""
@@ -92,7 +92,7 @@ class ComputedProduct:
 
     def _operands(self) -> tuple[str, str]:
         _, picks, (m, k, n) = _sizes(self.a.shape, self.b.shape)
-        builder = self.step.builder
+        builder = self.node.builder
         return builder.view(self.a.tensor, ((max(picks[0]) + 1) * m, k, 1, 1)), builder.view(self.b.tensor, ((max(picks[1]) + 1) * k, n, 1, 1))
 
     def _attrs(self, target: Quantisation | None) -> MatMul:
@@ -105,15 +105,15 @@ class ComputedProduct:
         )  # fmt: skip
 
     def _emit(self, name: str, dtype: str, target: Quantisation | None, origin: tuple[str, ...]) -> str:
-        builder, attrs = self.step.builder, self._attrs(target)
-        self.step.require(finite_requantisation, np.array([attrs.scale], np.float32), found=f"a scale of {attrs.scale}")
+        builder, attrs = self.node.builder, self._attrs(target)
+        self.node.require(finite_requantisation, np.array([attrs.scale], np.float32), found=f"a scale of {attrs.scale}")
         operands = self._operands()
         out = builder.tensor(name, self.out_view, dtype, attrs.y_scale, attrs.y_zero)
-        return builder.node(self.step.label, attrs, operands, out, origin)
+        return builder.node(self.node.label, attrs, operands, out, origin)
 
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""
-        return Pending(self.shape, (self.step.label,), self.emit, self)
+        return Pending(self.shape, (self.node.label,), self.emit, self)
 
 
 def _sizes(a: Shape, b: Shape) -> tuple[Shape, tuple[tuple[int, ...], tuple[int, ...]], tuple[int, int, int]]:
@@ -123,8 +123,8 @@ def _sizes(a: Shape, b: Shape) -> tuple[Shape, tuple[tuple[int, ...], tuple[int,
     return leading, (first, second), (rows[-2], rows[-1], columns[-1])
 
 
-def transposed(step: Step, value: Real, index: int) -> Real:
+def transposed(node: OnnxNode, value: Real, index: int) -> Real:
     """Return the transpose of a matrix, by a movement of its elements."""
-    result = moved(step, [value], numbered([value])[0].T, name=f"{step.name_of(index)}/transposed")
+    result = moved(node, [value], numbered([value])[0].T, name=f"{node.name_of(index)}/transposed")
     assert isinstance(result, Real)
     return result

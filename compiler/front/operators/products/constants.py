@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.front.constraints import constant_integers, fitting_scales, usable_scale
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, RealConst, along
 
 #: Types of less than 8 bits, and those that their integers are kept in.
@@ -29,7 +29,7 @@ def limits(dtype: np.dtype) -> tuple[int, int]:
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
 
 
-def _parameter(step: Step, numbers: np.ndarray, array: np.ndarray, axis: int, block: int) -> np.ndarray:
+def _parameter(node: OnnxNode, numbers: np.ndarray, array: np.ndarray, axis: int, block: int) -> np.ndarray:
     """Return scales or zero points as they broadcast against the array."""
     rank, shape = array.ndim, array.shape
     if numbers.size == 1:
@@ -41,36 +41,36 @@ def _parameter(step: Step, numbers: np.ndarray, array: np.ndarray, axis: int, bl
     elif fits:
         fits = numbers.shape == (shape[axis],)
     described = f"axis {axis}" + (f" and blocks of {block}" if block else "")
-    step.require(fitting_scales, fits, found=f"shape {numbers.shape} for a constant of shape {shape}, {described}")
+    node.require(fitting_scales, fits, found=f"shape {numbers.shape} for a constant of shape {shape}, {described}")
     if not block:
         return along(numbers, rank, axis)
     return np.take(numbers, np.arange(shape[axis]) // block, axis)
 
 
-def real_constant(step: Step, array: np.ndarray, scale: np.ndarray | None, zero: np.ndarray | None, axis: int, block: int = 0) -> RealConst:
+def real_constant(node: OnnxNode, array: np.ndarray, scale: np.ndarray | None, zero: np.ndarray | None, axis: int, block: int = 0) -> RealConst:
     """Return integers with scales (1 where there are none) and zero points (0 where there are none)."""
-    step.require(constant_integers, array.dtype.name in INTEGERS, found=str(array.dtype))
+    node.require(constant_integers, array.dtype.name in INTEGERS, found=str(array.dtype))
     array = unpacked(array)
     scale = np.ones(1, np.float32) if scale is None else scale
     zero = np.zeros(1, array.dtype) if zero is None else unpacked(zero)
-    return RealConst(array, _parameter(step, scale.astype(np.float32), array, axis, block), _parameter(step, zero, array, axis, block))
+    return RealConst(array, _parameter(node, scale.astype(np.float32), array, axis, block), _parameter(node, zero, array, axis, block))
 
 
-def dequantised_constant(step: Step, value: Const) -> RealConst:
+def dequantised_constant(node: OnnxNode, value: Const) -> RealConst:
     """DequantizeLinear of a constant keeps its integers, for weights and biases."""
-    return real_constant(step, value.array, step.constant(1), step.constant(2), step.attribute("axis", 1), step.attribute("block_size", 0))
+    return real_constant(node, value.array, node.constant(1), node.constant(2), node.attribute("axis", 1), node.attribute("block_size", 0))
 
 
-def quantised_constant(step: Step, value: Const | RealConst, dtype: np.dtype) -> Const:
+def quantised_constant(node: OnnxNode, value: Const | RealConst, dtype: np.dtype) -> Const:
     """QuantizeLinear of a constant, to integers of type `dtype`: saturate(round_half_even(float32(v / scale)) + zero)."""
-    step.require(constant_integers, dtype.name in INTEGERS, found=dtype.name)
+    node.require(constant_integers, dtype.name in INTEGERS, found=dtype.name)
     array = (value.real() if isinstance(value, RealConst) else value.array).astype(np.float32)
-    scale, zero = step.constant(1), step.constant(2)
+    scale, zero = node.constant(1), node.constant(2)
     assert scale is not None
-    step.require(usable_scale, scale.astype(np.float32), found=f"{scale.min()}")
-    axis, block = step.attribute("axis", 1), step.attribute("block_size", 0)
-    divisor = _parameter(step, scale.astype(np.float32), array, axis, block)
-    shift = np.zeros(1, np.int64) if zero is None else _parameter(step, zero.astype(np.int64), array, axis, block)
+    node.require(usable_scale, scale.astype(np.float32), found=f"{scale.min()}")
+    axis, block = node.attribute("axis", 1), node.attribute("block_size", 0)
+    divisor = _parameter(node, scale.astype(np.float32), array, axis, block)
+    shift = np.zeros(1, np.int64) if zero is None else _parameter(node, zero.astype(np.int64), array, axis, block)
     low, high = limits(dtype)
     with np.errstate(over="ignore"):
         steps = np.rint(array / divisor).astype(np.float64)

@@ -8,33 +8,33 @@ from collections.abc import Callable
 import numpy as np
 
 from compiler.front.operators.movement.movement import quantised_as
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Quant, Quantisation, Value
-from compiler.ir.graph import RANGES
+from compiler.ir.network import RANGES
 
-Handler = Callable[[Step], list[Value]]
+Handler = Callable[[OnnxNode], list[Value]]
 
 
 def in_order(handler: Handler) -> Handler:
     """Return `handler` for integers as well: 8-bit tensors become real numbers before it and its results become integers after it."""
 
-    def handle(step: Step) -> list[Value]:
-        kinds = {value.dtype for value in step.values.peek() if isinstance(value, Quant)}
+    def handle(node: OnnxNode) -> list[Value]:
+        kinds = {value.dtype for value in node.values.peek() if isinstance(value, Quant)}
         if kinds not in ({"i8"}, {"u8"}):
-            return handler(step)
+            return handler(node)
         dtype = kinds.pop()
-        values = {index: _real(step, value) for index, value in enumerate(step.values.peek())}
-        target = Quantisation(step.output, dtype, 1.0, 0, *RANGES[dtype])
-        results = handler(step.varied(values=values))
-        return [Quant(quantised_as(step.builder, value, target, step.label), value.shape or (), dtype) for value in results]
+        values = {index: _real(node, value) for index, value in enumerate(node.values.peek())}
+        target = Quantisation(node.output, dtype, 1.0, 0, *RANGES[dtype])
+        results = handler(node.varied(values=values))
+        return [Quant(quantised_as(node.builder, value, target, node.label), value.shape or (), dtype) for value in results]
 
     return handle
 
 
-def _real(step: Step, value: Value | None) -> Value | None:
+def _real(node: OnnxNode, value: Value | None) -> Value | None:
     match value:
         case Quant():
-            return step.builder.dequantise(value, 1.0, 0, step.label)
+            return node.builder.dequantise(value, 1.0, 0, node.label)
         case Const() if value.array.dtype.kind in "iu":
             return Const(value.array.astype(np.float32))
     return value

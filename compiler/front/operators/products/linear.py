@@ -13,10 +13,10 @@ from compiler.front.constraints import (
     finite_constant,
     finite_requantisation,
 )
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Pending, Quantisation, RealConst, Shape
 from compiler.front.state.windows import Window
-from compiler.ir.graph import RANGES, Conv, Shape4
+from compiler.ir.network import RANGES, Conv, Shape4
 
 _POINT = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 2)
 
@@ -29,7 +29,7 @@ class Product:
     axis_from_end: distance of the output channels' axis from the end of the ONNX result (bias broadcasting). `own`: nothing but a bias has joined it.
     """
 
-    step: Step
+    node: OnnxNode
     tensor: str
     view: Shape4
     x_scale: float | None
@@ -48,7 +48,7 @@ class Product:
 
     def sum_ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Return (least, greatest) sum of the products of each channel, int64 (OC,), whatever the bytes of its operand; they enclose 0."""
-        low, high = (v - self.x_zero for v in RANGES[self.step.builder.tensors[self.tensor].dtype])
+        low, high = (v - self.x_zero for v in RANGES[self.node.builder.tensors[self.tensor].dtype])
         weight = (self.weight.astype(np.int64) - self.w_zero).reshape(self.weight.shape[0], -1)
         return np.minimum(weight * low, weight * high).sum(1), np.maximum(weight * low, weight * high).sum(1)
 
@@ -66,7 +66,7 @@ class Product:
         return np.broadcast_to(scale, self.weight.shape[:1]).astype(np.float32)
 
     def with_bias(
-        self, step: Step, bias: Const | RealConst | None, beta: float = 1.0, *, integers: bool = False, ends: tuple[np.ndarray, np.ndarray] | None = None,
+        self, node: OnnxNode, bias: Const | RealConst | None, beta: float = 1.0, *, integers: bool = False, ends: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Product:
         """Return the product with `beta * bias` added; see `bias_integers`. `integers`: the bias is int32 already, and the sums are modulo 2^32.
 
@@ -75,17 +75,17 @@ class Product:
         """
         if bias is None:
             return self
-        step.require(constant_bias, bias, found=type(bias).__name__)
+        node.require(constant_bias, bias, found=type(bias).__name__)
         channels = self.weight.shape[0]
-        step.require(channel_bias, bias.shape, channels, self.axis_from_end, found=f"shape {bias.shape} for {channels} channels")
+        node.require(channel_bias, bias.shape, channels, self.axis_from_end, found=f"shape {bias.shape} for {channels} channels")
         if integers and isinstance(bias, Const):
             sums = np.broadcast_to(bias.array.reshape(-1), (channels,)).astype(np.int32)
         else:
             low, high = self.sum_ends() if ends is None else ends
-            sums = np.clip(bias_integers(step, bias, self.product_scale, beta), -(2**31) - low, 2**31 - 1 - high).astype(np.int32)
+            sums = np.clip(bias_integers(node, bias, self.product_scale, beta), -(2**31) - low, 2**31 - 1 - high).astype(np.int32)
         return replace(self, bias=sums)
 
-    def with_affine(self, step: Step, factor: np.ndarray, addend: np.ndarray) -> Product:
+    def with_affine(self, node: OnnxNode, factor: np.ndarray, addend: np.ndarray) -> Product:
         """Return factor * product + addend, float64 a channel: factors join the scales, addends the bias, in steps of the new scales.
 
         A channel with factor 0, or one beside which the addend would have more than 30 bits, gets weights of zero and a scale in which
@@ -101,7 +101,7 @@ class Product:
         bias = np.zeros(channels, np.int64) if self.bias is None else np.where(gone, 0, self.bias.astype(np.int64))
         with np.errstate(divide="ignore", invalid="ignore"):
             steps = np.rint(addend / (unit * scaled).astype(np.float64)) + bias
-        step.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
+        node.require(bias_fits, steps, found=f"{np.abs(np.nan_to_num(steps, nan=np.inf)).max():.3g} steps")
         return replace(self, weight=weight, w_scale=scaled, bias=steps.astype(np.int32), own=False)
 
     def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
@@ -133,15 +133,15 @@ class Product:
 
     def sums(self) -> tuple[Conv, tuple[str, ...]]:
         """Return the Conv whose int32 sums are the product, in steps of `product_scale`, and its operand."""
-        return self._attrs(None), (self.step.builder.view(self.tensor, self.view),)
+        return self._attrs(None), (self.node.builder.view(self.tensor, self.view),)
 
     def _emit(self, name: str, dtype: str, target: Quantisation | None, origin: tuple[str, ...]) -> str:
-        builder, attrs = self.step.builder, self._attrs(target)
+        builder, attrs = self.node.builder, self._attrs(target)
         scales = attrs.scale
-        self.step.require(finite_requantisation, scales, found=f"scales from {scales.min()} to {scales.max()}")
+        self.node.require(finite_requantisation, scales, found=f"scales from {scales.min()} to {scales.max()}")
         source = builder.view(self.tensor, self.view)
         out = builder.tensor(name, self.out_view, dtype, attrs.y_scale, attrs.y_zero)
-        return builder.node(self.step.label, attrs, (source,), out, origin)
+        return builder.node(self.node.label, attrs, (source,), out, origin)
 
     @property
     def channels(self) -> int:
@@ -164,7 +164,7 @@ class Product:
 
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""
-        return Pending(self.shape, (self.step.label,), self.emit, self)
+        return Pending(self.shape, (self.node.label,), self.emit, self)
 
 
 def _vanishing(factor: np.ndarray, addend: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -172,7 +172,7 @@ def _vanishing(factor: np.ndarray, addend: np.ndarray, scale: np.ndarray) -> np.
     return (factor == 0) | (np.abs(addend) >= 2.0**30 * np.abs(scale)) & (addend != 0)
 
 
-def bias_integers(step: Step, bias: Const | RealConst, product_scale: np.ndarray, beta: float = 1.0) -> np.ndarray:
+def bias_integers(node: OnnxNode, bias: Const | RealConst, product_scale: np.ndarray, beta: float = 1.0) -> np.ndarray:
     """Return the bias as int32 (OC,), in steps of the int32 sum.
 
     A bias dequantised with the scale of the sum (to 1e-5, the usual case) is the integers that it was; any other is
@@ -188,14 +188,14 @@ def bias_integers(step: Step, bias: Const | RealConst, product_scale: np.ndarray
     real = bias.real() if isinstance(bias, RealConst) else bias.array
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.rint(beta * np.broadcast_to(real.reshape(-1), (channels,)).astype(np.float64) / scale)
-    step.require(finite_constant, real, found=f"a number that is infinite in a bias of shape {bias.shape}")
+    node.require(finite_constant, real, found=f"a number that is infinite in a bias of shape {bias.shape}")
     integers = np.clip(np.nan_to_num(steps), -(2**31), 2**31 - 1).astype(np.int64)
     wanted = beta * np.broadcast_to(real.reshape(-1), (channels,)).astype(np.float64)
     lost = np.flatnonzero((steps > 2**31 - 1) | (steps < -(2**31)))
     if lost.size:
         c = lost[0]
-        step.builder.notes.append(
-            f"{step.label} ({step.op}): the bias of {lost.size} of {channels} channels is beyond int32 in steps of x_scale * w_scale and saturates, as "
+        node.builder.notes.append(
+            f"{node.label} ({node.op}): the bias of {lost.size} of {channels} channels is beyond int32 in steps of x_scale * w_scale and saturates, as "
             f"onnxruntime's does: channel {c} adds {integers[c] * scale[c]:.3g} in place of {wanted[c]:.3g}"
         )
     return integers.astype(np.int32)

@@ -19,21 +19,21 @@ from compiler.front.operators.products.convolution import (
 )
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.weights import weights_of
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Quant, Real, RealConst, Value
 
 
 def _product(
-    step: Step, source: Real | Quant, x_zero: int, weights: RealConst, described: str, *, trans_b: bool = False, alpha: float = 1.0
+    node: OnnxNode, source: Real | Quant, x_zero: int, weights: RealConst, described: str, *, trans_b: bool = False, alpha: float = 1.0
 ) -> Product | BlockwiseProduct:
-    step.require(matrix_weights, weights.array.ndim, found=f"shape {weights.shape}")
-    rows = weights_of(step, weights if trans_b else weights.moved(np.transpose), described)
+    node.require(matrix_weights, weights.array.ndim, found=f"shape {weights.shape}")
+    rows = weights_of(node, weights if trans_b else weights.moved(np.transpose), described)
     channels, depth = rows.array.shape
     *leading, _ = source.shape
     count = int(np.prod(leading))
     return product_of(
         rows.moved(lambda array: array.reshape(-1, depth, 1, 1)),
-        step=step,
+        node=node,
         tensor=source.tensor,
         view=(count, depth, 1, 1),
         x_scale=source.scale if isinstance(source, Real) else None,
@@ -51,104 +51,104 @@ def _plain(product: Product | BlockwiseProduct) -> Product:
     return product
 
 
-def _real_source(step: Step) -> tuple[Real, RealConst]:
-    value, weights = step.value(0), step.value(1)
-    step.require(quantised_operand, value, found=step.describe(0))
-    step.require(constant_weights, weights, found=step.describe(1))
+def _real_source(node: OnnxNode) -> tuple[Real, RealConst]:
+    value, weights = node.value(0), node.value(1)
+    node.require(quantised_operand, value, found=node.describe(0))
+    node.require(constant_weights, weights, found=node.describe(1))
     assert isinstance(value, Real)
     assert isinstance(weights, RealConst)
     return value, weights
 
 
-def _gemm_attributes(step: Step) -> tuple[bool, float, float]:
+def _gemm_attributes(node: OnnxNode) -> tuple[bool, float, float]:
     """transB, alpha and beta."""
-    alpha = step.attribute("alpha", 1.0)
-    step.require(usable_alpha, alpha, found=f"alpha = {alpha}")
-    return bool(step.attribute("transB", 0)), float(np.float32(alpha)), float(step.attribute("beta", 1.0))
+    alpha = node.attribute("alpha", 1.0)
+    node.require(usable_alpha, alpha, found=f"alpha = {alpha}")
+    return bool(node.attribute("transB", 0)), float(np.float32(alpha)), float(node.attribute("beta", 1.0))
 
 
-def _rows(step: Step, value: Real, index: int = 0) -> Real:
+def _rows(node: OnnxNode, value: Real, index: int = 0) -> Real:
     """Return the first operand of a Gemm as rows: its transpose where transA says so."""
-    return transposed(step, value, index) if step.attribute("transA", 0) else value
+    return transposed(node, value, index) if node.attribute("transA", 0) else value
 
 
-def gemm(step: Step) -> list[Value]:
+def gemm(node: OnnxNode) -> list[Value]:
     """Gemm: alpha * A @ B + beta * C."""
-    if isinstance(step.value(1), Real):
-        return [_computed_gemm(step).pending()]
-    trans_b, alpha, beta = _gemm_attributes(step)
-    source, weights = _real_source(step)
-    source = _rows(step, source)
-    product = _product(step, source, source.zero, weights, step.describe(1), trans_b=trans_b, alpha=alpha)
-    bias = step.value(2)
-    return [product.with_bias(step, bias, beta).pending()]  # type: ignore[arg-type]
+    if isinstance(node.value(1), Real):
+        return [_computed_gemm(node).pending()]
+    trans_b, alpha, beta = _gemm_attributes(node)
+    source, weights = _real_source(node)
+    source = _rows(node, source)
+    product = _product(node, source, source.zero, weights, node.describe(1), trans_b=trans_b, alpha=alpha)
+    bias = node.value(2)
+    return [product.with_bias(node, bias, beta).pending()]  # type: ignore[arg-type]
 
 
-def _computed_gemm(step: Step) -> ComputedProduct:
+def _computed_gemm(node: OnnxNode) -> ComputedProduct:
     """Gemm of two computed matrices."""
     operands = []
     for index, attribute in ((0, "transA"), (1, "transB")):
-        value = step.value(index)
-        step.require(quantised_operand, value, found=step.describe(index))
+        value = node.value(index)
+        node.require(quantised_operand, value, found=node.describe(index))
         assert isinstance(value, Real)
-        operands.append(transposed(step, value, index) if step.attribute(attribute, 0) else value)
-    _, alpha, beta = _gemm_attributes(step)
+        operands.append(transposed(node, value, index) if node.attribute(attribute, 0) else value)
+    _, alpha, beta = _gemm_attributes(node)
     first, second = operands
-    product = ComputedProduct(step, first, second, first.zero, second.zero, alpha)
-    bias = step.value(2)
-    return product if bias is None else product.with_bias(step, bias, beta)  # type: ignore[arg-type]
+    product = ComputedProduct(node, first, second, first.zero, second.zero, alpha)
+    bias = node.value(2)
+    return product if bias is None else product.with_bias(node, bias, beta)  # type: ignore[arg-type]
 
 
-def matmul(step: Step) -> list[Value]:
+def matmul(node: OnnxNode) -> list[Value]:
     """MatMul by a constant matrix or of two tensors; an Add of a constant that follows becomes the bias."""
-    first, second = step.value(0), step.value(1)
+    first, second = node.value(0), node.value(1)
     if isinstance(first, Real) and isinstance(second, Real):
-        return [ComputedProduct(step, first, second, first.zero, second.zero).pending()]
+        return [ComputedProduct(node, first, second, first.zero, second.zero).pending()]
     if isinstance(first, RealConst):
-        return constant_vector_first(step, first, second) if len(first.shape) == 1 else constant_first(step, first, second)
-    source, weights = _real_source(step)
+        return constant_vector_first(node, first, second) if len(first.shape) == 1 else constant_first(node, first, second)
+    source, weights = _real_source(node)
     if len(weights.shape) == 1:  # a column
         column = weights.moved(lambda array: array.reshape(-1, 1))
-        product = _product(step, source, source.zero, column, step.describe(1)).pending()
+        product = _product(node, source, source.zero, column, node.describe(1)).pending()
         return [replace(product, shape=product.shape[:-1])]
     if len(weights.shape) != 2:
-        return batched(step, source, weights)
-    return [_product(step, source, source.zero, weights, step.describe(1)).pending()]
+        return batched(node, source, weights)
+    return [_product(node, source, source.zero, weights, node.describe(1)).pending()]
 
 
-def qgemm(step: Step) -> list[Value]:
+def qgemm(node: OnnxNode) -> list[Value]:
     """com.microsoft QGemm: a, a_scale, a_zero, b, b_scale, b_zero, int32 c, y_scale, y_zero. Without y_scale the result is float."""
-    trans_b, alpha, _ = _gemm_attributes(step)
-    source = _rows(step, real_operand(step, 0, 1))
-    weights = constant_operand(step, 3, 4, 0 if trans_b else 1)
-    product = _plain(_product(step, source, source.zero, weights, step.describe(3), trans_b=trans_b, alpha=alpha))
-    bias = step.constant(6)
+    trans_b, alpha, _ = _gemm_attributes(node)
+    source = _rows(node, real_operand(node, 0, 1))
+    weights = constant_operand(node, 3, 4, 0 if trans_b else 1)
+    product = _plain(_product(node, source, source.zero, weights, node.describe(3), trans_b=trans_b, alpha=alpha))
+    bias = node.constant(6)
     if bias is not None:
-        product = product.with_bias(step, Const(bias), integers=True)
-    if step.value(7) is None:
+        product = product.with_bias(node, Const(bias), integers=True)
+    if node.value(7) is None:
         return [product.pending()]
-    target = result_target(step, 7, 8)
-    return [Quant(product.emit(target, (step.label,)), product.shape, target.dtype)]
+    target = result_target(node, 7, 8)
+    return [Quant(product.emit(target, (node.label,)), product.shape, target.dtype)]
 
 
-def qlinear_matmul(step: Step) -> list[Value]:
+def qlinear_matmul(node: OnnxNode) -> list[Value]:
     """QLinearMatMul: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero."""
-    source = real_operand(step, 0, 1)
-    target = result_target(step, 6, 7)
-    if isinstance(step.value(3), Quant):
-        other = real_operand(step, 3, 4)
-        computed = ComputedProduct(step, source, other, source.zero, other.zero)
-        return [Quant(computed.emit(target, (step.label,)), computed.shape, target.dtype)]
-    product = _product(step, source, source.zero, constant_operand(step, 3, 4, 1), step.describe(3))
-    return [Quant(product.emit(target, (step.label,)), product.shape, target.dtype)]
+    source = real_operand(node, 0, 1)
+    target = result_target(node, 6, 7)
+    if isinstance(node.value(3), Quant):
+        other = real_operand(node, 3, 4)
+        computed = ComputedProduct(node, source, other, source.zero, other.zero)
+        return [Quant(computed.emit(target, (node.label,)), computed.shape, target.dtype)]
+    product = _product(node, source, source.zero, constant_operand(node, 3, 4, 1), node.describe(3))
+    return [Quant(product.emit(target, (node.label,)), product.shape, target.dtype)]
 
 
-def matmul_integer(step: Step) -> list[Value]:
+def matmul_integer(node: OnnxNode) -> list[Value]:
     """MatMulInteger: a, b, a_zero, b_zero to int32 sums."""
-    source, zero = integer_source(step, 2)
-    if isinstance(step.value(1), Quant):
-        other, other_zero = integer_source(step, 3, 1)
-        computed = ComputedProduct(step, source, other, zero, other_zero)
-        return [Quant(computed.emit_integers(step.output, (step.label,)), computed.shape, "i32", computed)]
-    product = _plain(_product(step, source, zero, integer_weights(step, 3, 1), step.describe(1)))
-    return [Quant(product.emit_integers(step.output, (step.label,)), product.shape, "i32", product)]
+    source, zero = integer_source(node, 2)
+    if isinstance(node.value(1), Quant):
+        other, other_zero = integer_source(node, 3, 1)
+        computed = ComputedProduct(node, source, other, zero, other_zero)
+        return [Quant(computed.emit_integers(node.output, (node.label,)), computed.shape, "i32", computed)]
+    product = _plain(_product(node, source, zero, integer_weights(node, 3, 1), node.describe(1)))
+    return [Quant(product.emit_integers(node.output, (node.label,)), product.shape, "i32", product)]

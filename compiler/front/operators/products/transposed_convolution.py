@@ -19,10 +19,10 @@ from compiler.front.operators.products.convolution import column
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.weights import Weights, weights_of
 from compiler.front.state.builder import default_view
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Pending, Quantisation, Real, RealConst, Shape, Value
 from compiler.front.state.windows import Window
-from compiler.ir.graph import Move
+from compiler.ir.network import Move
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,16 @@ def phases(axis: Axis) -> list[Phase]:
     return found
 
 
-def _axes(step: Step, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axis]:
+def _axes(node: OnnxNode, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axis]:
     spatial = len(sizes)
-    given = list(step.attribute("kernel_shape", kernel))
-    step.require(kernel_of_weights, given, kernel, found=f"{given} for weights of {list(kernel)}")
-    strides = list(step.attribute("strides", [1] * spatial))
-    dilations = list(step.attribute("dilations", [1] * spatial))
-    extra = list(step.attribute("output_padding", [0] * spatial))
+    given = list(node.attribute("kernel_shape", kernel))
+    node.require(kernel_of_weights, given, kernel, found=f"{given} for weights of {list(kernel)}")
+    strides = list(node.attribute("strides", [1] * spatial))
+    dilations = list(node.attribute("dilations", [1] * spatial))
+    extra = list(node.attribute("output_padding", [0] * spatial))
     whole = [(sizes[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 + extra[i] for i in range(spatial)]
-    mode = step.attribute("auto_pad", b"NOTSET").decode()
-    target = step.attribute("output_shape", None)
+    mode = node.attribute("auto_pad", b"NOTSET").decode()
+    target = node.attribute("output_shape", None)
     if target is None and mode in ("SAME_UPPER", "SAME_LOWER"):
         target = [n * s for n, s in zip(sizes, strides, strict=True)]
     if target is not None:
@@ -84,10 +84,10 @@ def _axes(step: Step, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axis]
         begins = [t // 2 if mode == "SAME_UPPER" else t - t // 2 for t in total]
         out = list(target)
     else:
-        pads = list(step.attribute("pads", [0] * 2 * spatial)) if mode == "NOTSET" else [0] * 2 * spatial
+        pads = list(node.attribute("pads", [0] * 2 * spatial)) if mode == "NOTSET" else [0] * 2 * spatial
         begins = pads[:spatial]
         out = [w - b - e for w, b, e in zip(whole, begins, pads[spatial:], strict=True)]
-    step.require(output_not_empty, out, found=f"kernel {list(kernel)} on {tuple(sizes)} with {begins} cut off")
+    node.require(output_not_empty, out, found=f"kernel {list(kernel)} on {tuple(sizes)} with {begins} cut off")
     found = [Axis(*numbers) for numbers in zip(sizes, out, kernel, strides, dilations, begins, strict=True)]
     return [Axis(1, 1, 1, 1, 1, 0), *found] if spatial == 1 else found
 
@@ -102,18 +102,18 @@ class Interleaved:
     view: tuple[int, int, int, int]
     shape: Shape
 
-    def with_bias(self, step: Step, bias: Const | RealConst | None) -> Interleaved:
+    def with_bias(self, node: OnnxNode, bias: Const | RealConst | None) -> Interleaved:
         """Return the same with a bias added."""
         plain = [p for p in self.products if isinstance(p, Product)]
         ends = tuple(np.sum([p.sum_ends()[k] for p in plain], axis=0) for k in (0, 1)) if plain else None
-        made = (p.with_bias(step, bias, ends=ends) if isinstance(p, Product) else p.with_bias(step, bias) for p in self.products)
+        made = (p.with_bias(node, bias, ends=ends) if isinstance(p, Product) else p.with_bias(node, bias) for p in self.products)
         return replace(self, products=tuple(made))
 
     def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the nodes that write `target`; return its tensor."""
         if len(self.products) == 1 and self.products[0].out_view == self.view:
             return self.products[0].emit(target, origin)
-        step = self.products[0].step
+        node = self.products[0].node
         parts = [p.emit(replace(target, name=f"{target.name}/phase{i}"), origin) for i, p in enumerate(self.products)]
         n, c, h, w = self.view
         index, base = np.zeros(self.view, np.int64), 0
@@ -121,8 +121,8 @@ class Interleaved:
             numbers = base + np.arange(np.prod(product.out_view)).reshape(product.out_view)
             index[:, :, y.first :: self.steps[0], x.first :: self.steps[1]] = numbers[:, :, : y.count, : x.count]
             base += numbers.size
-        out = step.builder.tensor(target.name, (n, c, h, w), target.dtype, target.scale, target.zero)
-        return step.builder.node(f"{step.label}/interleave", Move(index), tuple(parts), out, origin)
+        out = node.builder.tensor(target.name, (n, c, h, w), target.dtype, target.scale, target.zero)
+        return node.builder.node(f"{node.label}/interleave", Move(index), tuple(parts), out, origin)
 
     @property
     def axis_from_end(self) -> int:
@@ -141,10 +141,10 @@ class Interleaved:
 
     def pending(self) -> Pending:
         """Return the result as floats that wait for their quantisation."""
-        return Pending(self.shape, (self.products[0].step.label,), self.emit, self)
+        return Pending(self.shape, (self.products[0].node.label,), self.emit, self)
 
 
-def _spread(step: Step, value: Real, axes: list[Axis]) -> tuple[Real, list[Axis]]:
+def _spread(node: OnnxNode, value: Real, axes: list[Axis]) -> tuple[Real, list[Axis]]:
     """Put zeros between the pixels, so that the stride is 1."""
     (numbers,) = numbered([value])
     view = numbers.reshape(default_view(value.shape))
@@ -152,7 +152,7 @@ def _spread(step: Step, value: Real, axes: list[Axis]) -> tuple[Real, list[Axis]
     apart = np.full((*view.shape[:2], *sizes), -1)
     apart[:, :, :: axes[0].stride, :: axes[1].stride] = view
     shape = (*value.shape[:2], *sizes[-(len(value.shape) - 2) :])
-    spread = moved(step, [value, Const(np.zeros(1, np.float32))], apart.reshape(shape), name=f"{step.output}/spread")
+    spread = moved(node, [value, Const(np.zeros(1, np.float32))], apart.reshape(shape), name=f"{node.output}/spread")
     assert isinstance(spread, Real), "zero is a value of every quantisation"
     return spread, [replace(a, size=size, stride=1) for a, size in zip(axes, sizes, strict=True)]
 
@@ -165,16 +165,16 @@ def _dilated(axis: Axis) -> Phase:
     return Phase(0, axis.out, tuple(range(axis.taps))[::-1], (before, after), axis.out)
 
 
-def conv_transpose(step: Step) -> list[Value]:
+def conv_transpose(node: OnnxNode) -> list[Value]:
     """ConvTranspose of dequantised tensors: waits for its QuantizeLinear."""
-    value, weights, bias = step.value(0), step.value(1), step.value(2)
-    step.require(quantised_operand, value, found=step.describe(0))
-    step.require(constant_weights, weights, found=step.describe(1))
-    step.require(constant_parameters, bias, found=step.describe(2) if bias is not None else "")
+    value, weights, bias = node.value(0), node.value(1), node.value(2)
+    node.require(quantised_operand, value, found=node.describe(0))
+    node.require(constant_weights, weights, found=node.describe(1))
+    node.require(constant_parameters, bias, found=node.describe(2) if bias is not None else "")
     assert isinstance(value, Real) and isinstance(weights, RealConst)
-    step.require(two_dimensions_at_most, len(value.shape), found=f"an input of shape {value.shape}")
-    group = step.attribute("group", 1)
-    axes = _axes(step, value.shape[2:], weights.shape[2:])
+    node.require(two_dimensions_at_most, len(value.shape), found=f"an input of shape {value.shape}")
+    group = node.attribute("group", 1)
+    axes = _axes(node, value.shape[2:], weights.shape[2:])
     channels, filters = weights.shape[:2]
     taps = [a.taps for a in axes]
 
@@ -183,25 +183,25 @@ def conv_transpose(step: Step) -> list[Value]:
         grouped = array.reshape(group, channels // group, filters, *taps).swapaxes(1, 2)
         return grouped.reshape(group * filters, channels // group, *taps)
 
-    kernel = weights_of(step, weights.moved(outputs_first), step.describe(1))
+    kernel = weights_of(node, weights.moved(outputs_first), node.describe(1))
     if any(a.stride > 1 and a.dilation > 1 for a in axes):
-        value, axes = _spread(step, value, axes)
+        value, axes = _spread(node, value, axes)
     if any(a.dilation > 1 for a in axes):
-        value, axes = _cut(step, value, axes)
+        value, axes = _cut(node, value, axes)
         splits = [[_dilated(a)] if a.dilation > 1 else phases(a) for a in axes]
     else:
         splits = [phases(a) for a in axes]
     out = (value.shape[0], group * filters, axes[0].out, axes[1].out)
     shape = (*out[:2], *[a.out for a in axes[-(len(value.shape) - 2) :]])
     places = tuple((y, x) for y in splits[0] for x in splits[1])
-    made = [_product(step, value, kernel, group, axes, y, x) for y, x in places]
+    made = [_product(node, value, kernel, group, axes, y, x) for y, x in places]
     whole = Interleaved(tuple(made), places, (axes[0].stride, axes[1].stride), out, shape)
     if isinstance(bias, Const | RealConst):
-        whole = whole.with_bias(step, column(bias, len(shape) - 2))
+        whole = whole.with_bias(node, column(bias, len(shape) - 2))
     return [whole.pending()]
 
 
-def _cut(step: Step, value: Real, axes: list[Axis]) -> tuple[Real, list[Axis]]:
+def _cut(node: OnnxNode, value: Real, axes: list[Axis]) -> tuple[Real, list[Axis]]:
     """Leave out the pixels whose whole kernel is cut off, so that no padding of a dilated axis is negative."""
     (numbers,) = numbered([value])
     view = numbers.reshape(default_view(value.shape))
@@ -218,12 +218,12 @@ def _cut(step: Step, value: Real, axes: list[Axis]) -> tuple[Real, list[Axis]]:
     if view.size == numbers.size:
         return value, new
     shape = (*value.shape[:2], *view.shape[-(len(value.shape) - 2) :])
-    kept = moved(step, [value], view.reshape(shape), name=f"{step.output}/cut")
+    kept = moved(node, [value], view.reshape(shape), name=f"{node.output}/cut")
     assert isinstance(kept, Real), "movement keeps the quantisation"
     return kept, new
 
 
-def _product(step: Step, value: Real, kernel: Weights, group: int, axes: list[Axis], y: Phase, x: Phase) -> Product | BlockwiseProduct:
+def _product(node: OnnxNode, value: Real, kernel: Weights, group: int, axes: list[Axis], y: Phase, x: Phase) -> Product | BlockwiseProduct:
     """The convolution of one phase."""
 
     def taps(array: np.ndarray, outside: int) -> np.ndarray:
@@ -239,6 +239,6 @@ def _product(step: Step, value: Real, kernel: Weights, group: int, axes: list[Ax
     view = default_view(value.shape)
     out = (value.shape[0], kernel.array.shape[0], y.out, x.out)
     return product_of(
-        phase, step=step, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero, out_view=out,
+        phase, node=node, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero, out_view=out,
         shape=window.onnx_shape(*out[:2]), axis_from_end=rank - 1, window=window, group=group,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compiler.front.constraints import constant_weights, usable_weight_scale
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import RealConst
 
 
@@ -31,12 +31,12 @@ class Weights:
         return replace(self, array=np.ascontiguousarray(move(self.array)), part=part)
 
 
-def weights_of(step: Step, value: object, described: str) -> Weights:
+def weights_of(node: OnnxNode, value: object, described: str) -> Weights:
     """Return constant weights whose output channels are their first axis; `described` is what they are, for a message."""
-    step.require(constant_weights, value, found=described)
+    node.require(constant_weights, value, found=described)
     assert isinstance(value, RealConst)
     scale = value.scale.astype(np.float32)
-    step.require(usable_weight_scale, scale, found=f"{scale.min()}")
+    node.require(usable_weight_scale, scale, found=f"{scale.min()}")
     array, zero = _beside_zeros(value.array, value.zero)
     if all(size == 1 for size in scale.shape[1:]):
         return Weights(array, scale.reshape(-1), zero)

@@ -24,10 +24,10 @@ from compiler.front.floats.integers import quantise
 from compiler.front.operators.resize.reading import Resizing
 from compiler.front.operators.resize.weights import Weights
 from compiler.front.state.builder import default_view
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Pending, Quantisation, Real
-from compiler.ir.graph import Move
 from compiler.ir.interpolation import MOST, Interpolation, rounded
+from compiler.ir.network import Move
 
 #: Greatest number of a byte, and of the span of numbers in two bytes, which may round up.
 BYTE, ROOM = 255, MOST - 1
@@ -61,12 +61,12 @@ def shift_of(span: int) -> int:
 class _Emitter:
     """Adds the nodes of one Resize to the IR."""
 
-    def __init__(self, step: Step, value: Real, node: Resizing, axes: list[tuple[int, Weights]], target: Quantisation, origin: tuple[str, ...]) -> None:
-        self.step, self.value, self.node, self.axes, self.target, self.origin = step, value, node, axes, target, origin
-        self.builder = step.builder
+    def __init__(self, node: OnnxNode, value: Real, resizing: Resizing, axes: list[tuple[int, Weights]], target: Quantisation, origin: tuple[str, ...]) -> None:
+        self.node, self.value, self.resizing, self.axes, self.target, self.origin = node, value, resizing, axes, target, origin
+        self.builder = node.builder
 
     def _node(self, name: str, attrs: Interpolation | Move, inputs: tuple[str, ...], out: str) -> str:
-        return self.builder.node(f"{self.step.label}/{name}", attrs, inputs, out, self.origin)
+        return self.builder.node(f"{self.node.label}/{name}", attrs, inputs, out, self.origin)
 
     def _arranged(self, planes: _Planes, axis: int) -> _Planes:
         """The same with an axis last, seen as (all others, axis, 1, 1)."""
@@ -115,8 +115,8 @@ class _Emitter:
             weights.matrix, planes.zeros, most=planes.most, x_scale=self.value.scale, w_scale=w_scale, y_scale=target.scale, y_zero=target.zero,
             y_low=target.low, y_high=target.high,
         )  # fmt: skip
-        self.step.require(finite_requantisation, np.array([attrs.scale]), found=f"{attrs.scale}")
-        sizes = self.node.shape
+        self.node.require(finite_requantisation, np.array([attrs.scale]), found=f"{attrs.scale}")
+        sizes = self.resizing.shape
         view = (int(np.prod(sizes)) // sizes[axis], sizes[axis], 1, 1)
         fill = self._outside()
         inner = planes.order == tuple(range(len(sizes))) and fill is None
@@ -128,28 +128,28 @@ class _Emitter:
         constants = np.zeros(0, np.int16)
         if fill is not None:
             index = np.where(fill, -1, index)
-            number = quantise(np.array([self.node.extrapolation], np.float32), target.scale, target.zero, target.dtype)
+            number = quantise(np.array([self.resizing.extrapolation], np.float32), target.scale, target.zero, target.dtype)
             constants = np.clip(number, target.low, target.high).astype(np.int16)
         out = self.builder.tensor(target.name, default_view(sizes), target.dtype, target.scale, target.zero)
         return self._node("order", Move(index, constants), (made,), out)
 
     def _outside(self) -> np.ndarray | None:
         """Which elements lie outside on some axis, an array that broadcasts to the result; None where none does."""
-        found = np.zeros([1] * len(self.node.axes), bool)
+        found = np.zeros([1] * len(self.resizing.axes), bool)
         for axis, weights in self.axes:
-            found = found | weights.outside.reshape([-1 if a == axis else 1 for a in range(len(self.node.axes))])
+            found = found | weights.outside.reshape([-1 if a == axis else 1 for a in range(len(self.resizing.axes))])
         return found if found.any() else None
 
 
-def interpolated(step: Step, value: Real, node: Resizing, weights: dict[int, Weights]) -> Pending:
+def interpolated(node: OnnxNode, value: Real, resizing: Resizing, weights: dict[int, Weights]) -> Pending:
     """Return the interpolation along axes with these weights, which waits for its quantisation."""
-    shrinking = [item for item in sorted(weights.items(), reverse=True) if node.axes[item[0]].out < node.axes[item[0]].size]
+    shrinking = [item for item in sorted(weights.items(), reverse=True) if resizing.axes[item[0]].out < resizing.axes[item[0]].size]
     axes = [*shrinking, *(item for item in sorted(weights.items()) if item[0] not in dict(shrinking))]
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        return _Emitter(step, value, node, axes, target, origin).run()
+        return _Emitter(node, value, resizing, axes, target, origin).run()
 
-    return Pending(node.shape, (step.label,), emit)
+    return Pending(resizing.shape, (node.label,), emit)
 
 
 __all__ = ["interpolated", "shift_of"]

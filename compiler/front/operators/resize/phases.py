@@ -19,7 +19,7 @@ from compiler.front.operators.products.transposed_convolution import Interleaved
 from compiler.front.operators.resize.coordinates import FRACTIONS
 from compiler.front.operators.resize.reading import Axis, Resizing
 from compiler.front.state.builder import default_view
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Pending, Real
 from compiler.front.state.windows import Window
 
@@ -82,19 +82,19 @@ def _phased(mode: str, axis: Axis) -> Phased:
     return Phased(axis.size, axis.out, a * least // d if axis.out > 1 else 0, b * least // d, least)
 
 
-def few_phases(step: Step, value: Real, node: Resizing) -> Pending | None:
+def few_phases(node: OnnxNode, value: Real, resizing: Resizing) -> Pending | None:
     """Return the linear interpolation of the last two axes, or of the last of rank 3; None of others, and where phases are many or weights large."""
     rank = len(value.shape)
-    if node.mode != "linear" or node.antialias or node.crops or rank not in (3, 4) or not all(a.kept for a in node.axes[:2]):
+    if resizing.mode != "linear" or resizing.antialias or resizing.crops or rank not in (3, 4) or not all(a.kept for a in resizing.axes[:2]):
         return None
-    axes = [Phased(1, 1, 1, 0, 1)] * (4 - rank) + [_phased(node.coordinates, axis) for axis in node.axes[2:]]
+    axes = [Phased(1, 1, 1, 0, 1)] * (4 - rank) + [_phased(resizing.coordinates, axis) for axis in resizing.axes[2:]]
     if min(axes[0].period, axes[0].out) * min(axes[1].period, axes[1].out) > MOST_PHASES:
         return None
     parts = [a.phases() for a in axes]
     largest = max(max(w) for _, w in parts[0]) * max(max(w) for _, w in parts[1])
     if largest > LARGEST_WEIGHT or not all(a.stride > 0 or a.out == 1 for a in axes):
         return None
-    source = _with_edges(step, value, axes)
+    source = _with_edges(node, value, axes)
     channels = value.shape[1]
     whole = axes[0].d * axes[1].d
     products, places = [], []
@@ -106,16 +106,16 @@ def few_phases(step: Step, value: Real, node: Resizing) -> Pending | None:
             window = Window((len(rows), len(columns)), strides, (1, 1), (0, 0, 0, 0), (y.out, x.out), rank)
             out = (view[0], channels, y.out, x.out)
             products.append(Product(
-                step=step, tensor=source.tensor, view=view, x_scale=value.scale, x_zero=value.zero, weight=np.ascontiguousarray(weight),
+                node=node, tensor=source.tensor, view=view, x_scale=value.scale, x_zero=value.zero, weight=np.ascontiguousarray(weight),
                 w_scale=np.array([1 / whole], np.float32), w_zero=0, out_view=out, shape=window.onnx_shape(*out[:2]), axis_from_end=rank - 1,
                 window=window, group=channels,
             ))  # fmt: skip
             places.append((y, x))
     out_view = (view[0], channels, axes[0].out, axes[1].out)
-    return Interleaved(tuple(products), tuple(places), (axes[0].period, axes[1].period), out_view, node.shape).pending()
+    return Interleaved(tuple(products), tuple(places), (axes[0].period, axes[1].period), out_view, resizing.shape).pending()
 
 
-def _with_edges(step: Step, value: Real, axes: list[Phased]) -> Real:
+def _with_edges(node: OnnxNode, value: Real, axes: list[Phased]) -> Real:
     """The input with its edge pixels repeated as often as the outputs need them."""
     (numbers,) = numbered([value])
     view = numbers.reshape(default_view(value.shape))
@@ -123,7 +123,7 @@ def _with_edges(step: Step, value: Real, axes: list[Phased]) -> Real:
     if padded.size == view.size:
         return value
     shape = (*value.shape[:2], *padded.shape[-(len(value.shape) - 2) :])
-    result = moved(step, [value], padded.reshape(shape), name=f"{step.output}/edges")
+    result = moved(node, [value], padded.reshape(shape), name=f"{node.output}/edges")
     assert isinstance(result, Real), "movement keeps the quantisation"
     return result
 

@@ -19,7 +19,7 @@ from compiler.front.constraints import (
     of_interpolation,
     positive_scale,
 )
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 
 LARGEST_DENOMINATOR = 1024
 CROP = "tf_crop_and_resize"
@@ -72,15 +72,15 @@ def _fraction(scale: np.float32) -> Fraction:
     return near if np.float32(float(near)) == scale else Fraction(float(scale))
 
 
-def _sizes(step: Step, lengths: list[int]) -> list[tuple[int, np.float32, Fraction]]:
+def _sizes(node: OnnxNode, lengths: list[int]) -> list[tuple[int, np.float32, Fraction]]:
     """Size after, scale and fraction of each of the axes that are resized."""
-    scales, sizes = step.constant(2), step.constant(3)
-    policy = step.attribute("keep_aspect_ratio_policy", b"stretch").decode()
+    scales, sizes = node.constant(2), node.constant(3)
+    policy = node.attribute("keep_aspect_ratio_policy", b"stretch").decode()
     count = [a.size for a in (scales, sizes) if a is not None and a.size]
-    step.require(fits_dimensions, count == [len(lengths)], found=f"{' and '.join(map(str, count)) or 'no'} scales or sizes for {len(lengths)} axes")
+    node.require(fits_dimensions, count == [len(lengths)], found=f"{' and '.join(map(str, count)) or 'no'} scales or sizes for {len(lengths)} axes")
     if sizes is not None and sizes.size:
         wanted = [int(v) for v in sizes.reshape(-1)]
-        step.require(elements_left, min(wanted), found=f"sizes {tuple(wanted)}")
+        node.require(elements_left, min(wanted), found=f"sizes {tuple(wanted)}")
         ratios = [Fraction(w, d) for w, d in zip(wanted, lengths, strict=True)]
         factors = [np.float32(w) / np.float32(d) for w, d in zip(wanted, lengths, strict=True)]
         if policy == "stretch":
@@ -90,36 +90,36 @@ def _sizes(step: Step, lengths: list[int]) -> list[tuple[int, np.float32, Fracti
         return [(int(np.floor(one * np.float32(d) + _HALF)), one, least(ratios)) for d in lengths]
     assert scales is not None
     factors = [np.float32(s) for s in scales.reshape(-1)]
-    step.require(positive_scale, np.array(factors), found=f"scales {tuple(map(float, factors))}")
+    node.require(positive_scale, np.array(factors), found=f"scales {tuple(map(float, factors))}")
     return [(int(np.floor(np.float32(d) * s)), s, _fraction(s)) for d, s in zip(lengths, factors, strict=True)]
 
 
-def read_resize(step: Step, shape: tuple[int, ...]) -> Resizing:
+def read_resize(node: OnnxNode, shape: tuple[int, ...]) -> Resizing:
     """Return what the node says of an input of this shape; refuses what ONNX does not define, and what it does not mean."""
 
     mode, coordinates, rounding = (
-        step.attribute(name, default).decode()
+        node.attribute(name, default).decode()
         for name, default in (("mode", b"nearest"), ("coordinate_transformation_mode", b"half_pixel"), ("nearest_mode", b"round_prefer_floor"))
     )
-    antialias, exclude = bool(step.attribute("antialias", 0)), bool(step.attribute("exclude_outside", 0))
-    step.require(of_interpolation, mode, antialias, exclude, found=f"mode {mode}, antialias {int(antialias)}, exclude_outside {int(exclude)}")
-    named = [int(a) for a in step.attribute("axes", range(len(shape)))]
+    antialias, exclude = bool(node.attribute("antialias", 0)), bool(node.attribute("exclude_outside", 0))
+    node.require(of_interpolation, mode, antialias, exclude, found=f"mode {mode}, antialias {int(antialias)}, exclude_outside {int(exclude)}")
+    named = [int(a) for a in node.attribute("axes", range(len(shape)))]
     listed = [a % len(shape) for a in named if -len(shape) <= a < len(shape)]
-    step.require(fits_dimensions, len(set(listed)) == len(named), found=f"axes {named} of {len(shape)}")
-    roi = step.constant(1) if coordinates == CROP else np.array([0, 1], np.float32).repeat(len(listed))
-    step.require(fits_dimensions, roi is not None and roi.size == 2 * len(listed), found=f"a roi of {0 if roi is None else roi.size} numbers")
+    node.require(fits_dimensions, len(set(listed)) == len(named), found=f"axes {named} of {len(shape)}")
+    roi = node.constant(1) if coordinates == CROP else np.array([0, 1], np.float32).repeat(len(listed))
+    node.require(fits_dimensions, roi is not None and roi.size == 2 * len(listed), found=f"a roi of {0 if roi is None else roi.size} numbers")
     assert roi is not None
     axes = [Axis(d, d, np.float32(1), Fraction(1)) for d in shape]
     bounds = roi.astype(np.float32).reshape(2, -1).T
-    for a, (out, scale, ratio), (start, end) in zip(listed, _sizes(step, [shape[a] for a in listed]), bounds, strict=True):
-        step.require(elements_left, out, found=f"{out} elements on axis {a}")
-        step.require(cropped_by_scale, scale, start, end, found=f"a roi from {start} to {end} on axis {a}")
+    for a, (out, scale, ratio), (start, end) in zip(listed, _sizes(node, [shape[a] for a in listed]), bounds, strict=True):
+        node.require(elements_left, out, found=f"{out} elements on axis {a}")
+        node.require(cropped_by_scale, scale, start, end, found=f"a roi from {start} to {end} on axis {a}")
         axes[a] = Axis(shape[a], out, scale, ratio, (start, end))
     idle = [axis.size == axis.out and axis.scale != 1 for axis in axes]
     copied = any(idle) and (antialias or all(axis.size == axis.out for axis in axes))
-    step.require(changed_by_scale, copied, found=f"scales {tuple(float(axis.scale) for axis in axes)} of {shape}")
+    node.require(changed_by_scale, copied, found=f"scales {tuple(float(axis.scale) for axis in axes)} of {shape}")
     return Resizing(
-        mode, coordinates, rounding, antialias, exclude, float(step.attribute("cubic_coeff_a", -0.75)), float(step.attribute("extrapolation_value", 0.0)),
+        mode, coordinates, rounding, antialias, exclude, float(node.attribute("cubic_coeff_a", -0.75)), float(node.attribute("extrapolation_value", 0.0)),
         tuple(axes),
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ import numpy as np
 from compiler.front.constraints import small_weights
 from compiler.front.operators.resize.coordinates import cropped, fractions
 from compiler.front.operators.resize.reading import Axis, Resizing
-from compiler.front.state.step import Step
+from compiler.front.state.onnx_node import OnnxNode
 
 LARGEST_DENOMINATOR = 1 << 14
 #: Half the width of each filter, in elements of the input.
@@ -49,18 +49,18 @@ def _filter(mode: str, a: float, x: np.ndarray) -> np.ndarray:
     return np.where(x <= 1, near, np.where(x < 2, far, 0))
 
 
-def _at(node: Resizing, axis: Axis) -> list[tuple[int, float]]:
+def _at(resizing: Resizing, axis: Axis) -> list[tuple[int, float]]:
     """Each coordinate as a whole number and a part from 0 to 1."""
-    if node.crops:
+    if resizing.crops:
         at = cropped(axis.out, axis.size, *axis.roi).astype(np.float64)
         return [(int(np.floor(v)), float(v - np.floor(v))) for v in at]
-    parts = ((*divmod(v.numerator, v.denominator), v.denominator) for v in fractions(node.coordinates, axis.ratio, axis.out, axis.size))
+    parts = ((*divmod(v.numerator, v.denominator), v.denominator) for v in fractions(resizing.coordinates, axis.ratio, axis.out, axis.size))
     return [(whole, rest / denominator) for whole, rest, denominator in parts]
 
 
-def _exact(node: Resizing, axis: Axis) -> Weights | None:
+def _exact(resizing: Resizing, axis: Axis) -> Weights | None:
     """Linear weights of fractions; None where they have no small denominator in common."""
-    at = fractions(node.coordinates, axis.ratio, axis.out, axis.size)
+    at = fractions(resizing.coordinates, axis.ratio, axis.out, axis.size)
     denominator = lcm(*(v.denominator for v in at))
     if denominator > LARGEST_DENOMINATOR:
         return None
@@ -72,30 +72,30 @@ def _exact(node: Resizing, axis: Axis) -> Weights | None:
     return Weights(matrix, denominator, np.zeros(axis.out, bool))
 
 
-def weights_of(step: Step, node: Resizing, axis: Axis) -> Weights:
+def weights_of(node: OnnxNode, resizing: Resizing, axis: Axis) -> Weights:
     """Return the weights of an axis."""
-    if node.mode == "linear" and not node.antialias and not node.crops:
-        exact = _exact(node, axis)
+    if resizing.mode == "linear" and not resizing.antialias and not resizing.crops:
+        exact = _exact(resizing, axis)
         if exact is not None:
             return exact
-    shrink = min(1.0, float(axis.ratio)) if node.antialias else 1.0
-    reach = int(np.ceil(REACH[node.mode] / shrink))
-    places = _at(node, axis)
+    shrink = min(1.0, float(axis.ratio)) if resizing.antialias else 1.0
+    reach = int(np.ceil(REACH[resizing.mode] / shrink))
+    places = _at(resizing, axis)
     rows = np.zeros((axis.out, axis.size))
     outside = np.zeros(axis.out, bool)
     for y, (whole, part) in enumerate(places):
         taps = np.arange(-reach, reach + 2)
-        values = _filter(node.mode, node.cubic_a, (taps - part) * shrink)
+        values = _filter(resizing.mode, resizing.cubic_a, (taps - part) * shrink)
         inside = (whole + taps >= 0) & (whole + taps < axis.size)
-        values = np.where(inside, values, 0) if node.exclude_outside else values
+        values = np.where(inside, values, 0) if resizing.exclude_outside else values
         total = values.sum()
-        outside[y] = node.crops and not 0 <= whole + part <= axis.size - 1
-        step.require(small_weights, outside[y] or abs(total) > 1e-3, found=f"weights that sum up to {total:.3g}")
+        outside[y] = resizing.crops and not 0 <= whole + part <= axis.size - 1
+        node.require(small_weights, outside[y] or abs(total) > 1e-3, found=f"weights that sum up to {total:.3g}")
         np.add.at(rows[y], np.clip(whole + taps, 0, axis.size - 1), 0 if outside[y] else values / total)
     matrix = np.diff(np.rint(np.cumsum(rows, 1) * LARGEST_DENOMINATOR), axis=1, prepend=0)
     largest = np.abs(matrix).sum(1).max()
-    found = f"weights of {largest / LARGEST_DENOMINATOR:.3g} with cubic_coeff_a {node.cubic_a:.3g}"
-    step.require(small_weights, largest <= 2 * LARGEST_DENOMINATOR, found=found)
+    found = f"weights of {largest / LARGEST_DENOMINATOR:.3g} with cubic_coeff_a {resizing.cubic_a:.3g}"
+    node.require(small_weights, largest <= 2 * LARGEST_DENOMINATOR, found=found)
     return Weights(matrix.astype(np.int32), LARGEST_DENOMINATOR, outside)
 
 

@@ -11,7 +11,7 @@ from compiler.codelets.base import pixel
 from compiler.front.rewrite.formulas import Reduced, Value, call
 from compiler.front.rewrite.restore import Template
 from compiler.front.state.values import Pending
-from compiler.ir.graph import averaging_scales
+from compiler.ir.network import averaging_scales
 from compiler.ir.own import Own
 from compiler.outside import OWN
 

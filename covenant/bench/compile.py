@@ -1,4 +1,4 @@
-"""Compile time and peak memory of the larger networks, each in a process of its own: ``python -m covenant.bench_compile MODEL ARCH``."""
+"""Compile time and peak memory of the larger networks, each in a process of its own: ``python -m covenant.bench.compile MODEL ARCH``."""
 
 import json
 import resource
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from acg.graph import load_graph
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 
 __all__ = ["LARGE", "compile_figures", "measure"]
@@ -28,7 +28,7 @@ def compile_figures(path: str, arch: str) -> dict[str, float]:
     begin = time.perf_counter()
     ir = read_network(path)
     middle = time.perf_counter()
-    program = compile_graph(ir, graph)
+    program = compile_network(ir, graph)
     end = time.perf_counter()
     return {"import_seconds": middle - begin, "compile_seconds": end - middle, "instructions": len(program.instructions),
             "file_bytes": Path(path).stat().st_size, "peak_bytes": _peak_bytes()}
@@ -36,7 +36,7 @@ def compile_figures(path: str, arch: str) -> dict[str, float]:
 
 def measure(path: str | Path, arch: str) -> dict[str, float]:
     """`compile_figures` of a fresh process, so that nothing compiled before counts."""
-    command = [sys.executable, "-m", "covenant.bench_compile", str(path), arch]
+    command = [sys.executable, "-m", "covenant.bench.compile", str(path), arch]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet
-from compiler.codelets.row_program import Chain, Constant, RowProgram, Value
-from compiler.codelets.rowwise import Writer, row_codelet, write_exponentials
-from compiler.ir.graph import RANGES, Graph, Node, f32
+from compiler.codelets.rows.row_program import Chain, Constant, RowProgram, Value
+from compiler.codelets.rows.rowwise import Writer, row_codelet, write_exponentials
 from compiler.ir.log_softmax import FINE, UNIT, LogSoftmax, coarse, inverses, logarithms, powers
+from compiler.ir.network import RANGES, Network, Node, f32
 from compiler.ir.rowwise import BASE, PEAKS
 
 
@@ -40,11 +40,11 @@ def write_logarithm(out: Writer, p: str, channels: int) -> str:
     return out.wide("L", k, rest, "ADD", scale_a=f32(np.log(2)))
 
 
-def log_softmax(node: Node, graph: Graph) -> Codelet:
+def log_softmax(node: Node, network: Network) -> Codelet:
     """Codelet of a LogSoftmax node."""
     attrs = node.attrs
     assert isinstance(attrs, LogSoftmax)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     out = Writer(Value("element", x.dtype, RANGES[x.dtype][0]), Value("element", y.dtype))
     largest, digits, total = write_exponentials(out, attrs.tables(x.shape[1], floats=y.dtype == "f32"))
     p = out.wide("p", total, scale_a=f32(1 / PEAKS[len(digits)]))
@@ -52,7 +52,7 @@ def log_softmax(node: Node, graph: Graph) -> Codelet:
     distance = out.wide("d", "x", largest, "ADD", scale_b=-1.0, extent="element")
     finish = {"divisor": attrs.y_scale, "zero": attrs.y_zero, "low": attrs.y_low, "high": attrs.y_high}
     out.steps.append(Chain("y", distance, logarithm, "ADD", scale_a=attrs.step, scale_b=-1.0, **finish))  # type: ignore[arg-type]
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))
 
 
 __all__ = ["log_softmax", "write_logarithm"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from covenant.errors import UserError
 from covenant.files import write_json
-from covenant.show import table
+from covenant.terminal.show import table
 from verif.coverage import GROUPS, merge
 
 __all__ = ["add", "add_runs", "read_coverage", "summary", "unreached"]

@@ -5,7 +5,6 @@ busy machine only ever slows a run down), of seconds the median.
 """
 
 import statistics
-import sys
 import time
 from typing import Any
 
@@ -17,16 +16,16 @@ from acg.predictor import predict
 from acg.regmap import RegisterMap
 from acg.shared import shared_folder
 from compiler.host import pack_inputs
-from compiler.pipeline import compile_graph
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.arrays import read_arrays
-from covenant.bench_compile import LARGE, measure
+from covenant.bench.compile import LARGE, measure
+from covenant.bench.workloads import convolution
 from covenant.hardware import cache_folder, simulator
-from covenant.networks import compile_network
+from covenant.networks import compile_file
 from covenant.run import execute_rtl, ideal_cycles
 from covenant.samples import draw, model_inputs, take
-from covenant.show import table
-from covenant.workloads import convolution
+from covenant.terminal.show import table
 from covenant.zoo.quantised import model_file
 from verif.bench import RunSpec, run, run_bare
 
@@ -50,7 +49,7 @@ def convolution_figures(arch: str = "edge16", *, on_rtl: bool = True) -> dict[st
     """3x3 convolution, 64 to 64 channels on 32x32, from and to external memory: cycles, roofline bound, share of matrix peak."""
     graph = load_graph(arch)
     model = convolution(channels=64, filters=64, size=32)
-    program = compile_graph(read_network(model, name="conv"), graph)
+    program = compile_network(read_network(model, name="conv"), graph)
     timeline = predict(graph, program.instructions)
     start, retire, cycles = timeline.start, timeline.retire, timeline.total_cycles
     if on_rtl:
@@ -64,7 +63,7 @@ def convolution_figures(arch: str = "edge16", *, on_rtl: bool = True) -> dict[st
 def _speed(arch: str, samples: int) -> dict[str, float]:
     """Cycles a CPU second under cocotb and bare; seconds of a prediction, of one inference in a run of many, and of a run of one inference."""
     graph = load_graph(arch)
-    model, program = compile_network(str(EXAMPLES / "fashion_dscnn.onnx"), graph)
+    model, program = compile_file(str(EXAMPLES / "fashion_dscnn.onnx"), graph)
     data = EXAMPLES / "fashion_test.npz"
     taken = take(read_arrays(data), model_inputs(model), limit=samples, where=str(data))
     built = simulator(graph)
@@ -119,7 +118,3 @@ def main() -> int:
                          f"{cost['compile_seconds']:.1f}", f"{cost['peak_bytes'] / 2**20:,.0f}"))
     print(table(("network", "ONNX MiB", "instructions", "import s", "compile s", "peak MiB"), compiled, right=frozenset(range(1, 6))))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

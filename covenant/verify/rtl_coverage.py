@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from covenant.errors import UserError
 from covenant.files import require_writable, write_json
-from covenant.show import table
+from covenant.terminal.show import table
 from verif.rtl_coverage import BENCH_MODULES, FOLDER_VARIABLE, by_module, read_folder
 
 __all__ = ["counted_lines", "line_table"]

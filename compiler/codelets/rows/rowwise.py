@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Loop, Operand, Operation, pixel
-from compiler.codelets.row_program import Chain, Constant, Largest, Lookup, Neighbours, PixelSum, RowProgram, Step, Total, Value, Weighted
-from compiler.ir.graph import RANGES, Graph, Node, Tensor
+from compiler.codelets.rows.row_program import Chain, Constant, Largest, Lookup, MicroOp, Neighbours, PixelSum, RowProgram, Total, Value, Weighted
+from compiler.ir.network import RANGES, Network, Node, Tensor
 from compiler.ir.rowwise import BASE, LayerNormalization, Softmax
 
 #: Steps of Newton's iteration: from 5.1% (reciprocal) and 3.5% (root) to less than 7e-6.
@@ -21,9 +21,9 @@ class Writer:
 
     def __init__(self, x: Value, y: Value) -> None:
         self.values = {"x": x, "y": y}
-        self.steps: list[Step] = []
+        self.steps: list[MicroOp] = []
 
-    def add(self, value: Value, step: Step) -> str:
+    def add(self, value: Value, step: MicroOp) -> str:
         """Append a step that makes a value; return its name."""
         self.values.setdefault(step.result, value)
         self.steps.append(step)
@@ -63,11 +63,11 @@ def used_operations(program: RowProgram) -> tuple[str, ...]:
     return tuple(sorted(used))
 
 
-def row_codelet(node: Node, graph: Graph, program: RowProgram) -> Codelet:
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+def row_codelet(node: Node, network: Network, program: RowProgram) -> Codelet:
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     n, c, h, w = x.shape
     operations = tuple(Operation(name, "y", ("x",)) for name in (*used_operations(program), "REQUANTIZE"))
-    roles = dict(zip(row_names(len(node.inputs)), (graph.tensors[name] for name in node.inputs), strict=True)) | {"y": y}
+    roles = dict(zip(row_names(len(node.inputs)), (network.tensors[name] for name in node.inputs), strict=True)) | {"y": y}
     operands = {
         role: Operand(t.dtype, (1, t.shape[1], n * h * w, 1), pixel("c"), tensor=t.name, zero=t.zero_point) for role, t in roles.items()
     }
@@ -88,11 +88,11 @@ def write_exponentials(out: Writer, tables: tuple[np.ndarray, ...]) -> tuple[str
     return largest, digits, total
 
 
-def softmax(node: Node, graph: Graph) -> Codelet:
+def softmax(node: Node, network: Network) -> Codelet:
     """Codelet of a Softmax node; the arithmetic is that of `compiler.ir.rowwise`."""
     attrs = node.attrs
     assert isinstance(attrs, Softmax)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     out = Writer(Value("element", x.dtype, RANGES[x.dtype][0]), Value("element", y.dtype))
     _, digits, total = write_exponentials(out, attrs.tables(x.shape[1], floats=y.dtype == "f32"))
     r = write_reciprocal(out, total)
@@ -100,7 +100,7 @@ def softmax(node: Node, graph: Graph) -> Codelet:
     if len(digits) == 3:
         w = out.wide("w2", w, digits[2], "ADD", scale_a=BASE, extent="element")
     out.steps.append(Chain("y", w, r, "MUL", divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high))
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))
 
 
 def squares(dtype: str, zero: int) -> tuple[np.ndarray, np.ndarray]:
@@ -157,11 +157,11 @@ def part_of(n: int) -> float:
     return float(np.float32(1) / np.float32(n))
 
 
-def layer_normalization(node: Node, graph: Graph) -> Codelet:
+def layer_normalization(node: Node, network: Network) -> Codelet:
     """Codelet of a LayerNormalization node; the arithmetic is that of `compiler.ir.rowwise`."""
     attrs = node.attrs
     assert isinstance(attrs, LayerNormalization)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     zero, part = attrs.x_zero, part_of(x.shape[1])
     out = Writer(Value("element", x.dtype, zero), Value("element", y.dtype))
     eps = out.add(Value("one", "f32"), Constant("eps", np.array([attrs.epsilon_steps], np.float32)))
@@ -176,4 +176,4 @@ def layer_normalization(node: Node, graph: Graph) -> Codelet:
         out.steps.append(Chain("y", "g", beta, "ADD", **finish))  # type: ignore[arg-type]
     else:
         out.steps.append(Chain("y", centred, r, "MUL", channel_scale=attrs.gamma, **finish))  # type: ignore[arg-type]
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet
-from compiler.codelets.row_program import Chain, Constant, Largest, RowProgram, Total, Value
-from compiler.codelets.rowwise import Writer, row_codelet
-from compiler.ir.graph import RANGES, Graph, Node
+from compiler.codelets.rows.row_program import Chain, Constant, Largest, RowProgram, Total, Value
+from compiler.codelets.rows.rowwise import Writer, row_codelet
+from compiler.ir.network import RANGES, Network, Node
 from compiler.ir.rowwise import BASE, ArgMax
 
 #: A byte of 255 plus what is not above 0: 1 where that is 0.
@@ -39,11 +39,11 @@ def _where_equal(out: Writer, name: str, a: str, largest: str) -> str:
     return out.add(Value("element", "u8"), Chain(name, a, largest, "ADD", scale_b=-1.0, zero=255, table=_EQUAL))
 
 
-def arg_max(node: Node, graph: Graph) -> Codelet:
+def arg_max(node: Node, network: Network) -> Codelet:
     """Codelet of an ArgMax node."""
     attrs = node.attrs
     assert isinstance(attrs, ArgMax)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     channels = np.arange(x.shape[1])
     out = Writer(Value("element", x.dtype, RANGES[x.dtype][0]), Value("pixel", y.dtype))
     e = _where_equal(out, "e", "x", out.add(Value("pixel", "u8"), Largest("m", "x")))
@@ -53,4 +53,4 @@ def arg_max(node: Node, graph: Graph) -> Codelet:
         s, best, block = _digit(out, "block", e, channels // BASE, attrs.last)
         _, _, within = _digit(out, "within", _where_equal(out, "f", s, best), channels % BASE, attrs.last)
         out.steps.append(Total("y", ((block, BASE), (within, 1))))
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))

@@ -1,4 +1,4 @@
-"""The compiler's intermediate representation: an immutable graph of quantised operators.
+"""The compiler's intermediate representation: an immutable network of quantised operators.
 
 Every tensor is four-dimensional, (N, C, H, W), whatever its rank in ONNX: a row-major reinterpretation of the ONNX shape.
 
@@ -26,14 +26,14 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     LRN GroupNormalization    over windows of the channels of each pixel, over groups of the channels of each image (compiler.ir.normalise)
     Reshape              row-major reinterpretation of (N, C, H, W): moves data where C, H, W change places in memory
 
-A graph of one 1x1 convolution, float in, float out:
+A network of one 1x1 convolution, float in, float out:
 
     >>> import numpy as np
     >>> x, y = Tensor("x", (1, 2, 4, 4), "u8", 0.5, 10), Tensor("y", (1, 3, 4, 4), "i8", 0.25, -3)
     >>> conv = Conv(weight=np.ones((3, 2, 1, 1), np.int8), bias=None, x_scale=0.5, x_zero=10, w_scale=np.float32([0.1]),
     ...             w_zero=0, y_scale=0.25, y_zero=-3)
     >>> node = Node("c", conv, ("x",), ("y",), ("conv_0",))
-    >>> g = Graph("g", (EdgeInput("in", "f32", (1, 2, 4, 4), "x"),), (EdgeOutput("out", "f32", (1, 3, 4, 4), "y"),),
+    >>> g = Network("g", (EdgeInput("in", "f32", (1, 2, 4, 4), "x"),), (EdgeOutput("out", "f32", (1, 3, 4, 4), "y"),),
     ...           (node,), {"x": x, "y": y})
     >>> g.producer("y").op, conv.scale[0].item()
     ('Conv', 0.20000000298023224)
@@ -260,7 +260,7 @@ class EdgeOutput:
 
 
 @dataclass(frozen=True)
-class Graph:
+class Network:
     """Inputs, outputs, nodes in topological order, tensors by name; `notes`: sentences on what is computed otherwise than one would expect."""
 
     name: str
@@ -274,7 +274,7 @@ class Graph:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
 
     def producer(self, tensor: str) -> Node | None:
-        """Return the node that writes `tensor`; None for a graph input."""
+        """Return the node that writes `tensor`; None for a network input."""
         return next((n for n in self.nodes if tensor in n.outputs), None)
 
     def consumers(self, tensor: str) -> tuple[Node, ...]:
@@ -282,7 +282,7 @@ class Graph:
         return tuple(n for n in self.nodes if tensor in n.inputs)
 
     def is_output(self, tensor: str) -> bool:
-        """Return whether `tensor` leaves the graph."""
+        """Return whether `tensor` leaves the network."""
         return any(o.tensor == tensor for o in self.outputs)
 
     def macs(self, node: Node) -> int:
@@ -307,12 +307,12 @@ __all__ = [
     "EdgeInput",
     "EdgeOutput",
     "GlobalAveragePool",
-    "Graph",
     "Interpolation",
     "LayerNormalization",
     "MatMul",
     "MaxPool",
     "Move",
+    "Network",
     "Node",
     "Pads",
     "Pair",

@@ -8,18 +8,18 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet
-from compiler.codelets.row_program import Chain, Constant, Lookup, Neighbours, RowProgram, Value
-from compiler.codelets.rowwise import Writer, row_codelet, squares, write_reciprocal, write_root
-from compiler.ir.graph import Graph, Node
+from compiler.codelets.rows.row_program import Chain, Constant, Lookup, Neighbours, RowProgram, Value
+from compiler.codelets.rows.rowwise import Writer, row_codelet, squares, write_reciprocal, write_root
+from compiler.ir.network import Network, Node
 from compiler.ir.normalise import LRN
 from compiler.ir.rowwise import BASE
 
 
-def local_response(node: Node, graph: Graph) -> Codelet:
+def local_response(node: Node, network: Network) -> Codelet:
     """Codelet of an LRN node; the arithmetic is that of `compiler.ir.normalise`."""
     attrs = node.attrs
     assert isinstance(attrs, LRN)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     out = Writer(Value("element", x.dtype, attrs.x_zero), Value("element", y.dtype))
     bias = out.add(Value("one", "f32"), Constant("bias", np.array([attrs.bias], np.float32)))
     digits = [out.add(Value("element", "u8"), Lookup(f"s{i}", "x", table)) for i, table in enumerate(squares(x.dtype, attrs.x_zero))]
@@ -32,4 +32,4 @@ def local_response(node: Node, graph: Graph) -> Codelet:
     out.steps.append(
         Chain("y", "x", p, "MUL", scale_a=attrs.x_scale, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high)
     )
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))

@@ -16,12 +16,12 @@ import numpy as np
 from compiler.codelets.base import Codelet, Finish, Operand, Operation, pixel
 from compiler.codelets.contraction import contraction
 from compiler.codelets.product import product
-from compiler.codelets.row_program import Chain, Constant, Lookup, Product, RowProgram, Value
-from compiler.codelets.rowwise import NEWTON_STEPS, Writer, row_codelet, row_names, used_operations
+from compiler.codelets.rows.row_program import Chain, Constant, Lookup, Product, RowProgram, Value
+from compiler.codelets.rows.rowwise import NEWTON_STEPS, Writer, row_codelet, row_names, used_operations
 from compiler.ir.conv import Conv
 from compiler.ir.expression import Digits, Expression, Sums
 from compiler.ir.floats import Term
-from compiler.ir.graph import Graph, Node, Shape4
+from compiler.ir.network import Network, Node, Shape4
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,11 +184,11 @@ class _Program:
             self.numbers.append(_Number(result))
 
 
-def expression(node: Node, graph: Graph) -> Codelet:
+def expression(node: Node, network: Network) -> Codelet:
     """Codelet of an Expression node; the arithmetic is that of `compiler.ir.expression`."""
     attrs = node.attrs
     assert isinstance(attrs, Expression)
-    tensors, y = [graph.tensors[name] for name in node.inputs], graph.tensors[node.outputs[0]]
+    tensors, y = [network.tensors[name] for name in node.inputs], network.tensors[node.outputs[0]]
     sources = sorted({t.source for t in attrs.terms if not isinstance(t, Sums) and not (isinstance(t, Term) and t.constant is not None)})
     roles = row_names(len(sources) + 1)[1:] if attrs.sums else row_names(len(sources))
     names = dict(zip(sources, roles, strict=True))
@@ -197,25 +197,25 @@ def expression(node: Node, graph: Graph) -> Codelet:
     out.values |= values
     _Program(attrs, out, names).write()
     program = RowProgram(out.values, tuple(out.steps))
-    return _behind_products(node, graph, program, names) if attrs.sums else row_codelet(node, graph, program)
+    return _behind_products(node, network, program, names) if attrs.sums else row_codelet(node, network, program)
 
 
-def _behind_products(node: Node, graph: Graph, program: RowProgram, names: dict[int, str]) -> Codelet:
+def _behind_products(node: Node, network: Network, program: RowProgram, names: dict[int, str]) -> Codelet:
     """Products with a program behind each of their tiles; all of them, and the inputs that are operands themselves, have one view of the result."""
     attrs = node.attrs
     assert isinstance(attrs, Expression)
-    made = [_head(node, graph, term, None) for term in attrs.sums]
+    made = [_head(node, network, term, None) for term in attrs.sums]
     view = next((h.operands["y"].shape for h, t in zip(made, attrs.sums, strict=True) if not pointwise(t)), made[0].operands["y"].shape)
-    heads = tuple(_head(node, graph, term, view) for term in attrs.sums)
+    heads = tuple(_head(node, network, term, view) for term in attrs.sums)
     operands = {f"{role}{number or ''}": h.operands[role] for number, h in enumerate(heads) for role in ("x", "w")}
     for i, name in names.items():
-        t = graph.tensors[node.inputs[i]]
+        t = network.tensors[node.inputs[i]]
         operands[name] = Operand(t.dtype, view, pixel("oc"), tensor=t.name, zero=t.zero_point)
-    y = graph.tensors[node.outputs[0]]
+    y = network.tensors[node.outputs[0]]
     operands["y"] = Operand(y.dtype, view, pixel("oc"), tensor=y.name)
     operations = (Operation("MATMUL", "acc", ("x", "w")), *(Operation(name, "y", ("acc",)) for name in (*used_operations(program), "REQUANTIZE")))
     return Codelet(
-        node.name, node.op, "expression", heads[0].loops, operands, operations, Finish("float"), node.origin, graph.macs(node), program=program, heads=heads
+        node.name, node.op, "expression", heads[0].loops, operands, operations, Finish("float"), node.origin, network.macs(node), program=program, heads=heads
     )
 
 
@@ -225,12 +225,12 @@ def pointwise(term: Sums) -> bool:
     return isinstance(a, Conv) and (*a.weight.shape[2:], *a.strides, *a.pads) == (1, 1, 1, 1, 0, 0, 0, 0)
 
 
-def _head(node: Node, graph: Graph, term: Sums, view: Shape4 | None) -> Codelet:
+def _head(node: Node, network: Network, term: Sums, view: Shape4 | None) -> Codelet:
     """The codelet of a product, its result seen as `view`."""
     part = replace(node, attrs=term.product, inputs=tuple(node.inputs[i] for i in term.sources))
     if isinstance(term.product, Conv):
-        return contraction(replace(part, attrs=replace(term.product, bias=None)), graph, view if pointwise(term) else None)
-    return product(replace(part, attrs=replace(term.product, bias=None)), graph)
+        return contraction(replace(part, attrs=replace(term.product, bias=None)), network, view if pointwise(term) else None)
+    return product(replace(part, attrs=replace(term.product, bias=None)), network)
 
 
 __all__ = ["expression", "pointwise"]

@@ -9,23 +9,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.codelets.base import Codelet
-from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Value
-from compiler.codelets.rowwise import Writer, row_codelet, row_names
+from compiler.codelets.rows.row_program import Chain, Constant, Lookup, RowProgram, Value
+from compiler.codelets.rows.rowwise import Writer, row_codelet, row_names
 from compiler.ir.floats import HEADROOM, Quotient, Sum
-from compiler.ir.graph import Graph, Node
+from compiler.ir.network import Network, Node
 
 #: A power of two whose reciprocal multiplies a quotient's reciprocals back; what is beyond it is taken from the dividend's scale.
 _LEAST_SCALE = -120
 
 
-def sum_of_several(node: Node, graph: Graph) -> Codelet:
+def sum_of_several(node: Node, network: Network) -> Codelet:
     """Codelet of a Sum node; the arithmetic is that of `compiler.ir.floats`."""
     attrs = node.attrs
     assert isinstance(attrs, Sum)
-    tensors, y = list(dict.fromkeys(node.inputs)), graph.tensors[node.outputs[0]]
+    tensors, y = list(dict.fromkeys(node.inputs)), network.tensors[node.outputs[0]]
     names = dict(zip(tensors, row_names(len(tensors)), strict=True))
     zeros = {node.inputs[term.source]: term.zero for term in attrs.terms if term.constant is None}
-    values = {name: Value("element", graph.tensors[tensor].dtype, zeros[tensor]) for tensor, name in names.items()}
+    values = {name: Value("element", network.tensors[tensor].dtype, zeros[tensor]) for tensor, name in names.items()}
     out = Writer(values["x"], Value("element", y.dtype))
     out.values |= values
     operands: list[tuple[str, float]] = []
@@ -48,14 +48,14 @@ def sum_of_several(node: Node, graph: Graph) -> Codelet:
     if attrs.factor != 1:
         total, factor = operands[-1]
         out.steps.append(Chain("y", total, scale_a=factor, **finish))  # type: ignore[arg-type]
-    return row_codelet(replace(node, inputs=tuple(tensors)), graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(replace(node, inputs=tuple(tensors)), network, RowProgram(out.values, tuple(out.steps)))
 
 
-def quotient(node: Node, graph: Graph) -> Codelet:
+def quotient(node: Node, network: Network) -> Codelet:
     """Codelet of a Quotient node; the arithmetic is that of `compiler.ir.floats`."""
     attrs = node.attrs
     assert isinstance(attrs, Quotient)
-    a, b, y = (graph.tensors[name] for name in (*node.inputs, *node.outputs))
+    a, b, y = (network.tensors[name] for name in (*node.inputs, *node.outputs))
     out = Writer(Value("element", a.dtype, attrs.a_zero), Value("element", y.dtype))
     out.values["b"] = Value("element", b.dtype, attrs.b_zero)
     tables, e = attrs.digits(b.dtype)
@@ -72,4 +72,4 @@ def quotient(node: Node, graph: Graph) -> Codelet:
     out.steps.append(
         Chain("y", "x", r, "MUL", scale, 2.0**back, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high)
     )
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))

@@ -1,6 +1,6 @@
 """One ONNX node on its way into the IR: its attributes, the values of its inputs, and how to refuse it.
 
-A step records which attributes and inputs its handler reads. What is given, says something (`compiler.front.state.immaterial`) and was not read
+An `OnnxNode` records which attributes and inputs its handler reads. What is given, says something (`compiler.front.state.immaterial`) and was not read
 on the way that the handler took is refused, whatever the handler is: nothing that a file says is passed over.
 """
 
@@ -50,17 +50,17 @@ class Operands(list[Value | None]):
         return [super(Operands, self).__getitem__(i) for i in range(len(self))]
 
 
-class Step:
+class OnnxNode:
     """An ONNX node, `label` its name or `#position`, `values` what its inputs are (None where left out)."""
 
-    def __init__(self, node: onnx.NodeProto, label: str, opset: int, values: Sequence[Value | None], builder: Builder) -> None:
-        self.node, self.label, self.opset, self.builder = node, label, opset, builder
-        self._attributes: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    def __init__(self, proto: onnx.NodeProto, label: str, opset: int, values: Sequence[Value | None], builder: Builder) -> None:
+        self.proto, self.label, self.opset, self.builder = proto, label, opset, builder
+        self._attributes: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
         self._read_attributes: set[str] = set()
         self._read_inputs: set[int] = set()
         self.values = Operands(values, self._read_inputs)
 
-    def varied(self, *, values: Mapping[int, Value | None] | None = None, attributes: Mapping[str, Any] | None = None) -> Step:
+    def varied(self, *, values: Mapping[int, Value | None] | None = None, attributes: Mapping[str, Any] | None = None) -> OnnxNode:
         """Return the same node with some inputs and attributes others; what is read of it is read of this one."""
         result = copy.copy(self)
         changed = [(values or {}).get(i, value) for i, value in enumerate(self.values.peek())]
@@ -72,17 +72,17 @@ class Step:
         """Return the node, for what honours every attribute and input of it."""
         self._read_attributes |= self._attributes.keys()
         self._read_inputs |= set(range(len(self.values)))
-        return self.node
+        return self.proto
 
     def begin(self) -> None:
         """Forget what was read: from here on it is the handler that reads."""
         self._read_attributes.clear()
         self._read_inputs.clear()
 
-    def finish(self) -> None:
+    def end(self) -> None:
         """Refuse the node if something that it says was not read."""
-        stated = signature(self.node.domain, self.op, self.opset) or Signature({}, ())
-        given = tuple(map(bool, self.node.input))
+        stated = signature(self.proto.domain, self.op, self.opset) or Signature({}, ())
+        given = tuple(map(bool, self.proto.input))
         facts = Facts(self._attributes, given, {i: v.array for i, v in enumerate(self.values.peek()) if isinstance(v, Const | RealConst)})
         for name, value in telling(self.op, self._attributes, facts, stated.attributes).items():
             if name not in self._read_attributes:
@@ -97,12 +97,12 @@ class Step:
     @property
     def op(self) -> str:
         """Operator name."""
-        return self.node.op_type
+        return self.proto.op_type
 
     @property
     def output(self) -> str:
         """ONNX name of the first output."""
-        return self.node.output[0]
+        return self.proto.output[0]
 
     def attribute(self, name: str, default: Any) -> Any:
         """Return an attribute, or `default` where the node has none."""
@@ -115,7 +115,7 @@ class Step:
 
     def name_of(self, index: int) -> str:
         """Return the ONNX name of input `index`."""
-        return self.node.input[index]
+        return self.proto.input[index]
 
     def refuse(self, constraint: Constraint, found: str) -> NoReturn:
         """Refuse the node for breaking `constraint`."""

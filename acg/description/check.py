@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from acg.capability import operation_of
+from acg.description.capability import operation_of
+from acg.description.schema import ArchitectureModel, LinkModel
+from acg.description.yaml_source import Source
 from acg.errors import ArchitectureError
 from acg.kinds import KINDS, formulas
 from acg.kinds.spec import BUS, CHUNK, Port
 from acg.nodes import Engine, Graph, Memory
 from acg.operations import signature
-from acg.schema import ArchitectureModel, LinkModel
-from acg.yaml_source import Source
 
 __all__ = ["check_graph", "check_structure", "element_of", "ports_of"]
 
@@ -69,7 +69,7 @@ def check_structure(model: ArchitectureModel, source: Source) -> None:
             say(f"{where}: port {link.port!r} is not one of a {engine.kind} engine; expected one of {', '.join(ports)}")
             continue
         port = ports[link.port]
-        if port not in built[engine_name]:  # it is not built either: `acg.summary.warnings` says so
+        if port not in built[engine_name]:  # it is not built either: `acg.manual.summary.warnings` says so
             continue
         if port.reads != reads:
             side = "to" if port.reads else "from"

@@ -8,18 +8,18 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet
-from compiler.codelets.row_program import Chain, Constant, Lookup, Neighbours, PixelSum, RowProgram, Value
-from compiler.codelets.rowwise import Writer, part_of, row_codelet, squares, write_about_mean, write_root
-from compiler.ir.graph import Graph, Node
+from compiler.codelets.rows.row_program import Chain, Constant, Lookup, Neighbours, PixelSum, RowProgram, Value
+from compiler.codelets.rows.rowwise import Writer, part_of, row_codelet, squares, write_about_mean, write_root
+from compiler.ir.network import Network, Node
 from compiler.ir.normalise import GroupNormalization
 from compiler.ir.rowwise import BASE
 
 
-def group_normalization(node: Node, graph: Graph) -> Codelet:
+def group_normalization(node: Node, network: Network) -> Codelet:
     """Codelet of a GroupNormalization node; the arithmetic is that of `compiler.ir.normalise`."""
     attrs = node.attrs
     assert isinstance(attrs, GroupNormalization)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     images, c, h, w = x.shape
     n = c // attrs.groups * h * w
     out = Writer(Value("element", x.dtype, attrs.x_zero), Value("element", y.dtype))
@@ -42,4 +42,4 @@ def group_normalization(node: Node, graph: Graph) -> Codelet:
         o = wide("o", out.add(Value("channel", "f32"), Constant("beta", attrs.beta)), o, "ADD")
     g = out.wide("g", "x", m, "MUL", extent="element")
     out.steps.append(Chain("y", g, o, "ADD", divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high))
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps), images))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps), images))

@@ -8,9 +8,9 @@ import pytest
 from acg.graph import ARCHITECTURES, load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import CompilerError
-from compiler.ir.graph import Add, GlobalAveragePool, MaxPool
+from compiler.ir.network import Add, GlobalAveragePool, MaxPool
 from compiler.loader import check_program as check_loadable
-from compiler.pipeline import Options, compile_graph
+from compiler.passes import Options, compile_network
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch, random_network
 from verif.random.architectures import random_architecture
@@ -21,7 +21,7 @@ GRAPHS = {name: load_graph(name) for name in ARCHITECTURE_NAMES}
 
 def compiled(graph, architecture, arrays, **options):
     """Compile, load-check and compare with the reference; returns (program, predicted cycles)."""
-    program = compile_graph(graph, architecture, options=Options(**options))
+    program = compile_network(graph, architecture, options=Options(**options))
     check_loadable(program, architecture)
     return program, check_program(graph, program, architecture, arrays)
 
@@ -48,7 +48,7 @@ def test_random_networks_on_random_architectures(seed):
 def test_names_of_nodes_change_nothing(seed):
     graph, _ = random_network(seed)
     plain, renamed = random_architecture(seed), random_architecture(seed, prefix="zz_")
-    first, second = compile_graph(graph, plain), compile_graph(graph, renamed)
+    first, second = compile_network(graph, plain), compile_network(graph, renamed)
     names = dict(zip(plain.engines, renamed.engines, strict=True))
     assert [(names[i.engine], i.fields, {names[k]: v for k, v in i.waits.items()}) for i in first.instructions] == [
         (i.engine, i.fields, dict(i.waits)) for i in second.instructions
@@ -83,7 +83,7 @@ def test_layers_larger_than_every_memory(arch):
     x = s.conv(x, 80, (3, 3), pads=(1, 1, 1, 1), strides=(2, 1))
     x = s.conv(x, 90, (5, 3), dilations=(2, 1))
     y = s.conv(x, 90, (3, 3), pads=(1, 1, 1, 1), group=90)
-    graph = s.finish(s.add(x, y))
+    graph = s.network(s.add(x, y))
     compiled(graph, GRAPHS[arch], s.arrays())
 
 
@@ -91,7 +91,7 @@ def test_an_image_larger_than_the_memory_is_averaged_on_the_matrix_unit():
     s = Sketch(2, "average")
     x = s.input((1, 5, 90, 70), "i8")
     y = s.tensor((1, 5, 1, 1), "i8")
-    graph = s.finish(s.node(GlobalAveragePool(x.scale, x.zero_point, y.scale, y.zero_point), [x], y))
+    graph = s.network(s.node(GlobalAveragePool(x.scale, x.zero_point, y.scale, y.zero_point), [x], y))
     program, _ = compiled(graph, GRAPHS["tiny"], s.arrays())
     assert {GRAPHS["tiny"].engines[i.engine].kind for i in program.instructions} == {"load", "matrix", "vector", "store"}
 
@@ -104,14 +104,14 @@ def test_a_window_without_any_element_and_a_tensor_added_to_itself():
     y = replace(doubled, name="pooled", shape=(2, 6, 3, 3))
     s.tensors["pooled"] = y
     s.node(MaxPool((2, 2), (2, 2), (1, 1), (0, 0, 1, 1)), [doubled], y)
-    compiled(s.finish(y), GRAPHS["edge16"], s.arrays())
+    compiled(s.network(y), GRAPHS["edge16"], s.arrays())
 
 
 def test_a_network_too_large_for_external_memory_is_refused():
     s = Sketch(4, "huge")
-    graph = s.finish(s.unary(s.input((1, 1024, 100, 100), "i8")))
+    graph = s.network(s.unary(s.input((1, 1024, 100, 100), "i8")))
     with pytest.raises(CompilerError) as error:
-        compile_graph(graph, GRAPHS["tiny"])
+        compile_network(graph, GRAPHS["tiny"])
     assert str(error.value) == (
         "memory dram: found no room for 10240000 bytes of t1; expected a free stretch of its 16777216 bytes; use an architecture with larger memories"
     )
@@ -124,7 +124,7 @@ PEAK_CYCLES = 64 * 64 * 9 * 32 * 32 // 256
 def convolution_64():
     s = Sketch(5, "conv64")
     x = s.input((1, 64, 32, 32), "i8")
-    return s.finish(s.conv(x, 64, (3, 3), pads=(1, 1, 1, 1))), s.arrays()
+    return s.network(s.conv(x, 64, (3, 3), pads=(1, 1, 1, 1))), s.arrays()
 
 
 def test_no_bubbles_between_the_first_and_the_last_multiply():

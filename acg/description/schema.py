@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from acg.description.yaml_source import Source
 from acg.errors import ArchitectureError
 from acg.kinds import KINDS
 from acg.kinds.spec import EngineKind, Size, Table
 from acg.shared import document
-from acg.yaml_source import Source
 
 __all__ = ["ArchitectureModel", "ControlModel", "LinkModel", "MemoryModel", "parse"]
 

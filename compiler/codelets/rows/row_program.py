@@ -130,7 +130,7 @@ class Product:
     number: int
 
 
-Step = Product | Total | Neighbours | Weighted | PixelSum | Largest | Constant | Chain | Lookup
+MicroOp = Product | Total | Neighbours | Weighted | PixelSum | Largest | Constant | Chain | Lookup
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +141,11 @@ class RowProgram:
     """
 
     values: dict[str, Value] = field(default_factory=dict)
-    steps: tuple[Step, ...] = ()
+    steps: tuple[MicroOp, ...] = ()
     images: int = 1
     channels: int = 0
 
-    def operands(self, step: Step) -> tuple[str, ...]:
+    def operands(self, step: MicroOp) -> tuple[str, ...]:
         """Names that a step reads."""
         match step:
             case Total() | Neighbours() | Weighted():

@@ -9,23 +9,23 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet
-from compiler.codelets.row_program import Chain, Constant, RowProgram, Total, Value
-from compiler.codelets.rowwise import Writer, part_of, row_codelet, write_root, write_variance
-from compiler.ir.graph import Graph, Node, Tensor
+from compiler.codelets.rows.row_program import Chain, Constant, RowProgram, Total, Value
+from compiler.codelets.rows.rowwise import Writer, part_of, row_codelet, write_root, write_variance
+from compiler.ir.network import Network, Node, Tensor
 from compiler.ir.rowwise import LEAST_RADICAND, CentredQuotient, Variance
 from compiler.ir.scales import OverRoot
 
 
-def variance(node: Node, graph: Graph) -> Codelet:
+def variance(node: Node, network: Network) -> Codelet:
     """Codelet of a Variance node."""
     attrs = node.attrs
     assert isinstance(attrs, Variance)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     out = Writer(Value("element", x.dtype, attrs.x_zero), Value("pixel", y.dtype))
     _, v = write_variance(out, x)
     square = float(np.float32(attrs.x_scale**2 / x.shape[1]))
     out.steps.append(Chain("y", v, scale_a=square, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high))
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))
 
 
 def write_radicand_root(out: Writer, e: Tensor, quantisation: OverRoot) -> str:
@@ -36,11 +36,11 @@ def write_radicand_root(out: Writer, e: Tensor, quantisation: OverRoot) -> str:
     return write_root(out, out.wide("v", radicand, least, "MAX", scale_a=quantisation.e_scale))
 
 
-def centred_quotient(node: Node, graph: Graph) -> Codelet:
+def centred_quotient(node: Node, network: Network) -> Codelet:
     """Codelet of a CentredQuotient node."""
     attrs = node.attrs
     assert isinstance(attrs, CentredQuotient)
-    x, e, y = (graph.tensors[name] for name in (*node.inputs, *node.outputs))
+    x, e, y = (network.tensors[name] for name in (*node.inputs, *node.outputs))
     out = Writer(Value("element", x.dtype, attrs.x_zero), Value("element", y.dtype))
     a = out.add(Value("pixel", "i32"), Total("A", (("x", 1),)))
     r = write_radicand_root(out, e, attrs)
@@ -49,4 +49,4 @@ def centred_quotient(node: Node, graph: Graph) -> Codelet:
     out.steps.append(
         Chain("y", centred, r, "MUL", scale_a=attrs.x_scale, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high)
     )
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))

@@ -13,19 +13,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
-from acg.graph import Graph as Architecture
+from acg.graph import Graph
 from acg.isa import InstructionSet
 from acg.predictor import predict
 from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.graph_passes.lower_moves import lower_moves
 from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs
-from compiler.ir.graph import EdgeInput, EdgeOutput, Graph, Tensor
+from compiler.ir.network import EdgeInput, EdgeOutput, Network, Tensor
 from compiler.ir.rules import verify
 from compiler.layout import ELEMENT_BYTES
 from compiler.loader import check_program
 from compiler.mapping.assign_engines import assign_engines
-from compiler.mapping.insert_transfers import Plan, insert_transfers
+from compiler.mapping.insert_transfers import Residency, insert_transfers
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.merge_tables import merge_tables
 from compiler.ordering.emit import emit
@@ -58,7 +58,7 @@ class Options:
     unfold: bool = True
 
 
-def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | None = None) -> Program:
+def compile_network(ir: Network, architecture: Graph, *, options: Options | None = None) -> Program:
     """Compile an IR graph for an architecture.
 
     Raises
@@ -84,17 +84,17 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
             f"memory {architecture.external.name}", found=f"{program_address + len(code)} bytes of tensors, constants and instructions",
             expected=f"at most {architecture.external.size_bytes}", do="use an architecture with a larger external memory",
         )
-    plan = context.plan
+    residency = context.residency
     program = Program(
         name=ir.name, architecture=architecture.name, fingerprint=instruction_set.fingerprint, description=architecture.description,
         instructions=tuple(scheduled.instructions), code=code, program_address=program_address,
         segments=tuple((b.address, b.content) for b in buffers if b.content is not None),
         inputs=tuple(
             _input(context, item, stored, given, windows)
-            for item in ir.inputs for tensor, stored in plan.packed if tensor == item.tensor and stored in plan.layouts
+            for item in ir.inputs for tensor, stored in residency.packed if tensor == item.tensor and stored in residency.layouts
         ),
-        outputs=tuple(_edge(context, item, ir.tensors[item.tensor], plan.seen[item.tensor]) for item in ir.outputs),
-        layers=tuple(Layer(s.codelet.name, s.codelet.op, s.codelet.origin, s.codelet.macs) for s in plan.steps),
+        outputs=tuple(_edge(context, item, ir.tensors[item.tensor], residency.seen[item.tensor]) for item in ir.outputs),
+        layers=tuple(Layer(s.codelet.name, s.codelet.op, s.codelet.origin, s.codelet.macs) for s in residency.steps),
         provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in scheduled.positions),
         external_bytes=program_address + len(code), memory_map=_map(context, buffers),
     )
@@ -106,7 +106,7 @@ def compile_graph(ir: Graph, architecture: Architecture, *, options: Options | N
 Compiled = tuple[TileContext, list[Buffer], Scheduled]
 
 
-def _best_cut(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], instruction_set: InstructionSet, options: Options) -> Compiled:
+def _best_cut(ir: Network, choices: tuple[tuple[Codelet, ...], ...], instruction_set: InstructionSet, options: Options) -> Compiled:
     """Place and schedule with each way to cut the memories; the one that takes the fewest cycles, of equal ones the first.
 
     Raises what the first way raises, where none finds room.
@@ -126,7 +126,7 @@ def _best_cut(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], instruction_s
             return context, buffers, scheduled
         cycles = predict(architecture, scheduled.instructions).total_cycles
         if best is None or cycles < best[0]:
-            # Buffers are shared between contexts of one plan only: each way has its own.
+            # Buffers are shared between contexts of one residency only: each way has its own.
             best = cycles, (context, buffers, scheduled)
         if len(scheduled.instructions) > MOST_TRIED:
             break
@@ -136,7 +136,7 @@ def _best_cut(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], instruction_s
     return best[1]
 
 
-def _require_room(ir: Graph, architecture: Architecture) -> None:
+def _require_room(ir: Network, architecture: Graph) -> None:
     """Refuse, before anything is laid out, a tensor that alone is larger than external memory. Raises CompilerError."""
     room = architecture.external.size_bytes
     for tensor in ir.tensors.values():
@@ -146,7 +146,7 @@ def _require_room(ir: Graph, architecture: Architecture) -> None:
                                 do="use an architecture with a larger external memory")
 
 
-def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, options: Options) -> tuple[TileContext, list[Buffer]]:
+def place(ir: Network, choices: tuple[tuple[Codelet, ...], ...], target: Target, options: Options) -> tuple[TileContext, list[Buffer]]:
     """Assign engines, insert transfers, tile and allocate; again with less on chip until everything has a place.
 
     What gives way, in this order: gaps between buffers, the division of a layer that has no tile, a resident tensor, the size of a layer's tiles, a node's
@@ -159,10 +159,10 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
     assigned = assign_engines(choices, target)
     spilled |= _overfull(insert_transfers(ir, assigned, target, spilled=spilled))
     while True:
-        plan = insert_transfers(ir, assigned, target, spilled=spilled, undivided=undivided)
+        residency = insert_transfers(ir, assigned, target, spilled=spilled, undivided=undivided)
         failure: TileError | OutOfMemory | None = None
         try:
-            context = tile(plan, target, shrink=shrink, memo=memo)
+            context = tile(residency, target, shrink=shrink, memo=memo)
         except TileError as error:
             failure = error
         else:
@@ -171,9 +171,9 @@ def place(ir: Graph, choices: tuple[tuple[Codelet, ...], ...], target: Target, o
             except OutOfMemory as error:
                 failure = error
         layer = failure.layer
-        victim = _victim(plan, layer, failure)
-        name = plan.steps[layer].codelet.name
-        if plan.shares[layer][0] and (isinstance(failure, TileError) or victim is None):
+        victim = _victim(residency, layer, failure)
+        name = residency.steps[layer].codelet.name
+        if residency.shares[layer][0] and (isinstance(failure, TileError) or victim is None):
             undivided |= {name}
         elif victim is not None:
             spilled |= {victim}
@@ -203,60 +203,60 @@ def _allocate(context: TileContext) -> list[Buffer]:
         allocation.tighten(memory.name, closed)
 
 
-def _uses(plan: Plan) -> dict[str, list[int]]:
+def _uses(residency: Residency) -> dict[str, list[int]]:
     """Steps that write or read each tensor."""
     uses: dict[str, list[int]] = {}
-    for number, step in enumerate(plan.steps):
+    for number, step in enumerate(residency.steps):
         for operand in step.codelet.operands.values():
             if operand.tensor:
-                uses.setdefault(plan.root(operand.tensor), []).append(number)
+                uses.setdefault(residency.root(operand.tensor), []).append(number)
     return uses
 
 
-def _choose(plan: Plan, uses: dict[str, list[int]], alive: list[str], layer: int) -> str | None:
+def _choose(residency: Residency, uses: dict[str, list[int]], alive: list[str], layer: int) -> str | None:
     """Tensor to spill: one that the layer does not use if there is such, the largest; None when none is alive."""
-    return max(alive, key=lambda name: (layer not in uses[name], plan.layouts[name].size_bytes, name), default=None)
+    return max(alive, key=lambda name: (layer not in uses[name], residency.layouts[name].size_bytes, name), default=None)
 
 
-def _victim(plan: Plan, layer: int, failure: CompilerError) -> str | None:
+def _victim(residency: Residency, layer: int, failure: CompilerError) -> str | None:
     """Resident tensor to spill so that a layer finds room; None when none is alive there."""
-    uses = _uses(plan)
+    uses = _uses(residency)
     memory = failure.buffer.memory.name if isinstance(failure, OutOfMemory) else None
     alive = [
-        name for name, home in plan.resident.items()
+        name for name, home in residency.resident.items()
         if uses[name][0] <= layer <= uses[name][-1] and memory in (None, home.name)
     ]
-    return _choose(plan, uses, alive, layer)
+    return _choose(residency, uses, alive, layer)
 
 
-def _overfull(plan: Plan) -> set[str]:
+def _overfull(residency: Residency) -> set[str]:
     """Tensors to spill before anything is tiled: those beyond what fits a memory together."""
-    uses = _uses(plan)
+    uses = _uses(residency)
     gone: set[str] = set()
-    for layer in range(len(plan.steps)):
-        for memory in {home.name: home for home in plan.resident.values()}.values():
+    for layer in range(len(residency.steps)):
+        for memory in {home.name: home for home in residency.resident.values()}.values():
             while True:
                 alive = [
-                    name for name, home in plan.resident.items()
+                    name for name, home in residency.resident.items()
                     if name not in gone and home.name == memory.name and uses[name][0] <= layer <= uses[name][-1]
                 ]
-                victim = _choose(plan, uses, alive, layer)
-                if victim is None or sum(plan.resident_bytes(name) for name in alive) <= MOST_RESIDENT * memory.size_bytes:
+                victim = _choose(residency, uses, alive, layer)
+                if victim is None or sum(residency.resident_bytes(name) for name in alive) <= MOST_RESIDENT * memory.size_bytes:
                     break
                 gone.add(victim)
     return gone
 
 
-def _input(context: TileContext, item: EdgeInput, stored: str, given: Graph, windows: dict[str, tuple[str, Unfold]]) -> EdgeTensor:
+def _input(context: TileContext, item: EdgeInput, stored: str, given: Network, windows: dict[str, tuple[str, Unfold]]) -> EdgeTensor:
     if item.tensor not in windows:
-        return _edge(context, item, context.plan.ir.tensors[item.tensor], stored)
+        return _edge(context, item, context.residency.ir.tensors[item.tensor], stored)
     source, unfold = windows[item.tensor]
     return replace(_edge(context, item, given.tensors[source], stored), unfold=unfold.numbers())
 
 
 def _edge(context: TileContext, item: EdgeInput | EdgeOutput, tensor: Tensor, stored: str) -> EdgeTensor:
-    root = context.plan.root(stored)
-    layout, buffer, shape = context.plan.layouts[root], context.external[root], context.plan.ir.tensors[stored].shape
+    root = context.residency.root(stored)
+    layout, buffer, shape = context.residency.layouts[root], context.external[root], context.residency.ir.tensors[stored].shape
     return EdgeTensor(
         item.name, item.dtype, tuple(item.shape), tensor.dtype, tensor.shape, tensor.scale, tensor.zero_point, shape, layout.lanes,
         buffer.address, layout.size_bytes, function=item.function if isinstance(item, EdgeOutput) else (),

@@ -15,10 +15,10 @@ from acg.rules import absent, exceeded
 from verif.iss.errors import MachineError
 from verif.iss.meanings import meaning_of
 
-__all__ = ["Machine"]
+__all__ = ["Simulator"]
 
 
-class Machine:
+class Simulator:
     """A machine of a graph.
 
     Attributes
@@ -31,7 +31,7 @@ class Machine:
         self.graph = graph
         size = graph.external.size_bytes if external_bytes is None else external_bytes
         if size > graph.external.size_bytes:
-            raise ValueError(f"Machine: external_bytes is {size}; expected at most the graph's {graph.external.size_bytes}")
+            raise ValueError(f"Simulator: external_bytes is {size}; expected at most the graph's {graph.external.size_bytes}")
         self.memories = {
             name: np.zeros(size if memory.kind == "external" else memory.size_bytes, np.uint8) for name, memory in graph.memories.items()
         }

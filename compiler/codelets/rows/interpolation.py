@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet
-from compiler.codelets.row_program import Chain, Constant, RowProgram, Value, Weighted
-from compiler.codelets.rowwise import Writer, row_codelet, row_names
-from compiler.ir.graph import Graph, Node
+from compiler.codelets.rows.row_program import Chain, Constant, RowProgram, Value, Weighted
+from compiler.codelets.rows.rowwise import Writer, row_codelet, row_names
 from compiler.ir.interpolation import BASE, Interpolation
+from compiler.ir.network import Network, Node
 
 #: A float32 number beside which one of up to 2^22 in magnitude rounds to a whole number, half to even.
 WHOLE = 1.5 * 2.0**23
@@ -20,11 +20,11 @@ WHOLE = 1.5 * 2.0**23
 _HALF = (BASE - 1) / 2
 
 
-def interpolation(node: Node, graph: Graph) -> Codelet:
+def interpolation(node: Node, network: Network) -> Codelet:
     """Codelet of an Interpolation node; the arithmetic is that of `compiler.ir.interpolation`."""
     attrs = node.attrs
     assert isinstance(attrs, Interpolation)
-    tensors, y = [graph.tensors[name] for name in node.inputs], graph.tensors[node.outputs[0]]
+    tensors, y = [network.tensors[name] for name in node.inputs], network.tensors[node.outputs[0]]
     names = row_names(len(tensors))
     values = {name: Value("element", t.dtype, zero) for name, t, zero in zip(names, tensors, attrs.zeros, strict=True)}
     out = Writer(values["x"], Value("element", y.dtype))
@@ -48,7 +48,7 @@ def interpolation(node: Node, graph: Graph) -> Codelet:
     else:
         high = out.add(Value("element", "u8"), Chain("h", total, half, "ADD", scale_a=1 / BASE))
         out.steps.append(Chain("y", total, high, "ADD", scale_b=-float(BASE)))
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps), channels=y.shape[1]))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps), channels=y.shape[1]))
 
 
 def _total(out: Writer, inputs: tuple[str, ...], digits: tuple[np.ndarray, ...]) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.codelets.base import Codelet
-from compiler.codelets.deviation import write_radicand_root
-from compiler.codelets.row_program import Chain, Constant, Lookup, RowProgram, Total, Value
-from compiler.codelets.rowwise import Writer, part_of, row_codelet, squares, write_root
-from compiler.ir.graph import Graph, Node, Tensor
+from compiler.codelets.rows.deviation import write_radicand_root
+from compiler.codelets.rows.row_program import Chain, Constant, Lookup, RowProgram, Total, Value
+from compiler.codelets.rows.rowwise import Writer, part_of, row_codelet, squares, write_root
+from compiler.ir.network import Network, Node, Tensor
 from compiler.ir.normalise import MeanSquare, RMSNormalization, RootQuotient
 from compiler.ir.rowwise import BASE
 
@@ -21,36 +21,36 @@ def _sum_of_squares(out: Writer, x: Tensor) -> str:
     return out.add(Value("pixel", "i32"), Total("B", ((digits[0], BASE), (digits[1], 1))))
 
 
-def rms_normalization(node: Node, graph: Graph) -> Codelet:
+def rms_normalization(node: Node, network: Network) -> Codelet:
     """Codelet of an RMSNormalization node; the arithmetic of this and the others is that of `compiler.ir.normalise`."""
     attrs = node.attrs
     assert isinstance(attrs, RMSNormalization)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     out = Writer(Value("element", x.dtype, attrs.x_zero), Value("element", y.dtype))
     eps = out.add(Value("one", "f32"), Constant("eps", np.array([attrs.epsilon_steps], np.float32)))
     r = write_root(out, out.wide("v", _sum_of_squares(out, x), eps, "ADD", scale_a=part_of(x.shape[1])))
     finish = {"divisor": attrs.y_scale, "zero": attrs.y_zero, "low": attrs.y_low, "high": attrs.y_high}
     out.steps.append(Chain("y", "x", r, "MUL", channel_scale=attrs.gamma, **finish))  # type: ignore[arg-type]
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))
 
 
-def mean_square(node: Node, graph: Graph) -> Codelet:
+def mean_square(node: Node, network: Network) -> Codelet:
     """Codelet of a MeanSquare node."""
     attrs = node.attrs
     assert isinstance(attrs, MeanSquare)
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    x, y = network.tensors[node.inputs[0]], network.tensors[node.outputs[0]]
     out = Writer(Value("element", x.dtype, attrs.x_zero), Value("pixel", y.dtype))
     b, square = _sum_of_squares(out, x), float(np.float32(attrs.x_scale**2 / x.shape[1]))
     out.steps.append(Chain("y", b, scale_a=square, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high))
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))
 
 
-def root_quotient(node: Node, graph: Graph) -> Codelet:
+def root_quotient(node: Node, network: Network) -> Codelet:
     """Codelet of a RootQuotient node."""
     attrs = node.attrs
     assert isinstance(attrs, RootQuotient)
-    x, e, y = (graph.tensors[name] for name in (*node.inputs, *node.outputs))
+    x, e, y = (network.tensors[name] for name in (*node.inputs, *node.outputs))
     out = Writer(Value("element", x.dtype, attrs.x_zero), Value("element", y.dtype))
     r = write_radicand_root(out, e, attrs)
     out.steps.append(Chain("y", "x", r, "MUL", scale_a=attrs.x_scale, divisor=attrs.y_scale, zero=attrs.y_zero, low=attrs.y_low, high=attrs.y_high))
-    return row_codelet(node, graph, RowProgram(out.values, tuple(out.steps)))
+    return row_codelet(node, network, RowProgram(out.values, tuple(out.steps)))

@@ -1,0 +1,7 @@
+"""``python -m covenant.bench``."""
+
+import sys
+
+from covenant.bench.figures import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""What a terminal shows and sends: tables, progress, warnings, signals, and the last sentence of a fault."""
