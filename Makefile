@@ -9,11 +9,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.covenant-setup
+SITE_STAMP := $(VENV)/.covenant-docs
 COVENANT := $(BIN)/covenant
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend networks fuzz mutants accuracy clean
+.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend networks fuzz mutants accuracy reference docs links clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +91,19 @@ fuzz: setup ## damaged and forged files of every kind, each refused or run exact
 
 mutants: setup ## faults injected into the sources, one at a time: who notices; the table in build/mutants.md
 	$(COVENANT) mutants
+
+reference: setup ## the pages of docs/reference that are made from the sources
+	$(BIN)/python -m docs.generate
+
+$(SITE_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(SITE_STAMP) ## the documentation site in build/docs: examples executed, links checked, pictures of the report taken where there is Chromium
+	$(BIN)/python -m docs.site
+
+links: $(SITE_STAMP) ## links of the documentation that lead out of it (needs the network)
+	$(BIN)/python -m docs.site --external
 
 clean: ## remove build/ (keeps .venv)
 	rm -rf build

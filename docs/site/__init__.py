@@ -1,0 +1,1 @@
+"""How the documentation site is built and checked: `python -m docs.site` (`make docs`)."""
