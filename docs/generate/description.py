@@ -15,7 +15,7 @@ __all__ = ["description"]
 _HEAD = f"""{MADE}
 # Architecture descriptions
 
-A machine is one YAML file. `archs/` has nine; [the tour](../architecture.md#edge16-beside-its-yaml) shows one whole, beside a drawing.
+A machine is one YAML file. `covenant arch list` shows those of `archs/`; [the tour](../architecture.md#edge16-beside-its-yaml) shows one whole, beside a drawing.
 `covenant arch check my.yaml` says what a description lacks, line by line, and `covenant arch show my.yaml` prints what follows from it: memory map,
 instruction set, registers. Unknown keys are refused. Names are of small letters, digits and underscores, a letter first, at most 32 of them; no code knows any.
 
@@ -89,10 +89,10 @@ def _kind(kind: EngineKind) -> str:
         links = "one" if port.least == port.most == 1 else f"{port.least} to {port.most}"
         ports.append((f"`{port.name}`", "reads" if port.reads else "writes", _access(port), ", ".join(port.memories), ", ".join(port.elements), links,
                       ", ".join(needs) or "always"))
-    offers = ", ".join(f"`{_capability(kind, operation)}`" for operation in kind.operations)
+    offers = "\n".join(f"- `{_capability(kind, operation)}`" for operation in kind.operations)
     parts = [
         f"### kind: {kind.name}",
-        f"Operations: {offers}.",
+        f"Operations:\n\n{offers}",
         table(("size", "value"), sizes),
         table(("port", "it", "elements an access", "on memories", "of elements", "links", "built for"), ports),
     ]
