@@ -15,7 +15,8 @@ __all__ = ["description"]
 _HEAD = f"""{MADE}
 # Architecture descriptions
 
-A machine is one YAML file. `covenant arch list` shows those of `archs/`; [the tour](../architecture.md#edge16-beside-its-yaml) shows one whole, beside a drawing.
+A machine is one YAML file. `covenant arch list` shows those of `archs/`; [the tour](../architecture.md#edge16-beside-its-yaml) has one whole, beside a
+drawing.
 `covenant arch check my.yaml` says what a description lacks, line by line, and `covenant arch show my.yaml` prints what follows from it: memory map,
 instruction set, registers. Unknown keys are refused. Names are of small letters, digits and underscores, a letter first, at most 32 of them; no code knows any.
 
