@@ -3,11 +3,11 @@
 import inspect
 from typing import Any
 
+from acg.description.schema import ControlModel, ExternalModel, FetchModel, LinkModel, ScratchpadModel, TableModel
 from acg.kinds import KINDS, formulas
 from acg.kinds.spec import BUS, CHUNK, EngineKind, Port
 from acg.operations import signature
 from acg.packages import packages
-from acg.schema import ControlModel, ExternalModel, FetchModel, LinkModel, ScratchpadModel, TableModel
 from docs.generate.tables import MADE, table
 
 __all__ = ["description"]

@@ -1,7 +1,7 @@
 """The register map, from `acg.regmap`."""
 
-from acg.describe import register_manual
 from acg.graph import load_graph
+from acg.manual.describe import register_manual
 from acg.register_bits import ControlBit, StatusBit
 from docs.generate.tables import MADE, table
 
