@@ -32,7 +32,7 @@ from compiler.ordering.emit import emit
 from compiler.ordering.schedule import Scheduled, schedule
 from compiler.partitions import cuts
 from compiler.placing.allocate import LASTING, Allocation, OutOfMemory
-from compiler.program import EdgeTensor, Layer, Placed, Program
+from compiler.program import DEPTHWISE, EdgeTensor, Layer, Placed, Program
 from compiler.target import Target
 from compiler.tiles import Buffer, ceil_div, place_of
 from compiler.tiling.tile import Memo, TileError, tile
@@ -94,12 +94,17 @@ def compile_network(ir: Network, architecture: Graph, *, options: Options | None
             for item in ir.inputs for tensor, stored in residency.packed if tensor == item.tensor and stored in residency.layouts
         ),
         outputs=tuple(_edge(context, item, ir.tensors[item.tensor], residency.seen[item.tensor]) for item in ir.outputs),
-        layers=tuple(Layer(s.codelet.name, s.codelet.op, s.codelet.origin, s.codelet.macs) for s in residency.steps),
+        layers=tuple(_layer(step.codelet) for step in residency.steps),
         provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in scheduled.positions),
         external_bytes=program_address + len(code), memory_map=_map(context, buffers),
     )
     check_program(program, architecture, where=f"program {ir.name}", accesses=scheduled.accesses)  # what is about to be handed out
     return program
+
+
+def _layer(codelet: Codelet) -> Layer:
+    family = DEPTHWISE if codelet.depthwise else codelet.family
+    return Layer(codelet.name, codelet.op, codelet.origin, codelet.macs, family, codelet.operands["y"].shape[1])
 
 
 #: What a way to cut the memories comes to: operations, their buffers, and the program in its order.

@@ -6,7 +6,7 @@ The file is a zip archive with fixed timestamps (same program, same bytes; no pi
     manifest.json       format, architecture, fingerprint, tensors, memory map, counts, program address, SHA-256 of each payload
     instructions.bin    encoded instructions
     constants.bin       constant segments, one after another (their addresses stand in the manifest)
-    provenance.json     layers (name, operator, ONNX nodes, MACs) and, for each instruction, its layer and tile
+    provenance.json     layers (name, operator, ONNX nodes, MACs, family, channels) and, for each instruction, its layer and tile
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ PAYLOADS = ("architecture.yaml", "instructions.bin", "constants.bin", "provenanc
 #: An address, a size or a number of something; and a whole number of any sign. As the manifest's schema bounds them (`compiler.manifest`).
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Whole = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+#: Family of layers whose filters see a single channel each, whatever engine has them.
+DEPTHWISE = "depthwise"
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
@@ -58,12 +60,20 @@ class EdgeTensor:
 
 @dataclass(frozen=True)
 class Layer:
-    """A codelet of the program: `name`, operator, ONNX nodes it comes from, multiplications."""
+    """A codelet of the program: `name`, operator, ONNX nodes it comes from, multiplications, family and channels of its result ('' and 0: a file made
+    before programs said so)."""
 
     name: str
     op: str
     origin: Annotated[tuple[str, ...], FailFast()]
     macs: Count
+    family: str = ""
+    channels: Count = 0
+
+    @property
+    def label(self) -> str:
+        """The operator as tables have it: what sees one channel at a time apart from what sees all."""
+        return f"{self.op} ({DEPTHWISE})" if self.family == DEPTHWISE else self.op
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def layer_rows(graph: Graph, program: Program, execution: Execution) -> list[dic
         measured = list(layering.layer_cycles(*arguments, execution.starts, execution.retires, len(program.layers)))
     peak = layering.peak_macs(graph)
     return [
-        {"name": layer.name, "op": layer.op, "macs": layer.macs, "predicted": ours, "measured": theirs,
+        {"name": layer.name, "op": layer.op, "operator": layer.label, "macs": layer.macs, "predicted": ours, "measured": theirs,
          "utilisation": round(layer.macs / (peak * max(1, ours)), 4)}
         for layer, ours, theirs in zip(program.layers, predicted, measured, strict=True)
     ]

@@ -135,6 +135,12 @@ class Codelet:
         """Whether bias and scale come from parameters, a pair a channel."""
         return self.finish.scale.size > 0
 
+    @property
+    def depthwise(self) -> bool:
+        """Whether each filter sees a single channel of several."""
+        weight = self.operands.get("w")
+        return weight is not None and weight.constant is not None and weight.shape[1] == 1 < self.operands["x"].shape[1]
+
     def __str__(self) -> str:
         lines = [f"codelet {self.name}: {self.op}"]
         lines += [f"  {'reduce' if item.reduction else 'for'} {item.name} in {item.extent}" for item in self.loops]

@@ -62,7 +62,7 @@ def compared(a: Mapping, b: Mapping) -> dict:
 
 
 def _engine(cycles: Mapping | None) -> dict[str, int] | None:
-    return None if cycles is None else {"working": cycles["working"], "filling": cycles["filling"], **cycles["idle"]}
+    return None if cycles is None else {"working": cycles["working"], "ragged lanes": cycles["ragged"], "filling": cycles["filling"], **cycles["idle"]}
 
 
 def _number(side: Mapping | None, key: str) -> str:

@@ -115,7 +115,7 @@ def _engines(writer: _Writer, graph: Graph, program: Program, timeline: Timeline
         layer, tile = program.layer_of(number), program.provenance[number][1]
         event = writer.slice(start, end, lanes[int(found.engine[number])].take(start, end), printable(layer.name))
         notes = {
-            "instruction": str(number), "operator": layer.op, "nodes": " + ".join(layer.origin), "tile": tile,
+            "instruction": str(number), "operator": layer.label, "nodes": " + ".join(layer.origin), "tile": tile,
             "started by": str(bound[number].cause or "its engine"), "dispatch": str(int(timeline.dispatch[number])), "text": isa.disassemble(instruction),
         }
         for name, value in notes.items():

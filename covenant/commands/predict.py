@@ -47,7 +47,7 @@ def predict(options) -> int:
         write_json(options.json, report)
         return EXACT
     print(table(("layer", "operator", "MACs", "cycles", "of peak"),
-                [(layer["name"], layer["op"], f"{layer['macs']:,}", f"{layer['predicted']:,}", f"{100 * layer['utilisation']:.1f}%") for layer in layers],
+                [(layer["name"], layer["operator"], f"{layer['macs']:,}", f"{layer['predicted']:,}", f"{100 * layer['utilisation']:.1f}%") for layer in layers],
                 right=frozenset({2, 3, 4})))
     total = timeline.total_cycles
     print(f"\n{cause_tables(report['causes'], total)}")

@@ -39,7 +39,7 @@ def run_table(report: dict) -> str:
     """What ``covenant run`` prints of its JSON report."""
     cycles = report["cycles"]
     rows = [
-        (layer["name"], layer["op"], _count(layer["macs"]), _count(layer["predicted"]), _count(layer["measured"]), f"{100 * layer['utilisation']:.1f}%")
+        (layer["name"], layer["operator"], _count(layer["macs"]), _count(layer["predicted"]), _count(layer["measured"]), f"{100 * layer['utilisation']:.1f}%")
         for layer in report["layers"]
     ]
     parts = [table(("layer", "operator", "MACs", "predicted", "measured", "of peak"), rows, right=frozenset({2, 3, 4, 5}))]

@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from acg.graph import Graph
+from acg.predictor import predict
 from covenant import layers as layering
+from covenant.analysis.causes import cause_report, path_parts
 from covenant.networks import CompiledNetwork, compile_file
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from covenant.terminal.progress import Progress
 from covenant.terminal.show import table
 
-__all__ = ["describe", "markdown", "measure", "text"]
+__all__ = ["describe", "markdown", "measure", "path_line", "text"]
 
 HEAD = ("network", "MACs", "ideal", "predicted", "measured", "of peak", "instructions", "exact", "onnxruntime", "compile s", "simulate s")
+#: Parts of the critical path that are named apart.
+_LARGEST = 3
+_PATH = ("network", "cycles", "dense layers", "largest", "second", "third", "all else")
 _RIGHT = frozenset({1, 2, 3, 4, 5, 6, 9, 10})
 
 
@@ -27,7 +32,8 @@ def measure(name: str, path: Path, graph: Graph, *, on: str, seed: int = 0, prog
     dict
         ``macs``, cycles ``ideal``, ``predicted``, ``measured`` (None on the ISS), ``utilisation`` of the matrix units' peak over the whole
         inference, ``instructions``, ``exact``, ``onnxruntime`` (elements, mismatches, largest difference in steps; None where it cannot run
-        the network), ``compile_seconds``, ``simulation_seconds`` (None on the ISS).
+        the network), ``compile_seconds``, ``simulation_seconds`` (None on the ISS), ``critical_path``: cycles in ``dense`` layers and (what, cycles) of all
+        ``others`` (`covenant.analysis.causes.path_parts`).
     """
     begin = time.perf_counter()
     model, program = compile_file(str(path), graph)
@@ -36,6 +42,7 @@ def measure(name: str, path: Path, graph: Graph, *, on: str, seed: int = 0, prog
     report, _ = judge_network(network, draw(model_inputs(model), seed=seed, count=1), on=on, progress=progress)
     macs = sum(layer.macs for layer in program.layers)
     cycles = report["cycles"]
+    dense, others = path_parts(graph, program, cause_report(graph, program, predict(graph, program.instructions)))
     measured = cycles["measured"]
     compared = [entry for entry in report["outputs"].values() if "onnxruntime" in entry]
     rate = report["simulation"]["cycles_per_second"] if report["simulation"] else 0
@@ -48,6 +55,7 @@ def measure(name: str, path: Path, graph: Graph, *, on: str, seed: int = 0, prog
             "max_abs_diff_steps": max(entry["onnxruntime"]["max_abs_diff_steps"] for entry in compared),
         } if compared else None,
         "compile_seconds": round(compile_seconds, 2), "simulation_seconds": round(measured / rate, 1) if rate and measured is not None else None,
+        "critical_path": {"dense": dense, "others": [list(item) for item in others]},
     }
 
 
@@ -63,6 +71,19 @@ def describe(row: dict[str, Any]) -> tuple[str, ...]:
         f"{100 * row['utilisation']:.1f}%", f"{row['instructions']:,}", "yes" if row["exact"] else "NO", against, f"{row['compile_seconds']:.1f}",
         "-" if row["simulation_seconds"] is None else f"{row['simulation_seconds']:.0f}",
     )
+
+
+def path_line(row: dict[str, Any]) -> str:
+    """A line of the table of critical paths."""
+    total, path = max(1, row["predicted"]), row["critical_path"]
+
+    def part(cycles: int) -> str:
+        return f"{cycles:,} ({100 * cycles / total:.1f}%)"
+
+    largest = [f"{what} {part(cycles)}" for what, cycles in path["others"][:_LARGEST]]
+    left = sum(cycles for _, cycles in path["others"][_LARGEST:])
+    cells = [row["network"], f"{row['predicted']:,}", part(path["dense"]), *largest, *["-"] * (_LARGEST - len(largest)), part(left)]
+    return "| " + " | ".join(cells) + " |"
 
 
 def text(rows: Sequence[dict[str, Any]]) -> str:
@@ -82,4 +103,10 @@ def markdown(rows: Sequence[dict[str, Any]], graph: Graph, *, on: str) -> str:
         "uint8 activations, int8 weights a channel). Seconds are this machine's.", "",
         "| " + " | ".join(HEAD) + " |", "|" + "|".join("---:" if column in _RIGHT else "---" for column in range(len(HEAD))) + "|",
     ]
-    return "\n".join([*lines, *("| " + " | ".join(describe(row)) + " |" for row in rows)]) + "\n"
+    lines += ["| " + " | ".join(describe(row)) + " |" for row in rows]
+    lines += ["", "## Where the cycles go", "",
+              "The critical path: what no engine could have done sooner, cycle by cycle, so that each line adds up. *Dense layers* are products over all channels "
+              "with their requantisation, where they are computed; beside them the three largest of all else: a kind of layer on an engine, or what a copy "
+              "engine does for one layer.", "",
+              "| " + " | ".join(_PATH) + " |", "|---|---:|---:|" + "---|" * _LARGEST + "---:|"]  # fmt: skip
+    return "\n".join([*lines, *map(path_line, rows)]) + "\n"

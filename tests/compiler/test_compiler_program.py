@@ -47,6 +47,21 @@ def rewritten(program, change):
     return stream.getvalue()
 
 
+def test_files_from_before_layers_had_families_load(program):
+    def old(manifest, payloads):
+        provenance = json.loads(payloads["provenance.json"])
+        assert [sorted(layer) for layer in provenance["layers"]] == [["channels", "family", "macs", "name", "op", "origin"]] * len(program.layers)
+        for layer in provenance["layers"]:
+            del layer["family"], layer["channels"]
+        payloads["provenance.json"] = json.dumps(provenance).encode()
+
+    loaded = parse_program(rewritten(program, old), TINY, where="old")
+    assert loaded.layers == tuple(replace(layer, family="", channels=0) for layer in program.layers)
+    assert [layer.label for layer in loaded.layers] == [layer.op for layer in loaded.layers]
+    assert loaded.instructions == program.instructions
+
+
+
 def message(data):
     with pytest.raises(ProgramError) as error:
         parse_program(data, TINY)

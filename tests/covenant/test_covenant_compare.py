@@ -15,7 +15,7 @@ def layer(name, nodes, cycles):
 
 
 def side(name, layers):
-    causes = {"engines": {"load": {"working": 3, "filling": 1, "idle": {"end of program": 6}}}, "critical_path": []}
+    causes = {"engines": {"load": {"working": 2, "ragged": 1, "filling": 1, "idle": {"end of program": 6}}}, "critical_path": []}
     totals = {"cycles": sum(item["cycles"] for item in layers), "instructions": 4, "bytes": 8 * len(layers)}
     return {"network": "n", "machine": {"name": name, "fingerprint": "0"}, "totals": totals, "layers": layers, "causes": causes}
 

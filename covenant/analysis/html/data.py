@@ -66,7 +66,7 @@ def report_data(graph: Graph, program: Program, timeline: Timeline, *, run: dict
             if mine.any():
                 busy[name] = _covered(timeline.start[mine], timeline.retire[mine])
         layers.append({
-            "name": layer.name, "operator": layer.op, "nodes": list(layer.origin), "macs": layer.macs, "cycles": cycles[number],
+            "name": layer.name, "operator": layer.label, "nodes": list(layer.origin), "macs": layer.macs, "cycles": cycles[number],
             "critical_cycles": critical[number], "bytes": moved[number], "busy_cycles": busy,
             "utilisation": round(layer.macs / (peak * max(1, cycles[number])), 4) if peak else 0.0,
         })  # fmt: skip

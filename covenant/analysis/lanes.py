@@ -1,0 +1,67 @@
+"""Ragged lanes: what of an engine's working steps goes to lanes that have nothing to do, as 10 channels leave 6 of 16 lanes without.
+
+A step of an engine that multiplies can do as many multiplications as its operation has; of a layer as many are wanted as ONNX has. What is left over,
+in whole steps, is ragged: input channels and filters that do not fill rows and columns, a depthwise filter that meets one column of all, zeros between
+blocks. Steps that do not multiply go over the channels of the layer's result word by word: of them the part of the last word that stands empty.
+Copies move bytes and have no lanes.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from math import prod
+
+from acg.causes.idle import steps_of
+from acg.graph import Engine, Graph
+from acg.isa import Instruction
+from acg.operations import OPERATIONS
+from compiler.program import Layer, Program
+
+__all__ = ["ragged_steps"]
+
+#: Operations of engines that do all of a layer's multiplications where the layer has them at all.
+_CONTRACTIONS = ("MATMUL", "WINDOW_MAC")
+#: Value of a vector instruction's field ``reduce`` that sums.
+_SUM = 1
+
+
+def ragged_steps(graph: Graph, program: Program) -> Mapping[str, int]:
+    """Of each engine's steps as many as its empty lanes amount to."""
+    layers: dict[int, list[Instruction]] = {}
+    for (number, _), instruction in zip(program.provenance, program.instructions, strict=True):
+        if not graph.engines[instruction.engine].copies:
+            layers.setdefault(number, []).append(instruction)
+    result: Counter[str] = Counter()
+    for number, instructions in layers.items():
+        result.update(_of_layer(graph, program.layers[number], instructions))
+    return result
+
+
+def _of_layer(graph: Graph, layer: Layer, instructions: list[Instruction]) -> Counter[str]:
+    """Ragged steps of a layer by engine."""
+    contract = {name for name, engine in graph.engines.items() if any(engine.can(operation) for operation in _CONTRACTIONS)}
+    contract &= {instruction.engine for instruction in instructions}
+    multiplying: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for instruction in instructions:
+        steps = steps_of(graph, graph.engines[instruction.engine], instruction.fields)
+        fields = instruction.fields
+        multiplies = instruction.engine in contract if contract else bool(fields.get("b_enable")) and fields.get("reduce") == _SUM
+        (multiplying if multiplies and layer.macs else others)[instruction.engine] += steps
+    result: Counter[str] = Counter()
+    able = sum(steps * _at_once(graph.engines[name]) for name, steps in multiplying.items())
+    for name, steps in multiplying.items():
+        result[name] += steps * max(0, able - layer.macs) // able
+    for name, steps in others.items():
+        lanes = 0 if name in contract else _at_once(graph.engines[name])
+        if layer.channels and lanes:
+            words = -(-layer.channels // lanes)
+            result[name] += steps * (words * lanes - layer.channels) // (words * lanes)
+    return result
+
+
+def _at_once(engine: Engine) -> int:
+    """Multiplications of a step where the engine contracts, else its lanes."""
+    contraction = next((operation for operation in _CONTRACTIONS if engine.can(operation)), None)
+    operation = contraction or engine.capabilities[0].operation
+    formula = OPERATIONS[operation]
+    return prod(engine.extent(operation, dimension) for dimension in (*formula.parallel, *(formula.reduced if contraction else ())))
