@@ -6,7 +6,8 @@
     >>> network.cycles > 10_000
     True
 
-The command line is made of the same parts; errors are the same exceptions, all of them ValueError, with the sentences that it prints.
+The command line is made of the same parts; errors are the same exceptions, with the sentences that it prints: ValueError for what is given, BenchError of
+`verif.bench` for what happens to a simulation.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from covenant.errors import UserError
 from covenant.networks import compile_file, load_program_file
 
 if TYPE_CHECKING:
+    from verif.bench import Session
     from verif.iss.simulator import Simulator
 
 __all__ = ["TIMELINE", "Compiled", "Machine", "Result"]
@@ -109,6 +111,11 @@ class Result:
     cycles: int | None
     on_time: bool | None
 
+    def _repr_html_(self) -> str:
+        from covenant.analysis.html.page import result_table
+
+        return result_table(self.outputs, self.cycles, self.on_time)
+
 
 class Compiled:
     """A network compiled for a machine: its program."""
@@ -117,6 +124,7 @@ class Compiled:
         self.machine, self.program = machine, program
         self._timeline: Timeline | None = None
         self._simulator: Simulator | None = None
+        self._session: Session | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Compiled:
@@ -156,20 +164,37 @@ class Compiled:
     def run(self, samples: Arrays | Sequence[Arrays], *, on: str = "iss") -> Result:
         """Run one sample, or several, arrays by ONNX input name.
 
-        ``on`` "iss": the functional simulator, which stays loaded from call to call; "rtl": the Verilator simulation of the RTL, built once a machine.
-        Raises CompilerError for arrays that do not fit, `verif.bench.BenchError` where the simulator cannot be built or does not end.
+        ``on`` "iss": the functional simulator; "rtl": the Verilator simulation of the RTL, built once a machine. Both stay loaded from call to call, so that
+        arrays may come in a loop, until `close` or until nobody holds this object; memory keeps its content in between, as in hardware.
+        Raises CompilerError for arrays that do not fit, `verif.bench.BenchError` where the simulator cannot be built or does not end, UserError for no sample.
         """
-        from covenant.run import execute_iss, execute_rtl, loaded_iss
+        from covenant.run import execute_iss, execute_rtl, loaded_iss, open_session
 
         given = [dict(samples)] if isinstance(samples, Mapping) else [dict(sample) for sample in samples]
+        if not given:
+            raise UserError("run of no samples; expected arrays by ONNX input name, or a sequence of such")
         if on == "rtl":
-            execution = execute_rtl(self.machine.graph, self.program, given)
+            if self._session is None or not self._session.open:
+                self._session = open_session(self.machine.graph, self.program)
+            execution = execute_rtl(self.machine.graph, self.program, given, session=self._session)
             return Result(execution.outputs, execution.measured_cycles, execution.timeline_mismatches == 0)
         if on != "iss":
             raise UserError(f"run on {on!r}; expected 'iss' or 'rtl'")
         if self._simulator is None:
             self._simulator = loaded_iss(self.machine.graph, self.program)
         return Result(execute_iss(self.machine.graph, self.program, given, machine=self._simulator).outputs, None, None)
+
+    def close(self) -> None:
+        """End the simulators; `run` begins new ones."""
+        if self._session is not None:
+            self._session.close()
+        self._session = self._simulator = None
+
+    def __enter__(self) -> Compiled:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def causes(self) -> dict:
         """What each engine waits for, and the critical path: ``causes`` of `covenant predict --json`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,11 @@ from compiler.program import Program
 from covenant import layers as layering
 from covenant.hardware import simulator
 from covenant.terminal.progress import Progress
-from verif.bench import Outcome, RunSpec, Waves, run
+from verif.bench import RunSpec, Session, Waves, run
 from verif.iss.simulator import Simulator
 from verif.timeline import KINDS, TimelineReport, compare
 
-__all__ = ["Execution", "execute_iss", "execute_rtl", "ideal_cycles", "layer_rows", "loaded_iss"]
+__all__ = ["Execution", "execute_iss", "execute_rtl", "ideal_cycles", "layer_rows", "loaded_iss", "open_session"]
 
 
 @dataclass
@@ -98,33 +99,50 @@ def _unpack(program: Program, regions: list[tuple[int, int]], data: list[bytes])
     return unpack_outputs(program, lambda address, size: table[address, size])
 
 
+def _setup(graph: Graph, program: Program, predicted: Timeline) -> dict[str, Any]:
+    """What a simulator of the graph must know of the program."""
+    return {
+        "program": (program.program_address, len(program.instructions), fingerprint(graph)), "registers": RegisterMap(graph).offsets,
+        "timeout_cycles": 4 * predicted.total_cycles + 100_000,
+    }
+
+
+def open_session(graph: Graph, program: Program) -> Session:
+    """A simulation of the RTL that stays, with the program in memory, for `execute_rtl`. Raises BenchError."""
+    return Session(simulator(graph), program.image, **_setup(graph, program, predict(graph, program.instructions)))
+
+
 def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.ndarray]], *, progress: Progress | None = None, opt: str = "O2",
-                waves: Waves | None = None) -> Execution:
-    """Run all samples on the Verilator simulation of the RTL, with waveforms where they are asked for. Raises BenchError."""
+                waves: Waves | None = None, session: Session | None = None) -> Execution:
+    """Run all samples on the Verilator simulation of the RTL: in ``session``, or in a process of their own, with waveforms where they are asked for.
+
+    Raises BenchError.
+    """
     predicted = predict(graph, program.instructions)
-    model = simulator(graph, opt=opt, waves=waves is not None, note=None if progress is None else progress.note)
-    if progress is not None:
-        progress.restart()
-    total = predicted.total_cycles * len(samples)
     regions = [(item.address, item.size_bytes) for item in program.outputs]
     specs = [RunSpec(inputs=_packed(program, sample), outputs=regions) for sample in samples]
-    outcome: Outcome = run(
-        model, program.image, specs, program=(program.program_address, len(program.instructions), fingerprint(graph)),
-        registers=RegisterMap(graph).offsets, timeout_cycles=4 * predicted.total_cycles + 100_000, expected_cycles=total, progress=progress,
-        waves=waves,
-    )
-    if progress is not None:
-        progress.clear()
-    reports = [compare(predicted, result.timeline) for result in outcome.results]
-    cycles = [result.cycles for result in outcome.results]
+    rate, cached = 0, True
+    if session is not None:
+        results = [session.run(spec) for spec in specs]
+    else:
+        model = simulator(graph, opt=opt, waves=waves is not None, note=None if progress is None else progress.note)
+        if progress is not None:
+            progress.restart()
+        outcome = run(model, program.image, specs, **_setup(graph, program, predicted), expected_cycles=predicted.total_cycles * len(samples),
+                      progress=progress, waves=waves)
+        if progress is not None:
+            progress.clear()
+        results, rate, cached = outcome.results, round(outcome.cycles_per_second), model.cached
+    cycles = [result.cycles for result in results]
     counters = predicted_counters(graph, program.instructions, predicted)
     return Execution(
-        [_unpack(program, regions, result.outputs) for result in outcome.results], predicted,
-        measured_cycles=max(cycles, key=lambda value: abs(value - predicted.total_cycles)), timelines=reports,
-        counter_faults=[counter_faults(graph, counters, result.counters) for result in outcome.results],
-        starts=_per_instruction(predicted, outcome.results[0].timeline, KINDS.index("start")),
-        retires=_per_instruction(predicted, outcome.results[0].timeline, KINDS.index("retire")),
-        cycles_per_second=round(outcome.cycles_per_second), build_cached=model.cached,
+        [_unpack(program, regions, result.outputs) for result in results], predicted,
+        measured_cycles=max(cycles, key=lambda value: abs(value - predicted.total_cycles)),
+        timelines=[compare(predicted, result.timeline) for result in results],
+        counter_faults=[counter_faults(graph, counters, result.counters) for result in results],
+        starts=_per_instruction(predicted, results[0].timeline, KINDS.index("start")),
+        retires=_per_instruction(predicted, results[0].timeline, KINDS.index("retire")),
+        cycles_per_second=rate, build_cached=cached,
     )
 
 

@@ -105,8 +105,8 @@ def markdown(rows: Sequence[dict[str, Any]], graph: Graph, *, on: str) -> str:
     ]
     lines += ["| " + " | ".join(describe(row)) + " |" for row in rows]
     lines += ["", "## Where the cycles go", "",
-              "The critical path: what no engine could have done sooner, cycle by cycle, so that each line adds up. *Dense layers* are products over all channels "
-              "with their requantisation, where they are computed; beside them the three largest of all else: a kind of layer on an engine, or what a copy "
-              "engine does for one layer.", "",
+              "The critical path: what no engine could have done sooner, cycle by cycle, so that each line adds up. *Dense layers* are products over all "
+              "channels with their requantisation, where they are computed; beside them the three largest of all else: a kind of layer on an engine, or "
+              "what a copy engine does for one layer.", "",
               "| " + " | ".join(_PATH) + " |", "|---|---:|---:|" + "---|" * _LARGEST + "---:|"]  # fmt: skip
     return "\n".join([*lines, *map(path_line, rows)]) + "\n"

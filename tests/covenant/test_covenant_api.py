@@ -9,6 +9,7 @@ import pytest
 import covenant
 import covenant.api
 from covenant.errors import UserError
+from verif.bench import RunSpec, SimulationError
 
 MODEL = "examples/digits_cnn.onnx"
 
@@ -45,6 +46,30 @@ def test_on_the_rtl(compiled, samples):
     np.testing.assert_equal(result.outputs, compiled.run(samples[:2]).outputs)
 
 
+@pytest.mark.rtl
+def test_arrays_in_a_loop_meet_one_simulator(compiled, samples):
+    """Each call finds the process of the one before, outputs and cycles are those of samples together; what fails ends it, and the next call begins another."""
+    together = compiled.run(samples)
+    with covenant.Compiled(compiled.machine, compiled.program) as network:
+        processes = set()
+        for sample, expected in zip(samples, together.outputs, strict=True):
+            result = network.run(sample, on="rtl")
+            np.testing.assert_equal(result.outputs, [expected])
+            assert (result.cycles, result.on_time) == (compiled.cycles, True)
+            processes.add(network._session._folder)
+        assert len(processes) == 1
+        with pytest.raises(ValueError, match="give these arrays"):
+            network.run({"x": np.zeros(1)}, on="rtl")
+        assert network._session.open
+        network._session.close()
+        assert not processes.pop().exists()
+        with pytest.raises(SimulationError, match=r"^run 3 of the session: found no answer and the log:\nthe session is closed\n; expected a simulator that runs"):
+            network._session.run(RunSpec())
+        np.testing.assert_equal(network.run(samples[0], on="rtl").outputs, together.outputs[:1])
+        session = network._session
+    assert not session.open
+
+
 def test_the_timeline_is_a_structured_array(compiled):
     line = compiled.timeline
     assert line.dtype == covenant.TIMELINE and len(line) == len(compiled.program.instructions)
@@ -75,7 +100,17 @@ def test_what_notebooks_show(compiled):
     assert repr(compiled).startswith("Compiled('digits_cnn.onnx' for 'tiny', ") and repr(compiled.machine).startswith("Machine('tiny', fingerprint ")
 
 
+def test_what_notebooks_show_of_a_run(compiled, samples):
+    text = compiled.run(samples)._repr_html_()
+    assert text.count("<tr>") == 4 and "3 samples: functional simulator, which counts no cycles</caption>" in text
+    odd = covenant.Result([{"<b>": np.arange(12).reshape(3, 4)}] * 10, 7, False)._repr_html_()
+    assert "10 samples: 7 cycles each,\nNOT every instruction in its predicted cycle</caption>" in odd
+    assert odd.count("<tr>") == 10 and "&lt;b&gt;" in odd and "<td>3 x 4</td><td>[ 0  1  2 ...  9 10 11]</td>" in odd and "and 2 more" in odd
+
+
 def test_refusals(compiled):
+    with pytest.raises(UserError, match=r"^run of no samples; expected arrays by ONNX input name, or a sequence of such$"):
+        compiled.run([], on="rtl")
     with pytest.raises(UserError, match=r"^run on 'fpga'; expected 'iss' or 'rtl'$"):
         compiled.run({}, on="fpga")
     with pytest.raises(ValueError, match="give these arrays"):

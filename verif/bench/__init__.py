@@ -3,7 +3,9 @@
 from .bare_run import BareOutcome, run_bare
 from .build import BuiltModel, build
 from .errors import BenchError, BuildError, MachineError, RunTimeout, SimulationError, ToolMissing
-from .run import Outcome, Program, Progress, RunResult, RunSpec, run
+from .results import Outcome, RunResult
+from .run import Program, Progress, RunSpec, run
+from .session import Session
 from .waves import Waves
 from .wrapper import Description, instruction_signal, parse_ports
 
@@ -20,6 +22,7 @@ __all__ = [
     "RunResult",
     "RunSpec",
     "RunTimeout",
+    "Session",
     "SimulationError",
     "ToolMissing",
     "Waves",

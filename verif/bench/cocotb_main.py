@@ -106,7 +106,7 @@ async def _finish(dut, bus: RegisterBus, job: Job) -> dict[str, object]:
             "counters": {name: values[name] for name in job.counters}}
 
 
-async def _run(dut, bus: RegisterBus, image: Image, job: Job, run: JobRun, data: bytes) -> tuple[dict[str, object], bytes]:
+async def inference(dut, bus: RegisterBus, image: Image, job: Job, run: JobRun, data: bytes) -> tuple[dict[str, object], bytes]:
     """One inference: load, start, sleep until the interrupt, read."""
     image.load(data, run.inputs)
     begun = int(dut.runs.value)
@@ -122,7 +122,7 @@ async def _run(dut, bus: RegisterBus, image: Image, job: Job, run: JobRun, data:
     return entry, image.dump(run.outputs)
 
 
-async def _recover(bus: RegisterBus, job: Job) -> None:
+async def recover(bus: RegisterBus, job: Job) -> None:
     """Soft reset after an error, then the configuration again."""
     await bus.write(job.registers["CONTROL"], CONTROL_SOFT_RESET)
     for _ in range(ANSWER_CYCLES):
@@ -134,10 +134,8 @@ async def _recover(bus: RegisterBus, job: Job) -> None:
         await bus.write(offset, value)
 
 
-@cocotb.test()
-async def execute(dut):
-    """Run the job of the folder COVENANT_WORK names."""
-    folder = Path(os.environ["COVENANT_WORK"])
+async def configured(dut, folder: Path) -> tuple[Job, RegisterBus, Image]:
+    """Reset the machine, and load and configure what the folder's job says."""
     job, data = Job.read(folder), (folder / "data.bin").read_bytes()
     image, bus = Image(), RegisterBus(dut)
     for name in ("awvalid", "wvalid", "bready", "arvalid", "rready"):
@@ -150,12 +148,21 @@ async def execute(dut):
     image.load(data, job.segments)
     for offset, value in job.configuration():
         await bus.write(offset, value)
+    return job, bus, image
+
+
+@cocotb.test()
+async def execute(dut):
+    """Run the job of the folder COVENANT_WORK names."""
+    folder = Path(os.environ["COVENANT_WORK"])
+    job, bus, image = await configured(dut, folder)
+    data = (folder / "data.bin").read_bytes()
     entries = []
     with open(folder / "outputs.bin", "wb") as outputs:
         for index, run in enumerate(job.runs):
             if index and entries[-1]["status"] & STATUS_ERROR:
-                await _recover(bus, job)
-            entry, dumped = await _run(dut, bus, image, job, run, data)
+                await recover(bus, job)
+            entry, dumped = await inference(dut, bus, image, job, run, data)
             entries.append(entry)
             outputs.write(dumped)
             if entry["timed_out"] or (entry["status"] & STATUS_ERROR and not job.keep_going):

@@ -12,8 +12,21 @@ from pathlib import Path
 from acg.register_bits import ControlBit, StatusBit
 
 __all__ = [
-    "CONTROL_IRQ_ENABLE", "CONTROL_SOFT_RESET", "CONTROL_START", "STATUS_BUSY", "STATUS_DONE", "STATUS_ERROR", "STATUS_IDLE",
-    "Job", "JobRun", "Program", "RunSpec", "counter_names", "make_job",
+    "ANSWERS",
+    "CONTROL_IRQ_ENABLE",
+    "CONTROL_SOFT_RESET",
+    "CONTROL_START",
+    "REQUESTS",
+    "STATUS_BUSY",
+    "STATUS_DONE",
+    "STATUS_ERROR",
+    "STATUS_IDLE",
+    "Job",
+    "JobRun",
+    "Program",
+    "RunSpec",
+    "counter_names",
+    "make_job",
 ]
 
 CONTROL_START, CONTROL_SOFT_RESET, CONTROL_IRQ_ENABLE = (bit.value for bit in (ControlBit.START, ControlBit.SOFT_RESET, ControlBit.IRQ_ENABLE))
@@ -23,6 +36,8 @@ STATUS_BUSY, STATUS_DONE, STATUS_ERROR, STATUS_IDLE = (bit.value for bit in (Sta
 REGISTERS = ("CONTROL", "STATUS", "ERROR_CODE", "ERROR_ENGINE", "ERROR_ADDRESS", "PROGRAM_ADDRESS_LO", "PROGRAM_ADDRESS_HI",
              "PROGRAM_COUNT", "PROGRAM_FINGERPRINT_LO", "PROGRAM_FINGERPRINT_HI", "CYCLES_LO", "CYCLES_HI")
 RESET_CYCLES = 8
+#: Environment variables of a session: where requests come from and answers go to, a line of JSON each.
+REQUESTS, ANSWERS = "COVENANT_REQUEST_FD", "COVENANT_ANSWER_FD"
 
 
 @dataclass(frozen=True)

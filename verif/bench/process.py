@@ -17,7 +17,7 @@ import find_libpython
 from .build import BuiltModel
 from .errors import SimulationError, ToolMissing
 
-__all__ = ["Progress", "require", "simulate", "work_folder"]
+__all__ = ["Progress", "environment", "require", "simulate", "work_folder"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Progress:
     remaining_seconds: float | None
 
 
-def _environment(folder: Path, descriptor: int, test_module: str) -> dict[str, str]:
-    """The variables that cocotb's own runner would set, none of the caller's cocotb settings."""
+def environment(folder: Path, descriptor: int, test_module: str) -> dict[str, str]:
+    """The variables that cocotb's own runner would set, none of the caller's cocotb settings. ``descriptor``: of the progress pipe, -1 for none."""
     libpython = find_libpython.find_libpython()
     if libpython is None:
         library = f"libpython{sys.version_info[0]}.{sys.version_info[1]}"
@@ -103,7 +103,7 @@ def simulate(model: BuiltModel, folder: Path, arguments: list[str], *, progress:
     reader, writer = os.pipe()
     with open(folder / "simulator.log", "wb") as log:
         try:
-            process = subprocess.Popen(command, cwd=folder, env=_environment(folder, writer, test_module), pass_fds=(writer,),
+            process = subprocess.Popen(command, cwd=folder, env=environment(folder, writer, test_module), pass_fds=(writer,),
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         except BaseException:
             os.close(reader)

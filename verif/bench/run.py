@@ -3,86 +3,19 @@
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from acg.regmap import ErrorCode
-
 from .build import BuiltModel
-from .errors import MachineError, RunTimeout, SimulationError
-from .job import STATUS_ERROR, Job, Program, RunSpec, make_job
+from .errors import SimulationError
+from .job import Program, RunSpec, make_job
 from .process import Progress, simulate, work_folder
 from .records import EVENT, split_runs
-from .speed import Speed
+from .results import Outcome, RunResult, require_ended, result_of
 from .waves import Waves
 
 __all__ = ["Outcome", "Program", "Progress", "RunResult", "RunSpec", "run"]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """One inference on the machine.
-
-    Attributes
-    ----------
-    outputs : list of bytes
-        Memory regions after the run, in the order of ``RunSpec.outputs``.
-    cycles : int
-        CYCLES register.
-    timeline : numpy.ndarray
-        Monitor events (`records.EVENT`: cycle, kind, engine), empty if the machine did not begin or no timeline was asked for.
-    status, error_code, error_engine, error_address : int
-        Registers after the run.
-    counters : dict
-        Per-engine counters by register name.
-    simulated_cycles, seconds, cpu_seconds : int, float, float
-        Clock cycles from the start write to the interrupt, the wall time and the simulator's CPU time they took.
-    """
-
-    outputs: list[bytes]
-    cycles: int
-    timeline: np.ndarray
-    status: int
-    error_code: int
-    error_engine: int
-    error_address: int
-    counters: dict[str, int]
-    simulated_cycles: int
-    seconds: float
-    cpu_seconds: float
-
-
-@dataclass(frozen=True)
-class Outcome(Speed):
-    """All runs of one simulator process; rates cover the runs only, without start-up and register reads.
-
-    `cycles_per_cpu_second` is the figure to compare on a busy machine.
-    """
-
-    results: list[RunResult]
-    simulated_cycles: int
-    seconds: float
-    cpu_seconds: float
-
-
-def _error_name(code: int) -> str:
-    return ErrorCode(code).name if code in ErrorCode._value2member_map_ else "unknown"
-
-
-def _check(entries: list[dict], results: list[RunResult], job: Job, check: bool) -> None:
-    last, result = entries[-1], results[-1]
-    where = f"run {len(entries) - 1} of {len(job.runs)}"
-    if last["timed_out"]:
-        registers = {"STATUS": result.status, "CYCLES": result.cycles, **result.counters}
-        state = ", ".join(f"{name} {value}" for name, value in registers.items())
-        raise RunTimeout(where, found=f"no interrupt after {job.timeout_cycles} cycles ({state})", expected="the machine to finish",
-                         action="raise timeout_cycles, or look for an instruction whose wait is never met")
-    if check and result.status & STATUS_ERROR:
-        raise MachineError(where, found=f"error {result.error_code} ({_error_name(result.error_code)}), engine {result.error_engine}, "
-                                        f"address 0x{result.error_address:x}, after {result.cycles} cycles",
-                           expected="error 0 (NONE)", action="disassemble the program at that engine and address", result=result)
 
 
 def run(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], runs: Sequence[RunSpec], *,
@@ -149,8 +82,7 @@ def run(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], runs: S
             regions.append(outputs[offset:offset + size])
             offset += size
         events = next(timelines) if timeline and entry["logged"] else np.empty(0, EVENT)
-        fields = {name: value for name, value in entry.items() if name not in ("timed_out", "logged")}
-        results.append(RunResult(outputs=regions, timeline=events, **fields))
-    _check(entries, results, job, check)
+        results.append(result_of(entry, regions, events))
+    require_ended(entries[-1], results[-1], f"run {len(entries) - 1} of {len(job.runs)}", timeout_cycles=timeout_cycles, check=check)
     return Outcome(results, sum(result.simulated_cycles for result in results), sum(result.seconds for result in results),
                    sum(result.cpu_seconds for result in results))

@@ -1,15 +1,17 @@
 """One HTML file: style, drawings, tables, data and script in it."""
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
 from acg.text import printable
 from covenant.analysis.html.drawing import machine_svg, roofline_svg
 
-__all__ = ["page", "summary"]
+__all__ = ["page", "result_table", "summary"]
 
 _ROOM = files("covenant.analysis.html")
 
@@ -47,8 +49,31 @@ _SUMMARY = """<table><caption>{{ data.network | printable }} on {{ data.machine.
 <td>{{ "{:,}".format(layer.cycles) }}</td><td>{{ "%.1f" | format(100 * layer.utilisation) }}%</td></tr>{% endfor %}</table>"""
 
 
-def summary(data: dict) -> str:
-    """A table of the layers, for a notebook."""
+_RESULT = """<table><caption>{{ outputs | length }} sample{{ "" if outputs | length == 1 else "s" }}:
+{%- if cycles is none %} functional simulator, which counts no cycles{% else %} {{ "{:,}".format(cycles) }} cycles each,
+{{ "every instruction in its predicted cycle" if on_time else "NOT every instruction in its predicted cycle" }}{% endif %}</caption>
+<tr><th>sample</th><th>output</th><th>type</th><th>shape</th><th>values</th></tr>
+{% for sample in shown %}{% set number = loop.index0 %}{% for name, array in sample.items() %}<tr><td>{{ number }}</td><td>{{ name | printable }}</td>
+<td>{{ array.dtype }}</td><td>{{ array.shape | join(" x ") }}</td><td>{{ values(array) }}</td></tr>{% endfor %}{% endfor %}
+{%- if outputs | length > shown | length %}<tr><td colspan="5">and {{ outputs | length - shown | length }} more</td></tr>{% endif %}</table>"""
+#: Samples of a run that a notebook shows.
+_MOST_SAMPLES = 8
+
+
+def _rendered(text: str, **values) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"printable": lambda text: printable(str(text))}
-    return environment.from_string(_SUMMARY).render(data=data)
+    return environment.from_string(text).render(**values)
+
+
+def summary(data: dict) -> str:
+    """A table of the layers, for a notebook."""
+    return _rendered(_SUMMARY, data=data)
+
+
+def result_table(outputs: Sequence[Mapping[str, np.ndarray]], cycles: int | None, on_time: bool | None) -> str:
+    """A table of the outputs of a run, a few samples and numbers of each, for a notebook."""
+    def values(array: np.ndarray) -> str:
+        return np.array2string(array.ravel(), threshold=8, edgeitems=3, max_line_width=200)
+
+    return _rendered(_RESULT, outputs=outputs, shown=outputs[:_MOST_SAMPLES], cycles=cycles, on_time=on_time, values=values)
