@@ -58,7 +58,7 @@ def test_long_paths_are_cut_and_say_so():
 def compiled(channels, filters, *, groups=1, graph=EDGE):
     s = Sketch(1)
     x = s.input((1, channels, 6, 6), "i8")
-    return compile_network(s.finish(s.conv(x, filters, (3, 3), pads=(1, 1, 1, 1), group=groups)), graph, options=Options(unfold=False))
+    return compile_network(s.network(s.conv(x, filters, (3, 3), pads=(1, 1, 1, 1), group=groups)), graph, options=Options(unfold=False))
 
 
 def steps(program, engine, graph=EDGE):

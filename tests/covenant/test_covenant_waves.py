@@ -63,6 +63,9 @@ def test_texts_of_instructions_say_number_layer_and_tile(machine, program):
             assert text.startswith(f"{layer} {tile}: {name}")
             seen.append(int(number))
     assert sorted(seen) == list(range(len(program.instructions)))
+    groups = [line[1:] for line in files[Path("a/w.gtkw")].splitlines() if line.startswith("-")][::2]
+    assert groups == ["machine", "engines: instruction", "dispatch, start, retire", *(f"queue {name}" for name in machine.engines), "AXI fetch", "AXI load",
+                      "AXI store", "AXI4-Lite registers", *(f"engine {name}" for name in machine.engines)]
     assert files[Path("a/w.engines.txt")] == "Name = tiny engines\nBits = 8\n0 load\n1 matrix\n2 vector\n3 store\n"
 
 
