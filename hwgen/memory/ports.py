@@ -3,7 +3,7 @@
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ReadPort", "WritePort"]
+__all__ = ["ReadPort", "UnalignedReadPort", "UnalignedWritePort", "WritePort"]
 
 
 def _positive(where: str, name: str, value: object) -> int:
@@ -56,4 +56,46 @@ class WritePort(wiring.Signature):
             "addr": Out(addr_bits),
             "data": Out(data_bits),
             "mask": Out(data_bits // 8),
+        })
+
+
+class UnalignedReadPort(wiring.Signature):
+    """A read port that begins at any word of its memory: ``en`` at cycle t brings the words whose ``mask`` bit was set, from ``addr`` on, at cycle t + the
+    memory's read latency; other words of ``data`` are something.
+
+    Parameters
+    ----------
+    addr_bits : int
+        Width of ``addr``, which counts words; words behind the last that it can name are the first ones again.
+    data_bits : int
+        Width of an access in bits.
+    words : int
+        Words of an access.
+    """
+
+    def __init__(self, *, addr_bits: int, data_bits: int, words: int):
+        self.addr_bits = _positive("UnalignedReadPort", "addr_bits", addr_bits)
+        self.data_bits = _positive("UnalignedReadPort", "data_bits", data_bits)
+        self.words = _positive("UnalignedReadPort", "words", words)
+        super().__init__({
+            "en": Out(1),
+            "addr": Out(addr_bits),
+            "mask": Out(words),
+            "data": In(data_bits),
+        })
+
+
+class UnalignedWritePort(wiring.Signature):
+    """A write port that begins at any word of its memory: ``en`` at cycle t writes the words whose ``mask`` bit is set, seen by reads with ``en`` at cycle
+    t + 1 and later. Parameters as of `UnalignedReadPort`."""
+
+    def __init__(self, *, addr_bits: int, data_bits: int, words: int):
+        self.addr_bits = _positive("UnalignedWritePort", "addr_bits", addr_bits)
+        self.data_bits = _positive("UnalignedWritePort", "data_bits", data_bits)
+        self.words = _positive("UnalignedWritePort", "words", words)
+        super().__init__({
+            "en": Out(1),
+            "addr": Out(addr_bits),
+            "data": Out(data_bits),
+            "mask": Out(words),
         })

@@ -15,19 +15,21 @@ from amaranth.utils import bits_for, exact_log2
 
 from hwgen.memory.ports import ReadPort, WritePort
 
-__all__ = ["PortWidths", "Scratchpad"]
+__all__ = ["PortWidths", "Scratchpad", "choose", "report"]
 
 
 @dataclass(frozen=True)
 class PortWidths:
     """Shape of one requester: port words of ``data_bits`` bits addressed by ``addr_bits`` bits.
 
-    ``byte_masked`` says that a writer uses its ``mask``; without it each write covers the whole port word.
+    ``byte_masked`` says that a writer uses its ``mask``; without it each write covers the whole port word. ``unaligned``: it is several memory words wide and
+    begins at any of them, in `hwgen.memory.columns`.
     """
 
     data_bits: int
     addr_bits: int
     byte_masked: bool = False
+    unaligned: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,17 +199,17 @@ class Scratchpad(wiring.Component):
             if self.readers:
                 port = bank.read_port()
                 m.d.comb += port.en.eq(Cat(r.hits[b] for r in reads).any())
-                m.d.comb += port.addr.eq(_choose([(r.hits[b], r.index) for r in reads]))
+                m.d.comb += port.addr.eq(choose([(r.hits[b], r.index) for r in reads]))
                 words.append(self._bank_output(m, port, b))
             if self.writers:
                 port = bank.write_port(granularity=self.granularity_bits)
-                m.d.comb += port.addr.eq(_choose([(w.hits[b], w.index) for w in writes]))
-                m.d.comb += port.data.eq(_choose([(w.hits[b], copy) for w, copy in zip(writes, copies, strict=True)]))
+                m.d.comb += port.addr.eq(choose([(w.hits[b], w.index) for w in writes]))
+                m.d.comb += port.data.eq(choose([(w.hits[b], copy) for w, copy in zip(writes, copies, strict=True)]))
                 with m.If(Cat(w.hits[b] for w in writes).any()):
-                    m.d.comb += port.en.eq(_choose([(w.hits[b], enable) for w, enable in zip(writes, enables, strict=True)]))
+                    m.d.comb += port.en.eq(choose([(w.hits[b], enable) for w, enable in zip(writes, enables, strict=True)]))
         for i, (port, shape, request) in enumerate(zip(self.read_ports, self.readers, reads, strict=True)):
             self._read_back(m, port, shape, request, words, f"read_{i}")
-        self._report(m, reads, writes)
+        report(m, self, reads, writes)
         return m
 
     def _bank_output(self, m: Module, port, number: int):
@@ -220,23 +222,24 @@ class Scratchpad(wiring.Component):
             m.d.sync += held.eq(port.data)
         return held
 
-    def _report(self, m: Module, reads: list[_Request], writes: list[_Request]) -> None:
-        clash, outside = [], [request.outside for request in reads + writes]
-        for group in (reads, writes):
-            for request in group:
-                others = [Cat(o.hits[b] for o in group if o is not request).any() & request.hits[b] for b in range(self.banks)]
-                clash.append(Cat(others).any() if len(group) > 1 else Const(0))
-        any_clash, any_outside = Signal(name="any_clash"), Signal(name="any_outside")
-        m.d.comb += [any_clash.eq(Cat(clash).any()), any_outside.eq(Cat(outside).any())]
-        m.d.sync += [self.conflict.eq(any_clash), self.address_error.eq(any_outside)]
-        with m.If(any_clash | any_outside):
-            # an address beyond the memory is reported before a conflict
-            for number, request in reversed(list(enumerate(reads + writes))):
-                with m.If(Mux(any_outside, outside[number], clash[number])):
-                    m.d.sync += [self.error_port.eq(number), self.error_address.eq(request.byte_address)]
+def report(m: Module, pad: wiring.Component, reads: Sequence, writes: Sequence) -> None:
+    """Drive ``conflict`` and ``address_error`` of a memory from requests, each with ``hits`` (one bit a bank), ``outside`` and ``byte_address``."""
+    clash, outside = [], [request.outside for request in [*reads, *writes]]
+    for group in (reads, writes):
+        for request in group:
+            others = [Cat(o.hits[b] for o in group if o is not request).any() & request.hits[b] for b in range(pad.banks)]
+            clash.append(Cat(others).any() if len(group) > 1 else Const(0))
+    any_clash, any_outside = Signal(name="any_clash"), Signal(name="any_outside")
+    m.d.comb += [any_clash.eq(Cat(clash).any()), any_outside.eq(Cat(outside).any())]
+    m.d.sync += [pad.conflict.eq(any_clash), pad.address_error.eq(any_outside)]
+    with m.If(any_clash | any_outside):
+        # an address beyond the memory is reported before a conflict
+        for number, request in reversed(list(enumerate([*reads, *writes]))):
+            with m.If(Mux(any_outside, outside[number], clash[number])):
+                m.d.sync += [pad.error_port.eq(number), pad.error_address.eq(request.byte_address)]
 
 
-def _choose(options: list):
+def choose(options: list):
     """The value of the first option whose condition holds; the last value needs no condition."""
     value = options[-1][1]
     for condition, choice in reversed(options[:-1]):
