@@ -1,7 +1,7 @@
 """The accelerator of a graph: the one place of the generator that walks it."""
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter
@@ -24,6 +24,7 @@ from hwgen.control.progress import Progress
 from hwgen.control.queue import Queue
 from hwgen.control.registers import Control, ControlRegister
 from hwgen.control.sequencer import Sequencer
+from hwgen.memory.columns import ColumnScratchpad
 from hwgen.memory.scratchpad import PortWidths, Scratchpad
 from hwgen.units.builders import builder_of
 from hwgen.units.socket import PortSocket, Socket
@@ -38,12 +39,18 @@ _CONSTANTS = ("ID", "VERSION", "FINGERPRINT_LO", "FINGERPRINT_HI")
 
 @dataclass(frozen=True)
 class _Use:
-    """A unit's port on an on-chip memory. ``byte_masked`` writers enable bytes, others write whole port words."""
+    """A unit's port on an on-chip memory. ``byte_masked`` writers enable bytes, others write whole port words. ``words``: of an access, from any on."""
 
     memory: str
     port: wiring.PureInterface
     reads: bool
     byte_masked: bool = False
+    words: int = 1
+
+    @property
+    def shape(self) -> PortWidths:
+        """Of the port at its memory."""
+        return PortWidths(len(self.port.data), len(self.port.addr), self.byte_masked, unaligned=self.words > 1)
 
 
 @dataclass(frozen=True)
@@ -203,7 +210,7 @@ class Accelerator(wiring.Component):
         on_chip = [port for port in engine.ports if port.memories != ("external",)]
         links = {port.name: graph.links_of(engine.name, port.name) for port in on_chip}
         plug = self._builders[engine.kind](Socket(
-            sizes=engine.sizes, operations=engine.operations, body=self._body(engine.name),
+            sizes=engine.sizes, tables=engine.tables, operations=engine.operations, body=self._body(engine.name),
             ports={port.name: tuple(self._port(link, port.built_in) for link in links[port.name]) for port in on_chip},
             bus_bits=external.bus_bits, bus_address_bits=external.address_bits, external_bytes=external.size_bytes,
             chunk_bytes=graph.chunk_bytes(engine.name), codes={code.name: code for code in ErrorCode},
@@ -214,7 +221,7 @@ class Accelerator(wiring.Component):
                 if port.built_in:
                     tables.append((link.memory, interface))
                 else:
-                    uses.append(_Use(link.memory, interface, port.reads, port.masked))
+                    uses.append(_Use(link.memory, interface, port.reads, port.masked, link.words))
         return _Unit(engine.name, plug.component, tuple(uses), tuple(tables), plug.axi)
 
     def _port(self, link: Link, built_in: bool) -> PortSocket:
@@ -222,7 +229,7 @@ class Accelerator(wiring.Component):
         return PortSocket(
             element_bits=link.element.bits, address_bits=max(1, (memory.size_bytes // link.port_bytes - 1).bit_length()),
             read_latency_cycles=memory.read_latency_cycles, banks=memory.banks,
-            write_bytes=self._table_writer(memory.name).port_bytes if built_in else 0)
+            write_bytes=self._table_writer(memory.name).port_bytes if built_in else 0, words=link.words)
 
     def _table_writer(self, memory: str) -> Link:
         """The only link that writes a table memory."""
@@ -283,11 +290,10 @@ class Accelerator(wiring.Component):
                         m.d.comb += getattr(table, signal).eq(getattr(writer.port, signal))
             if memory.kind != "scratchpad" or not users:  # what nothing reaches is not built
                 continue
-            pad = Scratchpad(
-                banks=memory.banks, depth_words=memory.depth_words, word_bits=8 * memory.word_bytes,
-                read_latency_cycles=memory.read_latency_cycles,
-                readers=[PortWidths(len(use.port.data), len(use.port.addr)) for _, use in readers],
-                writers=[PortWidths(len(use.port.data), len(use.port.addr), use.byte_masked) for _, use in writers])
+            columns = max(use.words for _, use in users)
+            build = partial(ColumnScratchpad, columns=columns) if columns > 1 else Scratchpad
+            pad = build(banks=memory.banks, depth_words=memory.depth_words, word_bits=8 * memory.word_bytes, read_latency_cycles=memory.read_latency_cycles,
+                        readers=[use.shape for _, use in readers], writers=[use.shape for _, use in writers])
             m.submodules[f"memory_{memory.name}"] = pad
             for port, (_, use) in zip([*pad.read_ports, *pad.write_ports], [*readers, *writers], strict=True):
                 wiring.connect(m, use.port, port)

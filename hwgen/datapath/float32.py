@@ -13,8 +13,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigne
 from acg.primitives import RECIPROCAL_PATTERN, RSQRT_PATTERN
 
 __all__ = [
-    "add_align", "add_round", "add_sum", "constant_products", "constant_sum", "estimate", "int_normalise", "int_round", "lesser",
-    "normalise", "product", "round_product", "round_to_integer", "wire",
+    "add_align", "add_round", "add_sum", "constant_products", "constant_sum", "estimate", "int_normalise", "int_round", "lesser", "limited_byte",
+    "normalise", "product", "round_product", "round_to_int32", "round_to_integer", "wire",
 ]
 
 _EXPONENT_BITS = 10
@@ -188,6 +188,28 @@ def round_to_integer(m: Module, x: Value, name: str) -> Signal:
     up = spread[25] & (spread[26] | (spread[:25] != 0))
     magnitude = wire(m, Mux(distance < 0, 1024, spread[26:36] + up)[:11], f"{name}_magnitude")
     return wire(m, Mux(x[31], -magnitude, magnitude)[:12].as_signed(), name)
+
+
+def round_to_int32(m: Module, x: Value, name: str) -> Signal:
+    """Nearest int32 of any pattern, ties to even, saturated; subnormals are zero, exponent 255 is infinity."""
+    exponent = x[23:31]
+    # |x| = mantissa * 2^(exponent - 150), at least 2^31 from exponent 158 on. The point stands above 25 bits, left of which the mantissa is moved by 1 to
+    # 32 places from exponent 126 on, where |x| is at least one half; below that it is under one half.
+    places = wire(m, (exponent - 125)[:9].as_signed(), f"{name}_places")
+    shift = Mux(places < 0, 0, Mux(places > 32, 32, places))[:6]
+    spread = wire(m, (_mantissa(x) << shift)[:57], f"{name}_spread")
+    up = spread[24] & (spread[25] | (spread[:24] != 0))
+    magnitude = wire(m, (spread[25:57] + up)[:32], f"{name}_magnitude")
+    huge = wire(m, exponent >= 158, f"{name}_huge")
+    value = Mux(huge, Mux(x[31], 1 << 31, (1 << 31) - 1), Mux(x[31], -magnitude, magnitude)[:32])
+    return wire(m, Mux(exponent < 126, 0, value)[:32], name)
+
+
+def limited_byte(m: Module, integer: Value, *, zero: Value, least: Value, most: Value, name: str) -> Value:
+    """Low byte of ``integer`` + ``zero``, limited to [least, most]; ``least`` wins should the two be crossed."""
+    shifted = wire(m, integer + zero, f"shifted_{name}")
+    below_most = wire(m, Mux(shifted > most, most, shifted), f"below_most_{name}")
+    return Mux(below_most < least, least, below_most)[:8]
 
 
 def estimate(m: Module, x: Value, *, root: Value | int, name: str) -> Signal:

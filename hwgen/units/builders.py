@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from acg.packages import packages_by_kind
+from hwgen.units.core.build import build_core
 from hwgen.units.copy.build import build_load, build_store
 from hwgen.units.matrix.build import build_matrix
 from hwgen.units.socket import Plug, Socket
@@ -14,6 +15,7 @@ __all__ = ["BUILDERS", "builder_of"]
 #: By the name of the kind (`acg.kinds`).
 BUILDERS: dict[str, Callable[[Socket], Plug]] = {
     "load": build_load, "store": build_store, "matrix": build_matrix, "vector": build_vector, "window": build_window,
+    "core": build_core,
 }
 
 

@@ -3,8 +3,9 @@
 Every folder of a kind has a function that takes a `Socket` and returns a `Plug`; `hwgen.units.builders` lists them.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from amaranth.lib import data, wiring
 
@@ -23,6 +24,8 @@ class PortSocket:
     banks : int
     write_bytes : int
         Of a port that is built into the unit: bytes a cycle in which its memory is written from outside; else 0.
+    words : int
+        Port words of an access, from any of them on; 1 for ports that take one (`hwgen.memory.ports`).
     """
 
     element_bits: int
@@ -30,6 +33,7 @@ class PortSocket:
     read_latency_cycles: int
     banks: int
     write_bytes: int = 0
+    words: int = 1
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Socket:
     ----------
     sizes : Mapping[str, int | str]
         Of the engine, by the names of its kind.
+    tables : Mapping[str, Mapping[str, int | Sequence[str]]]
+        Nested ones of its description, by the names of its kind.
     operations : frozenset[str]
         What the engine offers: what it does not offer need not be built.
     body : amaranth.lib.data.FlexibleLayout
@@ -62,6 +68,7 @@ class Socket:
     chunk_bytes: int
     codes: Mapping[str, int]
     limits: tuple[tuple[tuple[str, ...], int, tuple[str, ...]], ...] = ()
+    tables: Mapping[str, Mapping[str, int | Sequence[str]]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)

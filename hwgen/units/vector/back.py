@@ -67,9 +67,7 @@ def build_back(m: Module, pipeline: Pipeline, unit: wiring.Component, values: li
     zero, least, most = (pipeline.of(name, stage) for name in ("y_zero", "y_low", "y_high"))
     columns = []
     for n, lane in enumerate(integers):
-        shifted = float32.wire(m, lane["integer"] + zero, f"shifted_{n}")
-        below_most = float32.wire(m, Mux(shifted > most, most, shifted), f"below_most_{n}")
-        columns.append({"byte": Mux(below_most < least, least, below_most)[:8]})
+        columns.append({"byte": float32.limited_byte(m, lane["integer"], zero=zero, least=least, most=most, name=str(n))})
     saturated = Cat(lane["byte"] for lane in pipeline.lanes(stage + 1, columns))
     values = words(stage + 1, values)
 

@@ -1,0 +1,1 @@
+"""The programmable core, one component a file."""
