@@ -2,6 +2,7 @@
 
 import gc
 import re
+from collections import Counter
 
 from amaranth.back import verilog
 from amaranth.lib import wiring
@@ -38,8 +39,10 @@ def group_write_enables(text: str) -> str:
 
     Before: ``if (we[0]) mem[a][7:0] <= d[7:0]; if (we[1]) mem[a][15:8] <= d[15:8]; ...``; after: a loop over the parts, entered only if an
     enable is set. This is the form by which vendor tools know a memory with byte enables. The simulator must not unroll the loop:
-    it would keep a flag a part and test all of them in every cycle.
+    it would keep a flag a part and test all of them in every cycle. A memory of several write ports has a loop for each.
     """
+    ports: Counter[tuple[int, str]] = Counter()
+
     def loop(match: re.Match) -> str:
         clock, body = match.groups()
         parts = _WRITE.findall(body)
@@ -49,18 +52,22 @@ def group_write_enables(text: str) -> str:
         if len(names) > 1 or len(addresses) > 1 or [(int(part[3]), int(part[4])) for part in parts] != regular:
             return match.group(0)
         (name,), (address,) = names, addresses
+        # Names are those of a module: the memory's own, and for its second port and further ones with their number.
+        own = (text.rfind("\nmodule ", 0, match.start()), name)
+        ports[own] += 1
+        label = name if ports[own] == 1 else f"{name}_{ports[own]}"
         enables, pieces = (", ".join(part[column] for part in reversed(parts)) for column in (0, 5))
-        lane = f"{name}_lane"
+        lane = f"{label}_lane"
         return (
-            f"  wire [{len(parts) - 1}:0] {name}_enables = {{ {enables} }};\n"
-            f"  wire [{len(parts) * width - 1}:0] {name}_pieces = {{ {pieces} }};\n"
+            f"  wire [{len(parts) - 1}:0] {label}_enables = {{ {enables} }};\n"
+            f"  wire [{len(parts) * width - 1}:0] {label}_pieces = {{ {pieces} }};\n"
             f"  integer {lane};\n"
             f"  always @(posedge {clock}) begin\n"
-            f"    if (|{name}_enables) begin\n"
+            f"    if (|{label}_enables) begin\n"
             f"      /* verilator unroll_disable */\n"
             f"      for ({lane} = 0; {lane} < {len(parts)}; {lane} = {lane} + 1) begin\n"
-            f"        if ({name}_enables[{lane}]) begin\n"
-            f"          {name}[{address}][{lane} * {width} +: {width}] <= {name}_pieces[{lane} * {width} +: {width}];\n"
+            f"        if ({label}_enables[{lane}]) begin\n"
+            f"          {name}[{address}][{lane} * {width} +: {width}] <= {label}_pieces[{lane} * {width} +: {width}];\n"
             f"        end\n      end\n    end\n  end\n")
     return _WRITES.sub(loop, text)
 

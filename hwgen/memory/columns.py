@@ -172,7 +172,8 @@ class ColumnScratchpad(wiring.Component):
         """Data and enables, in units of the granularity, of each column, as if the request hit it."""
         units = self.word_bits // self.granularity_bits
         if shape.unaligned:
-            words = turn(m, Cat(port.data, Const(0, self.columns * self.word_bits - shape.data_bits)), self.word_bits, request.first, up=True, name=f"{name}_words")
+            whole = Cat(port.data, Const(0, self.columns * self.word_bits - shape.data_bits))
+            words = turn(m, whole, self.word_bits, request.first, up=True, name=f"{name}_words")
             return [(words.word_select(column, self.word_bits), Const(-1, units)) for column in range(self.columns)]
         parts = self.word_bits // shape.data_bits
         number = shape.data_bits // self.granularity_bits

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from acg.packages import packages_by_kind
-from hwgen.units.core.build import build_core
 from hwgen.units.copy.build import build_load, build_store
+from hwgen.units.core.build import build_core
 from hwgen.units.matrix.build import build_matrix
 from hwgen.units.socket import Plug, Socket
 from hwgen.units.vector.build import build_vector

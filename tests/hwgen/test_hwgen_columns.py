@@ -2,6 +2,7 @@
 
 import random
 import re
+from itertools import chain
 
 import pytest
 from amaranth.sim import Simulator
@@ -99,7 +100,7 @@ def test_random_traffic_matches_the_model(case):
                         masked = rng.getrandbits(len(data)) if shape.byte_masked else (1 << len(data)) - 1
                         ctx.set(port.mask, masked)
                         enabled = [masked >> i & 1 for i in range(len(data))]
-                    writes += [(place, byte) for place, byte, on in zip(sum(touched, []), data, enabled, strict=True) if on]
+                    writes += [(place, byte) for place, byte, on in zip(chain(*touched), data, enabled, strict=True) if on]
             for place, byte in writes:
                 traffic.bytes[place] = byte
             for number, (port, shape) in enumerate(zip(dut.read_ports, dut.readers, strict=True)):

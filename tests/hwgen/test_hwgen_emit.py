@@ -158,6 +158,14 @@ def test_enabled_parts_of_one_word_are_written_in_a_loop():
 """
 
 
+def test_each_write_port_of_a_memory_has_names_of_its_own():
+    found = group_write_enables(f"module a;\n{WRITES}{WRITES.replace('we[0]', 'we2')}endmodule\n\nmodule b;\n{WRITES}endmodule\n")
+    declared = [line.split()[-1].rstrip(";") for line in found.splitlines() if line.startswith("  integer")]
+    assert declared == ["mem_lane", "mem_2_lane", "mem_lane"]
+    assert found.count("wire [1:0] mem_enables") == 2 and "mem_2_enables = { \\we$1 , we2 }" in found
+    assert found.count("mem[a[3:0]][mem_2_lane * 8 +: 8] <= mem_2_pieces[mem_2_lane * 8 +: 8];") == 1
+
+
 @pytest.mark.parametrize("old, new", [("mem[a[3:0]][15:8]", "mem[b][15:8]"), ("mem[a[3:0]][15:8]", "other[a[3:0]][15:8]"), ("15:8", "14:8")])
 def test_parts_that_are_not_of_one_word_stay(old, new):
     text = WRITES.replace(old, new)

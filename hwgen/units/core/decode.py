@@ -1,8 +1,7 @@
 """The decoder of one slot: derived from its place in the packet and the fields of its operations."""
 
-from typing import Protocol
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

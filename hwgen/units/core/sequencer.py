@@ -1,6 +1,6 @@
 """Which packet is issued when: the parts of a kernel one after the other, and which operations of each packet are enabled."""
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal
+from amaranth.hdl import Cat, Module, Shape, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -110,27 +110,26 @@ class KernelSequencer(wiring.Component):
                     m.d.sync += [place.eq(held.body_packets), self.on.eq(Cat(coming != 0, self.on)), coming.eq(coming - (coming != 0))]
             with m.If(~ended):
                 m.d.sync += left.eq(left - 1)
-            with m.Else():
-                with m.Switch(part):
-                    with m.Case(Part.PROLOGUE):
-                        with m.If(passes != 0):
-                            m.d.sync += [passes.eq(passes - 1), self.on.eq(Cat(1, self.on))]
-                            enter(Part.PROLOGUE, held, held.code_base)
-                        with m.Else():
-                            begin(held)
-                    with m.Case(Part.HEAD):
-                        enter_body(held)
-                    with m.Case(Part.BODY):
-                        with m.If(passes != 0):
-                            m.d.sync += passes.eq(passes - 1)
-                            enter(Part.BODY, held, body)
-                        with m.Elif(tiles != 0):
-                            m.d.sync += [tiles.eq(tiles - 1), self.late.eq(1)]
-                            enter_tile(held, head)
-                        with m.Else():
-                            enter_drain()
-                    with m.Case(Part.LAST_HEAD, Part.DRAIN):
-                        enter(Part.DRAIN, held, body)
+            with m.Else(), m.Switch(part):
+                with m.Case(Part.PROLOGUE):
+                    with m.If(passes != 0):
+                        m.d.sync += [passes.eq(passes - 1), self.on.eq(Cat(1, self.on))]
+                        enter(Part.PROLOGUE, held, held.code_base)
+                    with m.Else():
+                        begin(held)
+                with m.Case(Part.HEAD):
+                    enter_body(held)
+                with m.Case(Part.BODY):
+                    with m.If(passes != 0):
+                        m.d.sync += passes.eq(passes - 1)
+                        enter(Part.BODY, held, body)
+                    with m.Elif(tiles != 0):
+                        m.d.sync += [tiles.eq(tiles - 1), self.late.eq(1)]
+                        enter_tile(held, head)
+                    with m.Else():
+                        enter_drain()
+                with m.Case(Part.LAST_HEAD, Part.DRAIN):
+                    enter(Part.DRAIN, held, body)
             with m.If((part == Part.LAST_HEAD) | (part == Part.DRAIN)):
                 m.d.sync += drain.eq(drain - 1)
                 m.d.comb += finished.eq(drain == 0)

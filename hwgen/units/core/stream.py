@@ -59,7 +59,8 @@ class CoreStream(wiring.Component):
         m = Module()
         names = [f"{self.prefix}_n_{level}" for level in range(LEVELS)]
         m.submodules.counter = counter = LoopCounter(count_widths=[_width(self.layout, name) for name in names])
-        m.d.comb += [counter.load.eq(self.load), counter.step.eq(self.step), *(getattr(counter, f"n_{at}").eq(self.held[name]) for at, name in enumerate(names))]
+        m.d.comb += [counter.load.eq(self.load), counter.step.eq(self.step)]
+        m.d.comb += [getattr(counter, f"n_{at}").eq(self.held[name]) for at, name in enumerate(names)]
         again = Signal()
         m.d.comb += again.eq(self.load | (self.step & counter.last[0]))
 

@@ -9,8 +9,7 @@ from amaranth.sim import Simulator
 from acg import primitives
 from hwgen.units.core.convert import OPERATIONS, Convert, least_cycles
 
-VECTOR, GRANULE = 32, 4
-LANES = VECTOR // 4
+GRANULE = 4
 
 
 def f32(bits):
@@ -29,7 +28,8 @@ def draw_set(rng, banks):
 
 
 def byte(register, quarter, is_signed, zero):
-    part = register[quarter * LANES:(quarter + 1) * LANES]
+    lanes = register.size // 4
+    part = register[quarter * lanes:(quarter + 1) * lanes]
     return (part.view(np.int8) if is_signed else part).astype(np.int32) - zero
 
 
@@ -55,8 +55,8 @@ def meaning(name, a, b, fields, numbers, sets, table):
         result = primitives.saturate(primitives.round_to_int32(value), chosen["zero"], chosen["low"], chosen["high"]).astype(np.uint8)
         if chosen["table_enable"]:
             result = primitives.lookup(table, chosen["table_select"], result)
-        groups = VECTOR // GRANULE // 4
-        granules = np.zeros((VECTOR // GRANULE, GRANULE), np.uint8)
+        groups = a.size // GRANULE // 4
+        granules = np.zeros((a.size // GRANULE, GRANULE), np.uint8)
         row = name == "REQB" or fields["pack"]
         where = [fields["quarter"] * groups + g if row else fields["quarter"] + 4 * g for g in range(groups)]
         granules[where] = result.reshape(groups, GRANULE)
@@ -69,34 +69,35 @@ def meaning(name, a, b, fields, numbers, sets, table):
         "RESC": lambda: primitives.multiply_constant(words, chosen["scale_y"], chosen["scale_y_low"]),
         "EST": lambda: (primitives.rsqrt_estimate if fields["form"] else primitives.reciprocal_estimate)(words),
     }[name]()
-    return np.ascontiguousarray(value).view(np.uint8), set(range(VECTOR // GRANULE))
+    return np.ascontiguousarray(value).view(np.uint8), set(range(a.size // GRANULE))
 
 
-def draw_register(rng):
+def draw_register(rng, lanes):
     """A register of small integers, of floats, of any bits, or of patterns at the edges."""
     kind = rng.integers(4)
     if kind == 0:
-        value = rng.integers(-70000, 70000, LANES).astype(np.int32)
+        value = rng.integers(-70000, 70000, lanes).astype(np.int32)
     elif kind == 1:
-        value = (rng.normal(size=LANES) * 10.0 ** rng.integers(-3, 6)).astype(np.float32)
+        value = (rng.normal(size=lanes) * 10.0 ** rng.integers(-3, 6)).astype(np.float32)
     elif kind == 2:
-        value = rng.integers(0, 1 << 32, LANES).astype(np.uint32)
+        value = rng.integers(0, 1 << 32, lanes).astype(np.uint32)
     else:
         value = rng.choice(np.array([0, 1 << 31, 1, 0x7FC00000, 0x7F800000, 0xFF800000, 0x00800000, 0x3F800000, 0xBF000000, 0x4F000000, 0xCF000000, 0x3EFFFFFF],
-                                    np.uint32), LANES)
+                                    np.uint32), lanes)
     return value.view(np.uint8)
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("operations, banks, spare", [
-    (OPERATIONS, 2, 0), (("REQ",), 0, 0), (("REQB",), 1, 2), (("CVT", "RND", "EST"), 0, 0), (("REQ", "FADD"), 0, 1), (("RESC", "CVT"), 0, 0),
+@pytest.mark.parametrize("operations, banks, spare, vector", [
+    (OPERATIONS, 2, 0, 16), (("REQ",), 0, 0, 32), (("REQB",), 1, 2, 16), (("CVT", "RND", "EST"), 0, 0, 16), (("REQ", "FADD"), 0, 1, 16),
+    (("RESC", "CVT"), 0, 0, 16),
 ], ids=lambda value: "-".join(value) if isinstance(value, tuple) and len(value) < 4 else None)
-def test_results_are_those_of_the_primitives(operations, banks, spare):
+def test_results_are_those_of_the_primitives(operations, banks, spare, vector):
     seed = 31
     print("seed", seed)
     rng = np.random.default_rng(seed)
     latency = least_cycles(operations, tables=banks > 0) + spare
-    dut = Convert(operations=operations, vector_bytes=VECTOR, granule_bytes=GRANULE, sets=2, latency_cycles=latency, table_banks=banks, table_write_bytes=4)
+    dut = Convert(operations=operations, vector_bytes=vector, granule_bytes=GRANULE, sets=2, latency_cycles=latency, table_banks=banks, table_write_bytes=4)
     table = rng.integers(0, 256, 256 * max(1, banks)).astype(np.uint8)
     due, seen = {}, set()
 
@@ -115,9 +116,9 @@ def test_results_are_those_of_the_primitives(operations, banks, spare):
             ctx.set(getattr(dut, name), value)
         for cycle in range(30 + 20 * len(operations)):
             name = str(rng.choice(operations)) if rng.random() < 0.8 else None
-            a, b = draw_register(rng), draw_register(rng)
+            a, b = draw_register(rng, vector // 4), draw_register(rng, vector // 4)
             if name == "REQ":
-                b = np.float32(rng.uniform(0.0001, 0.1, LANES)).astype(np.float32).view(np.uint8)
+                b = np.float32(rng.uniform(0.0001, 0.1, vector // 4)).astype(np.float32).view(np.uint8)
             fields = {"quarter": int(rng.integers(4)), "qa": int(rng.integers(4)), "qb": int(rng.integers(4)), "pack": int(rng.integers(2)),
                       "set": int(rng.integers(2)), "form": int(rng.integers(2)), "op": int(rng.integers(5))}
             for port, value in (("a", a), ("b", b)):
@@ -130,8 +131,8 @@ def test_results_are_those_of_the_primitives(operations, banks, spare):
                 due[cycle + latency - 1] = (name, fields, a, b, meaning(name, a, b, fields, numbers, sets, table))
             if cycle in due:
                 name, fields, a, b, (expected, granules) = due.pop(cycle)
-                assert {j for j in range(VECTOR // GRANULE) if ctx.get(dut.mask) >> j & 1} == granules, (cycle, name, fields)
-                found = np.frombuffer(ctx.get(dut.d).to_bytes(VECTOR, "little"), np.uint8).reshape(-1, GRANULE)
+                assert {j for j in range(vector // GRANULE) if ctx.get(dut.mask) >> j & 1} == granules, (cycle, name, fields)
+                found = np.frombuffer(ctx.get(dut.d).to_bytes(vector, "little"), np.uint8).reshape(-1, GRANULE)
                 for j in granules:
                     assert found[j].tolist() == expected.reshape(-1, GRANULE)[j].tolist(), (cycle, name, j, fields, a.view(np.uint32), b.view(np.uint32))
                 seen.add(name)
@@ -150,4 +151,4 @@ def test_the_least_latency_follows_from_the_operations():
     for operations, tables, cycles in cases:
         assert least_cycles(operations, tables=tables) == cycles, operations
     with pytest.raises(ValueError, match=f"^{re.escape('Convert: latency_cycles must be at least 15, not 14')}$"):
-        Convert(operations=OPERATIONS, vector_bytes=VECTOR, granule_bytes=GRANULE, sets=1, latency_cycles=14, table_banks=1, table_write_bytes=4)
+        Convert(operations=OPERATIONS, vector_bytes=32, granule_bytes=GRANULE, sets=1, latency_cycles=14, table_banks=1, table_write_bytes=4)

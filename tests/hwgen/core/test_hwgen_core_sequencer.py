@@ -64,7 +64,7 @@ def test_packets_and_predicates_are_those_of_the_definition():
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
-            ctx.set(dut.instr, {name: 0 for name in encoded})
+            ctx.set(dut.instr, dict.fromkeys(encoded, 0))
             ctx.set(dut.held, encoded)
             expected = definition(fields)
             for number, (address, on, late) in enumerate(expected):
@@ -87,8 +87,8 @@ def test_it_stops_at_once():
     dut = KernelSequencer(layout())
 
     async def testbench(ctx):
-        ctx.set(dut.instr, {name: 3 for name in WIDTHS})
-        ctx.set(dut.held, {name: 3 for name in WIDTHS})
+        ctx.set(dut.instr, dict.fromkeys(WIDTHS, 3))
+        ctx.set(dut.held, dict.fromkeys(WIDTHS, 3))
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
