@@ -40,10 +40,13 @@ _TESTS = {
     "acg/timing/matrix.py": ("tests/acg/test_acg_timing_matrix.py", "tests/hwgen/test_hwgen_matrix.py"),
     "hwgen/verilog.py": ("tests/hwgen/test_hwgen_emit.py",),
     "acg/kinds/vector.py": ("tests/acg/test_acg_predictor.py",),
+    **{f"hwgen/units/core/{name}.py": (f"tests/hwgen/core/test_hwgen_core_{tests}.py",) for name, tests in (
+        *((name, name) for name in ("convert", "decode", "lanes", "multiply", "registers", "sequencer", "transfer", "unit")),
+        ("build", "unit"), ("slot", "unit"), ("stream", "transfer"))},
 }
 #: Unit tests that take less time than to build a simulator: they are asked first.
 _QUICK = tuple(f"tests/hwgen/test_hwgen_{name}.py" for name in (
-    "agu", "axi", "builders", "bus", "control", "dispatch", "fetch", "issue", "layout", "lookup", "progress", "queue", "scratchpad", "sequencer"))
+    "agu", "axi", "builders", "bus", "columns", "control", "dispatch", "fetch", "issue", "layout", "lookup", "progress", "queue", "scratchpad", "sequencer"))
 
 
 class MutantError(Exception):
@@ -107,7 +110,7 @@ class Mutant:
 
 def is_quick(path: str) -> bool:
     """Whether a file of unit tests is asked before anything is built."""
-    return path in _QUICK or path.startswith("tests/acg/")
+    return path in _QUICK or path.startswith(("tests/acg/", "tests/hwgen/core/"))
 
 
 def unit_tests(mutant: Mutant, root: Path) -> tuple[str, ...]:

@@ -189,6 +189,15 @@ def test_round_to_integer():
     compare(simulate(lambda m, x: float32.round_to_integer(m, x, "i"), [32], x), expected, x)
 
 
+def test_round_to_int32():
+    print("seed", SEED)
+    rng = np.random.default_rng(SEED)
+    ties = (np.arange(-40, 41) / 2).astype(np.float32).view(np.uint32)
+    x = np.concatenate([ties, ties + np.uint32(1), ties - np.uint32(1), random_patterns(rng, COUNT, 120, 160), random_patterns(rng, 500), EDGES, RAW,
+                        np.array([0x4EFF_FFFF, 0x4F00_0000, 0xCF00_0000, 0xCF00_0001, 0x4B80_0001], np.uint32)])
+    compare(simulate(lambda m, x: float32.round_to_int32(m, x, "i"), [32], x), primitives.round_to_int32(floats(x)).view(np.uint32), x)
+
+
 def test_no_wire_is_wider_than_64_bits():
     m = Module()
     x, y, low, exponent = Signal(32), Signal(32), Signal(28), Signal(10)

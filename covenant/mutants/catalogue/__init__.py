@@ -2,6 +2,7 @@
 
 from covenant.mutants.catalogue.control import CONTROL
 from covenant.mutants.catalogue.copies import COPIES
+from covenant.mutants.catalogue.core import CORE
 from covenant.mutants.catalogue.emitted import EMITTED_VERILOG
 from covenant.mutants.catalogue.matrix import MATRIX
 from covenant.mutants.catalogue.memories import MEMORIES
@@ -11,4 +12,4 @@ from covenant.mutants.catalogue.window import WINDOW
 
 __all__ = ["MUTANTS"]
 
-MUTANTS = (*CONTROL, *MEMORIES, *COPIES, *MATRIX, *VECTOR, *WINDOW, *TIMING, *EMITTED_VERILOG)
+MUTANTS = (*CONTROL, *MEMORIES, *COPIES, *MATRIX, *VECTOR, *WINDOW, *CORE, *TIMING, *EMITTED_VERILOG)

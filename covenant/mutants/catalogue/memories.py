@@ -32,8 +32,8 @@ MEMORIES = (
     Mutant("scratchpad.read-bank", "hwgen/memory/scratchpad.py", "valid, bank = next_valid, next_bank\n", "valid = next_valid\n", "late"),
     Mutant("scratchpad.read-part", "hwgen/memory/scratchpad.py", "m.d.sync += next_part.eq(part)\n                part = next_part",
            "m.d.sync += next_part.eq(part)", "late"),
-    Mutant("scratchpad.writer", "hwgen/memory/scratchpad.py", "_choose([(w.hits[b], w.index) for w in writes])",
-           "_choose([(w.hits[b], w.index) for w in writes[::-1]])", "select",
+    Mutant("scratchpad.writer", "hwgen/memory/scratchpad.py", "choose([(w.hits[b], w.index) for w in writes])",
+           "choose([(w.hits[b], w.index) for w in writes[::-1]])", "select",
            equivalent="two writers of one bank in one cycle are a reported conflict; with one writer every order of the choice but the "
                       "last value's is the same, and the last value is chosen only when no other hits"),
     Mutant("scratchpad.conflict", "hwgen/memory/scratchpad.py", "for group in (reads, writes):\n", "for group in (writes, reads):\n", "check"),

@@ -30,7 +30,7 @@ VECTOR = (
            "select", "dot"),
     # vector_back
     Mutant("vector_back.estimate-code", _BACK, 'root = code == ESTIMATES["RSQRT_ESTIMATE"]', 'root = code[0]', "select", "dot"),
-    Mutant("vector_back.saturation-high", _BACK, "Mux(shifted > most, most, shifted)", "shifted", "number"),
+    Mutant("vector_back.saturation-high", _FLOAT32, "Mux(shifted > most, most, shifted)", "shifted", "number"),
     Mutant("vector_back.destination", _BACK, '(pipeline.of("y_select", stage) == number)', '(pipeline.of("y_select", stage - 1) == number)',
            "select", "dot"),
     # vector_pipeline

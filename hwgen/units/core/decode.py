@@ -51,7 +51,7 @@ class SlotDecoder(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         code = self._part(self.slot.operation)
-        enabled, wrong = Signal(), Signal()
+        enabled, wrong = Signal(name="enabled"), Signal(name="wrong")
         stage = self._part(self.slot.stage)
         m.d.comb += enabled.eq(self.on.bit_select(stage, 1)[0] & (self.late | ~self._part(self.slot.late)[0]))
         beyond = [code > len(self.slot.operations)]

@@ -64,10 +64,10 @@ class KernelSequencer(wiring.Component):
         drain = Signal(self._bits("drain_packets"), reset_less=True)  # packets of the drain behind this one
         place = Signal(self._bits("body_packets"), reset_less=True)  # packets of this iteration behind this one
         coming = Signal(self._bits("iterations"), reset_less=True)  # iterations behind this one that begin a stage 0
-        head, body = Signal(len(self.packet)), Signal(len(self.packet))
+        head, body = Signal(len(self.packet), name="head"), Signal(len(self.packet), name="body")
         m.d.comb += [head.eq(held.code_base + held.prologue_packets), body.eq(head + held.head_packets)]
 
-        ended, following, finished = Signal(), Signal(len(self.packet)), Signal()
+        ended, following, finished = Signal(name="ended"), Signal(len(self.packet), name="following"), Signal(name="finished")
         m.d.comb += [ended.eq(left == 0), following.eq(self.packet + 1), self.last.eq(self.active & finished)]
 
         def enter(to: Part, fields, at=None):

@@ -66,7 +66,7 @@ class CoreUnit(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         held = Signal(self.body, reset_less=True)
-        fresh, running, failed = Signal(), Signal(), Signal()
+        fresh, running, failed = Signal(name="fresh"), Signal(name="running"), Signal(name="failed")
         m.submodules.sequencer = sequencer = self.sequencer
         with m.If(self.start):
             m.d.sync += held.eq(self.instr)
