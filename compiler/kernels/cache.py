@@ -1,0 +1,19 @@
+"""Kernels by what decides them: one body for one core is scheduled once in a process, and comes out the same in every one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from compiler.kernels.body import Body
+from compiler.kernels.core import Core
+from compiler.kernels.pack import Packed, pack
+
+__all__ = ["kernel"]
+
+
+@lru_cache(maxsize=512)
+def kernel(recipe: Callable[[Any, Core], Body], shape: Any, core: Core) -> Packed:
+    """The kernel that a recipe makes of a shape. Raises Misfit where the core cannot hold it."""
+    return pack(recipe(shape, core), core)
