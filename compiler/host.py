@@ -18,7 +18,7 @@ def _tensor(item: EdgeTensor) -> Tensor:
 
 
 def _layout(item: EdgeTensor) -> Layout:
-    return Layout(item.stored_shape, item.tensor_dtype, item.lanes)
+    return Layout(item.stored_shape, item.tensor_dtype, item.lanes, item.planes)
 
 
 def pack_inputs(program: Program, arrays: Mapping[str, np.ndarray]) -> list[tuple[int, bytes]]:

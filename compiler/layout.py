@@ -6,6 +6,11 @@ The byte address of element (n, c, y, x) relative to the tensor's start is
 
 on chip and in external memory alike, so that a transfer of whole rows is one contiguous copy. Bytes of padded channels hold
 anything: weights beside them are the weight zero point, so they contribute nothing.
+
+Machines that compute on vectors of neighbouring pixels keep tensors by planes: `lanes` channels of all pixels of all images, then the next ones. The address
+is then
+
+    c // lanes * plane_bytes + ((n*H + y)*W + x) * pixel_bytes + c % lanes * element_bytes        pixel_bytes = lanes * element_bytes
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ ELEMENT_BYTES = {"i8": 1, "u8": 1, "i32": 4, "f32": 4}
 
 @dataclass(frozen=True)
 class Layout:
-    """Layout of a tensor of `shape` (N, C, H, W) of `dtype`; `lanes` elements are the granule channels are padded to.
+    """Layout of a tensor of `shape` (N, C, H, W) of `dtype`; `lanes` elements are the granule channels are padded to; `planes`: granule by granule.
 
     >>> Layout((1, 3, 8, 8), "i8", 16).size_bytes
     1024
@@ -31,6 +36,7 @@ class Layout:
     shape: tuple[int, int, int, int]
     dtype: str
     lanes: int
+    planes: bool = False
 
     @property
     def element_bytes(self) -> int:
@@ -45,7 +51,12 @@ class Layout:
     @property
     def pixel_bytes(self) -> int:
         """Bytes between neighbours in x."""
-        return self.padded_channels * self.element_bytes
+        return (self.lanes if self.planes else self.padded_channels) * self.element_bytes
+
+    @property
+    def granule_bytes(self) -> int:
+        """Bytes from one granule of channels of a pixel to the next: those of a plane, where there are planes."""
+        return self.shape[0] * self.image_bytes if self.planes else self.lanes * self.element_bytes
 
     @property
     def row_bytes(self) -> int:
@@ -60,7 +71,7 @@ class Layout:
     @property
     def size_bytes(self) -> int:
         """Bytes of the whole tensor."""
-        return self.shape[0] * self.image_bytes
+        return self.shape[0] * self.image_bytes * (self.padded_channels // self.lanes if self.planes else 1)
 
     def pack(self, array: np.ndarray) -> bytes:
         """Bytes in memory of an array of the tensor's type and shape (N, C, H, W); padded channels are zero bytes."""
@@ -72,6 +83,8 @@ class Layout:
         n, c, h, w = self.shape
         padded = np.zeros((n, h, w, self.padded_channels), NUMPY_TYPES[self.dtype])
         padded[..., :c] = array.transpose(0, 2, 3, 1)
+        if self.planes:
+            padded = padded.reshape(n, h, w, -1, self.lanes).transpose(3, 0, 1, 2, 4)
         return padded.astype(padded.dtype.newbyteorder("<")).tobytes()
 
     def unpack(self, data: bytes) -> np.ndarray:
@@ -80,5 +93,8 @@ class Layout:
             raise CompilerError("unpack", found=f"{len(data)} bytes", expected=f"{self.size_bytes}", do="read the whole tensor")
         n, c, h, w = self.shape
         dtype = np.dtype(NUMPY_TYPES[self.dtype])
-        padded = np.frombuffer(data, dtype.newbyteorder("<")).reshape(n, h, w, self.padded_channels)
+        padded = np.frombuffer(data, dtype.newbyteorder("<"))
+        if self.planes:
+            padded = padded.reshape(-1, n, h, w, self.lanes).transpose(1, 2, 3, 0, 4)
+        padded = padded.reshape(n, h, w, self.padded_channels)
         return np.ascontiguousarray(padded[..., :c].transpose(0, 3, 1, 2)).astype(dtype)

@@ -96,7 +96,7 @@ def edge_fault(item: EdgeTensor, *, most_elements: int) -> str | None:
         return f"a function of {len(item.function)} values of {item.tensor_dtype} as {item.dtype}"
     if prod(item.shape) != prod(item.tensor_shape) or (not item.unfold and prod(item.stored_shape) != prod(item.tensor_shape)):
         return shapes
-    if Layout(item.stored_shape, item.tensor_dtype, item.lanes).size_bytes != item.size_bytes:
+    if Layout(item.stored_shape, item.tensor_dtype, item.lanes, item.planes).size_bytes != item.size_bytes:
         return f"{item.size_bytes} bytes for shape {item.stored_shape} in {item.lanes} lanes"
     return _unfold_fault(item, most_elements) if item.unfold else None
 

@@ -264,7 +264,7 @@ def _edge(context: TileContext, item: EdgeInput | EdgeOutput, tensor: Tensor, st
     layout, buffer, shape = context.residency.layouts[root], context.external[root], context.residency.ir.tensors[stored].shape
     return EdgeTensor(
         item.name, item.dtype, tuple(item.shape), tensor.dtype, tensor.shape, tensor.scale, tensor.zero_point, shape, layout.lanes,
-        buffer.address, layout.size_bytes, function=item.function if isinstance(item, EdgeOutput) else (),
+        buffer.address, layout.size_bytes, function=item.function if isinstance(item, EdgeOutput) else (), planes=layout.planes,
     )
 
 

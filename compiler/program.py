@@ -38,7 +38,7 @@ _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 class EdgeTensor:
     """A network input or output: `name`, `dtype`, `shape` as ONNX has it; `tensor_*` as the machine has it.
 
-    `stored_shape` (N, C, H, W) and `lanes` give the layout of the `size_bytes` bytes at `address` of external memory;
+    `stored_shape` (N, C, H, W), `lanes` and `planes` give the layout of the `size_bytes` bytes at `address` of external memory;
     `tensor_shape` is a row-major reinterpretation of it, unless `unfold` says that the bytes are windows of the tensor: kernel, strides,
     dilations and pads, each (y, x). `scale` None: raw integers. `function`: see `compiler.ir.network.EdgeOutput`.
     """
@@ -56,6 +56,7 @@ class EdgeTensor:
     size_bytes: Count
     unfold: Annotated[tuple[Count, ...], FailFast()] = ()
     function: Annotated[tuple[Count, ...], FailFast()] = ()
+    planes: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Program:
             "format": FORMAT, "name": self.name, "architecture": self.architecture, "fingerprint": f"{self.fingerprint:016x}",
             "instructions": len(self.instructions), "program_address": self.program_address, "external_bytes": self.external_bytes,
             "segments": [[address, len(data)] for address, data in self.segments],
-            "inputs": [asdict(item) for item in self.inputs], "outputs": [asdict(item) for item in self.outputs],
+            "inputs": [_edge(item) for item in self.inputs], "outputs": [_edge(item) for item in self.outputs],
             "memory_map": [asdict(item) for item in self.memory_map],
             "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in payloads.items()},
         }
@@ -176,6 +177,11 @@ class Program:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _edge(item: EdgeTensor) -> dict:
+    """The fields of an edge; `planes` only where there are some."""
+    return {name: value for name, value in asdict(item).items() if name != "planes" or value}
 
 
 def _json(value: object) -> bytes:

@@ -91,7 +91,8 @@ class TileOp:
 class View:
     """Elements (y0.., x0.., c0..) of a tensor in `buffer` from byte `offset`: `height` x `width` pixels of images from `n0`.
 
-    Strides in bytes. Coordinates passed to `at` are those of the tensor; places outside the view have an address too (never used).
+    Strides in bytes; `granule` channels lie side by side, and from one granule of a pixel to the next it is `granule_bytes` (0: all lie side by side).
+    Coordinates passed to `at` are those of the tensor; places outside the view have an address too (never used).
     """
 
     buffer: Buffer
@@ -106,13 +107,20 @@ class View:
     y0: int = 0
     x0: int = 0
     c0: int = 0
+    granule: int = 1
+    granule_bytes: int = 0
 
     def at(self, n: int, y: int, x: int, c: int) -> int:
         """Byte offset of an element within the buffer."""
         return (
             self.offset + (n - self.n0) * self.image_bytes + (y - self.y0) * self.row_bytes + (x - self.x0) * self.pixel_bytes
-            + (c - self.c0) * self.element_bytes
+            + self._channel(c - self.c0)
         )
+
+    def _channel(self, c: int) -> int:
+        if not self.granule_bytes:
+            return c * self.element_bytes
+        return c // self.granule * self.granule_bytes + c % self.granule * self.element_bytes
 
 
 def place_of(buffer: Buffer) -> tuple[str, int]:

@@ -50,7 +50,7 @@ def _timing(network: CompiledNetwork, execution: Execution) -> list[str]:
 def _instruction(graph: Graph, program: Program, name: str, got: np.ndarray, wanted: np.ndarray, execution: Execution) -> list[str]:
     """The store that wrote the first wrong byte of a tensor, with address and cycle, and the instruction that computed what it stored."""
     item = next(item for item in program.outputs if item.name == name)
-    layout = Layout(item.stored_shape, item.tensor_dtype, item.lanes)
+    layout = Layout(item.stored_shape, item.tensor_dtype, item.lanes, item.planes)
     expected, actual = (layout.pack(array.reshape(item.stored_shape)) for array in (wanted, got))
     footprints, isa = Footprints(graph), instruction_set(graph)
     accesses = [footprints(instruction) for instruction in program.instructions]

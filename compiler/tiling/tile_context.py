@@ -65,6 +65,16 @@ def _sides(kind: str) -> tuple[Stream, Stream]:
     return streams[True], streams[False]
 
 
+def _pixels(outside: View, inside: View, box: Box) -> list[Level]:
+    """The loops over the pixels of a box."""
+    n0, n1, y0, y1, x0, x1 = box[:6]
+    return [
+        Level(n1 - n0, outside.image_bytes, inside.image_bytes),
+        Level(y1 - y0, outside.row_bytes, inside.row_bytes),
+        Level(x1 - x0, outside.pixel_bytes, inside.pixel_bytes),
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class Done:
     """What tiling one step did: its operations, the rows of inputs that were `missing` afterwards, and offsets wished at a border of banks."""
@@ -198,11 +208,15 @@ class TileContext:
 
     def add(self, nest: Nest, tile: str) -> None:
         """Add an operation. Raises LengthError."""
+        self.append(TileOp(nest.engine, nest.fields, tuple(nest.reads), tuple(nest.writes), self.layer, tile))
+
+    def append(self, op: TileOp) -> None:
+        """Add an operation that is complete. Raises LengthError."""
         if len(self.ops) >= MOST_OPERATIONS:
             name = self.codelet.name if self.codelet is not None else ""
             raise LengthError(f"network {self.residency.ir.name}: layer {name}", found=f"more than {MOST_OPERATIONS} instructions up to here",
                               expected="no more", do="make the batch or the network smaller, or use an architecture with larger memories")
-        self.ops.append(TileOp(nest.engine, nest.fields, tuple(nest.reads), tuple(nest.writes), self.layer, tile))
+        self.ops.append(op)
 
     def copy(self, path: CopyPath, outside: Ref, inside: Ref, row_bytes: int, levels: Sequence[Level], tile: str) -> None:
         """Copy rows between external and on-chip memory, in the direction of the path."""
@@ -263,7 +277,9 @@ class TileContext:
         root = self.residency.root(operand.tensor)
         steps = self.strides(operand)
         if outside or root not in self.copies:
-            return View((self.external if outside else self.resident)[root], 0, *steps, operand.shape[2], operand.shape[3])
+            layout = self.residency.layouts[root]
+            granules = (layout.lanes, layout.granule_bytes) if layout.planes else (1, 0)
+            return View((self.external if outside else self.resident)[root], 0, *steps, operand.shape[2], operand.shape[3], 0, 0, 0, 0, *granules)
         box = boxed(operand.shape, self.residency.copies[root][member])
         if box is None:  # part of an image: only whole tensors are seen so
             box = (0, operand.shape[0], 0, operand.shape[2], 0, operand.shape[3])
@@ -288,12 +304,13 @@ class TileContext:
     def _box_strides(self, operand: Operand, box: Box) -> tuple[tuple[int, int, int], int]:
         n0, n1, y0, y1, x0, x1, c0, c1 = box
         pixel, element = self.strides(operand)[2:]
-        if c0 > 0 or c1 < operand.shape[1]:
-            granule = self.residency.layouts[self.residency.root(operand.tensor)].lanes
-            pixel = -(-(c1 - c0) // granule) * granule * element
+        layout = self.residency.layouts[self.residency.root(operand.tensor)]
+        granules = -(-(c1 - c0) // layout.lanes)
+        if not layout.planes and (c0 > 0 or c1 < operand.shape[1]):
+            pixel = granules * layout.lanes * element
         row = (x1 - x0) * pixel
         image = (y1 - y0) * row
-        return (image, row, pixel), (n1 - n0) * image
+        return (image, row, pixel), (n1 - n0) * image * (granules if layout.planes else 1)
 
     def view_box(self, operand: Operand, box: Box, memory: Memory, name: str) -> View:
         """New buffer for a box (n0, n1, y0, y1, x0, x1, c0, c1) of a tensor, and the view of it."""
@@ -301,17 +318,19 @@ class TileContext:
         strides, size = self._box_strides(operand, box)
         element = self.strides(operand)[3]
         place = self.buffer(name, memory, max(size, 1))
-        return View(place, 0, *strides, element, y1 - y0, x1 - x0, n0, y0, x0, c0)
+        layout = self.residency.layouts[self.residency.root(operand.tensor)]
+        granules = (layout.lanes, (box[1] - n0) * strides[0]) if layout.planes else (1, 0)
+        return View(place, 0, *strides, element, y1 - y0, x1 - x0, n0, y0, x0, c0, *granules)
 
     def _levels(self, operand: Operand, outside: View, inside: View, box: Box) -> tuple[int, list[Level]]:
-        n0, n1, y0, y1, x0, x1, c0, c1 = box
+        c0, c1 = box[6:]
+        if outside.granule_bytes:
+            return inside.pixel_bytes, [
+                Level(-(-(c1 - c0) // outside.granule), outside.granule_bytes, inside.granule_bytes), *_pixels(outside, inside, box),
+            ]
         whole_pixels = (c0, c1) == (0, operand.shape[1]) and outside.pixel_bytes == inside.pixel_bytes
         row = inside.pixel_bytes if whole_pixels else (c1 - c0) * inside.element_bytes
-        return row, [
-            Level(n1 - n0, outside.image_bytes, inside.image_bytes),
-            Level(y1 - y0, outside.row_bytes, inside.row_bytes),
-            Level(x1 - x0, outside.pixel_bytes, inside.pixel_bytes),
-        ]
+        return row, _pixels(outside, inside, box)
 
     def load_box(self, operand: Operand, box: Box, view: View, tile: str) -> None:
         """Copy a box of an external tensor into `view`."""

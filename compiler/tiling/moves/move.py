@@ -207,7 +207,7 @@ class MoveTiler:
         bounce = self.context.buffer(f"{self.codelet.name}.bounce", self.context.target.external, self.layout.size_bytes)
         self._store(source, bounce, part.of, part.to, part.operand)
         pixels = np.unique(part.to // self.layout.pixel_bytes)
-        if part.to.size == pixels.size * self.layout.shape[1]:  # whole pixels: their padding comes too, so that rows are one copy
+        if not self.layout.planes and part.to.size == pixels.size * self.layout.shape[1]:  # whole pixels: their padding comes too, so that rows are one copy
             padded = np.arange(self.layout.padded_channels) * self.unit
             whole = (pixels[:, None] * self.layout.pixel_bytes + padded).reshape(-1)
             self._load(bounce, inside, whole, whole, None)

@@ -36,7 +36,8 @@ def places(shape: tuple[int, int, int, int], layout: Layout) -> np.ndarray:
     """Byte address of each element in row-major order, of a tensor that is seen as `shape` with the pixels of `layout`: int64 (elements,)."""
     n, c, h, w = shape
     pixels = np.arange(n * h * w).reshape(n, 1, h, w) * layout.pixel_bytes
-    return (pixels + (np.arange(c) * layout.element_bytes).reshape(1, c, 1, 1)).reshape(-1)
+    granule, within = np.divmod(np.arange(c), layout.lanes)
+    return (pixels + (granule * layout.granule_bytes + within * layout.element_bytes).reshape(1, c, 1, 1)).reshape(-1)
 
 
 def parts_of(move: Move, inputs: Sequence[tuple[Operand, Layout]], shape: tuple[int, int, int, int], layout: Layout) -> list[Part]:
