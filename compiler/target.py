@@ -14,6 +14,7 @@ from acg.graph import Engine, Graph, Link, Memory
 from acg.kinds.spec import Offer
 from acg.operations import OPERATIONS
 from compiler.errors import CompilerError
+from compiler.kernels.core import Core, core_of
 from compiler.levels import CONTRACTION, levels_of
 from compiler.partitions import Cut, Partition, cuts, left_out, partitions, suited
 
@@ -139,6 +140,20 @@ class WindowUnit:
 
 
 @dataclass(frozen=True)
+class CoreUnit:
+    """A programmable engine: what its kernels are made for, memories of activations and results, of weights and parameters, of code and of tables."""
+
+    engine: Engine
+    core: Core
+    activation: Partition
+    weight: Partition
+    code: Partition
+    table_or_none: Partition | None
+    #: Memories of each port, in the order of its links.
+    links: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class CopyPath:
     """A copy engine between external memory and an on-chip one; `select` numbers the link among the engine's on chip, which are `reach` ones."""
 
@@ -164,6 +179,8 @@ class Target:
         #: Those that finish chains first: a unit for pools alone is of less use.
         self.vector = tuple(self._vector(e) for e in sorted(able, key=lambda e: not e.can(FINISH)))
         self.matrix += tuple(unit for e in self.capable(BROADCAST) if (unit := self._broadcast(e)) is not None)
+        #: Programmable ones; what they offer others do by instructions of their own.
+        self.cores = tuple(self._core(e) for e in graph.engines.values() if e.tables)
         self.into: dict[str, tuple[CopyPath, ...]] = {}
         self.out_of: dict[str, tuple[CopyPath, ...]] = {}
         for engine in graph.capable("COPY"):
@@ -216,13 +233,24 @@ class Target:
 
     def window(self, operation: str) -> tuple[WindowUnit, ...]:
         """Engines that slide kernels by this operation: their operands and results stand where its streams go."""
-        return tuple(self._window(engine, operation) for engine in self.capable(operation))
+        return tuple(self._window(engine, operation) for engine in self.capable(operation) if not engine.tables)
 
     def _window(self, engine: Engine, operation: str) -> WindowUnit:
         kind = engine.specification
         offer = kind.offer(operation)
         activation, *weight = (self._memories(engine, kind.stream(prefix).ports[0])[0] for prefix in offer.operands)
         return WindowUnit(engine, operation, activation, weight[0] if weight else None, self._memories(engine, kind.stream(offer.result).ports[0])[0])
+
+    def _core(self, engine: Engine) -> CoreUnit:
+        """Activations stand where its results go, weights beside them if there is another memory."""
+        results = {memory.name for memory in self._memories(engine, "store")}
+        read = self._memories(engine, "load")
+        near = next((memory for memory in read if memory.name in results), read[0])
+        weight = next((memory for memory in read if memory.name != near.name), near)
+        table = next(iter(self._memories(engine, "table")), None)
+        code = self._memories(engine, "code")[0]
+        links = {port.name: tuple(link.memory for link in self.graph.links_of(engine.name, port.name)) for port in engine.ports}
+        return CoreUnit(engine, core_of(engine, code.size_bytes // engine.number("packet_bytes")), near, weight, code, table, links)
 
     def _vector(self, engine: Engine) -> VectorUnit:
         a, b, y = (self._memories(engine, port) for port in ("a", "b", "y"))

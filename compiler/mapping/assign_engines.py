@@ -16,6 +16,7 @@ from dataclasses import replace
 from compiler.codelets import Codelet
 from compiler.codelets.sliding import FAMILY as SLIDING
 from compiler.errors import UnsupportedEntry, UnsupportedError
+from compiler.mapping.assign_kernels import refusal
 from compiler.mapping.assign_own import assign_own
 from compiler.mapping.assign_rowwise import rowwise_units
 from compiler.mapping.assign_sliding import sliding_units
@@ -36,7 +37,7 @@ def _holds(memories: tuple[Partition, ...], memory: Partition) -> bool:
 def _movers(codelet: Codelet, target: Target) -> Iterator[Assigned]:
     """Data movement reads from wherever its operands are; 8-bit results may stay on chip, a vector unit may carry whole words."""
     sums = codelet.operands["y"].dtype == "i32"
-    near = target.matrix[0].activation if target.matrix else None
+    near = target.matrix[0].activation if target.matrix else target.cores[0].activation if target.cores else None
     able: list[VectorUnit | None] = [v for v in target.vector if v.engine.can("MAXIMUM")]
     for vector in able or [None]:
         sink = narrow(vector.y, near) if vector is not None else near
@@ -55,6 +56,9 @@ def bindings(codelet: Codelet, target: Target) -> Iterator[Assigned]:
         if engines is not None:
             yield Assigned(codelet, None, *engines[1:], own_or_none=engines[0])
         return
+    for unit in target.cores:
+        if refusal(codelet, unit) is None:
+            yield Assigned(codelet, None, None, unit.activation, unit.activation, core_or_none=unit)
     if codelet.family == SLIDING:
         for window, finishing, home in sliding_units(codelet, target):
             yield Assigned(codelet, None, finishing, window.activation, home, window_or_none=window)
@@ -94,7 +98,7 @@ def _homes(step: Assigned) -> tuple[str, str]:
 
 
 def _engines(step: Assigned) -> set[str]:
-    return {unit.engine.name for unit in (step.matrix_or_none, step.vector_or_none, step.window_or_none) if unit is not None}
+    return {unit.engine.name for unit in (step.matrix_or_none, step.vector_or_none, step.window_or_none, step.core_or_none) if unit is not None}
 
 
 def _team(able: list[Assigned]) -> tuple[Assigned, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from compiler.codelets import Codelet
 from compiler.mapping.assign_own import OwnUnit
 from compiler.partitions import Partition
-from compiler.target import MatrixUnit, VectorUnit, WindowUnit
+from compiler.target import CoreUnit, MatrixUnit, VectorUnit, WindowUnit
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,13 @@ class Assigned:
     team: tuple[Assigned, ...] = ()
     own_or_none: OwnUnit | None = None
     window_or_none: WindowUnit | None = None
+    core_or_none: CoreUnit | None = None
+
+    @property
+    def core(self) -> CoreUnit:
+        """The programmable engine."""
+        assert self.core_or_none is not None, f"{self.codelet.name} has no kernel"
+        return self.core_or_none
 
     @property
     def own(self) -> OwnUnit:

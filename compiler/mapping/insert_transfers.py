@@ -138,8 +138,8 @@ def insert_transfers(
     needed = {root(stored) for _, stored in packed} | {edge[item.tensor] for item in ir.outputs}
     edge = {tensor: source for tensor, source in edge.items() if source in needed}
     used = set(writers) | set(readers) | set(edge.values())
-    lanes = max([v.lanes for v in target.vector] + [m.lanes for m in _activation_memories(steps)] + [1])
-    layouts = {name: Layout(ir.tensors[name].shape, ir.tensors[name].dtype, lanes) for name in sorted(used)}
+    lanes = max([v.lanes for v in target.vector] + [m.lanes for m in _activation_memories(steps)] + [u.core.granule_bytes for u in target.cores] + [1])
+    layouts = {name: Layout(ir.tensors[name].shape, ir.tensors[name].dtype, lanes, bool(target.cores)) for name in sorted(used)}
     resident: dict[str, Partition] = {}
     fetched = []
     roots_fed = {root(tensor) for tensor in fed}

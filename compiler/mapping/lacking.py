@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compiler.codelets import Codelet
+from compiler.mapping.assign_kernels import refusal
 from compiler.target import LANE_BY_LANE, Target
 
 __all__ = ["lacking"]
@@ -15,6 +16,10 @@ def lacking(codelets: tuple[Codelet, ...], target: Target) -> str:
 
 def _lacks(codelet: Codelet, target: Target) -> tuple[int, str]:
     """Number of operations that are missing, and which where."""
+    for unit in target.cores:
+        why = refusal(codelet, unit)
+        assert why is not None, f"{unit.engine.name} runs {codelet.name}"
+        return 0, f"{unit.engine.name} has no kernel for it: {why}"
     wanted = list(dict.fromkeys(operation.name for operation in codelet.operations))
     nowhere = [name for name in wanted if not target.capable(name)]
     together = [name for name in wanted if name in LANE_BY_LANE]

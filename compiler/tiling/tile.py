@@ -22,6 +22,7 @@ from compiler.tiling.contraction.contraction import ContractionTiler
 from compiler.tiling.contraction.expression import Choices, ExpressionPricer, ExpressionTiler
 from compiler.tiling.contraction.price import Choice, ContractionPricer, ContractionSizes
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
+from compiler.tiling.kernels.tilers import KERNELS
 from compiler.tiling.lanes.lanes import LaneTiler
 from compiler.tiling.moves.move import move
 from compiler.tiling.own import OwnTiler
@@ -108,6 +109,8 @@ def _tile_step(context: TileContext, step: Assigned, shares: Shares, memo: dict[
         step = step.team[member] if step.team else step
     if step.codelet.move is not None:
         move(context, step, memo)
+    elif step.core_or_none is not None:
+        KERNELS[step.codelet.operations[0].name](context, step).run()
     elif step.own_or_none is not None:
         OwnTiler(context, step).run()
     elif parts:

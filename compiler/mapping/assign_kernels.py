@@ -1,0 +1,87 @@
+"""Which codelets a programmable engine has kernels for.
+
+Tensors stand there by planes of a granule of channels (`compiler.layout`). A kernel needs its operations in the slots, and a shape that its recipe knows
+(`compiler.kernels`); what is left is refused with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from compiler.codelets import Codelet
+from compiler.target import CoreUnit
+from compiler.window import Window
+
+__all__ = ["RECIPES", "refusal"]
+
+#: Operations of slots that each operation of a chain needs.
+_SLOTS = {"MATMUL": ("DOT", "LDV", "STV"), "MAC": ("DOTV", "LDW", "LDV", "STV"), "SUM": ("DOTV", "LDW", "LDV", "STV"), "MAXIMUM": ("MAXV", "LDV", "STV"),
+          **dict.fromkeys(("ADD", "MUL", "MIN", "MAX"), ("REQB", "LDV", "STV"))}
+
+
+def _contraction(codelet: Codelet, unit: CoreUnit) -> str | None:
+    if codelet.finish.kind != "float":
+        return "its results are int32 sums, which leave a core as bytes only"
+    if codelet.group > 1:
+        return f"{codelet.group} groups of channels, a kernel contracts all of them"
+    if codelet.operands["w"].dtype == "i9":
+        return "weights of more than 8 bits"
+    if codelet.sums or codelet.addend is not None or codelet.heads:
+        return "sums of several products with scales of their own"
+    if codelet.finish.divisors is not None:
+        return "a divisor that differs from place to place"
+    return None
+
+
+def _depthwise(codelet: Codelet, unit: CoreUnit) -> str | None:
+    return None
+
+
+def _window(codelet: Codelet, unit: CoreUnit) -> str | None:
+    if any(operation.name == "MAXIMUM" for operation in codelet.operations):
+        finish = codelet.finish
+        through = finish.table is not None or (finish.low, finish.high) not in ((-128, 127), (0, 255))
+        if through and not unit.core.can("REQB"):
+            return "a clamp or a table takes REQB, which no slot issues"
+        if Window.of(codelet).step[1] == 2 and not unit.core.can("PERM"):
+            return "results two pixels apart take PERM, which no slot issues"
+    return None
+
+
+def _elementwise(codelet: Codelet, unit: CoreUnit) -> str | None:
+    if not unit.core.can("REQB"):
+        return "functions of bytes take REQB, which no slot issues"
+    if codelet.per_channel:
+        return "a scale for each channel"
+    y = codelet.operands["y"]
+    for role, operand in codelet.operands.items():
+        if not operand.tensor:
+            return "a constant array as operand"
+        if operand.shape != y.shape:
+            return f"operand {role} of shape {operand.shape} beside a result of {y.shape}: they are not spread"
+    return None
+
+
+#: Families of codelets that have a kernel, and what each refuses beyond what its operations need.
+RECIPES: dict[str, Callable[[Codelet, CoreUnit], str | None]] = {
+    "contraction": _contraction, "depthwise": _depthwise, "elementwise": _elementwise, "window": _window,
+}
+
+
+def refusal(codelet: Codelet, unit: CoreUnit) -> str | None:
+    """Why a core cannot run a codelet, in words; None where it can."""
+    if codelet.family not in RECIPES:
+        return f"codelets of the family {codelet.family} have none yet"
+    needed = [(name, slot) for name in dict.fromkeys(operation.name for operation in codelet.operations) for slot in _SLOTS.get(name, ())]
+    lacks = next((f"{name} takes {slot}, which no slot issues" for name, slot in needed if not unit.core.can(slot)), None)
+    if lacks is not None:
+        return lacks
+    if unit.core.lanes % unit.core.granule_bytes:
+        return f"vectors of {unit.core.lanes} lanes are no whole granules of {unit.core.granule_bytes}"
+    if codelet.finish.kind == "float" and not unit.core.can("REQ") and codelet.family != "elementwise":
+        return "REQUANTIZE takes REQ, which no slot issues"
+    if codelet.finish.table is not None and unit.table_or_none is None:
+        return "it has no memory of tables"
+    if codelet.operands["y"].dtype not in ("i8", "u8"):
+        return f"results of type {codelet.operands['y'].dtype}, which leave a core as bytes only"
+    return RECIPES[codelet.family](codelet, unit)

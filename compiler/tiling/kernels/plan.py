@@ -1,0 +1,161 @@
+"""How a contraction becomes kernels: passes over output channels, the tile of each, and whether an iteration is a whole tile or a step of it.
+
+    before   3x3, 64 -> 80 channels on 32x32, 32 lanes, granules of 16
+    after    channels 0..63    2 blocks, tiles of 8 pixels, an iteration is one granule of one kernel position, 36 a tile
+             channels 64..79   by halves, tiles of 32 pixels, the same steps
+
+An iteration reduces so much that a tile's requantisation finds its packets (`compiler.kernels.vectorise`), and the whole where its code is short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from compiler.kernels.cache import kernel
+from compiler.kernels.core import Core, Misfit
+from compiler.kernels.pack import Packed
+from compiler.kernels.vectorise import QUARTERS, Contraction, contraction
+from compiler.tiles import ceil_div
+
+__all__ = ["Pass", "Problem", "passes"]
+
+#: Part of the code memory that an iteration of a whole tile may take: another kernel may be loaded beside it.
+WHOLE = 1 / 2
+#: Registers of sums in a tile; least phases of an iteration between which a sum may be requantised.
+MOST_SUMS, LEAST_PHASES = 16, 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A contraction: channels in and out, kernel (y, x), stride (y, x), and the grid of results (rows, columns) of a launch."""
+
+    inputs: int
+    outputs: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One kernel over granules [first, first + granules) of output channels: a tile is `rows` vectors beside each other, or below with `down`."""
+
+    first: int
+    granules: int
+    shape: Contraction
+    down: bool
+    words: tuple[int, ...]
+    packed: Packed
+    core: Core
+    problem: Problem
+
+    @cached_property
+    def tile(self) -> tuple[int, int]:
+        """Rows and columns of results of a tile."""
+        return (self.shape.rows, self.core.pixels) if self.down else (1, self.shape.rows * self.core.pixels)
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """Tiles of a launch, down and across."""
+        return ceil_div(self.problem.grid[0], self.tile[0]), ceil_div(self.problem.grid[1], self.tile[1])
+
+    @property
+    def iterations(self) -> int:
+        """Of a tile."""
+        return 1 if self.shape.whole else len(self.words) // len(self.shape.words)
+
+    @property
+    def cycles(self) -> int:
+        """Packets of a launch."""
+        tiles = self.tiles[0] * self.tiles[1]
+        return len(self.packed.prologue) + tiles * self.iterations * len(self.packed.body) + self.packed.drain
+
+    @property
+    def weights(self) -> int:
+        """Vectors of weights."""
+        return sum(self.words) * self.shape.blocks
+
+
+def _words(problem: Problem, core: Core, whole: bool) -> tuple[int, ...]:
+    """Words of each step, granule by granule and kernel position by kernel position."""
+    granules = ceil_div(problem.inputs, core.granule_bytes)
+    positions = problem.kernel[0] * problem.kernel[1]
+    last = ceil_div(problem.inputs - (granules - 1) * core.granule_bytes, 4)
+    if not whole and granules > 1:  # all steps are alike
+        last = core.words
+    return (core.words,) * (granules - 1) * positions + (last,) * positions
+
+
+def _shapes(problem: Problem, core: Core, blocks: int, groups: int, halves: bool, rows: int) -> Iterator[tuple[Contraction, tuple[int, ...]]]:
+    """Shapes of a tile of these blocks and rows, preferred first, with the words of all steps."""
+    stride = problem.stride[1]
+    whole = Contraction(_words(problem, core, True), True, stride, rows, blocks, groups, halves)
+    multiplying = len(core.slots_of("DOTH" if halves else "DOT"))
+    if sum(whole.words) * whole.sums(core) // multiplying <= core.packets * WHOLE:
+        yield whole, whole.words
+    words = _words(problem, core, False)
+    for steps in range(1, len(words)):
+        if len(words) % steps == 0 and steps * words[0] >= LEAST_PHASES:
+            yield Contraction(words[:steps], False, stride, rows, blocks, groups, halves), words
+
+
+def _pass(problem: Problem, core: Core, first: int, granules: int, blocks: int, groups: int, halves: bool) -> Pass | None:
+    """The fastest tile of these output channels, or None where the core can hold none."""
+    found: list[Pass] = []
+    sums = blocks * (core.pixels // 2 if halves else core.pixels)
+    rows = max(1, MOST_SUMS // sums)
+    while rows:
+        for down in (False, True) if rows > 1 else (False,):
+            for shape, words in _shapes(problem, core, blocks, groups, halves, rows):
+                if _levels(problem, shape, core, down) is None:
+                    continue
+                try:
+                    packed = kernel(contraction, shape, core)
+                except Misfit:
+                    continue
+                made = Pass(first, granules, shape, down, words, packed, core, problem)
+                if made.iterations == 1 or made.iterations > packed.head_iterations:
+                    found.append(made)
+                    break
+        rows //= 2
+    return min(found, key=lambda each: each.cycles, default=None)
+
+
+def _levels(problem: Problem, shape: Contraction, core: Core, down: bool) -> int | None:
+    """Levels that the stream of activations has; None where that is too many."""
+    vectors = shape.vectors(core)
+    beside = not down and shape.rows > 1 and vectors not in (1, problem.stride[1])
+    inner = (shape.rows > 1) + (vectors > 1) if down or beside else (shape.rows * vectors > 1)
+    rows, columns = (shape.rows, core.pixels) if down else (1, shape.rows * core.pixels)
+    outer = (ceil_div(problem.grid[0], rows) > 1) + (ceil_div(problem.grid[1], columns) > 1)
+    count = outer + (ceil_div(problem.inputs, core.granule_bytes) > 1) + sum(size > 1 for size in problem.kernel) + inner
+    return count if count <= 6 else None
+
+
+def passes(problem: Problem, core: Core, *, most_blocks: int = 2) -> list[Pass]:
+    """Kernels over all output channels. Raises Misfit where the core can hold none."""
+    groups = core.lanes // core.granule_bytes
+    left = ceil_div(problem.outputs, core.granule_bytes)
+    first, found = 0, []
+    while left:
+        granules = min(left, groups * most_blocks)
+        blocks = max(1, granules // groups)
+        granules = min(left, blocks * groups)
+        halves = granules == 1 and groups == 2 and core.can("DOTH") and QUARTERS % problem.stride[1] == 0
+        made = _pass(problem, core, first, granules, blocks, min(granules, groups), halves)
+        while made is None and blocks > 1:
+            blocks -= 1
+            granules = blocks * groups
+            made = _pass(problem, core, first, granules, blocks, groups, False)
+        if made is None and halves:
+            made = _pass(problem, core, first, granules, 1, 1, False)
+        if made is None:
+            raise Misfit(f"no kernel of {problem.kernel[0]}x{problem.kernel[1]} windows over {problem.inputs} channels fits {core.registers} registers and "
+                         f"{core.packets} packets")
+        found.append(made)
+        first, left = first + granules, left - granules
+    return found
+
+

@@ -1,0 +1,59 @@
+"""Networks on a programmable core: exact on the functional simulator without a hazard, as short as their products, refused in a sentence what has no kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from acg.graph import load_graph
+from acg.timing.core import packets
+from compiler.errors import UnsupportedError
+from compiler.passes import compile_network
+from tests.compiler.ir_reference import check_program
+from tests.compiler.random_networks import Sketch, random_network
+
+TINY, DSP = load_graph("dsp_tiny"), load_graph("dsp")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_networks_are_exact_or_refused(seed: int) -> None:
+    done = 0
+    for number in range(5 * seed, 5 * seed + 5):
+        network, arrays = random_network(number, most_channels=14, largest=7)
+        try:
+            program = compile_network(network, TINY)
+        except UnsupportedError:
+            continue
+        check_program(network, program, TINY, arrays)
+        done += 1
+    assert done >= 2, f"seeds {5 * seed} to {5 * seed + 4}"
+
+
+def layer(x_shape: tuple[int, int, int, int], out_channels: int, kernel: tuple[int, int], **attrs: object) -> int:
+    """Packets of the core on one convolution of dsp."""
+    sketch = Sketch(0)
+    sketch.conv(sketch.input(x_shape), out_channels, kernel, **attrs)
+    network = sketch.network(list(sketch.tensors.values())[-1])
+    program = compile_network(network, DSP)
+    return sum(packets(i.fields) for i in program.instructions if DSP.engines[i.engine].tables)
+
+
+def test_a_convolution_keeps_the_multiplying_slots() -> None:
+    """3x3, 64 to 64 channels at 32x32: 37,748,736 products, 256 a packet; 1x1 of 16 channels likewise; 16 output channels by halves."""
+    assert 0.999 < 147456 / layer((1, 64, 32, 32), 64, (3, 3), pads=(1, 1, 1, 1)) <= 1
+    assert 0.99 < 16 * 64 * 2304 / 256 / layer((1, 16, 48, 48), 64, (1, 1)) <= 1
+    assert 0.98 < 9 * 16 * 16 * 1024 / 256 / layer((1, 16, 32, 32), 16, (3, 3), pads=(1, 1, 1, 1)) <= 1
+
+
+def test_a_depthwise_convolution_is_bound_by_its_windows() -> None:
+    """3x3 on 112x112x32: 6 packets for 8 pixels of 16 channels, as many as its loads and stores take where 7 rows are a tile."""
+    assert 0.94 < 6 * 112 * 14 * 2 / layer((1, 32, 112, 112), 32, (3, 3), pads=(1, 1, 1, 1), group=32) <= 1
+
+
+def test_what_has_no_kernel_is_refused_with_the_reason() -> None:
+    sketch = Sketch(0)
+    network = sketch.network(sketch.conv(sketch.input((1, 5, 4, 4)), 7, raw=True))
+    with pytest.raises(UnsupportedError) as caught:
+        compile_network(network, TINY)
+    assert [entry.reason for entry in caught.value.entries] == [
+        "no engines of dsp_tiny offer MATMUL on memories they share: core has no kernel for it: results of type i32, which leave a core as bytes only"
+    ]
