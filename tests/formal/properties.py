@@ -134,8 +134,8 @@ def _float32() -> Iterator[Property]:
 
 
 def _memory() -> Iterator[Property]:
-    fault = _fault("banks beyond the first are not compared", hwgen.memory.scratchpad, "for b in range(self.banks)]\n                clash",
-                   "for b in range(1)]\n                clash", memory_conflicts.bench, depth=4, banks=3, depth_words=5)
+    fault = _fault("banks beyond the first are not compared", hwgen.memory.scratchpad, "for b in range(pad.banks)]\n            clash",
+                   "for b in range(1)]\n            clash", memory_conflicts.bench, depth=4, banks=3, depth_words=5)
     for banks, depth_words in ((3, 5), (4, 8)):
         yield Property(f"scratchpad, {banks} banks of {depth_words} words", "conflict and address error if and only if real", "induction", 1,
                        lambda banks=banks, depth_words=depth_words: memory_conflicts.bench(banks=banks, depth_words=depth_words),
