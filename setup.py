@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 #: Folder and the patterns of what a user of an installed package meets.
-SHARED = {"archs": ("*.yaml",), "docs": ("*.md",), "examples": ("*.onnx", "*_test.npz", "LICENSE.*")}
+SHARED = {"archs": ("*.yaml",), "docs": ("*.md", "*/*.md"), "examples": ("*.onnx", "*_test.npz", "LICENSE.*")}
 
 
 class BuildWithSharedFiles(build_py):
@@ -21,7 +21,9 @@ class BuildWithSharedFiles(build_py):
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
             for path in (path for pattern in patterns for path in sorted((project / folder).glob(pattern))):
-                shutil.copy(path, target)
+                place = target / path.relative_to(project / folder)
+                place.parent.mkdir(exist_ok=True)
+                shutil.copy(path, place)
 
 
 setup(cmdclass={"build_py": BuildWithSharedFiles})

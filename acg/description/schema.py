@@ -160,7 +160,7 @@ def _line(source: Source, problem) -> str:
     where = source.where(path)
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{where}: unknown key; expected only the keys of {document('architecture.md')}, remove it or mend its spelling"
+        return f"{where}: unknown key; expected only the keys of {document('reference/description.md')}, remove it or mend its spelling"
     if kind == "missing":
         return f"{where}: missing; expected a value, add the key"
     message = problem["msg"][0].lower() + problem["msg"][1:]

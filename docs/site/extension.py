@@ -1,5 +1,6 @@
-"""Sphinx: the directive `{messages} FAMILY` lists the messages of a family, the directive `{notebook} FILE` shows a notebook with what its cells give."""
+"""Sphinx: the directive `{messages} FAMILY` lists the messages of a family; a block `{notebook} FILE` is a notebook with what its cells give."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -22,39 +23,30 @@ def _families() -> dict[str, list[str]]:
     return texts
 
 
-class _Markdown(SphinxDirective):
-    """A directive whose content is Markdown that is made."""
+class Messages(SphinxDirective):
+    """Messages of a family, one line each."""
 
     required_arguments = 1
-
-    def parsed(self, text: str) -> list[nodes.Node]:
-        container = nodes.Element()
-        self.state.nested_parse(StringList(text.splitlines(), source=self.arguments[0]), 0, container, match_titles=True)
-        return container.children
-
-
-class Messages(_Markdown):
-    """Messages of a family, one line each."""
 
     def run(self) -> list[nodes.Node]:
         family = self.arguments[0]
         if family not in FAMILIES:
             raise self.error(f"messages: no family {family!r}; expected one of {', '.join(FAMILIES)}")
         shown = sorted(dict.fromkeys(text.replace("`", "'") for text in _families().get(family, [])))
-        return self.parsed("Messages of this family:\n\n" + "\n".join(f"- `{text}`" for text in shown))
+        lines = ["Messages of this family:", "", *(f"- `{text}`" for text in shown)]
+        container = nodes.Element()
+        self.state.nested_parse(StringList(lines, source=family), 0, container)
+        return container.children
 
 
-class Notebook(_Markdown):
-    """A notebook: its text, its cells, and what they give when they are run now."""
-
-    def run(self) -> list[nodes.Node]:
-        path = Path(self.env.doc2path(self.env.docname)).parent / self.arguments[0]
-        self.env.note_dependency(str(path))
-        return self.parsed(notebook_markdown(path))
+def _notebooks(app: Sphinx, name: str, source: list[str]) -> None:
+    """Put notebooks, run now, in the place of what names them: before the page is parsed, as they have headings."""
+    folder = Path(app.env.doc2path(name)).parent
+    source[0] = re.sub(r"^```\{notebook\} (\S+)\n```$", lambda found: notebook_markdown(folder / found[1]), source[0], flags=re.M)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_directive("messages", Messages)
-    app.add_directive("notebook", Notebook)
+    app.connect("source-read", _notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -85,7 +85,7 @@ def test_refusals_say_file_line_path_and_cure(old, new, fragment, message):
     if message is None:
         line = _line_of(text, "queue_depht")
         assert problems[0].startswith("a.yaml:") and "control.queue_depth: missing; expected a value, add the key" in problems[0]
-        assert problems[1] == f"a.yaml:{line}: control.queue_depht: unknown key; expected only the keys of docs/architecture.md, remove it or mend its spelling"
+        assert problems[1] == f"a.yaml:{line}: control.queue_depht: unknown key; expected only the keys of docs/reference/description.md, remove it or mend its spelling"
         return
     if "twice" in message:
         line = _line_of(text, "queue_depth") + 1

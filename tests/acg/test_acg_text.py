@@ -43,7 +43,7 @@ def test_descriptions():
         parse_graph(text.replace("queue_depth", '"queue\\e[2J\\ndepth"'), name="my.yaml")
     assert all(line.isprintable() for line in str(error.value).splitlines())
     assert str(error.value).splitlines()[1] == (
-        r"my.yaml:6: control.queue\x1b[2J\ndepth: unknown key; expected only the keys of docs/architecture.md, remove it or mend its spelling")
+        r"my.yaml:6: control.queue\x1b[2J\ndepth: unknown key; expected only the keys of docs/reference/description.md, remove it or mend its spelling")
     with pytest.raises(ArchitectureError) as error:
         parse_graph(text.replace("summary: ", 'summary: "one\\ntwo"  # '), name="my.yaml")
     assert str(error.value) == r"my.yaml:3: summary: found 'one\ntwo'; value error, expected one line of characters that can be printed"

@@ -178,7 +178,7 @@ def test_an_architecture_that_cannot_work_is_refused_line_by_line(refused):
     lines = refused("arch", "check", "a.yaml").splitlines()
     assert [line.split(": ", 1)[1] for line in lines] == [
         "control.queue_depth: missing; expected a value, add the key",
-        "control.queue_deep: unknown key; expected only the keys of docs/architecture.md, remove it or mend its spelling",
+        "control.queue_deep: unknown key; expected only the keys of docs/reference/description.md, remove it or mend its spelling",
     ]
 
 

@@ -56,8 +56,9 @@ def test_version(call):
 def test_its_files_are_its_own(call, installed):
     (site,) = installed.parents[1].glob("lib/python*/site-packages")
     shared = site / "acg" / "shared_files"
-    for folder, pattern in (("archs", "*.yaml"), ("docs", "*.md"), ("examples", "*.onnx")):
-        assert {path.name for path in (shared / folder).iterdir()} >= {path.name for path in (PROJECT / folder).glob(pattern)} != set()
+    for folder, pattern in (("archs", "*.yaml"), ("docs", "**/*.md"), ("examples", "*.onnx")):
+        there = {path.relative_to(shared / folder) for path in (shared / folder).rglob("*")}
+        assert there >= {path.relative_to(PROJECT / folder) for path in (PROJECT / folder).glob(pattern)} != set()
     carried = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
     ours = subprocess.run(["git", "ls-files", "acg", "hwgen", "compiler", "verif", "covenant"], cwd=PROJECT, capture_output=True, text=True, check=True)
     linted = {path for path in ours.stdout.split() if path.endswith("ruff.toml")}  # layers, for the linter alone

@@ -139,8 +139,30 @@ def test_the_collector_takes_messages_as_they_are():
     assert list(messages_of('"""Documented; expected nothing."""\nx = "no message"\nraise KeyError("gone; no")')) == []
 
 
+def _quoted(page):
+    """What a page of errors quotes of messages: in italics at the beginning of an item, and the sentences in the table of nodes that are refused."""
+    for item in re.findall(r"^- (\*.*?):", page, re.M):
+        yield from re.findall(r"\*([^*]+)\*", item)
+    for row in re.findall(r"^\| the sentence \|.*?\n\n", page, re.M | re.S):
+        yield from (cell for line in row.splitlines()[2:] if line for cell in line.split("|")[1].strip().split("; "))
+
+
+def test_what_pages_quote_is_said():
+    """Every piece between "..." and numbers stands in a message, or in another text of the sources."""
+    said = [message.text for message in collect()] + docs.generate.messages.constraints()
+    pieces = [(page.name, piece.strip(" .,")) for page in sorted((DOCS / "howto").glob("errors_*.md")) for quoted in _quoted(page.read_text())
+              for piece in re.split(r"\.\.\.|\b(?:N|M|MACHINE)\b|, (?=[A-Z])", quoted)]
+    assert len(pieces) > 40
+    missing = {(page, piece) for page, piece in pieces if piece and not any(piece in text for text in said)}
+    sources = "".join(path.read_text() for layer in LAYERS for path in (PROJECT / layer).rglob("*.py")) if missing else ""
+    assert [(page, piece) for page, piece in sorted(missing) if piece not in sources] == []
+
+
 def test_every_error_code_of_the_machine_is_explained():
-    assert re.findall(r"^## (\w+)$", (DOCS / "howto" / "errors_machine.md").read_text(), re.M) == [code.name for code in ErrorCode]
+    text = (DOCS / "howto" / "errors_machine.md").read_text()
+    assert re.findall(r"^## ([A-Z]+)$", text, re.M) == [code.name for code in ErrorCode]
+    of_the_driver = re.findall(r"^\s*(COVENANT_[A-Z_]+) = (-\d+)", (PROJECT / "covenant" / "driver" / "covenant.h").read_text(), re.M)
+    assert re.findall(r"^\| (COVENANT_[A-Z_]+) \| (-\d+) \|", text, re.M) == of_the_driver != []
 
 
 # The notebook and the pictures.
