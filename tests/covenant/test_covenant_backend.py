@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,14 @@ def case(name):
     return next(item for item in cases() if item.name == name)
 
 
+#: Of each operator's tests that the document lists as passed, those that are run here; `make backend` runs all.
+OF_EACH = 2
+
+
 def test_what_the_document_lists_as_passed_passes():
-    names = passed_in(DOCUMENT.read_text())
+    listed = passed_in(DOCUMENT.read_text())
+    by_operator = groupby(sorted(listed, key=lambda name: name.split("_")[1]), key=lambda name: name.split("_")[1])
+    names = [name for _, group in by_operator for name in islice(group, OF_EACH)]
     verdicts = list(run_suite(names))
     assert [verdict for verdict in verdicts if verdict.state != PASS] == [] and len(verdicts) == len(names)
     operators = {verdict.operator for verdict in verdicts}
