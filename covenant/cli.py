@@ -11,7 +11,9 @@ from importlib.metadata import version
 from acg.errors import ArchitectureError, InstructionError
 from covenant import commands
 from covenant.errors import FAULT, REFUSED, UserError
+from covenant.terminal.completion import SHELLS
 from covenant.terminal.last_resort import last_resort
+from covenant.terminal.next_step import say_next
 
 __all__ = ["main"]
 
@@ -22,17 +24,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"covenant {version('covenant')}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, summary: str, function) -> argparse.ArgumentParser:
-        sub = subparsers.add_parser(name, help=summary, description=summary)
-        sub.set_defaults(function=function)
-        return sub
+    def command(name: str, summary: str) -> argparse.ArgumentParser:
+        return subparsers.add_parser(name, help=summary, description=summary)
 
     def arch(sub: argparse.ArgumentParser, default: str | None = "edge16") -> None:
         sub.add_argument("--arch", default=default, help=f"architecture: a name of archs/ or a YAML file (default {default})")
-
-    def machine_readable(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--json", metavar="FILE", help="write the result as JSON; '-' for standard output")
-        sub.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
     def shape(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--shape", type=_shape, action="append", default=[], metavar="NAME=SIZE,...",
@@ -42,12 +38,11 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--fallback", choices=("host",), help="what no engine can do runs on onnxruntime between accelerator segments "
                          "(default: such nodes are refused, all at once)")
 
-    sub = command("rtl", "generate Verilog, JSON sidecar, C header and manual of an architecture", commands.rtl)
+    sub = command("rtl", "generate Verilog, JSON sidecar, C header and manual of an architecture")
     sub.add_argument("arch", metavar="ARCH", help="a name of archs/ or a YAML file")
     sub.add_argument("-o", "--output", metavar="FOLDER", help="where to (default build/rtl/NAME)")
-    machine_readable(sub)
 
-    sub = command("compile", "compile an ONNX network to a program file", commands.compile_)
+    sub = command("compile", "compile an ONNX network to a program file")
     sub.add_argument("model", metavar="MODEL", help="quantised ONNX network")
     arch(sub)
     shape(sub)
@@ -55,16 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", metavar="FILE", help="program file to write; with --fallback a folder: programs, models, plan.json")
     sub.add_argument("--image", metavar="FILE.bin", help="write what the C driver loads (covenant_load): constants and instructions as one file")
     sub.add_argument("--header", metavar="FILE.h", help="write a C header for the driver: inputs, outputs, their layouts, fingerprint and cycles")
-    machine_readable(sub)
 
-    sub = command("predict", "cycles in total and a layer, without simulation", commands.predict)
+    sub = command("predict", "cycles in total and a layer, without simulation")
     sub.add_argument("file", metavar="FILE", help="program file, ONNX network or folder of compile --fallback")
     arch(sub, None)
     shape(sub)
     fallback(sub)
-    machine_readable(sub)
 
-    sub = command("run", "run a network and compare bytes with ONNX, cycles with the prediction", commands.run)
+    sub = command("run", "run a network and compare bytes with ONNX, cycles with the prediction")
     sub.add_argument("file", metavar="MODEL|FILE", nargs="+", help="ONNX networks, program files, folders of compile --fallback")
     arch(sub, None)
     shape(sub)
@@ -77,9 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--waves", metavar="FILE.fst", help="write the waveforms of the RTL; beside them FILE.gtkw, FILE.sucl and texts for GTKWave and Surfer")
     sub.add_argument("--from", dest="first_cycle", type=_count, metavar="CYCLE", help="first cycle of the waveforms, as in the timeline (default 0)")
     sub.add_argument("--to", dest="last_cycle", type=_count, metavar="CYCLE", help="last cycle of the waveforms (default: to the end)")
-    machine_readable(sub)
 
-    sub = command("verify", "co-verification: networks and programs on architectures, RTL against reference and prediction", commands.verify)
+    sub = command("verify", "co-verification: networks and programs on architectures, RTL against reference and prediction")
     sub.add_argument("--arch", action="append", metavar="ARCH", help="architecture, may be repeated: a name of archs/, a YAML file or random:SEED "
                      "(default: all of archs/, none with --random-archs)")
     sub.add_argument("--random-archs", type=_count, default=0, metavar="N", help="random architectures (default 0)")
@@ -99,27 +91,23 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--limit", type=_positive, default=1, metavar="N", help="samples a network (default 1)")
     sub.add_argument("--coverage", metavar="FILE", help="add what the instructions covered to a file (made where there is none)")
     sub.add_argument("--rtl-coverage", metavar="FILE", help="write which lines of the Verilog of the one --arch were reached, as JSON")
-    machine_readable(sub)
 
-    sub = command("coverage", "what instruction streams have reached, of coverage files, and what they never did", commands.coverage)
+    sub = command("coverage", "what instruction streams have reached, of coverage files, and what they never did")
     sub.add_argument("file", metavar="FILE", nargs="+", help="files of covenant verify --coverage")
-    sub.add_argument("--json", metavar="FILE", help="write the sum as a coverage file; '-' for standard output")
 
-    sub = command("models", "networks of the MLPerf Tiny and ImageNet classes in one table: cycles, exactness, seconds", commands.models)
+    sub = command("models", "networks of the MLPerf Tiny and ImageNet classes in one table: cycles, exactness, seconds")
     sub.add_argument("network", metavar="NETWORK", nargs="*", help="networks of the zoo or ONNX files (default: the whole zoo)")
     arch(sub)
     sub.add_argument("--on", choices=("rtl", "iss"), default="rtl", help="simulated RTL, or the functional simulator (default rtl)")
     sub.add_argument("--seed", type=_count, default=0, help="seed of the drawn input (default 0)")
     sub.add_argument("--markdown", metavar="FILE", help="write the table as a page of the documents")
-    machine_readable(sub)
 
-    sub = command("mutants", "inject small faults into the sources, one at a time, and see that each is noticed", commands.mutants)
+    sub = command("mutants", "inject small faults into the sources, one at a time, and see that each is noticed")
     sub.add_argument("--only", action="append", metavar="PATTERN", help="mutants whose names match, as in 'queue.*'; may be repeated (default: all)")
     sub.add_argument("--list", action="store_true", help="list them, run nothing")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="mutants judged at the same time (default 1)")
-    machine_readable(sub)
 
-    sub = command("fuzz", "damaged and forged files of every kind: each must be refused in a sentence, or run exactly", commands.fuzz)
+    sub = command("fuzz", "damaged and forged files of every kind: each must be refused in a sentence, or run exactly")
     sub.add_argument("family", metavar="FAMILY", nargs="*", help="kinds of input: architecture, network, program, instruction, rtl, array, plan (default: all)")
     sub.add_argument("--seed", type=_count, default=1, help="seed of the inputs (default 1)")
     sub.add_argument("--count", type=_positive, metavar="N", help="inputs (default 1000; with --minutes as many as there is time for)")
@@ -127,18 +115,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="inputs tried at the same time (default 1)")
     sub.add_argument("--replay", metavar="FAMILY:SEED:NUMBER", help="one input again, as a failure names it; its files are kept")
     sub.add_argument("--keep", metavar="FOLDER", default="build/fuzz", help="where the files of inputs that fail, or are replayed, go (default build/fuzz)")
-    machine_readable(sub)
 
-    sub = command("arch", "list, show, check or compare architectures; make one from another", commands.arch)
+    sub = command("arch", "list, show, check or compare architectures; make one from another")
     sub.add_argument("action", choices=("list", "show", "check", "diff", "new"))
     sub.add_argument("arch", metavar="ARCH", nargs="*", help="a name of archs/ or a YAML file; two of diff; of new the name that it is to have")
     sub.add_argument("--like", metavar="ARCH", default="edge16", help="new: the machine to begin with (default edge16)")
     sub.add_argument("--set", metavar="ENGINE.SIZE=VALUE", action="append", default=[],
                      help="new: a size of an engine or a memory, as in matrix.rows=8; what depends on it follows; may be repeated")
     sub.add_argument("-o", "--output", metavar="FILE.yaml", help="new: where to (default NAME.yaml)")
-    machine_readable(sub)
+    sub.add_argument("--svg", metavar="FILE.svg", help="show: the machine as a drawing; '-' for standard output")
 
-    sub = command("quantize", "quantise a float network on onnxruntime, and report the noise tensor by tensor", commands.quantize)
+    sub = command("quantize", "quantise a float network on onnxruntime, and report the noise tensor by tensor")
     sub.add_argument("model", metavar="MODEL", help="float ONNX network")
     sub.add_argument("--calibrate", metavar="DATA", help="calibration samples: an .npz with an array for each ONNX input (labels under 'y'), "
                      "or a folder of .npz and .npy files (default: drawn from --seed, with a warning)")
@@ -151,56 +138,55 @@ def _parser() -> argparse.ArgumentParser:
     arch(sub)
     fallback(sub)
     shape(sub)
-    machine_readable(sub)
 
-    sub = command("backend-test", "onnx's own node tests on the functional simulator", commands.backend_test)
+    sub = command("backend-test", "onnx's own node tests on the functional simulator")
     sub.add_argument("test", metavar="TEST", nargs="*", help="names of node tests, as in test_qlinearconv (default: all)")
     sub.add_argument("--markdown", metavar="FILE", help="write the table of docs/onnx_backend.md")
-    machine_readable(sub)
 
-    sub = command("quantize-test", "the float networks inside the onnx package, quantised and run on the functional simulator", commands.quantize_test)
+    sub = command("quantize-test", "the float networks inside the onnx package, quantised and run on the functional simulator")
     sub.add_argument("network", metavar="NETWORK", nargs="*", help="names of networks, as in Conv2d or operator_pow (default: all)")
     arch(sub)
     sub.add_argument("--markdown", metavar="FILE", help="write the table of docs/onnx_networks.md")
-    machine_readable(sub)
 
-    sub = command("ops", "the support table: ONNX operators, what they become, the engine, the conditions", commands.ops)
+    sub = command("ops", "the support table: ONNX operators, what they become, the engine, the conditions")
     sub.add_argument("operator", metavar="OPERATOR", nargs="*", help="these only, in full (default: all)")
     sub.add_argument("--markdown", action="store_true", help="as Markdown: the text of docs/operators.md")
-    machine_readable(sub)
 
-    sub = command("report", "write one HTML file: machine, causes, critical path, layers, roofline, timeline, memories", commands.report)
+    sub = command("report", "write one HTML file: machine, causes, critical path, layers, roofline, timeline, memories")
     sub.add_argument("file", metavar="FILE", help="program file or ONNX network")
     arch(sub, None)
     shape(sub)
     sub.add_argument("--run", metavar="RUN.json", help="what covenant run --json found of this program: exactness, measured cycles, accuracy")
     sub.add_argument("-o", "--output", metavar="FILE.html", required=True, help="report to write; every number goes into FILE.json beside it")
 
-    sub = command("compare", "two programs, or a network on two machines, side by side: cycles and bytes of each ONNX node", commands.compare)
+    sub = command("compare", "two programs, or a network on two machines, side by side: cycles and bytes of each ONNX node")
     sub.add_argument("file", metavar="FILE", nargs="+", help="program files or ONNX networks; one network with --arch twice")
     sub.add_argument("--arch", action="append", metavar="ARCH", help="architecture of both, or given twice of each (default: what program files carry, edge16)")
     sub.add_argument("--markdown", action="store_true", help="as Markdown tables")
-    machine_readable(sub)
 
-    sub = command("advise", "compile a network for every single change of a machine; which change saves most cycles, and at what price", commands.advise)
+    sub = command("advise", "compile a network for every single change of a machine; which change saves most cycles, and at what price")
     sub.add_argument("file", metavar="MODEL", help="quantised ONNX network")
     arch(sub)
     shape(sub)
     sub.add_argument("--most", type=_positive, default=15, metavar="N", help="changes that are shown (default 15; JSON has all)")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="changes compiled at the same time (default 1)")
-    machine_readable(sub)
 
-    sub = command("trace", "write the timeline of a program as a Perfetto trace: engines, bank ports, queues, waits", commands.trace)
+    sub = command("trace", "write the timeline of a program as a Perfetto trace: engines, bank ports, queues, waits")
     sub.add_argument("file", metavar="FILE", help="program file or ONNX network")
     arch(sub, None)
     shape(sub)
     sub.add_argument("-o", "--output", metavar="FILE", required=True, help="trace to write (TrackEvent protobuf, .pftrace)")
-    machine_readable(sub)
 
-    sub = command("disasm", "print the instructions of a program file", commands.disasm)
+    sub = command("disasm", "print the instructions of a program file")
     sub.add_argument("file", metavar="FILE", help="program file")
     arch(sub, None)
-    machine_readable(sub)
+
+    sub = command("completion", "print what completes commands, options, files and architectures in a shell")
+    sub.add_argument("shell", choices=SHELLS, help="as in: source <(covenant completion bash)")
+
+    for sub in subparsers.choices.values():
+        sub.add_argument("--json", metavar="FILE", help="write the result as JSON; '-' for standard output")
+        sub.add_argument("--quiet", action="store_true", help="no progress and no advice on standard error")
     return parser
 
 
@@ -238,8 +224,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     refusals: tuple[type[Exception], ...] = (UserError, ArchitectureError, InstructionError, *commands.input_errors())
     try:
-        status = options.function(options)
+        status = commands.function_of(options.command)(options)
         sys.stdout.flush()
+        say_next(options, status)
         return status
     except refusals as error:
         print(f"covenant: {error}{commands.advice(error, options)}", file=sys.stderr)

@@ -1,29 +1,18 @@
-"""The subcommands, one a file; each takes the parsed options and returns the exit status."""
+"""The subcommands, one a file: the module of a command has a function of its name that takes the parsed options and returns the exit status.
 
-from covenant.commands.advise import advise
-from covenant.commands.arch import arch
-from covenant.commands.backend_test import backend_test
-from covenant.commands.compare import compare
-from covenant.commands.compile import compile_
-from covenant.commands.coverage import coverage
-from covenant.commands.disasm import disasm
-from covenant.commands.fuzz import fuzz
-from covenant.commands.models import models
-from covenant.commands.mutants import mutants
-from covenant.commands.ops import ops
-from covenant.commands.predict import predict
-from covenant.commands.quantize import quantize
-from covenant.commands.quantize_test import quantize_test
-from covenant.commands.report import report
-from covenant.commands.rtl import rtl
-from covenant.commands.run import run
-from covenant.commands.trace import trace
-from covenant.commands.verify import verify
+It is imported when the command is given.
+"""
 
-__all__ = [
-    "advice", "advise", "arch", "backend_test", "compare", "compile_", "coverage", "disasm", "fuzz", "input_errors", "models", "mutants", "ops",
-    "predict", "quantize", "quantize_test", "report", "rtl", "run", "trace", "verify",
-]
+from collections.abc import Callable
+from importlib import import_module
+
+__all__ = ["advice", "function_of", "input_errors"]
+
+
+def function_of(command: str) -> Callable[..., int]:
+    """What does a command, by the name that is typed."""
+    name = command.replace("-", "_")
+    return getattr(import_module(f"covenant.commands.{name}"), {"compile": "compile_"}.get(name, name))
 
 
 def advice(error: Exception, options) -> str:

@@ -1,7 +1,9 @@
 """``covenant arch list|show|check|diff|new``."""
 
+import sys
+
 from acg.fingerprint import fingerprint
-from acg.graph import architecture_names, load_graph
+from acg.graph import Graph, architecture_names, load_graph
 from acg.manual.describe import describe
 from acg.manual.summary import totals, warnings
 from covenant.errors import EXACT, UserError
@@ -19,8 +21,23 @@ def _row(name: str) -> dict:
             "bus_bytes": graph.external.bus_bytes, "engines": len(graph.engines), "summary": graph.summary}
 
 
+def _draw(graph: Graph, path: str) -> None:
+    """The machine as an SVG file of its own, or on standard output."""
+    from covenant.analysis.html.data import machine_data
+    from covenant.analysis.html.drawing import STYLE, machine_svg
+
+    drawing = machine_svg(machine_data(graph)).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    drawing = drawing.replace(">", f"><style>{STYLE}</style>", 1) + "\n"
+    if path == "-":
+        sys.stdout.write(drawing)
+    else:
+        write_text(path, drawing)
+
+
 def arch(options) -> int:
-    """List what comes with the project, show a machine's manual, check a description, say where two differ, or make one from another."""
+    """List what comes with the project, show a machine's manual or drawing, check a description, say where two differ, or make one from another."""
+    if options.svg and options.action != "show":
+        raise UserError(f"arch {options.action}: --svg {options.svg} draws a machine; expected covenant arch show ARCH --svg FILE")
     if options.action == "list":
         rows = [_row(name) for name in architecture_names()]
         if options.json:
@@ -46,7 +63,9 @@ def arch(options) -> int:
         graph = load_graph(name)
         if options.json:
             write_json(options.json, sidecar(graph))
-        else:
+        if options.svg:
+            _draw(graph, options.svg)
+        elif not options.json:
             print(describe(graph), end="")
         return EXACT
     row, graph = _row(name), load_graph(name)

@@ -24,7 +24,10 @@ def mutants(options) -> int:
     if not chosen:
         raise UserError(f"--only {' '.join(patterns)}: matches no mutant; expected a pattern such as 'queue.*', see covenant mutants --list")
     if options.list:
-        print(table(("mutant", "in", "kind", "machine"), [(mutant.name, mutant.file, mutant.kind, mutant.machine) for mutant in chosen]))
+        if options.json:
+            write_json(options.json, [{"name": mutant.name, "file": mutant.file, "kind": mutant.kind, "machine": mutant.machine} for mutant in chosen])
+        if options.json != "-":
+            print(table(("mutant", "in", "kind", "machine"), [(mutant.name, mutant.file, mutant.kind, mutant.machine) for mutant in chosen]))
         return EXACT
     progress = Progress("mutants", quiet=options.quiet)
     folder = cache_folder().parent / "mutants"

@@ -6,7 +6,7 @@ from pathlib import Path
 from acg.fingerprint import fingerprint
 from acg.predictor import predict
 from covenant.errors import EXACT, UserError
-from covenant.files import require_writable, write_text
+from covenant.files import require_writable, write_json, write_text
 from covenant.networks import CompiledNetwork, open_network
 
 __all__ = ["report"]
@@ -32,7 +32,11 @@ def report(options) -> int:
     text = page(data)
     write_text(beside, json.dumps(data, indent=1) + "\n")
     write_text(path, text)
-    print(f"{path}: {len(text.encode()):,} bytes, opens in a browser from disk; every number in {beside}")
+    if options.json:
+        write_json(options.json, {"file": options.file, "arch": network.graph.name, "cycles": timeline.total_cycles, "output": str(path), "data": str(beside),
+                                  "bytes": len(text.encode())})
+    if options.json != "-":
+        print(f"{path}: {len(text.encode()):,} bytes, opens in a browser from disk; every number in {beside}")
     return EXACT
 
 

@@ -115,7 +115,7 @@ def test_run_reports_what_was_compared(told, samples):
     assert {"arch", "fingerprint", "model", "on", "cycles", "instructions", "outputs", "golden", "exact", "layers", "simulation"} <= set(report)
     assert (report["arch"], report["model"], report["on"], report["samples"], report["exact"]) == ("tiny", DIGITS, "iss", 4, True)
     assert set(report["cycles"]) == {"predicted", "measured", "ideal"} and report["cycles"]["measured"] is None
-    assert set(report["layers"][0]) == {"name", "op", "macs", "predicted", "measured", "utilisation"}
+    assert set(report["layers"][0]) == {"name", "op", "operator", "macs", "predicted", "measured", "utilisation"}
     same = {"mismatches": 0, "max_abs_diff_steps": 0}
     assert report["outputs"] == {"logits": {"elements": 40, **same, "onnxruntime": same}}
     with np.load("y.npz") as arrays:

@@ -2,12 +2,12 @@
 
 import json
 import re
-import sys
 
 import pytest
 
 from acg.graph import load_graph
 from covenant.cli import main
+from covenant.commands import verify
 from covenant.errors import UserError
 from covenant.verify.campaign import Row
 from covenant.verify.coverage import add_runs, read_coverage, summary, unreached
@@ -52,7 +52,7 @@ def test_a_campaign_adds_its_runs(monkeypatch, tmp_path, capsys):
     assert set(verdict.bins) == set(possible(load_graph("tiny"))) and sum(verdict.bins.values()) > verdict.instructions
     rows = [Row("tiny", "program", "random program 2", verdict.instructions, 1, 9, 9, True, None, (), "-", verdict.bins),
             Row("tiny", "network", "random network 2", 0, 1, 0, None, False, "too small", (), "-")]
-    monkeypatch.setattr(sys.modules["covenant.commands.verify"], "run_campaign", lambda options: iter(rows))
+    monkeypatch.setattr(verify, "run_campaign", lambda options: iter(rows))
     path = tmp_path / "coverage.json"
     assert main(["verify", "--arch", "tiny", "--coverage", str(path)]) == 0
     assert f"coverage of 1 runs, {verdict.instructions} instructions" in capsys.readouterr().out

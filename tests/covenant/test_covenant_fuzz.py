@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 import pytest
 
-from covenant import cli, commands
+from covenant import cli
+from covenant.commands import predict
 from covenant.fuzz import run_case as running
 from covenant.fuzz.campaign import cases, run_campaign
 from covenant.fuzz.case import Case, draw
@@ -62,11 +63,9 @@ def plant(monkeypatch):
     """Put another function in the place of ``covenant predict``; workers are forked, so they have it too."""
 
     def put(function):
-        monkeypatch.setattr(commands, "predict", function)
-        cli._parser.cache_clear()
+        monkeypatch.setattr(predict, "predict", function)
 
-    yield put
-    cli._parser.cache_clear()
+    return put
 
 
 def campaign(count=3, **options):

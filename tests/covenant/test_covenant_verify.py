@@ -1,7 +1,6 @@
 """Campaigns of ``covenant verify``: what is dealt to which architecture, how failures shrink and are replayed, and a little of it on RTL."""
 
 import json
-import sys
 from argparse import Namespace
 from dataclasses import replace
 from itertools import islice
@@ -18,6 +17,7 @@ from acg.regmap import RegisterMap
 from compiler.errors import CompilerError, IRError
 from covenant import hardware
 from covenant.cli import main
+from covenant.commands import verify
 from covenant.errors import UserError
 from covenant.hardware import simulator
 from covenant.verify import campaign, networks
@@ -160,8 +160,7 @@ def test_the_command_prints_replays_and_fails(monkeypatch, capsys):
             Row("random:5", "network", "random network 7", 0, 1, 0, None, False, "memory x: too small", (), "-"),
             Row("random:6", "network", "random network 8", 10, 2, 100, 100, True, None, (), "-", {"instruction/matrix": 7, "instruction/load": 3, "loops/load/1": 2}),
             Row("random:7", "network", "random network 9", 10, 2, 100, 100, True, None, (), "-", {"instruction/matrix": 1000, "instruction/store": 0})]
-    module = sys.modules["covenant.commands.verify"]  # the package's attribute of that name is the function
-    monkeypatch.setattr(module, "run_campaign", lambda options: iter(rows))
+    monkeypatch.setattr(verify, "run_campaign", lambda options: iter(rows))
     assert main(["verify", "--random-archs", "2"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["random:5", "random", "program", "7", "50", "instructions", "predicted", "900", "measured", "901", "BROKEN"]
