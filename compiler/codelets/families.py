@@ -17,6 +17,7 @@ from compiler.codelets.reduction import reduction, reduction_as_contraction
 from compiler.codelets.rows.arg_max import arg_max
 from compiler.codelets.rows.deviation import centred_quotient, variance
 from compiler.codelets.rows.expression import expression
+from compiler.codelets.rows.fine_softmax import fine_softmax
 from compiler.codelets.rows.floats import quotient, sum_of_several
 from compiler.codelets.rows.group_norm import group_normalization
 from compiler.codelets.rows.interpolation import interpolation
@@ -43,6 +44,7 @@ FAMILIES: dict[str, tuple[Callable[[Node, Network], Codelet | None], ...]] = {
     "Quotient": (quotient,),
     "Expression": (expression,),
     "MatMul": (product,),
+    "FineSoftmax": (fine_softmax,),
     "Softmax": (softmax,),
     "LogSoftmax": (log_softmax,),
     "LayerNormalization": (layer_normalization,),

@@ -13,10 +13,13 @@ from typing import TypeGuard
 import numpy as np
 
 from compiler.front.state.values import Const, Formula, HostFloat, Quant, Real, RealConst, Table, Unquantised
+from compiler.ir.expression import MOST_DIGITS
 from compiler.ir.normalise import MOST_SUMMED, POWERS
 from compiler.ir.rowwise import MOST_COMPARED
 
 Constraint = Callable[..., bool]
+#: Number of the type bool.
+BOOL = 9
 
 
 def explain(constraint: Constraint) -> str:
@@ -211,7 +214,7 @@ def matrix_weights(rank: int) -> bool:
 
 
 def broadcast_shapes(a: Sequence[int], b: Sequence[int]) -> bool:
-    """The operands' shapes must broadcast, each axis in whole runs of equal or single elements that make batch, channels, rows and columns."""
+    """The operands' shapes must broadcast."""
     return len(a) == len(b)
 
 
@@ -230,8 +233,34 @@ def usable_quotient(*scales: float) -> bool:
     return all(2.0**-32 <= scale <= 2.0**32 for scale in scales)
 
 
-def addend_a_channel(fits: bool) -> bool:
-    """In a sum of three and more that broadcasts, a constant must be one number, or vary along neighbouring axes only, which become the channels."""
+def most_digits_of_constant(count: int) -> bool:
+    """A float constant of more than 256 numbers that is neither one nor one a channel must be at most 8 tables of 255 numbers and digits of others."""
+    return count <= MOST_DIGITS
+
+
+def moved_together(fits: bool) -> bool:
+    """Float operations on several results that Transpose, Concat or Split have moved must find them moved in the same way."""
+    return fits
+
+
+def unmoved_floats(fits: bool) -> bool:
+    """Float results behind ConvTranspose, or that Transpose, Concat or Split have moved, must be quantised before they leave the network: put QuantizeLinear
+    and DequantizeLinear in front of the output."""
+    return fits
+
+
+def most_copies(count: int) -> bool:
+    """A result that nothing quantises must be repeated at most 16 times in front of float operations."""
+    return count <= 16
+
+
+def known_condition(fits: bool) -> bool:
+    """What Where decides by must be a constant, or a function of one 8-bit tensor."""
+    return fits
+
+
+def bounded_operand(fits: bool) -> bool:
+    """What nothing has quantised in front of Softmax must be sums, products, functions and results of Conv, Gemm or MatMul of at most 2^40."""
     return fits
 
 
@@ -291,7 +320,10 @@ _CODES = {2: "u8", 3: "i8", 6: "i32"}
 
 
 def float_only(value: object, to: int) -> bool:
-    """Cast must make float32 numbers of float32 numbers, of an 8-bit tensor or of the sums of an Integer operator, or leave the type as it is."""
+    """Cast must make float32 numbers of float32 numbers, of an 8-bit tensor or of the sums of an Integer operator, bool of an 8-bit tensor or of a function of
+    one, or leave the type as it is."""
+    if to == BOOL:
+        return isinstance(value, Real | Table) or (isinstance(value, Quant) and value.dtype in ("i8", "u8"))
     eight = isinstance(value, Quant) and (value.dtype in ("i8", "u8") or value.sums is not None)
     if isinstance(value, Quant) and to in _CODES:
         return value.dtype == _CODES[to]

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.front.constraints import by_schema, computable, computed_outputs, explain, listed, quantised_output
-from compiler.front.floats import affine, elementwise, grid, quantise
+from compiler.front.floats import affine, decisions, elementwise, grid, quantise
 from compiler.front.floats.lower import floats_of
 from compiler.front.operators import pooling, qlinear_functions, reduction
 from compiler.front.operators.movement import movement, selection, shapes
@@ -35,7 +35,7 @@ from compiler.front.state.folding import foldable
 from compiler.front.state.onnx_node import DTYPES, OnnxNode, Refusal
 from compiler.front.state.schema import misuse
 from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Unquantised, Value
-from compiler.front.support import COMBINATIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
+from compiler.front.support import COMBINATIONS, DECISIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 from compiler.front.validity.folding import FoldError, computed, require_small
 from compiler.ir.network import EdgeInput, EdgeOutput, Network
 from compiler.ir.rules import verify
@@ -64,6 +64,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     **{("", name): elementwise.combine for name in ("Add", *COMBINATIONS)},
     **{("", name): integers.in_order(elementwise.combine) for name in ("Max", "Min")},
     ("", "PRelu"): elementwise.prelu,
+    ("", "Where"): decisions.where,
     **{("com.microsoft", name): elementwise.qlinear_binary for name in ("QLinearAdd", "QLinearMul")},
     **{("com.microsoft", name): qlinear_functions.qlinear_function for name in ("QLinearLeakyRelu", "QLinearSigmoid")},
     ("", "BatchNormalization"): affine.batch_normalization,
@@ -73,7 +74,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "Dropout"): qlinear_functions.dropout,
     ("", "Relu"): integers.in_order(elementwise.clamp),
     ("", "Clip"): integers.in_order(elementwise.clamp),
-    **{("", name): elementwise.table_function for name in TABLE_FUNCTIONS},
+    **{("", name): elementwise.table_function for name in (*TABLE_FUNCTIONS, *DECISIONS)},
     **{("", name): shapes.reshape for name in ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")},
     ("", "Einsum"): einsum.refuse,
     ("", "Transpose"): shapes.transpose,

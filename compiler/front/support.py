@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from compiler.front.constraints import (
     Constraint,
-    addend_a_channel,
     batched_weights,
     bias_fits,
+    bounded_operand,
     broadcast_shapes,
     by_schema,
     changed_by_scale,
@@ -43,12 +43,16 @@ from compiler.front.constraints import (
     inference_only,
     integer_operand,
     kernel_of_weights,
+    known_condition,
     known_mode,
     least_norm,
     listed,
     matrix_weights,
+    most_copies,
+    most_digits_of_constant,
     most_operands,
     movable_operand,
+    moved_together,
     no_indices,
     not_blocked,
     of_interpolation,
@@ -72,6 +76,7 @@ from compiler.front.constraints import (
     three_dimensions_at_most,
     two_dimensions_at_most,
     type_of_zero,
+    unmoved_floats,
     usable_addend,
     usable_alpha,
     usable_denominator,
@@ -117,10 +122,12 @@ TABLE_FUNCTIONS = (
 )  # fmt: skip
 #: Functions of two and more operands: a table where they depend on one 8-bit tensor alone.
 COMBINATIONS = ("Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum")
+#: Comparisons and logic of one 8-bit tensor and numbers, which a Where decides by.
+DECISIONS = ("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Xor")
 REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceSum")
 _COMBINED = (quantised_operand, broadcast_shapes, finite_constant, usable_scale, *_TABLE)
-_SUMMED = (*_COMBINED, addend_a_channel, usable_addend)
-_MIXED = (most_operands, usable_function, usable_sums, whole_product)
+_SUMMED = (*_COMBINED, most_digits_of_constant, usable_addend)
+_MIXED = (most_operands, most_copies, moved_together, unmoved_floats, usable_function, usable_sums, whole_product)
 _MOVED = (movable_operand, elements_left, finite_values)
 _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 _SELECTIONS = ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "ScatterElements", "ScatterND", "Trilu")
@@ -172,7 +179,8 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "Cast"): Operator("nothing", (float_only,)),
     ("", "Dropout"): Operator("nothing", (inference_only,)),
     **{("", name): Operator("clamp of the producer, Unary", _TABLE) for name in _CLAMP},
-    **{("", name): Operator("Unary", _TABLE) for name in TABLE_FUNCTIONS},
+    **{("", name): Operator("Unary", _TABLE) for name in (*TABLE_FUNCTIONS, *DECISIONS)},
+    ("", "Where"): Operator("Expression, Unary", (quantised_operand, known_condition, *_SUMMED[1:], *_MIXED)),
     **{("", name): Operator("Reshape or nothing", (constant_parameters, same_elements)) for name in _SHAPES},
     ("", "Einsum"): Operator("Binary, Conv, MatMul, Move, Reduction", (product_of_two, *_COMBINED, *_WEIGHTS)),
     ("", "Transpose"): Operator("Move", (movable_operand, elements_left)),
@@ -187,7 +195,8 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ),
     ("", "ConvTranspose"): Operator("Conv, BlockwiseConv, Move", (quantised_operand, two_dimensions_at_most, output_not_empty, kernel_of_weights, *_WEIGHTS)),
     ("", "Pad"): Operator("Move", (*_MOVED, constant_parameters, known_mode, reflection_fits)),
-    **{("", name): Operator(name, (quantised_operand, countable_row)) for name in ("LogSoftmax", "Softmax")},
+    ("", "LogSoftmax"): Operator("LogSoftmax", (quantised_operand, countable_row)),
+    ("", "Softmax"): Operator("Softmax, FineSoftmax", (quantised_operand, bounded_operand, countable_row)),
     ("", "ArgMax"): Operator("ArgMax", (quantised_operand, comparable_channels)),
     ("", "RMSNormalization"): Operator(
         "RMSNormalization", (quantised_operand, countable_row, constant_parameters, usable_factors, usable_epsilon)
@@ -219,6 +228,7 @@ ENGINES = {
     "CentredQuotient": "vector",
     "Conv": "matrix, vector",
     "Expression": "vector",
+    "FineSoftmax": "matrix, vector",
     "GlobalAveragePool": "vector, matrix",
     "GroupNormalization": "matrix, vector",
     "MeanSquare": "matrix, vector",

@@ -23,6 +23,8 @@ from compiler.ir.conv import Conv
 from compiler.ir.floats import Term
 from compiler.ir.matmul import MatMul
 
+#: Tables and digits that a constant which is a tensor is cut into at most.
+MOST_DIGITS = 8
 KINDS = ("ADD", "SUB", "MUL", "DIV", "MIN", "MAX", "QUOTIENT")
 
 
@@ -132,4 +134,4 @@ def apply(kind: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(functions[kind](a, b), np.float32)
 
 
-__all__ = ["KINDS", "Digits", "Expression", "Sums", "apply", "digits_of", "most_digits", "one_digit", "reciprocal"]
+__all__ = ["KINDS", "MOST_DIGITS", "Digits", "Expression", "Sums", "apply", "digits_of", "most_digits", "one_digit", "reciprocal"]

@@ -21,6 +21,7 @@ Where a producer and a consumer see one ONNX tensor differently a `Reshape` stan
     Expression           float32 operations on tensors, functions of them and sums of products (compiler.ir.expression)
     Move                 every element of the result is an element of an input or a constant (compiler.ir.move)
     Softmax LayerNormalization Variance CentredQuotient ArgMax    over the channels of each pixel (compiler.ir.rowwise)
+    FineSoftmax          a Softmax of numbers of two or three bytes (compiler.ir.fine_softmax)
     RMSNormalization MeanSquare RootQuotient    over the channels of each pixel (compiler.ir.normalise)
     Interpolation        weighted sums of the channels of each pixel, one axis of a Resize (compiler.ir.interpolation)
     LRN GroupNormalization    over windows of the channels of each pixel, over groups of the channels of each image (compiler.ir.normalise)
@@ -54,6 +55,7 @@ from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.conv import Conv, Pads, Pair
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
+from compiler.ir.fine_softmax import FineSoftmax
 from compiler.ir.floats import Quotient, Sum
 from compiler.ir.interpolation import Interpolation
 from compiler.ir.matmul import MatMul
@@ -170,7 +172,7 @@ class Reshape:
 Attrs = (
     Conv | BlockwiseConv | MaxPool | AveragePool | GlobalAveragePool | Add | Unary | Reshape | Move | MatMul | Binary | Reduction | Softmax
     | LayerNormalization | Variance | CentredQuotient | ArgMax | LRN | GroupNormalization | Sum | Quotient | Expression
-    | RMSNormalization | MeanSquare | RootQuotient | Interpolation
+    | RMSNormalization | MeanSquare | RootQuotient | Interpolation | FineSoftmax
 )
 
 

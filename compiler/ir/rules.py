@@ -15,6 +15,7 @@ from compiler.errors import IRError
 from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import BINARY_KINDS, Binary, Reduction
 from compiler.ir.expression import KINDS, Digits, Expression, Sums
+from compiler.ir.fine_softmax import FineSoftmax
 from compiler.ir.floats import Quotient, Sum, Term
 from compiler.ir.interpolation import BASE as DIGITS
 from compiler.ir.interpolation import EXACT, MOST, PARTS, Interpolation, rounded
@@ -379,6 +380,15 @@ def _quotient(where: str, a: Quotient, x: Tensor, b: Tensor, y: Tensor) -> None:
     _clamp(where, a.y_low, a.y_high, y)
 
 
+def _fine_softmax(where: str, a: FineSoftmax, *operands: Tensor) -> None:
+    *digits, y = operands
+    _expect(len(digits) == len(a.units) and 2 <= len(digits) <= 3, where, f"{len(digits)} digits of units {a.units}", "two or three, a unit each")
+    _expect(all(t.shape == y.shape and t.dtype == "u8" for t in digits), where, f"digits {', '.join(f'{t.dtype} {t.shape}' for t in digits)}", f"u8 {y.shape}")
+    _expect(all(2.0**-40 <= unit <= 2.0**20 for unit in a.units), where, f"units {a.units}", "numbers from 2^-40 to 2^20")
+    _quantisation(where, y, a.y_scale, a.y_zero)
+    _clamp(where, a.y_low, a.y_high, y)
+
+
 def _reduction(where: str, a: Reduction, x: Tensor, y: Tensor) -> None:
     _expect(bool(a.axes) and set(a.axes) <= {0, 1, 2, 3}, where, f"axes {a.axes}", "some of 0, 1, 2, 3")
     _expect(0 not in a.axes or 2 in a.axes or x.shape[2] == 1, where, f"axes {a.axes} of {x.shape}", "rows reduced with the images, or one row")
@@ -404,6 +414,7 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
     Sum: (1, _sum),
     Quotient: (2, _quotient),
     Expression: (1, _expression),
+    FineSoftmax: (1, _fine_softmax),
     Softmax: (1, _rowwise),
     LogSoftmax: (1, _rowwise),
     LayerNormalization: (1, _rowwise),
@@ -423,7 +434,8 @@ _RULES: dict[type, tuple[int, Callable[..., None]]] = {
 
 #: Nodes whose results may be float32 tensors: those that are programs of float operations.
 FLOATS = (
-    CentredQuotient, Expression, GroupNormalization, LayerNormalization, LRN, MeanSquare, Quotient, RMSNormalization, RootQuotient, Softmax, Sum, Variance,
+    CentredQuotient, Expression, FineSoftmax, GroupNormalization, LayerNormalization, LRN, MeanSquare, Quotient, RMSNormalization, RootQuotient, Softmax, Sum,
+    Variance,
 )
 
 
@@ -436,7 +448,7 @@ def _own(where: str, a: object, *operands: Tensor) -> None:
 def _check_node(network: Network, node: Node) -> None:
     where = f"node {node.name} ({node.op})"
     arity, rule = _RULES[type(node.attrs)] if type(node.attrs) in _RULES else (getattr(node.attrs, "inputs", 0), _own)
-    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum | Expression | Interpolation) else arity
+    arity = max(1, len(node.inputs)) if isinstance(node.attrs, Move | Sum | Expression | FineSoftmax | Interpolation) else arity
     arity -= isinstance(node.attrs, Binary) and node.attrs.constant is not None
     counts = (len(node.inputs), len(node.outputs))
     _expect(counts == (arity, 1), where, f"{counts[0]} inputs, {counts[1]} outputs", f"{arity}, 1")

@@ -14,6 +14,7 @@ It evaluates the ONNX graph itself. DequantizeLinear -> operator -> QuantizeLine
 * data movement: onnx.reference moves the numbers of the elements, and each element keeps its state until it is quantised; Resize to the nearest
   neighbour by the operator's text. ConvTranspose: each input element adds its multiple of the kernel, then as Conv. verif.reference.movement.
 * Softmax, LayerNormalization: integer sums, then float32 in the order that verif.reference.normalise states; LogSoftmax: verif.reference.log_softmax.
+  Softmax of float numbers that nothing has quantised, masked or not: verif.reference.fine_softmax.
 
 Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in tests/verif/test_golden.py count again):
 

@@ -28,10 +28,11 @@ import numpy as np
 import onnx
 
 from verif.reference.exact_sums import exact_sum
-from verif.reference.formula_averages import average, ended
+from verif.reference.formula_averages import average, ended, ends_of
 from verif.reference.movement import Moved
 from verif.reference.sums import wrap
 from verif.reference.values import RANGES, Dequantised, Plain, Sum, Value, sources_of
+from verif.reference.weights import in_steps
 
 #: The integer factor of an input that is normalised on its own.
 UNIT = 255
@@ -124,16 +125,29 @@ def _along(numbers: np.ndarray, trailing: int) -> np.ndarray:
 def batch_normalization(call: Any) -> Value:
     """BatchNormalization at inference."""
     x = call.value(0)
-    if call.attributes.get("training_mode") or not isinstance(x, Sum | Dequantised) or x.array.ndim < 3:
-        raise call.refuse("a training mode, or an operand that is no quantised tensor with channels")
-    if isinstance(x, Sum) and x.axis_from_end != x.array.ndim - 2:
-        raise call.refuse("a product whose channels are not the second axis")
+    if call.attributes.get("training_mode") or x.array.ndim < 3:
+        raise call.refuse("a training mode, or an operand without channels")
     parameters = [call.value(i) for i in range(1, 5)]
     if not all(p.constant for p in parameters):
         raise call.refuse("factors that are no constants")
     gamma, beta, mean, variance = (p.real().astype(np.float64).reshape(-1) for p in parameters)
     k = gamma / np.sqrt(variance + float(call.attributes.get("epsilon", 1e-5)))
+    product = isinstance(x, Sum) and "channels" in x.takes and x.axis_from_end == x.array.ndim - 2
+    if not product and not isinstance(x, Dequantised):
+        return _of_floats(x, k.astype(np.float32), (beta - mean * k).astype(np.float32))
     return affine(call, x, k, beta - mean * k)
+
+
+def _of_floats(x: Value, k: np.ndarray, d: np.ndarray) -> Plain:
+    """float32(x k) + d, all float32, one k and d a channel."""
+    trailing, ends = x.array.ndim - 3, ends_of(x)
+
+    def bounds() -> tuple[float, float]:
+        assert ends is not None
+        products = [end * float(number) for end in ends for number in (k.min(), k.max())]
+        return min(products) + float(d.min()), max(products) + float(d.max())
+
+    return Plain(x.real().astype(np.float32) * _along(k, trailing) + _along(d, trailing), bounds=None if ends is None else bounds)
 
 
 def affine(call: Any, x: Sum | Dequantised, k: np.ndarray, d: np.ndarray) -> Sum:
@@ -175,7 +189,7 @@ def a_channel(other: Callable[[Any], Value]) -> Callable[[Any], Value]:
             return other(call)
         numbers, one = numbers.reshape(-1), np.ones(channels)
         if op == "Add":
-            return affine(call, x, one, numbers)
+            return affine(call, x, one, numbers) if in_steps(x, numbers) else other(call)
         return affine(call, x, numbers if op == "Mul" else 1 / numbers, 0 * one)
 
     return operator
@@ -247,14 +261,20 @@ def reduction(call: Any) -> Value:
     return Sum(sums, x.scale.reshape(()).astype(np.float32), np.array(count if mean else 1, np.float32))
 
 
-def unchanged(call: Any) -> Value:
-    """Cast to float32: of float32 numbers, of 8-bit integers, which are dequantised by a scale of 1, and of the sums of an Integer operator, of scale 1;
-    Dropout at inference."""
+def unchanged(other: Callable[[Any], Value]) -> Callable[[Any], Value]:
+    """Return Cast and Dropout at inference, given the definition of functions. Cast to float32: of float32 numbers, of 8-bit integers, which are dequantised by
+    a scale of 1, and of the sums of an Integer operator, of scale 1; bool from and to is a function."""
+    return lambda call: _unchanged(call, other)
+
+
+def _unchanged(call: Any, other: Callable[[Any], Value]) -> Value:
     value = call.value(0)
     if call.node.op_type == "Dropout" and call.optional(2) is not None and call.number(2).any():
         raise call.refuse("a training mode")
     if isinstance(value, Plain) and onnx.helper.np_dtype_to_tensor_dtype(value.array.dtype) == call.attributes.get("to"):
         return value
+    if call.node.op_type == "Cast" and (call.attributes.get("to") == 9 or value.array.dtype == bool):
+        return other(call)
     if call.node.op_type == "Cast" and call.attributes.get("to") != 1:
         raise call.refuse("a cast to another type")
     if isinstance(value, Plain) and value.product is not None:

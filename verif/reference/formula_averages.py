@@ -11,18 +11,26 @@ The int32 sum of 255 h + l is scaled by float32(u * float32(1/n)), for a sum by 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
+from verif.reference.movement import Moved
 from verif.reference.sums import wrap
 from verif.reference.values import RANGES, Dequantised, Plain, Sum, quantise
 
 Bounds = tuple[float, float]
 
 
-def _ends(value: Any) -> Bounds | None:
+def ends_of(value: Any) -> Bounds | None:
+    """Return (least, greatest) number that a value can be, float64; None where that is not known."""
+    if isinstance(value, Sum) and value.before is not None and value.before[1] is value.sums:  # in another shape
+        return ends_of(replace(value.before[0], low=value.low, high=value.high))
+    if isinstance(value, Moved):
+        ends = [ends_of(part) for part in value.parts]
+        return None if None in ends else (min(e[0] for e in ends if e), max(e[1] for e in ends if e))
     if value.constant:
         array = value.real().astype(np.float32)
         return float(array.min()), float(array.max())
@@ -51,6 +59,7 @@ _RULES: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
     "Div": lambda a, b: (min(x / b[0] for x in a), max(x / b[0] for x in a)),
     "Max": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
     "Min": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
+    "Where": lambda a, b: (min(a[0], b[0]), max(a[1], b[1])),
 }
 
 
@@ -98,7 +107,7 @@ _PIECEWISE: dict[str, Callable[[Any, Bounds], Bounds]] = {
 
 
 def _known(call: Any, value: Any) -> Bounds:
-    ends = _ends(value)
+    ends = ends_of(value)
     if ends is None:
         raise call.refuse("an operand whose bounds are not known")
     return ends
@@ -106,7 +115,7 @@ def _known(call: Any, value: Any) -> Bounds:
 
 def ended(x: Sum) -> Plain | None:
     """A clamped product, or one of several scales, as numbers with bounds; None where these are not known."""
-    ends = _ends(x)
+    ends = ends_of(x)
     return None if ends is None else Plain(x.real(), bounds=lambda: ends)
 
 
@@ -121,8 +130,9 @@ def bounds_of(call: Any) -> Callable[[], Bounds] | None:
         return None
 
     def found() -> Bounds:
-        ends = [e for v in (call.inputs if op in _RULES else call.inputs[:1]) if (e := _ends(v)) is not None]
-        if len(ends) < (len(call.inputs) if op in _RULES else 1):
+        operands = call.inputs[op == "Where" :] if op in _RULES else call.inputs[:1]
+        ends = [e for v in operands if (e := ends_of(v)) is not None]
+        if len(ends) < len(operands):
             raise call.refuse("an operand whose bounds are not known")
         if op in _RULES:
             return reduce(_RULES[op], ends)
@@ -148,4 +158,4 @@ def average(x: Plain, over: tuple[int, ...], *, keep: bool, mean: bool) -> Sum:
     return Sum(wrap((255 * upper + lower).sum(axis=over, keepdims=keep)), np.array(scale, np.float32), np.ones((), np.float32))
 
 
-__all__ = ["average", "bounds_of", "ended"]
+__all__ = ["average", "bounds_of", "ended", "ends_of"]

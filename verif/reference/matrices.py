@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from verif.reference.sums import wrap
-from verif.reference.values import Dequantised, Plain, Sum
+from verif.reference.values import RANGES, Dequantised, Plain, Sum
 from verif.reference.weights import product
 
 
@@ -35,7 +35,17 @@ def tensor_product(a: Dequantised, b: Dequantised, *, trans_a: bool = False, tra
     factors = np.float32(alpha) * np.float32(a.scale.reshape(())), np.float32(b.scale.reshape(()))
     scale = np.full(sums.shape[-1:], factors[0] * factors[1], np.float32)
     takes = frozenset(({"bias"} if two.ndim > 2 else set()) | ({"number"} if np.float32(alpha) == 1 else set()))
-    return Sum(wrap(sums), scale, np.ones((), np.float32), axis_from_end=1, factors=(np.asarray(factors[0]), np.asarray(factors[1])), takes=takes)
+    pair = np.asarray(factors[0]), np.asarray(factors[1])
+    return Sum(wrap(sums), scale, np.ones((), np.float32), axis_from_end=1, factors=pair, takes=takes, ends=_ends(a, b, depth, sums.shape[-1]))
+
+
+def _ends(a: Dequantised, b: Dequantised, depth: int, columns: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """(Least, greatest) sum of each column, whatever the integers."""
+    if a.array.dtype not in RANGES or b.array.dtype not in RANGES:
+        return None
+    (low, high), (least, most) = ([v - int(x.zero.reshape(())) for v in RANGES[x.array.dtype]] for x in (a, b))
+    products = low * least, low * most, high * least, high * most
+    return np.full(columns, depth * min(products), np.int64), np.full(columns, depth * max(products), np.int64)
 
 
 def constant_matrices(call: Any, a: Dequantised, b: Dequantised) -> Sum | Plain:

@@ -182,7 +182,7 @@ def conv_transpose(call: Any) -> Value:
         sums = sums[(slice(None),) * 3 + cut]
         return sums.reshape(samples, batch, group * filters, *sums.shape[3:])
 
-    return with_bias(call, product(x, w, sums_of, outputs_first=outputs_first, trailing=spatial, takes=frozenset({"bias"})), bias, trailing=spatial)
+    return with_bias(call, product(x, w, sums_of, outputs_first=outputs_first, trailing=spatial, takes=frozenset({"bias", "channels"})), bias, trailing=spatial)
 
 
 def _pads(a: dict[str, Any], size: Sequence[int], strides: Sequence[int], whole: Sequence[int], extra: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -185,9 +185,14 @@ def of_axis(call: Any) -> Normalised:
     return _of_axis(x, call.attributes.get("axis", 1 if call.opset < 13 else -1), call.opset)
 
 
-def softmax(call: Any) -> Value:
-    """Softmax."""
-    return of_axis(call)  # type: ignore[return-value]
+def softmax(fine: Callable[[Any, Value], Normalised]) -> Callable[[Any], Value]:
+    """Return Softmax, given its definition for what nothing has quantised."""
+
+    def operator(call: Any) -> Value:
+        x = call.value(0)
+        return of_axis(call) if isinstance(x, Dequantised) or call.node.domain else fine(call, x)  # type: ignore[return-value]
+
+    return operator
 
 
 def _of_axis(x: Dequantised, axis: int, opset: int) -> Normalised:

@@ -12,6 +12,7 @@ from verif.reference.call import Call, scalar_or_axis
 from verif.reference.einsum import einsum
 from verif.reference.elementwise import a_channel, batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
 from verif.reference.evaluator import run_node
+from verif.reference.fine_softmax import fine_softmax
 from verif.reference.formula_averages import bounds_of
 from verif.reference.grid import gridded
 from verif.reference.group_norm import group_normalization
@@ -45,7 +46,7 @@ from verif.reference.smooth import FUNCTIONS, smooth
 from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
 from verif.reference.views import of_views
-from verif.reference.weights import bytes_of, in_blocks, with_bias
+from verif.reference.weights import bytes_of, in_blocks, in_steps, with_bias
 
 
 def _parameters(call: Call, value: Value) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +167,8 @@ def _is_bias(a: Sum, b: Value) -> bool:
     shape, at = b.array.shape, b.array.ndim - a.axis_from_end
     if "bias" not in a.takes or not b.constant or b.array.ndim >= a.array.ndim:
         return False
-    return b.array.size == 1 or (at >= 0 and b.array.size == shape[at] == a.sums.shape[-a.axis_from_end])
+    fits = b.array.size == 1 or (at >= 0 and b.array.size == shape[at] == a.sums.shape[-a.axis_from_end])
+    return fits and in_steps(a, b.real())
 
 
 def qlinear_combination(call: Call) -> Value:
@@ -303,7 +305,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "Mean"): mean(elementwise),
     ("", "BatchNormalization"): gridded(batch_normalization),
     **{("", name): reduction for name in ("GlobalMaxPool", "ReduceL1", "ReduceMax", "ReduceMean", "ReduceSum")},
-    **{("", name): unchanged for name in ("Cast", "Dropout")},
+    **{("", name): unchanged(elementwise) for name in ("Cast", "Dropout")},
     **{("", name): extreme for name in ("Max", "Min")},
     ("", "Relu"): clamp,
     ("", "Clip"): clamp,
@@ -315,9 +317,9 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "Resize"): resize,
     ("com.microsoft", "QLinearConcat"): qlinear_concat,
     ("", "ConvTranspose"): gridded(conv_transpose),
-    ("", "Softmax"): gridded(softmax),
+    ("", "Softmax"): gridded(softmax(fine_softmax)),
     ("", "LogSoftmax"): gridded(log_softmax),
-    (SCALED_DOMAIN, "Softmax"): softmax,
+    (SCALED_DOMAIN, "Softmax"): softmax(fine_softmax),
     (SCALED_DOMAIN, "LogSoftmax"): log_softmax,
     ("", "ArgMax"): arg_max,
     ("", "LpNormalization"): l2_normalization,

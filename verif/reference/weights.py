@@ -99,6 +99,12 @@ def bias_sums(call: Any, bias: Value, scale: np.ndarray, beta: float) -> np.ndar
     return np.clip(np.broadcast_to(steps, scale.shape), -(2**31), 2**31 - 1).astype(np.int64)
 
 
+def in_steps(result: Sum, numbers: np.ndarray) -> bool:
+    """Whether a constant is below 2^30 steps of the sums, the largest channel's; what is further away, a mask, is added to float32 numbers."""
+    step = float(np.abs(result.scale.astype(np.float64)).max())
+    return bool((np.abs(numbers.astype(np.float64)) < 2.0**30 * step).all())
+
+
 def with_bias(call: Any, result: Sum | Plain, bias: Value | None, beta: float = 1.0, *, trailing: int = 0) -> Sum | Plain:
     """Add beta times a constant, one for all or one a channel, `trailing` axes behind it: to sums in steps of them, to float32 numbers as float32.
 
@@ -121,4 +127,4 @@ def with_bias(call: Any, result: Sum | Plain, bias: Value | None, beta: float = 
     return replace(result, sums=wrap(result.sums + steps.reshape(column)), takes=result.takes - {"bias"}, ends=ends)
 
 
-__all__ = ["bias_sums", "bytes_of", "in_blocks", "product", "slices", "with_bias"]
+__all__ = ["bias_sums", "bytes_of", "in_blocks", "in_steps", "product", "slices", "with_bias"]

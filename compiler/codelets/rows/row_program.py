@@ -1,8 +1,8 @@
 """A micro-program on rows of pixels, or on images of them: named values and steps on them, no memory, no engine, no tile.
 
 A value has an extent: one an `element`, one a `pixel`, one a `channel` (the same for all pixels), or `one` for all; an element type, i32
-and f32 being kept in 32 bits. From the first wide value an element, or the first scale a channel on, all steps are element by element: a tiler may
-take the channels of that tail in pieces.
+and f32 being kept in 32 bits. From the first wide value an element, or the first scale a channel on, all steps of most programs are element by element:
+a tiler may take the channels of that tail in pieces.
 """
 
 from __future__ import annotations
@@ -170,7 +170,10 @@ class RowProgram:
 
     @property
     def tail(self) -> int:
-        """Position of the first step that makes a wide value an element or a constant a channel for it, or has a scale a channel."""
+        """Position of the first step that makes a wide value an element or a constant a channel for it, or has a scale a channel; where a sum or a largest
+        element of the channels follows, there is no tail."""
         wide = {name for name, value in self.values.items() if value.wide and value.extent in ("element", "channel")}
         scaled = {i for i, step in enumerate(self.steps) if isinstance(step, Chain) and step.channel_scale is not None}
-        return next((i for i, step in enumerate(self.steps) if step.result in wide or i in scaled), len(self.steps))
+        first = next((i for i, step in enumerate(self.steps) if step.result in wide or i in scaled), len(self.steps))
+        whole = max((i for i, step in enumerate(self.steps) if isinstance(step, Total | Largest)), default=-1)
+        return first if whole < first else len(self.steps)

@@ -1,6 +1,6 @@
 """Rule: constants that a product with constant weights, or of two tensors, takes in before anything quantises it.
 
-    product + k                 k joins the bias: round_half_even(k / s), s the real value of a step of the int32 sums, float64
+    product + k                 k joins the bias: round_half_even(k / s), s the real value of a step of the int32 sums, float64; if below 2^30 steps
     product * k, product / k    one positive number: float32(float32(k * s_x) * s_w) is the scale, for a quotient with float32(1 / k)
     product * k[c] + d[c]       one number a channel, and BatchNormalization: s_w[c] = float32(s_w[c] * k[c]), then d as above
 
@@ -14,6 +14,7 @@ BatchNormalization of a dequantised tensor is a depthwise convolution whose weig
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from compiler.front.floats.formula import numbers_of, operation, scalar_of
 from compiler.front.operators.products.linear import Product
 from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Const, Formula, Pending, Real, RealConst, Value, plainest
+from compiler.front.state.values import Const, Formula, Pending, Real, RealConst, Table, Unquantised, Value, plainest
 
 #: The weight that stands for 1.
 UNIT = 255
@@ -59,9 +60,9 @@ def _in_own_shape(value: Pending, constant: Const | RealConst) -> tuple[Pending,
     return replace(value, shape=own), plain
 
 
-def _a_channel(node: OnnxNode, kind: str, value: Pending, constant: Const | RealConst) -> Product | None:
+def _a_channel(node: OnnxNode, kind: str, value: Pending, constant: Const | RealConst) -> object | None:
     product, rank, own = value.of, len(value.shape), tuple(constant.shape)
-    if not isinstance(product, Product) or kind not in ("ADD", "DIV", "MUL") or (kind == "ADD" and product.bias is None):
+    if not hasattr(product, "with_affine") or kind not in ("ADD", "DIV", "MUL") or (kind == "ADD" and product.biasable):
         return None
     channels, at = product.channels, product.axis_from_end
     fits = channels > 1 and at <= len(own) <= rank and own[len(own) - at :] == (channels, *[1] * (at - 1))
@@ -69,7 +70,7 @@ def _a_channel(node: OnnxNode, kind: str, value: Pending, constant: Const | Real
         return None
     numbers, one = (constant.real() if isinstance(constant, RealConst) else constant.array).astype(np.float64).reshape(-1), np.ones(channels)
     if kind == "ADD":
-        return product.with_affine(node, one, numbers)
+        return product.with_affine(node, one, numbers) if _in_steps(product, numbers) else None
     with np.errstate(divide="ignore"):
         factor = numbers if kind == "MUL" else 1 / numbers
     node.require(finite_constant, factor, found=f"a number that is infinite in {node.op} by a constant of shape {own}")
@@ -88,25 +89,33 @@ def _one_number(kind: str, value: Pending, constant: Const | RealConst) -> objec
 def _bias(node: OnnxNode, kind: str, value: Pending, constant: Const | RealConst) -> object | None:
     if kind != "ADD" or not getattr(value.of, "biasable", False) or len(constant.shape) > len(value.shape):
         return None
-    fits = channel_bias(constant.shape, value.of.channels, value.of.axis_from_end)
+    fits = channel_bias(constant.shape, value.of.channels, value.of.axis_from_end) and _in_steps(value.of, numbers_of(constant).reshape(-1))
     return value.of.with_bias(node, constant) if fits else None
 
 
+def _in_steps(product: Any, numbers: np.ndarray) -> bool:
+    """Whether all addends are below 2^30 of the largest channel's steps: others, masks, are added to the float32 number."""
+    scale = getattr(product, "product_scale", None)  # sums of blocks are float32 numbers themselves
+    return scale is None or bool((np.abs(numbers.astype(np.float64)) < 2.0**30 * np.abs(scale.astype(np.float64)).max()).all())
+
+
 def batch_normalization(node: OnnxNode) -> list[Value]:
-    """BatchNormalization of a dequantised tensor, or of the float result of a product."""
+    """BatchNormalization of a dequantised tensor, of the float result of a product, or x * float32(factor) + float32(addend) of any other float."""
     value = node.value(0)
     node.require(inference_only, node.attribute("training_mode", 0), len([o for o in node.proto.output if o]), found="a training mode")
     scale, bias, mean, variance = (np.asarray(node.constant(i), np.float64).reshape(-1) for i in range(1, 5))
     factor = scale / np.sqrt(variance + node.attribute("epsilon", 1e-5))
     addend = bias - mean * factor
-    if isinstance(value, Pending) and isinstance(value.of, Product) and value.shape == value.of.shape and len(value.shape) > 1:
-        fits = factor.size == value.of.channels and len(value.shape) - value.of.axis_from_end == 1
-        node.require(one_value_a_channel, fits, found=f"{factor.size} values for a result of shape {value.shape}")
-        return [replace(value.of.with_affine(node, factor, addend).pending(), origin=(*value.origin, node.label))]
-    if not isinstance(value, Real):
+    if not isinstance(value, Real | Table | Unquantised):
         node.refuse(quantised_operand, node.describe(0))
     fits = len(value.shape) > 1 and factor.size == value.shape[1]
     node.require(one_value_a_channel, fits, found=f"{factor.size} values for an input of shape {value.shape}")
+    product = isinstance(value, Pending) and hasattr(value.of, "with_affine") and value.shape == value.of.shape
+    if isinstance(value, Pending) and product and len(value.shape) - value.of.axis_from_end == 1:
+        return [replace(value.of.with_affine(node, factor, addend).pending(), origin=(*value.origin, node.label))]
+    if not isinstance(value, Real):
+        k, d = (Const(part.astype(np.float32).reshape(-1, *[1] * (len(value.shape) - 2))) for part in (factor, addend))
+        return [operation(node, "ADD", operation(node, "MUL", value, k), d)]
     view = default_view(value.shape)
     unit = Product(
         node=node, tensor=value.tensor, view=view, x_scale=value.scale, x_zero=value.zero,

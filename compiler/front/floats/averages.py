@@ -10,10 +10,7 @@ The floats are rounded to multiples of a unit u between their least and greatest
 
 y = clip(round_half_even(float32(float32(sum of multiples) * scale)) + y_zero), scale = float32(float32(u * float32(1/n)) / y_scale) for n elements, for
 a sum float32(u / y_scale). A function of one tensor has 65025 multiples, from round(least / u) on, each digit a table of its own. Operations s on
-several tensors have u = float32((greatest - least) / (255 * 254)), bounds that the bounds of their operands give, and all steps in float32:
-
-    h = saturate(round_half_even(s / w) + z),            w = float32(255 u),    z = -round_half_even(least / w)
-    l = saturate(round_half_even((s - (h - z) w) / u) + 128)
+several tensors are written in digits (`compiler.front.floats.digits`), by the bounds that the bounds of their operands give.
 """
 
 from __future__ import annotations
@@ -22,15 +19,12 @@ from math import prod
 
 import numpy as np
 
-from compiler.front.constraints import bias_fits, finite_requantisation, finite_values, usable_scale
-from compiler.front.floats.expressions import expression
-from compiler.front.floats.formula import bounds, leaves, operation
-from compiler.front.floats.lower import lower
+from compiler.front.constraints import bias_fits, finite_requantisation, finite_values
+from compiler.front.floats.digits import BASE, MIDDLE, Written
+from compiler.front.floats.formula import leaves
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Formula, Operation, Pending, Quantisation, Real, Shape, Table
+from compiler.front.state.values import Operation, Pending, Quantisation, Shape, Table
 from compiler.ir.network import Conv, Move, Shape4, Unary
-
-BASE = 255
 
 
 def levels(floats: np.ndarray) -> tuple[np.ndarray, int, np.float32]:
@@ -83,13 +77,6 @@ def average_of_function(node: OnnxNode, value: Table, view: Shape4, over: tuple[
     return Pending(shape, (*value.origin, node.label), emit)
 
 
-def _ended(value: Formula) -> bool:
-    """Whether the bounds of all operations are known: functions of many have theirs, a quotient by a computed number has none."""
-    if not isinstance(value, Operation) or value.ends is not None:
-        return True
-    return value.kind != "QUOTIENT" and _ended(value.a) and _ended(value.b)
-
-
 def average_of_operations(node: OnnxNode, value: Operation, axes: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending | None:
     """Return the average, or the sum, over rows and columns; None for other axes, and where a result of an operator that has no ends is an operand.
 
@@ -98,27 +85,16 @@ def average_of_operations(node: OnnxNode, value: Operation, axes: tuple[int, ...
     products = [leaf for leaf in leaves(value) if isinstance(leaf, Pending)]
     if len(value.shape) != 4 or axes != (2, 3) or any(leaf.shape != value.shape or not getattr(leaf.of, "own", False) for leaf in products):
         return None
-    if not _ended(value):
-        return None
     view: Shape4 = value.shape  # type: ignore[assignment]
-    low, high = bounds(value)
-    unit = np.float32((high - low) / (BASE * (BASE - 1))) if high > low else np.float32(abs(high) or 1)
-    wide = np.float32(BASE) * unit
-    node.require(usable_scale, unit, found=f"{unit}")
-    zero = min(max(-int(np.rint(np.float32(low) / wide)), 0), 255)
+    written = Written.of(value, 2)
+    if written is None:
+        return None
     count = view[2] * view[3]
     node.require(bias_fits, np.array([count * BASE * (BASE + 1)]), found=f"{count} elements")
 
-    def written(part: Operation, target: Quantisation, origin: tuple[str, ...]) -> str:
-        return expression(part, value.node, target, origin) if products else lower(node.builder, part, target, origin)
-
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        builder = node.builder
-        upper = written(value, Quantisation(f"{target.name}/high", "u8", float(wide), zero, 0, 255), origin)
-        rest = operation(value.node, "SUB", value, Real(upper, view, "u8", float(wide), zero))
-        digits = (upper, written(rest, Quantisation(f"{target.name}/low", "u8", float(unit), 128, 0, 255), origin))
-        named = tuple(builder.view(name, view) for name in digits)
-        return _summed(node, named, view, (2, 3), -(BASE * zero + 128), unit, target, origin, mean=mean)
+        digits = tuple(node.builder.view(digit.tensor, view) for digit in written.emit(value.node, target.name, origin))
+        return _summed(node, digits, view, (2, 3), -(BASE * written.zero + MIDDLE), np.float32(written.units[-1]), target, origin, mean=mean)
 
     return Pending(shape, (*value.origin, node.label), emit)
 

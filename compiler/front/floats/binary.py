@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.front.constraints import broadcast_shapes, finite_constant, usable_scale
+from compiler.front.constraints import finite_constant, usable_scale
 from compiler.front.floats.formula import joint_shape, numbers_of, scalar_of
 from compiler.front.state.broadcast import Seen, common_view, views
 from compiler.front.state.onnx_node import OnnxNode
@@ -41,8 +41,8 @@ def binary(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> s
     return emit_pair(value.node, kind, Leaf(a), Leaf(b), target, origin) if kind in KINDS else None  # type: ignore[arg-type]
 
 
-def emit_pair(node: OnnxNode, kind: str, a: Leaf, b: Leaf, target: Quantisation, origin: tuple[str, ...]) -> str:
-    """Add the node of `kind` of two operands, one of which is a tensor; return its result."""
+def emit_pair(node: OnnxNode, kind: str, a: Leaf, b: Leaf, target: Quantisation, origin: tuple[str, ...]) -> str | None:
+    """Add the node of `kind` of two operands, one of which is a tensor; return its result. None where no view fits both."""
     if not isinstance(a.value, Real):
         a, b = b, a
     assert isinstance(a.value, Real)
@@ -53,24 +53,20 @@ def emit_pair(node: OnnxNode, kind: str, a: Leaf, b: Leaf, target: Quantisation,
             return _add(node, a.value, numbers, target, origin)
         seen = common_view(shape, [(a.value.shape, current), (numbers.shape, node.builder.tensors[numbers.tensor].shape)])
         attrs = Binary(KINDS[kind], scales, a.value.zero, b.sign * numbers.scale, numbers.zero, 1.0, 0)
-        return _emit(node, _found(node, seen, a, b), attrs, [a.value, numbers], target, origin)
+        return None if seen is None else _emit(node, seen, attrs, [a.value, numbers], target, origin)
     if isinstance(numbers, RealConst) and numbers.array.dtype in (np.int8, np.uint8) and numbers.scale.size == numbers.zero.size == 1:
         scale = float(numbers.scale.flat[0])
         node.require(usable_scale, numbers.scale, found=f"{scale}")
-        seen = _found(node, common_view(shape, [(a.value.shape, current), (numbers.shape, None)]), a, b)
+        seen = common_view(shape, [(a.value.shape, current), (numbers.shape, None)])
+        if seen is None:
+            return None
         array = seen.constant(1, numbers.array, shape)
         attrs = Binary(KINDS[kind], scales, a.value.zero, b.sign * scale, int(numbers.zero.flat[0]), 1.0, 0, constant=array)
         return _emit(node, seen, attrs, [a.value], target, origin)
     return _float_constant(node, kind, a, numbers_of(numbers) * np.float32(b.sign), target, origin)
 
 
-def _found(node: OnnxNode, seen: Seen | None, a: Leaf, b: Leaf) -> Seen:
-    if seen is None:
-        node.refuse(broadcast_shapes, f"shapes {a.value.shape} and {b.value.shape}")
-    return seen
-
-
-def _float_constant(node: OnnxNode, kind: str, tensor: Leaf, numbers: np.ndarray, target: Quantisation, origin: tuple[str, ...]) -> str:
+def _float_constant(node: OnnxNode, kind: str, tensor: Leaf, numbers: np.ndarray, target: Quantisation, origin: tuple[str, ...]) -> str | None:
     """A constant of float32 numbers, one a channel: operand a is a constant of ones, its scales are the numbers."""
     value = tensor.value
     assert isinstance(value, Real)
@@ -80,7 +76,7 @@ def _float_constant(node: OnnxNode, kind: str, tensor: Leaf, numbers: np.ndarray
     name = next((node.name_of(i) for i, v in enumerate(node.values) if isinstance(v, Const | RealConst) and scalar_of(v) is None), "a constant")
     node.require(finite_constant, numbers, found=f"a number that is infinite in {name}")
     if not fitting:
-        node.refuse(broadcast_shapes, f"shapes {value.shape} and {numbers.shape}")
+        return None
     seen = min(fitting, key=lambda pair: pair[0])[1]
     ones = np.ones((1, seen.out[1], 1, 1), np.int8)
     attrs = Binary(KINDS[kind], seen.constant(1, numbers, shape).reshape(-1), 0, tensor.sign * value.scale, value.zero, 1.0, 0, constant=ones,

@@ -13,6 +13,7 @@ import numpy as np
 from compiler.front.constraints import computed_divisor, equal_sides, finite_values, one_source, quantised_operand
 from compiler.front.floats.affine import joined
 from compiler.front.floats.binary import Leaf, emit_pair
+from compiler.front.floats.expressions import operations
 from compiler.front.floats.formula import KINDS, clamped, joint_shape, number, numbers_of, operation, scalar_of
 from compiler.front.floats.integers import table_bytes
 from compiler.front.floats.pieces import PIECES
@@ -83,8 +84,10 @@ def _function(node: OnnxNode, sources: Sources, tree: Formula) -> Table:
 
 
 def _evaluated(node: OnnxNode, sources: Sources, whole: Operation | None = None) -> Table:
-    (floats,) = evaluate(node.whole(), node.opset, sources.arrays)
+    logic = node.op in ("And", "Not", "Or", "Xor")
+    (floats,) = evaluate(node.whole(), node.opset, [None if a is None else a.astype(bool) for a in sources.arrays] if logic else sources.arrays)
     unreachable = ~reachable(node.builder, sources.tensor)
+    floats = floats.astype(np.float32)
     floats = np.where(unreachable & np.isnan(floats), 0, floats).astype(np.float32)
     node.require(finite_values, floats, found=f"NaN in {node.output}")
     return Table(sources.tensor, sources.shape, floats, (*sources.origin, node.label), whole)
@@ -151,7 +154,8 @@ def qlinear_binary(node: OnnxNode) -> list[Value]:
         origin = (*sources.origin, node.label)
         return [Quant(builder.node(node.label, Unary(table_bytes(floats, target)), (sources.tensor,), out, origin), sources.shape, target.dtype)]
     shape = joint_shape(node, [a.shape, b.shape])
-    return [Quant(emit_pair(node, kind, Leaf(a), Leaf(b), target, (node.label,)), shape, target.dtype)]
+    tensor = emit_pair(node, kind, Leaf(a), Leaf(b), target, (node.label,)) or operations(operation(node, kind, a, b), target, (node.label,))
+    return [Quant(tensor, shape, target.dtype)]
 
 
 __all__ = ["clamp", "combine", "evaluate", "prelu", "qlinear_binary", "table_function"]

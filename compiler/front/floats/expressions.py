@@ -17,15 +17,18 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.front.constraints import most_operands, quantised_operand, usable_function, usable_sums, whole_product
-from compiler.front.floats.formula import is_product, leaves, reshaped, scalar_of
+from compiler.front.floats.formula import is_product, leaves, numbers_of, opened, reshaped, scalar_of
 from compiler.front.floats.integers import table_bytes
-from compiler.front.floats.sums import broadcast_view, expanded, term_of, usable_numbers
+from compiler.front.floats.scattered import gathered, leaf_that_moved
+from compiler.front.floats.spread import spread
+from compiler.front.floats.sums import expanded, term_of, usable_numbers, view_of
 from compiler.front.floats.tables import reachable
 from compiler.front.state.broadcast import Seen
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Formula, Operation, Pending, Quantisation, Real, RealConst, Shape, Table
 from compiler.ir.expression import Digits, Expression, Sums, apply, digits_of, most_digits, one_digit
 from compiler.ir.floats import Term
+from compiler.ir.network import Shape4
 
 #: Operations as the node has them.
 KINDS = {"ADD": "ADD", "DIV": "DIV", "MAX": "MAX", "MEAN": "MUL", "MIN": "MIN", "MUL": "MUL", "QUOTIENT": "QUOTIENT", "SUB": "SUB"}
@@ -108,6 +111,21 @@ def _settled_once(value: Formula, known: dict[object, Formula], reader: Operatio
     return value
 
 
+def _operands(formula: Formula) -> list[Formula]:
+    """What a formula is made of, each once."""
+    return list({id(v): v for v in leaves(formula)}.values())
+
+
+def _seen(node: OnnxNode, formula: Formula, view: Shape4 | None) -> Seen | None:
+    """How the tensors and the constants of several numbers are seen, `view` that of the products; None where they fit no view."""
+    operands = _operands(formula)
+    computed = {_key(v): v for v in operands if isinstance(v, Real | Table)}
+    several = [numbers for v in operands if isinstance(v, Const | RealConst) and (numbers := numbers_of(v)).size > 1]
+    if view is not None and not several and all(v.shape == formula.shape for v in computed.values()):
+        return Seen(view, (view,) * len(computed), (1, 2, 3))
+    return view_of(node.builder, formula.shape, [*computed.values(), *several], view)
+
+
 def operations(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> str:
     """The rule; refuses what is none."""
     return expression(value, value.node, target, origin)
@@ -115,14 +133,23 @@ def operations(value: Operation, target: Quantisation, origin: tuple[str, ...]) 
 
 def expression(value: Formula, node: OnnxNode, target: Quantisation, origin: tuple[str, ...]) -> str:
     """Add the node of a formula, which is that of `node`; return its result."""
+    value = opened(value)
+    moved = leaf_that_moved(value)
+    if moved is not None:
+        return gathered(value, moved, node, target, origin, lambda part, to: expression(part, node, to, origin))
     formula = _settled(value, {})
-    operands = list({id(v): v for v in leaves(formula)}.values())
+    products = [v for v in leaves(formula) if isinstance(v, Pending)]
+    for value in products:
+        node.require(whole_product, value.shape == formula.shape, found=f"a product of shape {value.shape} in a result of shape {formula.shape}")
+    view, builder = products[0].of.out_view if products else None, node.builder
+    seen = _seen(node, formula, view)
+    if seen is None:
+        formula, seen = spread(node, formula, view)
+    operands = _operands(formula)
     node.require(most_operands, len(operands), found=f"{len(operands)} operands")
     computed = {_key(v): v for v in operands if isinstance(v, Real | Table)}
-    products = [v for v in operands if isinstance(v, Pending)]
     constants = [usable_numbers(node, v) for v in operands if isinstance(v, Const | RealConst)]
     sources = {key: i for i, key in enumerate(computed)}
-    builder = node.builder
     functions: list[np.ndarray | None] = []
     for value in operands:
         if isinstance(value, Table):
@@ -131,14 +158,7 @@ def expression(value: Formula, node: OnnxNode, target: Quantisation, origin: tup
             functions.append(floats)
         else:
             functions.append(None)
-    for value in products:
-        node.require(whole_product, value.shape == formula.shape, found=f"a product of shape {value.shape} in a result of shape {formula.shape}")
-    view = products[0].of.out_view if products else None
     several = [array for array in constants if array.size > 1]
-    if view is not None and not several and all(v.shape == formula.shape for v in computed.values()):
-        seen = Seen(view, (view,) * len(computed), (1, 2, 3))
-    else:
-        seen = broadcast_view(node, formula.shape, [*computed.values(), *several], view)
     arrays = iter(seen.constant(len(computed) + i, array, formula.shape).reshape(-1) for i, array in enumerate(several))
     numbers = iter(array.reshape(-1) if array.size == 1 else next(arrays) for array in constants)
     flat = [next(numbers) if isinstance(v, Const | RealConst) else None for v in operands]

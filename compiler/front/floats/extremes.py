@@ -38,6 +38,8 @@ def extremes(value: Operation, target: Quantisation, origin: tuple[str, ...]) ->
         assert isinstance(first, Real) and isinstance(term, Real | RealConst | Const)
         wanted = target if number == len(terms) - 2 else _whole(target, str(number))
         tensor = emit_pair(node, value.kind, Leaf(first), Leaf(term), wanted, origin)
+        if tensor is None:
+            return None
         first = Real(tensor, joint_shape(node, [first.shape, term.shape]), target.dtype, target.scale, target.zero)
     return first.tensor
 
@@ -49,6 +51,8 @@ def slopes(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> s
     if not multiple or not isinstance(x, Real) or not isinstance(scaled.b, Const):  # type: ignore[union-attr]
         return None
     product = emit_pair(value.node, "MUL", Leaf(x), Leaf(scaled.b), _whole(target, "scaled"), origin)  # type: ignore[union-attr]
+    if product is None:
+        return None
     partial = Real(product, x.shape, target.dtype, target.scale, target.zero)
     return emit_pair(value.node, value.kind, Leaf(partial), Leaf(x), target, origin)
 

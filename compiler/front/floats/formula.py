@@ -15,6 +15,7 @@ import numpy as np
 from compiler.front.constraints import broadcast_shapes
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Formula, Operation, Pending, Real, RealConst, Shape, Table, Unquantised, Value
+from compiler.ir.expression import apply
 
 #: Operations that ONNX operators of two and more operands are, from left to right.
 KINDS = {"Add": "ADD", "Div": "DIV", "Max": "MAX", "Mean": "ADD", "Min": "MIN", "Mul": "MUL", "Sub": "SUB", "Sum": "ADD"}
@@ -100,8 +101,38 @@ def _reshaped(value: Formula, shape: Shape, known: dict[int, Formula | None]) ->
     if isinstance(value, RealConst):
         return value.moved(lambda array: array.reshape(shape))
     if isinstance(value, Pending):
-        return replace(value, shape=shape, of=value.of if hasattr(value.of, "biasable") else None)
+        moved = getattr(value.of, "reshaped", None)
+        return replace(value, shape=shape, of=moved(shape) if moved else value.of if hasattr(value.of, "biasable") else None)
     return replace(value, shape=shape)
+
+
+def constant_value(value: Formula) -> np.ndarray:
+    """Return what a formula of constants is, float32."""
+    if isinstance(value, Operation):
+        with np.errstate(over="ignore"):
+            return apply("MUL" if value.kind == "MEAN" else value.kind, constant_value(value.a), constant_value(value.b))
+    assert isinstance(value, Const | RealConst)
+    return numbers_of(value)
+
+
+def opened(value: Formula) -> Formula:
+    """Return a value whose results of operators are the operations on products that they are, where they are any."""
+    if isinstance(value, Pending) and not is_product(value) and value.formula is not None:
+        inner = reshaped(value.formula(), value.shape)
+        return value if inner is None else opened(inner)
+    if isinstance(value, Operation):
+        a, b = opened(value.a), opened(value.b)
+        return value if (a, b) == (value.a, value.b) else replace(value, a=a, b=b)
+    return value
+
+
+def ended(value: Formula) -> bool:
+    """Whether `bounds` are known: functions of many have theirs, products if nothing a channel has joined them, a quotient by a computed number has none."""
+    if isinstance(value, Pending):
+        return bool(getattr(value.of, "own", False))
+    if not isinstance(value, Operation) or value.ends is not None:
+        return True
+    return value.kind != "QUOTIENT" and ended(value.a) and ended(value.b)
 
 
 def bounds(value: Formula, known: dict[int, tuple[float, float]] | None = None) -> tuple[float, float]:
@@ -141,4 +172,7 @@ def _bounds(value: Formula, known: dict[int, tuple[float, float]]) -> tuple[floa
     return max(a, c), max(b, d)
 
 
-__all__ = ["KINDS", "bounds", "clamped", "is_product", "joint_shape", "leaves", "number", "numbers_of", "operation", "reshaped", "scalar_of"]
+__all__ = [
+    "KINDS", "bounds", "clamped", "constant_value", "ended", "is_product", "joint_shape", "leaves", "number", "numbers_of", "opened", "operation",
+    "reshaped", "scalar_of",
+]

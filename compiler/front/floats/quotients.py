@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from compiler.front.constraints import broadcast_shapes, usable_quotient
+from compiler.front.constraints import usable_quotient
+from compiler.front.floats.spread import spread
 from compiler.front.floats.sums import expanded
 from compiler.front.state.broadcast import common_view
 from compiler.front.state.onnx_node import OnnxNode
@@ -20,7 +21,9 @@ def quotient(value: Operation, target: Quantisation, origin: tuple[str, ...]) ->
     builder = node.builder
     seen = common_view(value.shape, [(v.shape, builder.tensors[v.tensor].shape) for v in (a, b)])
     if seen is None:
-        node.refuse(broadcast_shapes, f"shapes {a.shape} and {b.shape}")
+        whole, _ = spread(node, value, None)
+        assert isinstance(whole, Operation)
+        return quotient(whole, target, origin)
     names = tuple(expanded(builder, v.tensor, seen.operands[i], seen.out, origin) for i, v in enumerate((a, b)))
     attrs = Quotient(a.scale, a.zero, b.scale, b.zero, target.scale, target.zero, target.low, target.high)
     return builder.node(node.label, attrs, names, builder.tensor(target.name, seen.out, target.dtype, target.scale, target.zero), origin)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compiler.front.constraints import addend_a_channel, broadcast_shapes, finite_constant, usable_addend
+from compiler.front.constraints import finite_constant, usable_addend
 from compiler.front.floats.binary import Leaf, emit_pair
 from compiler.front.floats.formula import numbers_of, scalar_of
 from compiler.front.state.broadcast import Seen, views
@@ -36,22 +36,18 @@ def expanded(builder: Builder, tensor: str, view: Shape4, out: Shape4, origin: t
     return builder.node(f"expand {name}", Move(index), (tensor,), name, origin)
 
 
-def broadcast_view(node: OnnxNode, shape: Shape, operands: Sequence[Real | Table | np.ndarray], out: Shape4 | None = None) -> Seen:
-    """Return how the operands are seen: tensors however they broadcast, constants (arrays) with one number a channel. Refuses what has no view.
+def view_of(builder: Builder, shape: Shape, operands: Sequence[Real | Table | np.ndarray], out: Shape4 | None = None) -> Seen | None:
+    """Return how the operands are seen: tensors however they broadcast, constants (arrays) with one number a channel. None for what has no view.
 
     `out`: the view that the result must have, as to its channels and the order of its pixels.
     """
-    tensors = node.builder.tensors
+    tensors = builder.tensors
     given = [(v.shape, None if isinstance(v, np.ndarray) else tensors[v.tensor].shape) for v in operands]
     found = [
         pair for pair in views(shape, given) if (out is None or out[:2] == pair[1].out[:2])
         and all(not isinstance(v, np.ndarray) or view == (1, pair[1].out[1], 1, 1) for v, view in zip(operands, pair[1].operands, strict=True))
     ]
-    if not found:
-        alone = any(isinstance(v, np.ndarray) for v in operands) and any(views(shape, [g for g in given if g[1] is not None]))
-        node.require(addend_a_channel, not alone, found=f"shapes {' and '.join(str(v.shape) for v in operands)}")
-        node.refuse(broadcast_shapes, f"shapes {' and '.join(str(v.shape) for v in operands)}")
-    return min(found, key=lambda pair: pair[0])[1]
+    return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def usable_numbers(node: OnnxNode, value: Const | RealConst) -> np.ndarray:
@@ -112,7 +108,9 @@ def total(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> st
         return emit_pair(node, "ADD", operands[0], operands[1], target, origin)
     tensors = {(leaf.value.tensor, leaf.value.shape): leaf.value for leaf in operands if isinstance(leaf.value, Real)}
     constants = [usable_numbers(node, leaf.value) for leaf in operands if not isinstance(leaf.value, Real)]
-    seen = broadcast_view(node, whole.shape, [*tensors.values(), *constants])
+    seen = view_of(node.builder, whole.shape, [*tensors.values(), *constants])
+    if seen is None:
+        return None
     numbers = iter(seen.constant(len(tensors) + i, array, whole.shape).reshape(-1) for i, array in enumerate(constants))
     sources = {key: i for i, key in enumerate(tensors)}
     terms = tuple(
@@ -128,4 +126,4 @@ def total(value: Operation, target: Quantisation, origin: tuple[str, ...]) -> st
     return builder.node(node.label, attrs, names, out, origin)
 
 
-__all__ = ["broadcast_view", "expanded", "term_of", "total", "usable_numbers"]
+__all__ = ["expanded", "term_of", "total", "usable_numbers", "view_of"]

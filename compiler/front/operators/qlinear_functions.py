@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from compiler.front.constraints import float_only, inference_only
+from compiler.front.constraints import BOOL, float_only, inference_only
+from compiler.front.floats.decisions import truth
 from compiler.front.floats.integers import table_bytes
 from compiler.front.operators.products.convolution import real_operand, result_target
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Quant, Value
+from compiler.front.state.values import Quant, Real, Table, Value
 from compiler.front.validity.folding import evaluate
 from compiler.ir.network import Unary
 
@@ -35,6 +36,10 @@ def cast(node: OnnxNode) -> list[Value]:
     assert value is not None
     kind = onnx.TensorProto.DataType.Name(to).lower() if to in onnx.TensorProto.DataType.values() else str(to)
     node.require(float_only, value, to, found=f"{node.describe(0)}, to {kind}")
+    if to == BOOL:
+        real = node.builder.dequantise(value, 1.0, 0, node.label) if isinstance(value, Quant) else value
+        assert isinstance(real, Real | Table)
+        return [truth(node, real)]
     if not isinstance(value, Quant) or to != onnx.TensorProto.FLOAT:
         return [value]
     if value.sums is None:

@@ -158,7 +158,7 @@ class RowwisePricer:
             used = dict.fromkeys(peak, 0)
             for name, value in program.values.items():
                 if first[name] <= position <= last.get(name, -1):
-                    a_pixel, besides = self._bytes(name, value, choice.blocks)
+                    a_pixel, besides = self._bytes(name, value, choice.blocks if first[name] >= program.tail else self.blocks)
                     memory = self.wide if value.wide else self.narrow
                     used[memory.name] += choice.copies * choice.pixels * a_pixel + besides
             if isinstance(step, Total):

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
 from compiler.front.constraints import elements_left, finite_values, fits_dimensions, known_mode, movable_operand, reflection_fits
 from compiler.front.floats.integers import quantise, table_bytes
 from compiler.front.floats.lower import lower
+from compiler.front.floats.scattered import Scattered, channels_of
 from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target
 from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Const, HostFloat, Operation, Pending, Quant, Quantisation, Real, RealConst, Table, Value
+from compiler.front.state.values import Const, HostFloat, Operation, Pending, Quant, Quantisation, Real, RealConst, Table, Unquantised, Value
 from compiler.ir.network import NUMPY_TYPES, RANGES, EdgeInput, Move, Unary
 
 #: A value to move, and the element numbers it has in the index: an array of its ONNX shape.
@@ -65,12 +67,18 @@ def moved(node: OnnxNode, values: Sequence[Value], index: np.ndarray, *, name: s
             node.builder.provisional.add(tensor)
             return Real(tensor, index.shape, first.dtype, first.scale, first.zero)
 
+    some = channels_of(first, index, (node.label,)) if isinstance(first, Pending) and len(tensors) == 1 and not constants else None
+    if some is not None:
+        return some
+
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         parts = [quantised_as(node.builder, v, replace(target, name=f"{target.name}/{i}"), node.label) for i, v in enumerate(tensors)]
         raw = np.clip(quantise(real, target.scale, target.zero, target.dtype), target.low, target.high)
         return _emit(node, target.name, parts, index, raw, target.dtype, target.scale, target.zero, origin)
 
-    return Pending(index.shape, (node.label,), emit)
+    whole = [v for v in tensors if isinstance(v, Unquantised | Real | Table)]
+    places = Scattered((*whole, *([Const(real)] if constants else [])), np.where(index < 0, sum(prod(v.shape) for v in whole) - 1 - index, index))
+    return Pending(index.shape, (node.label,), emit, places if len(whole) == len(tensors) else None)
 
 
 def _real(value: Const | RealConst) -> np.ndarray:

@@ -20,12 +20,13 @@ from compiler.front.constraints import (
     usable_epsilon,
     usable_factors,
 )
+from compiler.front.operators.normalise.fine_softmax import fine_softmax
 from compiler.front.operators.products.convolution import real_operand, result_target
 from compiler.front.rewrite.templates.layer_normalization import PART_DOMAIN
 from compiler.front.rewrite.templates.scaled_softmax import DOMAIN as SCALED_DOMAIN
 from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape, Value
+from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape, Table, Unquantised, Value
 from compiler.ir.log_softmax import LogSoftmax
 from compiler.ir.network import Attrs, Shape4
 from compiler.ir.rowwise import BASE, ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
@@ -84,10 +85,13 @@ def _softmax(node: OnnxNode, x: Real, axis: int, opset: int, kind: type[Softmax]
 def softmax(node: OnnxNode) -> list[Value]:
     """Softmax and LogSoftmax of a dequantised tensor, along any axis."""
     x = node.value(0)
+    axis = node.attribute("axis", 1 if node.opset < 13 else -1)
+    if isinstance(x, Unquantised | Table) and node.op == "Softmax" and not node.proto.domain:
+        return [fine_softmax(node, x, row_view(x.shape, axis % len(x.shape), onwards=node.opset < 13))]
     node.require(quantised_operand, x, found=node.describe(0))
     assert isinstance(x, Real)
     kind = LogSoftmax if node.op == "LogSoftmax" else Softmax
-    return [_softmax(node, x, node.attribute("axis", 1 if node.opset < 13 else -1), node.opset, kind)]
+    return [_softmax(node, x, axis, node.opset, kind)]
 
 
 def qlinear_softmax(node: OnnxNode) -> list[Value]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from compiler.front.operators.products.linear import bias_integers
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Pending, Quant, Quantisation, Real, RealConst, Shape
 from compiler.ir.matmul import MatMul, batches
-from compiler.ir.network import Shape4
+from compiler.ir.network import RANGES, Shape4
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,19 @@ class ComputedProduct:
     b_zero: int
     alpha: float = 1.0
     bias: np.ndarray | None = None
+    own: ClassVar[bool] = True
+
+    def ends(self) -> tuple[float, float]:
+        """Return (least, greatest) that it can give, float64, whatever the bytes of its operands."""
+        bias = np.zeros(1, np.int64) if self.bias is None else self.bias.astype(np.int64)
+        ends = np.stack([(end + bias) * self.product_scale.astype(np.float64) for end in self.sum_ends()])
+        return float(ends.min()), float(ends.max())
+
+    def sum_ends(self) -> tuple[int, int]:
+        """Return (least, greatest) sum of products, whatever the bytes of its operands."""
+        (low, high), (least, most) = ([v - zero for v in RANGES[x.dtype]] for x, zero in ((self.a, self.a_zero), (self.b, self.b_zero)))
+        depth, numbers = _sizes(self.a.shape, self.b.shape)[2][1], [x * y for x in (low, high) for y in (least, most)]
+        return depth * min(numbers), depth * max(numbers)
 
     @property
     def shape(self) -> Shape:
@@ -66,7 +80,8 @@ class ComputedProduct:
         scale = self.product_scale
         node.require(constant_bias, bias, found=type(bias).__name__)
         node.require(channel_bias, bias.shape, scale.size, 1, found=f"shape {bias.shape} for {scale.size} channels")
-        return replace(self, bias=bias_integers(node, bias, scale, beta))
+        low, high = self.sum_ends()
+        return replace(self, bias=np.clip(bias_integers(node, bias, scale, beta), -(2**31) - low, 2**31 - 1 - high).astype(np.int32))
 
     def scaled(self, factor: float) -> ComputedProduct:
         """Return the product times a positive number."""

@@ -26,7 +26,7 @@ class Product:
     """A sum of products before its result is quantised.
 
     tensor, view: the input and the (N, C, H, W) it is seen as; weight (OC, IC/group, KH, KW);
-    axis_from_end: distance of the output channels' axis from the end of the ONNX result (bias broadcasting). `own`: nothing but a bias has joined it.
+    axis_from_end: distance of the output channels' axis from the end of the ONNX result (bias broadcasting). `own`: a bias and a number alone have joined it.
     """
 
     node: OnnxNode
@@ -160,7 +160,14 @@ class Product:
 
     def scaled(self, factor: float) -> Product:
         """Return the product times a positive number."""
-        return replace(self, alpha=float(np.float32(self.alpha) * np.float32(factor)), own=False)
+        return replace(self, alpha=float(np.float32(self.alpha) * np.float32(factor)))
+
+    def of_channels(self, taken: np.ndarray, shape: Shape) -> Product:
+        """Return some of the channels, of one group, in ONNX shape `shape`."""
+        scale = np.broadcast_to(self.w_scale, self.weight.shape[:1])[taken] if self.w_scale.size > 1 else self.w_scale
+        out_view: Shape4 = (self.out_view[0], taken.size, *self.out_view[2:])  # type: ignore[assignment]
+        bias = None if self.bias is None else np.broadcast_to(self.bias, self.weight.shape[:1])[taken]
+        return replace(self, weight=np.ascontiguousarray(self.weight[taken]), w_scale=scale, bias=bias, out_view=out_view, shape=shape)
 
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""

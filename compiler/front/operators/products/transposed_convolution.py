@@ -109,20 +109,36 @@ class Interleaved:
         made = (p.with_bias(node, bias, ends=ends) if isinstance(p, Product) else p.with_bias(node, bias) for p in self.products)
         return replace(self, products=tuple(made))
 
+    def with_affine(self, node: OnnxNode, factor: np.ndarray, addend: np.ndarray) -> Interleaved:
+        """Return factor * result + addend, float64 a channel."""
+        assert all(isinstance(p, Product) for p in self.products), "sums of blocks take no factors"
+        return replace(self, products=tuple(p.with_affine(node, factor, addend) for p in self.products if isinstance(p, Product)))
+
+    @property
+    def product_scale(self) -> np.ndarray | None:
+        """float32 (OC,): the real value of one step of the int32 sums."""
+        return getattr(self.products[0], "product_scale", None)
+
     def emit(self, target: Quantisation, origin: tuple[str, ...]) -> str:
         """Add the nodes that write `target`; return its tensor."""
         if len(self.products) == 1 and self.products[0].out_view == self.view:
             return self.products[0].emit(target, origin)
         node = self.products[0].node
         parts = [p.emit(replace(target, name=f"{target.name}/phase{i}"), origin) for i, p in enumerate(self.products)]
-        n, c, h, w = self.view
+        out = node.builder.tensor(target.name, self.view, target.dtype, target.scale, target.zero)
+        return node.builder.node(f"{node.label}/interleave", Move(self._index()), tuple(parts), out, origin)
+
+    def scattered(self) -> tuple[tuple[Pending, ...], np.ndarray]:
+        """Return the products as results, and which of their elements each element of the result is."""
+        return tuple(product.pending() for product in self.products), self._index()
+
+    def _index(self) -> np.ndarray:
         index, base = np.zeros(self.view, np.int64), 0
         for product, (y, x) in zip(self.products, self.places, strict=True):
             numbers = base + np.arange(np.prod(product.out_view)).reshape(product.out_view)
             index[:, :, y.first :: self.steps[0], x.first :: self.steps[1]] = numbers[:, :, : y.count, : x.count]
             base += numbers.size
-        out = node.builder.tensor(target.name, (n, c, h, w), target.dtype, target.scale, target.zero)
-        return node.builder.node(f"{node.label}/interleave", Move(index), tuple(parts), out, origin)
+        return index
 
     @property
     def axis_from_end(self) -> int:
