@@ -11,10 +11,13 @@ import hwgen.control.queue
 import hwgen.control.registers
 import hwgen.datapath.agu
 import hwgen.datapath.float32
+import hwgen.memory.columns
 import hwgen.memory.scratchpad
 import hwgen.units.copy.bursts
 import hwgen.units.copy.store
-from tests.formal import axi_bursts, control_port, float32_rounding, issue_waits, loop_sums, memory_conflicts, no_deadlock, queue_order
+import hwgen.units.core.decode
+import hwgen.units.core.sequencer
+from tests.formal import axi_bursts, control_port, core_decode, core_loops, float32_rounding, issue_waits, loop_sums, memory_conflicts, no_deadlock, queue_order
 from tests.formal.bench import Bench, broken
 
 __all__ = ["Fault", "Property", "properties"]
@@ -140,6 +143,27 @@ def _memory() -> Iterator[Property]:
         yield Property(f"scratchpad, {banks} banks of {depth_words} words", "conflict and address error if and only if real", "induction", 1,
                        lambda banks=banks, depth_words=depth_words: memory_conflicts.bench(banks=banks, depth_words=depth_words),
                        (fault,) if banks == 3 else ())
+    fault = _fault("words in front of the first have its row", hwgen.memory.columns, "late.eq(first > column)", "late.eq(first > column + 1)",
+                   memory_conflicts.columns, depth=4, banks=3, depth_words=4, words=4)
+    for banks, depth_words, words in ((3, 4, 4), (4, 8, 2), (2, 12, 4)):
+        yield Property(f"scratchpad, {banks} banks of {depth_words} words, {words} from any on", "conflict and address error if and only if real", "induction", 1,
+                       lambda sizes=(banks, depth_words, words): memory_conflicts.columns(banks=sizes[0], depth_words=sizes[1], words=sizes[2]),
+                       (fault,) if banks == 3 else ())
+
+
+def _core() -> Iterator[Property]:
+    faults = tuple(_fault(name, hwgen.units.core.sequencer, old, new, core_loops.bench, depth=depth) for name, old, new, depth in (
+        ("an iteration one packet too long", "place.eq(held.body_packets), self.on", "place.eq(held.body_packets + 1), self.on", 8),
+        ("an iteration too many", "coming.eq(fields.iterations - some)", "coming.eq(fields.iterations)", 5),
+        ("late one tile early", "self.late.eq(0), tiles", "self.late.eq(self.instr.tiles == 0), tiles", 4),
+        ("the drain ends with its pass", "finished.eq(drain == 0)", "finished.eq(ended)", 6),
+    ))
+    yield Property("core's loops", "packets, predicates and end as defined", "induction", 1, core_loops.bench, faults)
+    faults = tuple(_fault(name, hwgen.units.core.decode, old, new, core_decode.bench, depth=3) for name, old, new in (
+        ("a number one too large", "self._part(item) >= item.values", "self._part(item) > item.values"),
+        ("late operations in the first tile", "(self.late | ~", "(self.late | "),
+    ))
+    yield Property("core's slot", "what the word says is issued, what does not exist is illegal", "induction", 1, core_decode.bench, faults)
 
 
 def _loops() -> Iterator[Property]:
@@ -172,4 +196,4 @@ def _axi() -> Iterator[Property]:
 
 def properties() -> list[Property]:
     """All properties, quick blocks first in each group."""
-    return [*_queue(), *_issue(), *_control(), *_float32(), *_memory(), *_loops(), *_axi()]
+    return [*_queue(), *_issue(), *_control(), *_float32(), *_memory(), *_loops(), *_core(), *_axi()]
