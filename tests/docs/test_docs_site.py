@@ -15,6 +15,7 @@ import docs.generate.messages
 import docs.generate.tables
 import docs.site.examples
 import docs.site.links
+from acg.causes import Cause
 from acg.regmap import ErrorCode
 from compiler.front.support import support_rows
 from docs.generate import PAGES
@@ -163,6 +164,11 @@ def test_every_error_code_of_the_machine_is_explained():
     assert re.findall(r"^## ([A-Z]+)$", text, re.M) == [code.name for code in ErrorCode]
     of_the_driver = re.findall(r"^\s*(COVENANT_[A-Z_]+) = (-\d+)", (PROJECT / "covenant" / "driver" / "covenant.h").read_text(), re.M)
     assert re.findall(r"^\| (COVENANT_[A-Z_]+) \| (-\d+) \|", text, re.M) == of_the_driver != []
+
+
+def test_every_cause_of_a_wait_is_explained():
+    (table,) = re.findall(r"^\| cause \|.*?\n\n", (DOCS / "tutorials" / "reading_a_report.md").read_text(), re.M | re.S)
+    assert {str(cause) for cause in Cause} <= set(re.findall(r"^\| ([^|]+) \|", table, re.M))
 
 
 # The notebook and the pictures.
