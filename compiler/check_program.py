@@ -9,6 +9,7 @@ from acg.footprint import Access, Footprints
 from acg.graph import Graph
 from acg.isa import COUNTER_BITS, Instruction, instruction_set
 from acg.rules import absent, exceeded, most_work, order_fault, work
+from compiler.check_code import CodeMemories
 from compiler.errors import CompilerError
 from compiler.manifest import edge_fault
 from compiler.program import Program
@@ -59,7 +60,7 @@ def check_program(program: Program, graph: Graph, *, where: str = "program", acc
     if unknown is not None:
         raise ProgramError(where, found=f"provenance in layer {unknown}", expected=f"below {len(program.layers)}", do=AGAIN)
     code = (program.program_address, program.program_address + len(program.code))
-    check_instructions(program.instructions, graph, where=where, external_bytes=size, code=code, known=accesses)
+    check_instructions(program.instructions, graph, where=where, external_bytes=size, code=code, known=accesses, image=program.segments)
 
 
 def _check_names(program: Program, where: str) -> None:
@@ -89,12 +90,13 @@ def _check_apart(program: Program, where: str) -> None:
 
 def check_instructions(
     instructions: Sequence[Instruction], graph: Graph, *, where: str = "program", external_bytes: int | None = None, code: tuple[int, int] = (0, 0),
-    known: Sequence[Sequence[Access]] | None = None,
+    known: Sequence[Sequence[Access]] | None = None, image: Sequence[tuple[int, bytes]] = (),
 ) -> None:
-    """Check every instruction by itself (codes, work, footprint, order within it) and its waits. Raises ProgramError naming the first at fault.
+    """Check every instruction by itself (codes, work, footprint, order within it), the kernels it runs, and its waits. Raises ProgramError naming the first
+    at fault.
 
     `external_bytes` bounds the addresses of external memory, all of it unless given; nothing may be written to the bytes `code`.
-    `known`: the footprint of each instruction, where it is known.
+    `known`: the footprint of each instruction, where it is known; `image`: constants in external memory, kernels among them.
     """
     if len(instructions) > MOST_INSTRUCTIONS:
         raise ProgramError(where, found=f"{len(instructions)} instructions", expected=f"at most {MOST_INSTRUCTIONS}", do="divide the network")
@@ -103,7 +105,7 @@ def check_instructions(
     sizes = {name: memory.size_bytes for name, memory in graph.memories.items()}
     if external_bytes is not None:
         sizes[graph.external.name] = external_bytes
-    most = most_work(graph)
+    most, kernels = most_work(graph), CodeMemories(graph, image)
     retired = dict.fromkeys(graph.engines, 0)
     for number, instruction in enumerate(instructions):
         here = f"{where}, instruction {number} ({instruction.engine})"
@@ -119,9 +121,11 @@ def check_instructions(
             raise ProgramError(here, found=f"counts that make {asked} elements", expected=f"at most {most} an instruction", do=AGAIN)
         accesses = footprints(instruction) if known is None else known[number]
         _check_places(accesses, sizes, graph, code, here)
-        fault = order_fault(graph, instruction.engine, {**defaults[instruction.engine], **instruction.fields}, accesses)
+        fields = {**defaults[instruction.engine], **instruction.fields}
+        fault = order_fault(graph, instruction.engine, fields, accesses) or kernels.fault(instruction, fields, accesses)
         if fault is not None:
             raise ProgramError(here, found=fault[0], expected=fault[1], do=AGAIN)
+        kernels.follow(instruction, accesses)
         for name, count in instruction.waits.items():
             ahead = (retired[name] - count) & ((1 << COUNTER_BITS) - 1)
             if ahead >= HALF_RANGE:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from acg.footprint import Access
     from acg.nodes import Engine, Graph
 
-__all__ = ["BUS", "CHUNK", "Axis", "Control", "Counts", "Derived", "EngineKind", "Item", "Limit", "Offer", "Order", "Port", "Rule", "Size", "Stream",
-           "Table", "Work"]
+__all__ = ["BUS", "CHUNK", "Axis", "CodeFault", "Control", "Counts", "Derived", "EngineKind", "Item", "Limit", "Offer",
+           "Order", "Port", "Rule", "Size", "Stream", "Table", "Work"]
 
 #: Widths of a port that are no size of the engine: bytes of a bus beat, and what a copy moves a cycle, the least of the bus and the words behind it.
 BUS, CHUNK = "bus", "chunk"
@@ -283,6 +283,8 @@ class Limit:
 Work = Callable[["Graph", "Engine", Mapping[str, int]], int]
 #: (graph, engine, every field, footprint) -> what of an instruction depends on the unit's latency and what was expected instead, or None.
 Order = Callable[["Graph", "Engine", Mapping[str, int], Sequence["Access"]], tuple[str, str] | None]
+#: (engine, every field, code) -> what is wrong with the code and what was expected instead, or None.
+CodeFault = Callable[["Engine", Mapping[str, int], bytes], tuple[str, str] | None]
 #: Yields (path below the description, message) for whatever does not fit.
 Rule = Callable[["Graph", "Engine"], Iterator[tuple[tuple[str, ...], str]]]
 
@@ -313,6 +315,8 @@ class EngineKind:
     tables : tuple[Table, ...]
     issues : callable or None
         (engine, operation) -> how many of an operation it begins a cycle; one, if left out.
+    code_fault : CodeFault or None
+        What is wrong with the code that an instruction runs; None for engines that run none. The stream with ``sum_of`` reads it.
     """
 
     name: str
@@ -329,6 +333,7 @@ class EngineKind:
     derived: tuple[Derived, ...] = ()
     tables: tuple[Table, ...] = ()
     issues: Callable[["Engine", str], int] | None = None
+    code_fault: CodeFault | None = None
 
     def port(self, name: str) -> Port:
         """The port of this name."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from acg.kinds.core.check import kernel_fault
 from acg.kinds.core.operations import OUTER, SLOT_OPERATIONS
 from acg.kinds.core.rules import RULES
 from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, Derived, EngineKind, Item, Offer, Port, Size, Stream, Table
@@ -126,4 +127,5 @@ CORE = EngineKind(
     timing=_timing,
     work=_work,
     issues=_issues,
+    code_fault=kernel_fault,
 )
