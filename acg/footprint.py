@@ -16,6 +16,9 @@ from acg.nodes import Engine, Graph, Memory
 
 __all__ = ["Access", "Footprints"]
 
+#: Words of a stream that are told apart by bounds, one by one.
+MOST_WALKED = 1 << 16
+
 Fields = Mapping[str, int]
 Span = tuple[int, int]
 
@@ -152,9 +155,15 @@ def _own_reach(engine: Engine, stream: Stream) -> Callable[[Fields], Span | None
 
 
 def _bounded_span(fields: Fields, stream: Stream, counts: Mapping[int, int], moved: int) -> Span | None:
-    """Least and greatest word among those within bounds; None where none is within. Coordinates that one level moves together are walked together."""
+    """Least and greatest word among those within bounds; None where none is within. Coordinates that one level moves together are walked together;
+    where that are too many, bounds count for each level alone."""
     moving = {axis: {level for level in axis.levels if counts[level] > 1 and fields.get(f"{axis.name}_step_{level}", 0)} for axis in stream.axes}
     free = set(stream.levels).difference(*moving.values())
+    counts = dict(counts)
+    for axis, levels in moving.items():
+        for level in levels:  # no step turns back: what a level alone moves beyond the bound stays there
+            room = fields.get(f"{axis.name}_bound", 0) - fields.get(f"{axis.name}_origin", 0)
+            counts[level] = max(1, min(counts[level], -(-room // fields[f"{axis.name}_step_{level}"])))
     low, high = _span((counts[level], fields.get(f"{stream.prefix}_stride_{level}", 0)) for level in free)
     groups: list[set[Axis]] = []
     for axis, levels in moving.items():
@@ -162,7 +171,12 @@ def _bounded_span(fields: Fields, stream: Stream, counts: Mapping[int, int], mov
         groups = [group for group in groups if group not in joined] + [{axis}.union(*joined)]
     for group in groups:
         words = moved if any(axis.words for axis in group) else 1
-        places, inside = _inside(fields, stream, group, sorted(set().union(*(moving[axis] for axis in group))), counts, words)
+        together = sorted(set().union(*(moving[axis] for axis in group)))
+        if words * prod(counts[level] for level in together) > MOST_WALKED:
+            span = _span((counts[level], fields.get(f"{stream.prefix}_stride_{level}", 0)) for level in together)
+            low, high = low + span[0], high + span[1] + words - 1
+            continue
+        places, inside = _inside(fields, stream, group, together, counts, words)
         if not inside.any():
             return None
         low, high = low + int(places[inside].min()), high + int(places[inside].max())

@@ -156,6 +156,16 @@ def test_footprints_are_what_a_walk_touches():
     assert 0 < empty < 300
 
 
+def test_footprints_of_endless_streams_are_found_at_once():
+    """Counts of 16 bits at six levels: only what stays within bounds is walked, and beyond a bound an interval around it is taken."""
+    endless = {f"in0_n_{level}": 65536 for level in range(6)} | {f"in0_{axis}_step_{level}": 1 for axis in "yx" for level in range(6)}
+    fields = {"in0_enable": 1, "in0_bounded": 1, "in0_granules": 8, "in0_stride_5": 1, "in0_y_bound": 3, "in0_x_bound": 4, "in0_base": 10}
+    (_, access) = Footprints(TINY)(Instruction("core", endless | fields))
+    assert (access.lo_byte, access.hi_byte) == (40, 4 * (10 + 2 + 8))
+    (_, access) = Footprints(TINY)(Instruction("core", endless | fields | {"in0_y_bound": 60000, "in0_x_bound": 60000}))
+    assert (access.lo_byte, access.hi_byte) == (40, 4 * (10 + 59999 + 8))
+
+
 def test_what_an_instruction_reads_of_code_memory():
     accesses = Footprints(TINY)(Instruction("core", {"code_base": 3, "prologue_packets": 2, "head_packets": 4, "body_packets": 5}))
     assert [(a.memory, a.port, a.lo_byte, a.hi_byte) for a in accesses] == [("kernels", "code", 48, 48 + 11 * 16)]

@@ -12,6 +12,8 @@ import numpy as np
 from acg.footprint import Access, Footprints
 from acg.graph import Graph, Link
 from acg.isa import Instruction, instruction_set
+from acg.kinds.core.packets import Kernel, packet_format
+from verif.random.cores import CoreDraw, random_kernel
 from verif.random.instructions import InstructionDraw
 
 __all__ = ["Copies", "Draft", "RandomProgram", "copies", "ordered", "random_program"]
@@ -22,6 +24,8 @@ WINDOW_BYTES = 1 << 16
 MOST_OBSERVED_BYTES = 1 << 15
 #: Most bytes of a memory that a program fills at its beginning.
 _MOST_FILLED_BYTES = 4096
+#: Kernels of a program for each engine that runs code.
+KERNELS = 4
 
 
 @dataclass(frozen=True)
@@ -205,17 +209,55 @@ def _observations(graph: Graph, instructions: Sequence[Instruction]) -> list[Ins
     return stores
 
 
+@dataclass(frozen=True)
+class _Kernel:
+    """A kernel of a program: its encoding at an address of external memory, the copy that brings it to code memory, and its first packet there."""
+
+    kernel: Kernel
+    code: bytes
+    address: int
+    brought: Instruction
+    base: int
+
+
+def _kernels(graph: Graph, rng: np.random.Generator) -> dict[str, list[_Kernel]]:
+    """Some kernels for each engine that runs code, at the end of the window."""
+    found: dict[str, list[_Kernel]] = {}
+    end = WINDOW_BYTES
+    for name, engine in graph.engines.items():
+        for stream in (stream for stream in engine.streams if stream.sum_of):
+            link = graph.link_of(name, stream.ports[0])
+            able = [(copy, number) for copy in copies(graph, inward=True) for number, other in enumerate(copy.links) if other.memory == link.memory]
+            for _ in range(KERNELS):
+                kernel = random_kernel(engine, rng)
+                code = packet_format(engine).encode_kernel(kernel)
+                base = int(rng.integers(0, (graph.memories[link.memory].size_bytes - len(code)) // link.port_bytes + 1))
+                copy, number = able[int(rng.integers(len(able)))]
+                end -= len(code)
+                brought = copy.instruction(number, len(code), end, base * link.port_bytes)
+                found.setdefault(name, []).append(_Kernel(kernel, code, end, brought, base))
+    return found
+
+
 def random_program(graph: Graph, seed: int, *, instructions: int = 40) -> RandomProgram:
     """A random program of ``instructions`` random instructions between its fills and stores; equal arguments give equal programs."""
     rng = np.random.default_rng([seed, 0x9406])
-    draw = InstructionDraw(graph, rng, window_bytes=WINDOW_BYTES, reach=int(rng.choice([24, 24, 24, 5, 1])))
+    kernels = _kernels(graph, np.random.default_rng([seed, 0xC0DE]))
+    size = sum(len(kernel.code) for found in kernels.values() for kernel in found)
+    draw = InstructionDraw(graph, rng, window_bytes=WINDOW_BYTES - size, reach=int(rng.choice([24, 24, 24, 5, 1])))
+    draw_core = CoreDraw(graph, rng)
     names = list(graph.engines)
     lanes = next(iter(_constants(graph).values()), 1)
-    image = ((0, rng.integers(0, 256, WINDOW_BYTES // 2, np.uint8).tobytes()), (WINDOW_BYTES // 2, _parameters(rng, lanes)))
+    image = ((0, rng.integers(0, 256, WINDOW_BYTES // 2, np.uint8).tobytes()), (WINDOW_BYTES // 2, _parameters(rng, lanes)[: WINDOW_BYTES // 2 - size]),
+             *((kernel.address, kernel.code) for found in kernels.values() for kernel in found))
     drafts = [Draft(item) for item in _fills(graph, rng)]
     favourite, share = names[int(rng.integers(len(names)))], rng.choice([0.0, 0.0, 0.5, 0.8])  # floods one queue, starves the others
     for _ in range(instructions):
         name = favourite if rng.random() < share else names[int(rng.integers(len(names)))]
         extra = tuple((names[int(rng.integers(len(names)))], int(rng.integers(0, 12))) for _ in range(int(rng.integers(0, 3)) if rng.random() < 0.3 else 0))
-        drafts.append(Draft(draw(name), extra))
+        if name in kernels:
+            kernel = kernels[name][int(rng.integers(len(kernels[name])))]
+            drafts += [Draft(kernel.brought, extra), Draft(draw_core(name, kernel.kernel, kernel.base))]
+        else:
+            drafts.append(Draft(draw(name), extra))
     return RandomProgram(graph, seed, tuple(drafts), image)
