@@ -95,6 +95,11 @@ class Engine:
         """How much of an operation's dimension the engine does at once. Raises KeyError for an operation that its kind does not offer."""
         return self.number(dict(self.specification.offer(operation).dimensions)[dimension])
 
+    def issues(self, operation: str) -> int:
+        """How many of an operation it begins a cycle at most."""
+        count = self.specification.issues
+        return count(self, operation) if count else 1
+
     @cached_property
     def operations(self) -> frozenset[str]:
         """Names of what it offers."""

@@ -13,7 +13,7 @@ __all__ = ["layer_cycles", "peak_macs"]
 
 
 #: Operations that multiply and add, those of contractions first.
-_MULTIPLY_ADD = (("MATMUL", "BROADCAST_MAC"), ("MAC",))
+_MULTIPLY_ADD = (("MATMUL", "BROADCAST_MAC", "DOT"), ("MAC",))
 
 
 def peak_macs(graph: Graph) -> int:
@@ -27,7 +27,7 @@ def peak_macs(graph: Graph) -> int:
 
 def _macs(engine: Engine, operation: str) -> int:
     formula = OPERATIONS[operation]
-    return prod(engine.extent(operation, dimension) for dimension in (*formula.parallel, *formula.reduced))
+    return engine.issues(operation) * prod(engine.extent(operation, dimension) for dimension in (*formula.parallel, *formula.reduced))
 
 
 def layer_cycles(graph: Graph, instructions: Sequence[Instruction], layer_of: np.ndarray, start: np.ndarray, retire: np.ndarray, layers: int) -> list[int]:

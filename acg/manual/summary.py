@@ -16,8 +16,7 @@ def multiply_accumulates(engine: Engine) -> int:
     for offer in engine.specification.offers:
         formula = formulas()[offer.operation]
         if engine.can(offer.operation) and offer.dimensions and [operand.element for operand in formula.operands] == ["i9", "i9"]:
-            times = engine.specification.issues(engine, offer.operation) if engine.specification.issues else 1
-            most = max(most, times * prod(engine.number(size) for _, size in offer.dimensions))
+            most = max(most, engine.issues(offer.operation) * prod(engine.number(size) for _, size in offer.dimensions))
     return most
 
 
