@@ -5,7 +5,7 @@ from typing import Any
 
 from acg.description.schema import ControlModel, ExternalModel, FetchModel, LinkModel, ScratchpadModel, TableModel
 from acg.kinds import KINDS, formulas
-from acg.kinds.spec import BUS, CHUNK, EngineKind, Port
+from acg.kinds.spec import BUS, CHUNK, EngineKind, Port, Size
 from acg.operations import signature
 from acg.packages import packages
 from docs.generate.tables import MADE, table
@@ -68,7 +68,8 @@ def _access(port: Port) -> str:
     factor, size = port.lanes
     if size in (BUS, CHUNK):
         return {BUS: "a beat of the bus", CHUNK: "the least of the bus and the words behind it, in bytes"}[size]
-    return " x ".join([*([str(factor)] if factor > 1 or not size else []), *([f"`{size}`"] if size else [])])
+    elements = " x ".join([*([str(factor)] if factor > 1 or not size else []), *([f"`{size}`"] if size else [])])
+    return f"`{port.spans}`, from any {elements} on" if port.spans else elements
 
 
 def _capability(kind: EngineKind, operation: str) -> str:
@@ -82,8 +83,15 @@ def _capability(kind: EngineKind, operation: str) -> str:
     return text
 
 
+def _value(size: Size) -> str:
+    return ", ".join(f"`{choice}`" for choice in size.choices) or f"whole number, {size.low} to {size.high}"
+
+
 def _kind(kind: EngineKind) -> str:
-    sizes = [(f"`{size.name}`", ", ".join(f"`{choice}`" for choice in size.choices) or f"whole number, {size.low} to {size.high}") for size in kind.sizes]
+    sizes = [(f"`{size.name}`", _value(size)) for size in kind.sizes]
+    sizes += [(f"`{nested.name}`", f"a table of 1 to {nested.most} entries, each "
+               + (_value(nested.number) if nested.number else "a list of " + ", ".join(f"`{word}`" for word in nested.words))) for nested in kind.tables]
+    sizes += [(f"`{item.name}`", f"not given: `{item.size}` / {item.divisor}") for item in kind.derived]
     ports = []
     for port in kind.ports:
         needs = kind.port_needs(port.name)

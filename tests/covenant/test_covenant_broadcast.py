@@ -49,3 +49,4 @@ def test_its_peak_is_a_product_a_lane():
     assert [peak_macs(MACHINES[name]) for name in ("vec", "small")] == [16, 4]
     assert peak_macs(broadcasting("tiny", matrix=True)) == 16 + 4
     assert peak_macs(load_graph("edge16")) == 256
+    assert peak_macs(load_graph("dsp")) == 2 * 32 * 4  # two slots
