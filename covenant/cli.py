@@ -177,6 +177,12 @@ def _parser() -> argparse.ArgumentParser:
     shape(sub)
     sub.add_argument("-o", "--output", metavar="FILE", required=True, help="trace to write (TrackEvent protobuf, .pftrace)")
 
+    sub = command("annotate", "write a copy of a network whose nodes carry cycles, engines and waits, for netron and Model Explorer")
+    sub.add_argument("file", metavar="MODEL", help="quantised ONNX network")
+    arch(sub)
+    shape(sub)
+    sub.add_argument("-o", "--output", metavar="FILE.onnx", required=True, help="copy to write; Model Explorer's node data go into FILE.node_data.json")
+
     sub = command("disasm", "print the instructions of a program file")
     sub.add_argument("file", metavar="FILE", help="program file")
     arch(sub, None)

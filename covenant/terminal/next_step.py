@@ -62,6 +62,7 @@ NEXT: dict[str, Callable[..., str]] = {
     "run": _run,
     "report": lambda options: f"open {shlex.quote(options.output)} in a browser; covenant advise MODEL says which change of the machine would help",
     "trace": lambda options: f"open {shlex.quote(options.output)} at ui.perfetto.dev",
+    "annotate": lambda options: f"netron {shlex.quote(options.output)}, where a click on a node shows what it costs",
     "compare": _machine_of_two,
     "advise": lambda options: f"covenant arch new NAME --like {shlex.quote(options.arch)} --set ENGINE.SIZE=VALUE makes one of these machines",
     "arch": _of_arch,

@@ -31,6 +31,7 @@ QUICK = {
     "report": ["P", "-o", "F.html"],
     "compare": ["P", "P"],
     "trace": ["P", "-o", "F.pftrace"],
+    "annotate": [DIGITS, "--arch", "tiny", "-o", "F.onnx"],
     "disasm": ["P"],
     "completion": ["bash"],
 }
