@@ -177,7 +177,9 @@ class InstructionSet:
             header.append(Field(name, width, lsb))
             lsb += width
         self.header = tuple(header)
-        self._header = {item.name: item for item in header}
+        places = {item.name: item.lsb for item in header}
+        #: Of each engine that may be awaited: the bits of its wait and of its count.
+        self._waits = {engine.name: (places[f"wait_on_{engine.index}"], places[f"wait_count_{engine.index}"]) for engine in graph.engines.values()}
         self.body_lsb = lsb
         self.formats: dict[str, Format] = {}
         widest = 0
@@ -208,23 +210,25 @@ class InstructionSet:
             raise InstructionError(f"instruction: engine {instruction.engine!r} does not exist; expected one of {', '.join(self._names)}")
         layout = self.formats[instruction.engine]
         word = (self.graph.engines[instruction.engine].index + 1) << CHECK_BITS
-        unknown = [name for name in instruction.fields if name not in layout.by_name]
-        if unknown:
-            raise InstructionError(f"instruction for {instruction.engine}: unknown field {unknown[0]!r}; expected one of {', '.join(layout.by_name)}")
         given = instruction.fields
+        if not given.keys() <= layout.by_name.keys():
+            unknown = next(name for name in given if name not in layout.by_name)
+            raise InstructionError(f"instruction for {instruction.engine}: unknown field {unknown!r}; expected one of {', '.join(layout.by_name)}")
         for name, bias, mask, wraps, low, high, lsb in self._rows[instruction.engine]:
-            value = int(given.get(name, bias))
+            value = given.get(name, bias)
+            if value == bias:  # is 0 in the word
+                continue
+            value = int(value)
             if wraps:
                 value &= mask
             if not low <= value <= high:
                 raise InstructionError(f"instruction for {instruction.engine}: field {name} is {value}; expected {low} to {high}")
             word |= ((value - bias) & mask) << lsb
         for name, count in instruction.waits.items():
-            if name not in self.graph.engines:
+            if name not in self._waits:
                 raise InstructionError(f"instruction for {instruction.engine}: waits on {name!r}; expected one of {', '.join(self._names)}")
-            index = self.graph.engines[name].index
-            word |= 1 << self._header[f"wait_on_{index}"].lsb
-            word |= (count & 0xFFFF) << self._header[f"wait_count_{index}"].lsb
+            on, counts = self._waits[name]
+            word |= 1 << on | (count & 0xFFFF) << counts
         word |= self.halfword_xor(word) ^ (self.fingerprint & 0xFFFF)
         return word.to_bytes(self.instruction_bytes, "little")
 
@@ -264,9 +268,10 @@ class InstructionSet:
                 raw -= 1 << item.width
             fields[item.name] = raw + item.bias
         waits = {}
-        for number, name in enumerate(self._names):
-            if (word >> self._header[f"wait_on_{number}"].lsb) & 1:
-                waits[name] = (word >> self._header[f"wait_count_{number}"].lsb) & 0xFFFF
+        for name in self._names:
+            on, counts = self._waits[name]
+            if (word >> on) & 1:
+                waits[name] = (word >> counts) & 0xFFFF
         return Instruction(self._names[index], fields, waits)
 
     def decode_program(self, data: bytes) -> list[Instruction]:

@@ -69,12 +69,12 @@ class Engine:
     sizes: Mapping[str, int | str] = field(default_factory=lambda: MappingProxyType({}))
     tables: Mapping[str, Mapping[str, int | tuple[str, ...]]] = field(default_factory=lambda: MappingProxyType({}))
 
-    @property
+    @cached_property
     def specification(self) -> EngineKind:
         """What its kind is."""
         return kind_of(self.kind)
 
-    @property
+    @cached_property
     def copies(self) -> bool:
         """Whether it moves data between external and on-chip memory, as all do that have a port on the bus; the others compute."""
         return any("external" in port.memories for port in self.specification.ports)

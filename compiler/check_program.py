@@ -121,7 +121,8 @@ def check_instructions(
             raise ProgramError(here, found=f"counts that make {asked} elements", expected=f"at most {most} an instruction", do=AGAIN)
         accesses = footprints(instruction) if known is None else known[number]
         _check_places(accesses, sizes, graph, code, here)
-        fields = {**defaults[instruction.engine], **instruction.fields}
+        least = defaults[instruction.engine]
+        fields = instruction.fields if len(instruction.fields) == len(least) else {**least, **instruction.fields}
         fault = order_fault(graph, instruction.engine, fields, accesses) or kernels.fault(instruction, fields, accesses)
         if fault is not None:
             raise ProgramError(here, found=fault[0], expected=fault[1], do=AGAIN)

@@ -55,7 +55,7 @@ class MatrixUnit:
         """Output channels a pass computes."""
         return prod(self.engine.extent(self.offer.operation, dimension) for dimension in OPERATIONS[self.offer.operation].parallel)
 
-    @property
+    @cached_property
     def broadcasts(self) -> bool:
         """Whether it takes one input a pass, in instructions of a vector unit."""
         return self.offer.operation == BROADCAST
@@ -85,12 +85,12 @@ class VectorUnit:
         assert self.table_or_none is not None, f"{self.engine.name} has no tables"
         return self.table_or_none
 
-    @property
+    @cached_property
     def lanes(self) -> int:
         """Elements an iteration."""
         return self.engine.number("lanes")
 
-    @property
+    @cached_property
     def parameter_blocks(self) -> int:
         """Blocks of channels whose parameters the memory holds: an int32 bias and a float32 scale a lane."""
         return self.parameter.size_bytes // (8 * self.lanes)

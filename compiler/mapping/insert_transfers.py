@@ -59,7 +59,7 @@ class Residency:
 
     def root(self, tensor: str) -> str:
         """Tensor whose bytes `tensor` shares."""
-        return plan_root(self.alias, tensor)
+        return root_of(self.alias, tensor)
 
 
 def same_bytes(x: Tensor, y: Tensor) -> bool:
@@ -75,7 +75,7 @@ def same_places(codelet: Codelet, must_copy: bool) -> bool:
     return not must_copy and len(codelet.operands) == 2 and keeps_places(codelet.move, x, y)
 
 
-def plan_root(alias: dict[str, str], tensor: str) -> str:
+def root_of(alias: dict[str, str], tensor: str) -> str:
     """Tensor whose bytes `tensor` shares."""
     while tensor in alias:
         tensor = alias[tensor]
@@ -96,7 +96,7 @@ def insert_transfers(
     for step in assigned:
         codelet = step.codelet
         x, y = codelet.operands["x"].tensor, codelet.operands["y"].tensor
-        if codelet.family == "move" and same_places(codelet, y in leaving and plan_root(alias, x) in fed):
+        if codelet.family == "move" and same_places(codelet, y in leaving and root_of(alias, x) in fed):
             alias[y] = x
             reordered.add(y)
             continue
@@ -105,10 +105,10 @@ def insert_transfers(
                 alias[y] = x
                 reordered |= {y} if x in reordered else set()
                 continue
-            if plan_root(alias, x) in fed and x not in reordered:  # the host packs the input as this view of it
+            if root_of(alias, x) in fed and x not in reordered:  # the host packs the input as this view of it
                 fed.add(y)
                 edge[y] = y
-                packed.append((next(a for a, b in packed if b == plan_root(alias, x)), y))
+                packed.append((next(a for a, b in packed if b == root_of(alias, x)), y))
                 continue
             if y in leaving and not ir.consumers(y):  # the host reads the source and reinterprets it
                 edge[y] = x

@@ -23,6 +23,8 @@ PAGE_BYTES = 1 << 16
 Needs = dict[int, bool]
 #: Of an earlier access, within one place: lo_byte, hi_byte, number of the instruction, engine, self_ordered.
 _Row = tuple[int, int, int, str, bool]
+#: An access, and of each place that it touches the number and the bytes [lo, hi) there.
+_Cut = tuple[Access, tuple[tuple[int, int, int], ...]]
 
 
 def places(access: Access, external: bool) -> range:
@@ -40,20 +42,24 @@ class History:
         self.place_bytes = {name: PAGE_BYTES if name == self.external else memory.bank_bytes for name, memory in graph.memories.items()}
         self._rows: dict[tuple[str, int, bool], list[_Row]] = {}
 
-    def _pieces(self, access: Access) -> list[tuple[int, int, int]]:
-        """Of each place that an access touches: its number, and the bytes [lo, hi) there."""
-        size = self.place_bytes[access.memory]
-        return [
-            (place, max(access.lo_byte, place * size), min(access.hi_byte, (place + 1) * size))
-            for place in places(access, access.memory == self.external)
-        ]
+    def cut(self, accesses: Sequence[Access]) -> list[_Cut]:
+        """Accesses, each with the places that it touches: their numbers, and the bytes [lo, hi) there."""
+        result: list[_Cut] = []
+        for access in accesses:
+            size = self.place_bytes[access.memory]
+            touched = places(access, access.memory == self.external)
+            if len(touched) == 1:
+                result.append((access, ((touched[0], access.lo_byte, access.hi_byte),)))
+            else:
+                result.append((access, tuple((place, max(access.lo_byte, place * size), min(access.hi_byte, (place + 1) * size)) for place in touched)))
+        return result
 
-    def conflicts(self, engine: str, accesses: Sequence[Access]) -> Needs:
+    def conflicts(self, engine: str, accesses: Sequence[_Cut]) -> Needs:
         """Earlier instructions that must go before one of these accesses."""
         found: Needs = {}
-        for access in accesses:
+        for access, pieces in accesses:
             memory, write, ordered = access.memory, access.write, access.self_ordered
-            for place, lo, hi in self._pieces(access):
+            for place, lo, hi in pieces:
                 for other_lo, other_hi, number, other_engine, other_ordered in self._rows.get((memory, place, True), ()):
                     if lo < other_hi and other_lo < hi:
                         if other_engine != engine or not (write or (ordered and other_ordered)):
@@ -69,11 +75,11 @@ class History:
                                 found.setdefault(number, False)
         return found
 
-    def add(self, number: int, engine: str, accesses: Sequence[Access]) -> None:
+    def add(self, number: int, engine: str, accesses: Sequence[_Cut]) -> None:
         """Remember an instruction's accesses, and forget what its writes cover."""
-        for access in accesses:
+        for access, pieces in accesses:
             memory, write = access.memory, access.write
-            for place, lo, hi in self._pieces(access):
+            for place, lo, hi in pieces:
                 if write:
                     for direction in (True, False):
                         rows = self._rows.get((memory, place, direction))
@@ -84,16 +90,13 @@ class History:
 
 def _uncovered(rows: list[_Row], lo: int, hi: int) -> list[_Row]:
     """What is left of rows outside [lo, hi)."""
-    kept = []
-    for row in rows:
-        first, end, owner, engine, ordered = row
-        if end <= lo or hi <= first:
-            kept.append(row)
-            continue
-        if first < lo:
-            kept.append((first, lo, owner, engine, ordered))
-        if hi < end:
-            kept.append((hi, end, owner, engine, ordered))
+    kept = [row for row in rows if row[1] <= lo or hi <= row[0]]
+    if len(kept) < len(rows):
+        for first, end, owner, engine, ordered in rows:
+            if first < lo < end:
+                kept.append((first, lo, owner, engine, ordered))
+            if first < hi < end:
+                kept.append((hi, end, owner, engine, ordered))
     return kept
 
 
@@ -104,12 +107,13 @@ def dependences(graph: Graph, instructions: Sequence[Instruction], footprints: S
     needs: list[Needs] = []
     for number, (instruction, accesses) in enumerate(zip(instructions, footprints, strict=True)):
         engine = instruction.engine
-        found = history.conflicts(engine, accesses)
+        cut = history.cut(accesses)
+        found = history.conflicts(engine, cut)
         if engine in chained:
             found = {earlier: kind for earlier, kind in found.items() if kind}
             if engine in newest:
                 found.setdefault(newest[engine], False)
             newest[engine] = number
         needs.append(found)
-        history.add(number, engine, accesses)
+        history.add(number, engine, cut)
     return needs

@@ -25,8 +25,8 @@ from compiler.target import Target
 
 #: A wait may not name a count so far back that the comparison modulo 2^16 turns round: half the range, less what queues can add.
 FURTHEST_WAIT = (1 << (COUNTER_BITS - 1)) // 2
-#: No access of any port.
-_NONE = {"": 0}
+#: No engine had such an access.
+_NOBODY: dict = {}
 
 
 def _footprints(graph: Graph, instructions: Sequence[Instruction]) -> list[list[Access]]:
@@ -45,48 +45,55 @@ def order(graph: Graph, instructions: Sequence[Instruction], footprints: Sequenc
     return list_schedule(graph, instructions, footprints, dependences(graph, instructions, footprints, emptying))
 
 
+class _Past:
+    """Accesses of one engine to one memory: for every byte the count of the youngest, and the count of the youngest of all."""
+
+    __slots__ = ("counts", "youngest")
+
+    def __init__(self) -> None:
+        self.counts, self.youngest = Stretches(), 0
+
+
 class _Awaited:
     """Finds, for each instruction, the youngest instruction of each engine that it must await."""
 
     def __init__(self, graph: Graph) -> None:
         self.external = graph.external.name
-        #: By memory, engine, write and self_ordered: for every byte the count of its youngest access.
-        self._bytes: dict[tuple[str, str, bool, bool], Stretches] = {}
-        #: By memory, engine, write and bank: the count of its youngest access, of each beat.
-        self._ports: dict[tuple[str, str, bool, int], dict[str, int]] = {}
+        #: By memory, write and self_ordered, of each engine that had such an access.
+        self._bytes: dict[tuple[str, bool, bool], dict[str, _Past]] = {}
+        #: By memory, write and bank, of each engine that had such an access: the count of its youngest, of each beat.
+        self._ports: dict[tuple[str, bool, int], dict[str, dict[str, int]]] = {}
         #: Engines and memories that more than one of its ports read, or write.
         self._several = shared_ports(graph)
 
-    def youngest(self, engine: str, access: Access, other: str, floor: int) -> int:
-        """Retire count of `other` that an access must see; `floor` where none beyond it. What awaits what: see `compiler.ordering.dependences`."""
+    def raise_to(self, floors: dict[str, int], engine: str, access: Access) -> None:
+        """Raise the retire count of each engine in `floors` to what an access must see of it. What awaits what: see `compiler.ordering.dependences`."""
         memory, write = access.memory, access.write
-        if other == engine:
-            if (engine, memory, write) in self._several:
-                for bank in range(access.first_bank, access.last_bank + 1):
-                    floor = max([floor, *(count for beat, count in self._ports.get((memory, other, write, bank), {}).items() if beat != access.beat)])
-            if not write:
-                floor = max(floor, *(self._overlapping(access, other, True, ordered) for ordered in ((False,) if access.self_ordered else (False, True))))
-            return floor
         if memory != self.external:  # one port of one bank
+            several = (engine, memory, write) in self._several
             for bank in range(access.first_bank, access.last_bank + 1):
-                floor = max(floor, *self._ports.get((memory, other, write, bank), _NONE).values())
+                for other, beats in self._ports.get((memory, write, bank), _NOBODY).items():
+                    if other != engine or several:
+                        for beat, count in beats.items():
+                            if count > floors[other] and (other != engine or beat != access.beat):
+                                floors[other] = count
         for direction in (True, False) if write else (True,):
             for ordered in (True, False):
-                floor = max(floor, self._overlapping(access, other, direction, ordered))
-        return floor
-
-    def _overlapping(self, access: Access, other: str, write: bool, self_ordered: bool) -> int:
-        counts = self._bytes.get((access.memory, other, write, self_ordered))
-        return 0 if counts is None else counts.greatest(access.lo_byte, access.hi_byte)
+                kept = write or (ordered and access.self_ordered)  # by the engine itself, against its own
+                for other, past in self._bytes.get((memory, direction, ordered), _NOBODY).items():
+                    if past.youngest > floors[other] and not (kept and other == engine):
+                        floors[other] = max(floors[other], past.counts.greatest(access.lo_byte, access.hi_byte))
 
     def add(self, engine: str, count: int, accesses: Sequence[Access]) -> None:
         """Remember the accesses of an engine's `count`-th instruction."""
         for access in accesses:
-            kind = access.memory, engine, access.write
-            self._bytes.setdefault((*kind, access.self_ordered), Stretches()).fill(access.lo_byte, access.hi_byte, count)
-            if access.memory != self.external:
+            memory, write = access.memory, access.write
+            past = self._bytes.setdefault((memory, write, access.self_ordered), {}).setdefault(engine, _Past())
+            past.counts.fill(access.lo_byte, access.hi_byte, count)
+            past.youngest = count
+            if memory != self.external:
                 for bank in range(access.first_bank, access.last_bank + 1):
-                    self._ports.setdefault((*kind, bank), {})[access.beat] = count
+                    self._ports.setdefault((memory, write, bank), {}).setdefault(engine, {})[access.beat] = count
 
 
 def add_waits(graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]] | None = None) -> list[Instruction]:
@@ -103,15 +110,18 @@ def add_waits(graph: Graph, instructions: Sequence[Instruction], footprints: Seq
     for instruction, accesses in zip(instructions, footprints, strict=True):
         engine = instruction.engine
         waits = {}
-        for other in graph.engines:
-            floor = known[engine][other]
-            count = max([floor, *(past.youngest(engine, access, other, floor) for access in accesses)])
+        seen = dict(known[engine])
+        for access in accesses:
+            past.raise_to(seen, engine, access)
+        for other, floor in known[engine].items():
+            count = seen[other]
             # Engines may run no further apart than the counters can tell: neither behind the others nor, at each meeting, ahead of them.
             meeting = counts[engine] and counts[engine] % (FURTHEST_WAIT // 2) == 0
             count = max(count, counts[other] if meeting and other != engine else counts[other] - FURTHEST_WAIT)
             if count > floor:
                 waits[other] = count & ((1 << COUNTER_BITS) - 1)
-                known[engine][other] = count
+                seen[other] = count
+        known[engine] = seen
         counts[engine] += 1
         past.add(engine, counts[engine], accesses)
         result.append(Instruction(engine, instruction.fields, waits))

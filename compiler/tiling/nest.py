@@ -157,5 +157,7 @@ class Nest:
 
     def control(self, **values: int) -> Nest:
         """Controls of the kind by name; one that the engine lacks serves an operation that it does not offer, and has nothing to say."""
-        self.fields |= {name: value for name, value in values.items() if name not in self._body.absent} if self._body.absent else values
+        self.fields |= values
+        for name in self._body.absent.intersection(values):
+            del self.fields[name]
         return self

@@ -102,16 +102,16 @@ def _strips(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -
     if contraction is None or lane_choice.channels < c:
         return None
     vector_time = matrix_time = 0.0
-    residency: list[tuple[tuple[int, int] | None, bool]] = []
+    strips: list[tuple[tuple[int, int] | None, bool]] = []
     for lo, hi in spans(oh, high):
         alone = vector_time + (hi - lo) * row * lanes.taps
         streamed = matrix_time + pricer.passes * max((hi - lo) * ow, pricer.sizes.rows) + MATRIX_INSTRUCTION_CYCLES * pricer.sizes.blocks
         helped = max(streamed, vector_time + (hi - lo) * row)
-        residency.append(((first + lo, first + hi), helped < alone))
+        strips.append(((first + lo, first + hi), helped < alone))
         vector_time, matrix_time = (vector_time + (hi - lo) * row, streamed) if helped < alone else (alone, matrix_time)
     if max(vector_time, matrix_time) > (1 - WORTH) * oh * row * lanes.taps:
         return None
-    return _alternating(lanes, lane_choice, contraction, residency)
+    return _alternating(lanes, lane_choice, contraction, strips)
 
 
 def _contraction(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer, rows: int) -> ContractionTiler | None:
