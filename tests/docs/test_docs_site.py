@@ -16,6 +16,8 @@ import docs.generate.tables
 import docs.site.examples
 import docs.site.links
 from acg.causes import Cause
+from acg.description.schema import _model as schema_model
+from acg.packages import packages
 from acg.regmap import ErrorCode
 from compiler.front.support import support_rows
 from docs.generate import PAGES
@@ -56,6 +58,15 @@ def test_every_command_and_option_is_in_the_reference():
     assert text.keys() == found.keys() and len(found) >= 19
     for name, options in found.items():
         assert {option for option in options if f"`{option}" not in text[name] and f", {option}" not in text[name]} == set(), name
+
+
+def test_every_key_of_a_description_is_in_the_reference():
+    """Of the schema that descriptions are held to, those of every kind of engine of ours too."""
+    text = (DOCS / "reference" / "description.md").read_text()
+    outside = {package.kind.capitalize() + "Model" for package in packages()}
+    models = schema_model().model_json_schema(by_alias=True)
+    keys = {key for name, model in {"": models, **models["$defs"]}.items() if name not in outside for key in model.get("properties", ())}
+    assert len(keys) > 30 and {key for key in keys if f"`{key}`" not in text} == set()
 
 
 def test_every_operator_is_in_the_reference():
