@@ -26,6 +26,7 @@ _NORMALISED = Bound(1, "other order of the float32 operations")
 BOUNDS: dict[str, Bound] = {
     **dict.fromkeys(("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"), _FLOAT_PRODUCT),
     **dict.fromkeys(("Add", "Mul", "Pow", "PRelu", "QLinearAdd", "QLinearMul", "Sub", "Sum"), _FLOAT),
+    "MatMulNBits": Bound(1, "float32 sums in another order; of accuracy_level 4 it takes the activation for other integers, a scale a block"),
     "Mean": Bound(1, "the sum is multiplied by float32(1 / n) here, divided there"),
     "Div": Bound(1, "a computed divisor's reciprocal is rounded; 0 / 0 is the zero point here and NaN there, and does not count"),
     "BatchNormalization": Bound(1, "the addend is rounded to 1/255 of a step"),
@@ -42,10 +43,11 @@ BOUNDS: dict[str, Bound] = {
 }  # fmt: skip
 #: Operators that may not differ.
 EXACT = frozenset({
-    "Abs", "ArgMax", "Cast", "Ceil", "CenterCropPad", "Clip", "Compress", "Concat", "ConvInteger", "DepthToSpace", "DequantizeLinear", "Dropout", "Expand",
-    "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "GlobalMaxPool", "Identity", "MatMulInteger", "Max", "MaxPool", "Min", "Neg", "Pad", "QGemm",
-    "QLinearConcat", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "ReduceMax", "Relu", "Reshape", "ReverseSequence", "Round", "ScatterElements",
-    "ScatterND", "Shape", "Shrink", "Sign", "Slice", "SpaceToDepth", "Split", "Squeeze", "ThresholdedRelu", "Tile", "Transpose", "Trilu", "Unsqueeze",
+    "Abs", "And", "ArgMax", "Cast", "Ceil", "CenterCropPad", "Clip", "Compress", "Concat", "ConvInteger", "DepthToSpace", "DequantizeLinear", "Dropout",
+    "Equal", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "GlobalMaxPool", "Greater", "GreaterOrEqual", "Identity", "Less",
+    "LessOrEqual", "MatMulInteger", "Max", "MaxPool", "Min", "Neg", "Not", "Or", "Pad", "QGemm", "QLinearConcat", "QLinearConv", "QLinearMatMul",
+    "QuantizeLinear", "ReduceMax", "Relu", "Reshape", "ReverseSequence", "Round", "ScatterElements", "ScatterND", "Shape", "Shrink", "Sign", "Slice",
+    "SpaceToDepth", "Split", "Squeeze", "ThresholdedRelu", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 #: A float function at a network's end, which nothing quantises: by this part of its largest number.
 FUNCTION = 2.0**-16

@@ -254,6 +254,17 @@ def most_copies(count: int) -> bool:
     return count <= 16
 
 
+def quantised_activation(value: object) -> bool:
+    """The activation of MatMulNBits must come from DequantizeLinear of an 8-bit tensor: put QuantizeLinear and DequantizeLinear in front of it, with the
+    scale of its range."""
+    return isinstance(value, Real)
+
+
+def packed_weights(bits: int, fits: bool) -> bool:
+    """The weights of MatMulNBits must be constants of 2, 4 or 8 bits, (N, blocks, bytes), with a scale and at most one whole zero point a block."""
+    return bits in (2, 4, 8) and fits
+
+
 def known_condition(fits: bool) -> bool:
     """What Where decides by must be a constant, or a function of one 8-bit tensor."""
     return fits
@@ -271,8 +282,8 @@ def usable_addend(numbers: np.ndarray) -> bool:
 
 
 def most_operands(count: int) -> bool:
-    """Float operations with nothing quantised in between must have at most 16 operands: tensors, products and constants together."""
-    return count <= 16
+    """Float operations with nothing quantised in between must have at most 64 operands: tensors, products and constants together."""
+    return count <= 64
 
 
 def usable_function(numbers: np.ndarray) -> bool:

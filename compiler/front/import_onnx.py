@@ -23,7 +23,7 @@ from compiler.front.operators import pooling, qlinear_functions, reduction
 from compiler.front.operators.movement import movement, selection, shapes
 from compiler.front.operators.movement.constants import moved_constants
 from compiler.front.operators.normalise import group_norm, l2_norm, local_response, normalise, rms_norm
-from compiler.front.operators.products import convolution, integers, matrix_product, transposed_convolution, volumes
+from compiler.front.operators.products import convolution, integers, matrix_product, packed_product, transposed_convolution, volumes
 from compiler.front.operators.resize import resize
 from compiler.front.reading.load import prepare_model
 from compiler.front.rewrite import einsum
@@ -54,6 +54,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("", "Gemm"): matrix_product.gemm,
     ("", "MatMul"): matrix_product.matmul,
     ("com.microsoft", "QGemm"): matrix_product.qgemm,
+    ("com.microsoft", "MatMulNBits"): packed_product.matmul_n_bits,
     ("", "QLinearMatMul"): matrix_product.qlinear_matmul,
     ("", "MatMulInteger"): matrix_product.matmul_integer,
     ("", "MaxPool"): pooling.max_pool,

@@ -276,11 +276,11 @@ CASES = {
          " Found 8.470329472543003e-22 in a constant of shape (4,)."),
     ),
     "many operands": (
-        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "d e", "a"), *(node("Add", f"a{'b' * i} k{i}", f"a{'b' * (i + 1)}") for i in range(15)),
-         node("Relu", f"a{'b' * 15}", "r"), quantize("r", "y", "y")],
-        {**X, "v": (U8, (1, 3, 4, 4))}, Y, {**P, **{f"k{i}": np.float32([i, 1, 2, 3]) for i in range(15)}},
-        (f"n_a{'b' * 15}", "Add", "Float operations with nothing quantised in between must have at most 16 operands: tensors, products and constants together."
-         " Found 17 operands."),
+        [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "d e", "a"), *(node("Add", f"a{'b' * i} k{i}", f"a{'b' * (i + 1)}") for i in range(63)),
+         node("Relu", f"a{'b' * 63}", "r"), quantize("r", "y", "y")],
+        {**X, "v": (U8, (1, 3, 4, 4))}, Y, {**P, **{f"k{i}": np.float32([i, 1, 2, 3]) for i in range(63)}},
+        (f"n_a{'b' * 63}", "Add", "Float operations with nothing quantised in between must have at most 64 operands: tensors, products and constants together."
+         " Found 65 operands."),
     ),
     "a tiny function": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Mul", "e tiny", "t"), node("Exp", "t", "f"), node("Mul", "d f", "g"), quantize("g", "y", "y")],

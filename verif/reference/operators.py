@@ -22,6 +22,7 @@ from verif.reference.log_softmax import log_softmax
 from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat
 from verif.reference.nearest import resize_nearest
 from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
+from verif.reference.packed import matmul_n_bits
 from verif.reference.products import (
     conv,
     conv_integer,
@@ -290,6 +291,7 @@ OPERATORS: dict[tuple[str, str], Callable[[Call], Value | list[Value]]] = {
     ("", "QLinearConv"): qlinear_conv,
     ("", "QLinearMatMul"): qlinear_matmul,
     ("com.microsoft", "QGemm"): qgemm,
+    ("com.microsoft", "MatMulNBits"): matmul_n_bits,
     ("", "ConvInteger"): conv_integer,
     ("", "MatMulInteger"): matmul_integer,
     ("", "MaxPool"): max_pool,

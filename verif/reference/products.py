@@ -37,7 +37,7 @@ def _convolve(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) ->
     return with_bias(call, product(x, w, sums_of, outputs_first=lambda array: array, trailing=rank - 2), bias, trailing=rank - 2)
 
 
-def _matrix(
+def matrix(
     call: Call, x: Dequantised, w: Dequantised, bias: Value | None = None, *, trans_b: bool = False, alpha: float = 1.0, beta: float = 1.0
 ) -> Sum | Plain:
     """Return the sums of x (.., K) times w (K, OC), or (OC, K) when `trans_b`."""
@@ -80,7 +80,7 @@ def gemm(call: Call) -> Value:
         result = with_bias(call, sums, bias, beta)
     else:
         x = _transposed(x) if a.get("transA") else x
-        result = _matrix(call, x, w, bias, trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=beta)
+        result = matrix(call, x, w, bias, trans_b=bool(a.get("transB")), alpha=a.get("alpha", 1.0), beta=beta)
     if third is bias:
         return result
     addend = np.float32(beta) * third.real().astype(np.float32)  # type: ignore[union-attr]
@@ -93,7 +93,7 @@ def matmul(call: Call) -> Value:
     if all(isinstance(v, Dequantised) for v in (front, back)) and (front.constant or (back.constant and back.array.ndim != 2)):
         return constant_matrices(call, front, back)  # type: ignore[arg-type]
     x, w = _operands(call, computed=True)
-    return _matrix(call, x, w) if w.constant else tensor_product(x, w)
+    return matrix(call, x, w) if w.constant else tensor_product(x, w)
 
 
 def given(call: Call, index: int, *, axis: int | None = None) -> Dequantised:
@@ -135,7 +135,7 @@ def qlinear_conv(call: Call) -> Value:
 def qlinear_matmul(call: Call) -> Value:
     """QLinearMatMul."""
     x, w = given(call, 0), given(call, 3, axis=1)
-    return quantised_result(call, _matrix(call, x, w) if w.constant else tensor_product(x, w), 6)
+    return quantised_result(call, matrix(call, x, w) if w.constant else tensor_product(x, w), 6)
 
 
 def qgemm(call: Call) -> Value:
@@ -143,7 +143,7 @@ def qgemm(call: Call) -> Value:
     trans_b = bool(call.attributes.get("transB"))
     weights = given(call, 3, axis=0 if trans_b else 1)
     x = given(call, 0)
-    sums = _matrix(call, _transposed(x) if call.attributes.get("transA") else x, weights, trans_b=trans_b, alpha=call.attributes.get("alpha", 1.0))
+    sums = matrix(call, _transposed(x) if call.attributes.get("transA") else x, weights, trans_b=trans_b, alpha=call.attributes.get("alpha", 1.0))
     sums = _with_integers(call, sums, _integer_bias(call, 6))
     return sums if call.optional(7) is None else quantised_result(call, sums, 7)
 
@@ -165,6 +165,6 @@ def conv_integer(call: Call) -> Value:
 def matmul_integer(call: Call) -> Value:
     """MatMulInteger: the int32 sums."""
     x, w = _integer_operands(call, 1)
-    result = _matrix(call, x, w) if w.constant else tensor_product(x, w)
+    result = matrix(call, x, w) if w.constant else tensor_product(x, w)
     assert isinstance(result, Sum), "all scales are 1"
     return Plain(result.sums, product=replace(result, takes=result.takes | {"numbers"}))

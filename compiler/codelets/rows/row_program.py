@@ -8,6 +8,7 @@ a tiler may take the channels of that tail in pieces.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -168,7 +169,7 @@ class RowProgram:
         """Whether there are sums over the pixels of an image."""
         return any(isinstance(step, PixelSum) for step in self.steps)
 
-    @property
+    @cached_property
     def tail(self) -> int:
         """Position of the first step that makes a wide value an element or a constant a channel for it, or has a scale a channel; where a sum or a largest
         element of the channels follows, there is no tail."""

@@ -115,13 +115,23 @@ def constant_value(value: Formula) -> np.ndarray:
     return numbers_of(value)
 
 
-def opened(value: Formula) -> Formula:
-    """Return a value whose results of operators are the operations on products that they are, where they are any."""
+def opened(value: Formula, known: dict[int, Formula] | None = None) -> Formula:
+    """Return a value whose results of operators are the operations on products that they are, where they are any.
+
+    `known`: what has been opened; what two operations read stays one value.
+    """
+    known = {} if known is None else known
+    if id(value) not in known:
+        known[id(value)] = _opened(value, known)
+    return known[id(value)]
+
+
+def _opened(value: Formula, known: dict[int, Formula]) -> Formula:
     if isinstance(value, Pending) and not is_product(value) and value.formula is not None:
         inner = reshaped(value.formula(), value.shape)
-        return value if inner is None else opened(inner)
+        return value if inner is None else opened(inner, known)
     if isinstance(value, Operation):
-        a, b = opened(value.a), opened(value.b)
+        a, b = opened(value.a, known), opened(value.b, known)
         return value if (a, b) == (value.a, value.b) else replace(value, a=a, b=b)
     return value
 

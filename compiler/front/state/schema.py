@@ -59,6 +59,10 @@ MICROSOFT: dict[str, Signature] = {
     "QLinearGlobalAveragePool": Signature(_LAST, ("X", "x_scale", "x_zero_point", "y_scale", "y_zero_point")),
     "QLinearLeakyRelu": Signature({"alpha": Attribute(_FLOAT, helper.get_attribute_value(helper.make_attribute("alpha", 0.01)))}, _X),
     "QLinearSigmoid": Signature({}, _X),
+    "MatMulNBits": Signature(
+        {"K": Attribute(_INT, required=True), "N": Attribute(_INT, required=True), "bits": Attribute(_INT, 4), "block_size": Attribute(_INT, required=True),
+         "accuracy_level": Attribute(_INT, 0)}, ("A", "B", "scales", "zero_points?", "g_idx?", "bias?"),
+    ),
     "QLinearSoftmax": Signature(
         {"axis": Attribute(_INT, -1), "opset": Attribute(_INT, required=True)}, ("X", "X_scale", "x_zero_point?", "y_scale", "y_zero_point")
     ),

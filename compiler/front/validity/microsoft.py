@@ -39,9 +39,25 @@ def _counterpart(node: onnx.NodeProto) -> onnx.NodeProto | None:
     return other
 
 
+def _packed_product(facts: Facts, types: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
+    """The type of a MatMulNBits: that of its activation, with N columns."""
+    node, depth, columns = facts.node, facts.attributes.get("K"), facts.attributes.get("N")
+    source = types.get(node.input[0])
+    if source is None or not source.tensor_type.shape.dim or columns is None:
+        return {}
+    last = source.tensor_type.shape.dim[-1].dim_value
+    if last and last != depth:
+        facts.wrong(f"K = {depth} for an activation of {last} columns", "as many")
+    result = onnx.TypeProto.FromString(source.SerializeToString())
+    result.tensor_type.shape.dim[-1].dim_value = columns
+    return {node.output[0]: result}
+
+
 def standard(facts: Facts, types: Mapping[str, onnx.TypeProto], opset: int, inference: Inference) -> dict[str, onnx.TypeProto]:
     """Return the types of a node's outputs by name; none for an operator that is not known here. Raises ModelError."""
     node = facts.node
+    if node.op_type == "MatMulNBits":
+        return _packed_product(facts, types)
     other = _counterpart(node)
     if other is None or any(not types[name].HasField("tensor_type") if name in types else True for name in other.input) or len(node.output) != 1:
         return {}

@@ -6,15 +6,17 @@ The sums of the blocks meet in float32, so that a constant that is added does to
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from compiler.front.constraints import channel_bias, constant_bias, finite_constant, finite_requantisation
+from compiler.front.floats.formula import operation
 from compiler.front.operators.products.linear import Product
 from compiler.front.operators.products.weights import Weights
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Const, Pending, Quantisation, RealConst, Shape
+from compiler.front.state.values import Const, Formula, Pending, Quantisation, RealConst, Shape
 from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.network import Shape4
 
@@ -54,7 +56,17 @@ class BlockwiseProduct:
 
     def pending(self) -> Pending:
         """Return the product as a float result that waits for its quantisation."""
-        return Pending(self.shape, (self.node.label,), self.emit, self)
+        return Pending(self.shape, (self.node.label,), self.emit, self, formula=self.formula)
+
+    def formula(self) -> Formula:
+        """Return the same as sums of float32 products, a block each, for float operations on it."""
+        parts: list[Formula] = []
+        for number, scale in enumerate(self.scale):
+            weight = np.where(self.part == number, self.plain.weight, np.asarray(self.plain.w_zero, self.plain.weight.dtype))
+            parts.append(replace(self.plain, weight=weight, w_scale=scale, own=False).pending())
+        if self.addend is not None:
+            parts.append(Const(self.addend.reshape(-1, *[1] * (self.plain.axis_from_end - 1))))
+        return reduce(lambda a, b: operation(self.node, "ADD", a, b), parts)
 
     @property
     def channels(self) -> int:

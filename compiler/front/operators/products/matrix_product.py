@@ -45,6 +45,11 @@ def _product(
     )
 
 
+def constant_product(node: OnnxNode, source: Real, rows: RealConst, described: str) -> Product | BlockwiseProduct:
+    """Return x (.., K) times the transpose of constant weights (N, K)."""
+    return _product(node, source, source.zero, rows, described, trans_b=True)
+
+
 def _plain(product: Product | BlockwiseProduct) -> Product:
     """The product of an operator whose scales are one a channel at most."""
     assert isinstance(product, Product)
