@@ -265,6 +265,12 @@ def packed_weights(bits: int, fits: bool) -> bool:
     return bits in (2, 4, 8) and fits
 
 
+def bounded_window(fits: bool) -> bool:
+    """What nothing has quantised in front of AveragePool must be sums, products, functions and results of Conv, Gemm or MatMul, no quotient by a computed
+    number."""
+    return fits
+
+
 def known_condition(fits: bool) -> bool:
     """What Where decides by must be a constant, or a function of one 8-bit tensor."""
     return fits

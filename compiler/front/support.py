@@ -10,6 +10,7 @@ from compiler.front.constraints import (
     batched_weights,
     bias_fits,
     bounded_operand,
+    bounded_window,
     broadcast_shapes,
     by_schema,
     changed_by_scale,
@@ -160,7 +161,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ),
     ("com.microsoft", "QGemm"): Operator("Conv", (*_QLINEAR, usable_alpha, *_WEIGHTS)),
     ("", "MaxPool"): Operator("MaxPool", (quantised_operand, *_WINDOW, no_indices, row_major, windows_touch_input)),
-    ("", "AveragePool"): Operator("AveragePool, Conv", (quantised_operand, *_WINDOW, windows_touch_input, equal_windows)),
+    ("", "AveragePool"): Operator("AveragePool, Conv, Expression", (quantised_operand, *_WINDOW, windows_touch_input, equal_windows, bounded_window)),
     ("", "GlobalAveragePool"): Operator("GlobalAveragePool", (quantised_operand, two_dimensions_at_most)),
     ("com.microsoft", "QLinearAveragePool"): Operator("AveragePool", (*_QLINEAR, *_WINDOW, channels_first, windows_touch_input)),
     ("com.microsoft", "QLinearGlobalAveragePool"): Operator(

@@ -146,16 +146,35 @@ def bounds_of(call: Any) -> Callable[[], Bounds] | None:
 def average(x: Plain, over: tuple[int, ...], *, keep: bool, mean: bool) -> Sum:
     """Return the sums over axes `over` of the array, with their scale."""
     assert x.bounds is not None
-    low, high = x.bounds()
+    integers, unit = _integers(x.array.astype(np.float32), *x.bounds())
+    count = int(np.prod([x.array.shape[a] for a in over]))
+    scale = unit * (np.float32(1 / count) if mean else np.float32(1))
+    return Sum(wrap(integers.sum(axis=over, keepdims=keep)), np.array(scale, np.float32), np.ones((), np.float32))
+
+
+def average_of_windows(x: Any, counts: np.ndarray, sums_of: Callable[[np.ndarray], np.ndarray]) -> Sum | Plain | None:
+    """Return the averages of a float value's windows, `sums_of` images, over so many elements each; None where its bounds are not known.
+
+    As above; where windows differ in size the sums times u are float32 numbers, multiplied by float32(1 / n) each.
+    """
+    ends = ends_of(x)
+    if ends is None:
+        return None
+    integers, unit = _integers(x.real().astype(np.float32), *ends)
+    sums, one = sums_of(integers), np.ones((), np.float32)
+    if (counts == counts.flat[0]).all():
+        return Sum(sums, np.array(unit * np.float32(1 / counts.flat[0]), np.float32), one)
+    return Plain((sums.astype(np.float32) * unit) * (np.float32(1) / counts.astype(np.float32)))
+
+
+def _integers(s: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.float32]:
+    """255 h + l of each number, int64, and u."""
     unit = np.float32((high - low) / (255 * 254)) if high > low else np.float32(abs(high) or 1)
     wide = np.float32(255) * unit
     zero = np.uint8(min(max(-int(np.rint(np.float32(low) / wide)), 0), 255))
-    s = x.array.astype(np.float32)
     upper = quantise(s, np.asarray(wide), np.asarray(zero)).astype(np.int64) - int(zero)
     lower = quantise(s - upper.astype(np.float32) * wide, np.asarray(unit), np.asarray(np.uint8(128))).astype(np.int64) - 128
-    count = int(np.prod([s.shape[a] for a in over]))
-    scale = unit * (np.float32(1 / count) if mean else np.float32(1))
-    return Sum(wrap((255 * upper + lower).sum(axis=over, keepdims=keep)), np.array(scale, np.float32), np.ones((), np.float32))
+    return 255 * upper + lower, unit
 
 
-__all__ = ["average", "bounds_of", "ended", "ends_of"]
+__all__ = ["average", "average_of_windows", "bounds_of", "ended", "ends_of"]

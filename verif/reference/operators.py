@@ -13,7 +13,7 @@ from verif.reference.einsum import einsum
 from verif.reference.elementwise import a_channel, batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
 from verif.reference.evaluator import run_node
 from verif.reference.fine_softmax import fine_softmax
-from verif.reference.formula_averages import bounds_of
+from verif.reference.formula_averages import average_of_windows, bounds_of
 from verif.reference.grid import gridded
 from verif.reference.group_norm import group_normalization
 from verif.reference.l2_norm import l2_normalization
@@ -134,6 +134,15 @@ def _average_of_sum(call: Call, x: Sum) -> Sum:
     return Sum(_spatial(window_sums(_images(x.sums), window), shape), np.asarray(scale, np.float32), np.ones((), np.float32))
 
 
+def _average_of_floats(call: Call, x: Value) -> Value | None:
+    """AveragePool of float numbers that nothing has quantised."""
+    shape = x.array.shape
+    window = window_of(call.attributes, shape[3:], call.attributes["kernel_shape"], ceil=bool(call.attributes.get("ceil_mode")))
+    size = shape[3:] if len(shape) == 5 else (1, *shape[3:])
+    count = window_sizes((size[0], size[1]), window, count_padding=bool(call.attributes.get("count_include_pad")))
+    return average_of_windows(x, count if len(shape) == 5 else count[0], lambda images: _spatial(window_sums(_images(images), window), shape))
+
+
 def average_pool(call: Call) -> Value:
     """AveragePool and GlobalAveragePool of dequantised values."""
     x = call.value(0)
@@ -142,7 +151,10 @@ def average_pool(call: Call) -> Value:
     if isinstance(x, Sum) and x.scale.size == x.divisor.size == 1 and (x.low, x.high) == (-np.inf, np.inf):
         return _average_of_sum(call, x)
     if not isinstance(x, Dequantised):
-        raise call.refuse("an operand that is not dequantised")
+        whole = _average_of_floats(call, x)
+        if whole is None:
+            raise call.refuse("an operand that is not dequantised, whose bounds are not known")
+        return whole
     return _average(call, x, everything=call.node.op_type == "GlobalAveragePool")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from compiler.front.constraints import channels_first, no_indices, quantised_operand, row_major, two_dimensions_at_most, windows_touch_input
 from compiler.front.floats.lower import lower
 from compiler.front.floats.pooled_sums import average_of_sum
+from compiler.front.floats.window_averages import average_of_windows
 from compiler.front.floats.window_sums import averaged
 from compiler.front.operators.products.convolution import real_operand, result_target
 from compiler.front.operators.reduction import joined, reduce
@@ -111,6 +112,10 @@ def average_pool(node: OnnxNode) -> list[Value]:
     if whole is not None:
         window = read_window(node, whole.shape, node.attribute("kernel_shape", []), ceil=bool(node.attribute("ceil_mode", 0)))
         return [average_of_sum(node, whole, window, count_include_pad=bool(node.attribute("count_include_pad", 0)))]
+    if isinstance(value, Unquantised | Table):
+        window, include = _window(node, value), bool(node.attribute("count_include_pad", 0))
+        _touching(node, value, window, count_include_pad=include)
+        return [average_of_windows(node, value, window, count_include_pad=include)]
     node.require(quantised_operand, value, found=node.describe(0))
     assert isinstance(value, Real)
     return [_average(node, value, _window(node, value))]

@@ -61,7 +61,7 @@ MICROSOFT: dict[str, Signature] = {
     "QLinearSigmoid": Signature({}, _X),
     "MatMulNBits": Signature(
         {"K": Attribute(_INT, required=True), "N": Attribute(_INT, required=True), "bits": Attribute(_INT, 4), "block_size": Attribute(_INT, required=True),
-         "accuracy_level": Attribute(_INT, 0)}, ("A", "B", "scales", "zero_points?", "g_idx?", "bias?"),
+         "accuracy_level": Attribute(_INT, 0), "weight_prepacked": Attribute(_INT, 0)}, ("A", "B", "scales", "zero_points?", "g_idx?", "bias?"),
     ),
     "QLinearSoftmax": Signature(
         {"axis": Attribute(_INT, -1), "opset": Attribute(_INT, required=True)}, ("X", "X_scale", "x_zero_point?", "y_scale", "y_zero_point")
