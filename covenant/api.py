@@ -204,12 +204,12 @@ class Compiled:
 
     def report(self, path: str | Path) -> None:
         """Write the HTML report, and beside it the JSON with its numbers. Raises UserError where that cannot be."""
-        from covenant.analysis.html import page, report_data
+        from covenant.analysis.html import html_page, report_data
         from covenant.files import write_text
 
         data = report_data(self.machine.graph, self.program, self._predicted())
         write_text(Path(path).with_suffix(".json"), json.dumps(data, indent=1) + "\n")
-        write_text(path, page(data))
+        write_text(path, html_page(data))
 
     def trace(self, path: str | Path) -> None:
         """Write the timeline for Perfetto."""

@@ -70,7 +70,7 @@ def quantize(options) -> int:
 
     Status 1 where the network is written and the architecture cannot run it: what is written is to run.
     """
-    from covenant.quantise import accuracies, noise, outcome, prepared, quantise
+    from covenant.quantise import accuracies, outcome_of, prepared, quantise, tensor_noise
     from covenant.quantise.float32 import OTHER_FLOATS
 
     graph = load_graph(options.arch)
@@ -90,8 +90,8 @@ def quantize(options) -> int:
         made = quantise(original, calibration.samples, name=name, **choices)
     except UserError as error:
         raise UserError(f"{error}{'' if options.calibrate else '; drawn samples do not suit every network: give --calibrate'}") from None
-    rows = noise(original, made.model, calibration.samples)
-    result = outcome(made, graph, name=Path(options.output).name, host=options.fallback == "host")
+    rows = tensor_noise(original, made.model, calibration.samples)
+    result = outcome_of(made, graph, name=Path(options.output).name, host=options.fallback == "host")
     report: dict[str, Any] = {
         "model": options.model, "file": options.output, "samples": len(calibration.samples), "drawn": not options.calibrate, "method": options.method,
         "weights": "int8 a tensor" if options.per_tensor else "int8 a channel", "activations": options.activations,

@@ -17,7 +17,7 @@ MOST_RUN_BYTES = 64 << 20
 
 def report(options) -> int:
     """Write the report of a program (or of a network, compiled first), and beside it a JSON file with every number."""
-    from covenant.analysis.html import page, report_data
+    from covenant.analysis.html import html_page, report_data
 
     path = Path(options.output)
     if path.suffix == ".json":
@@ -29,7 +29,7 @@ def report(options) -> int:
     timeline = predict(network.graph, network.program.instructions)
     run = _run(options.run, network, timeline.total_cycles) if options.run else None
     data = report_data(network.graph, network.program, timeline, run=run)
-    text = page(data)
+    text = html_page(data)
     write_text(beside, json.dumps(data, indent=1) + "\n")
     write_text(path, text)
     if options.json:

@@ -14,12 +14,12 @@
 
 from covenant.quantise.convert import Quantised, quantise
 from covenant.quantise.data import Calibration, draw_calibration, read_calibration
-from covenant.quantise.noise import TensorNoise, accuracies, noise
-from covenant.quantise.outcome import Outcome, outcome
+from covenant.quantise.noise import TensorNoise, accuracies, tensor_noise
+from covenant.quantise.outcome import Outcome, outcome_of
 from covenant.quantise.prepare import prepared
 from covenant.quantise.ranges import METHODS
 
 __all__ = [
-    "METHODS", "Calibration", "Outcome", "Quantised", "TensorNoise", "accuracies", "draw_calibration", "noise", "outcome", "prepared",
-    "quantise", "read_calibration",
+    "METHODS", "Calibration", "Outcome", "Quantised", "TensorNoise", "accuracies", "draw_calibration", "outcome_of", "prepared",
+    "quantise", "read_calibration", "tensor_noise",
 ]

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from covenant import judge
 from verif.golden import open_session
 
-__all__ = ["TensorNoise", "accuracies", "noise"]
+__all__ = ["TensorNoise", "accuracies", "tensor_noise"]
 
 Samples = Sequence[dict[str, np.ndarray]]
 
@@ -59,7 +59,7 @@ def _pairs(original: onnx.ModelProto, quantised: onnx.ModelProto) -> dict[str, s
     return {name: found[name] for name in produced if name in found}
 
 
-def noise(original: onnx.ModelProto, quantised: onnx.ModelProto, samples: Samples) -> list[TensorNoise]:
+def tensor_noise(original: onnx.ModelProto, quantised: onnx.ModelProto, samples: Samples) -> list[TensorNoise]:
     """Return the noise of each activation that ``quantised`` quantises, with all quantisation before it included.
 
     ``original`` is the `prepared` float network that ``quantised`` was made of.

@@ -16,7 +16,7 @@ from compiler.read_network import read_network
 from covenant.fallback import Plan, make_plan
 from covenant.quantise.convert import Quantised
 
-__all__ = ["Outcome", "outcome"]
+__all__ = ["Outcome", "outcome_of"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _with_host(model: onnx.ModelProto, graph: Graph, name: str, unsupported: tup
     return _made(graph, tuple(segment.program for segment in plan.segments if segment.program is not None), unsupported=unsupported, host_nodes=host)
 
 
-def outcome(made: Quantised, graph: Graph, *, name: str, host: bool = False) -> Outcome:
+def outcome_of(made: Quantised, graph: Graph, *, name: str, host: bool = False) -> Outcome:
     """Compile a quantised network, with ``host`` in segments where it has nodes that no engine does."""
     model = made.model
     try:

@@ -16,7 +16,7 @@ from covenant.errors import UserError
 from covenant.networks import CompiledNetwork
 from covenant.quantise.convert import quantise
 from covenant.quantise.data import draw_calibration
-from covenant.quantise.outcome import outcome
+from covenant.quantise.outcome import outcome_of
 from covenant.quantise.prepare import prepared
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
@@ -67,7 +67,7 @@ def networks() -> list[OnnxNetwork]:
 def _judge(network: OnnxNetwork, graph: Graph) -> Verdict:
     original = prepared(onnx.load(network.path), name=network.name)
     made = quantise(original, draw_calibration(model_inputs(original), seed=0).samples, name=network.name)
-    result = outcome(made, graph, name=network.name)
+    result = outcome_of(made, graph, name=network.name)
     if not result.runs:
         reasons = dict.fromkeys(f"{entry.operator}: {entry.reason}" for entry in result.unsupported)
         return Verdict(network, NAMED, result.refusal or " ".join(reasons))

@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from covenant.cli import main
-from covenant.quantise import noise, prepared
+from covenant.quantise import prepared, tensor_noise
 from tests.support.models import F32, dequantize, model_of, node, parameters, quantize
 from verif.golden import open_session
 
@@ -104,11 +104,11 @@ def test_noise_is_the_ratio_of_squares():
     original = model_of([node("Identity", "x", "y")], {"x": (F32, (4,))}, {"y": (F32, (4,))}, {})
     quantised = model_of([quantize("x", "q", "x"), dequantize("q", "y", "x")], {"x": (F32, (4,))}, {"y": (F32, (4,))}, constants)
     sample = {"x": np.float32([1.25, 2, 3, 4])}
-    rows = noise(original, quantised, [sample, sample])
+    rows = tensor_noise(original, quantised, [sample, sample])
     assert [(row.tensor, row.op, row.elements) for row in rows] == [("x", "input", 8)]
     assert rows[0].snr_db == pytest.approx(10 * np.log10((1.25**2 + 4 + 9 + 16) / 0.25**2))
-    assert noise(original, quantised, [{"x": np.float32([1, 2, 3, 4])}])[0].snr_db == np.inf
-    assert noise(original, quantised, [{"x": np.zeros(4, np.float32)}])[0].snr_db is None
+    assert tensor_noise(original, quantised, [{"x": np.float32([1, 2, 3, 4])}])[0].snr_db == np.inf
+    assert tensor_noise(original, quantised, [{"x": np.zeros(4, np.float32)}])[0].snr_db is None
 
 
 def test_the_same_bytes_every_time(folder):

@@ -17,7 +17,7 @@ from compiler.front.support import TABLE_FUNCTIONS
 from covenant.cli import main
 from covenant.errors import UserError
 from covenant.networks import CompiledNetwork
-from covenant.quantise import draw_calibration, outcome, prepared, quantise
+from covenant.quantise import draw_calibration, outcome_of, prepared, quantise
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.support.models import F32, model_of, node
@@ -51,7 +51,7 @@ def require_exact(network, **choices):
     """Quantise, compile, run on the functional simulator; returns the quantised network."""
     made = quantised(network, **choices)
     assert made.unsupported == ()
-    result = outcome(made, TINY, name="m")
+    result = outcome_of(made, TINY, name="m")
     assert result.runs and result.refusal is None and result.unsupported == ()
     samples = draw(model_inputs(made.model), seed=5, count=2)
     report, _ = judge_network(CompiledNetwork("m", TINY, result.programs[0], made.model), samples, on="iss")
@@ -120,7 +120,7 @@ def test_every_function_that_the_compiler_knows():
     nodes = [item for name in floats for item in (node(name, "x", f"f{name}"), node("AveragePool", f"f{name}", f"y{name}", kernel_shape=[2, 2]))]
     samples = [{"x": np.random.default_rng(seed).uniform(0.3, 0.9, IMAGE).astype(np.float32)} for seed in range(3)]
     made = quantised(model(nodes), samples=samples)
-    assert made.unsupported == () and outcome(made, TINY, name="m").runs
+    assert made.unsupported == () and outcome_of(made, TINY, name="m").runs
     assert len(floats) // 2 < kinds(made.model).count("QuantizeLinear") <= 2 * len(floats) + 1
 
 
@@ -162,7 +162,7 @@ def test_what_no_engine_does_stays_float_and_what_follows_is_quantised():
     assert [(entry.node, entry.operator) for entry in made.unsupported] == [("n_h", "Hardmax")]
     assert made.unsupported[0].reason == "The operator must be one of those that the support table lists. Found Hardmax."
     assert kinds(made.model) == ["Hardmax", "QuantizeLinear", "DequantizeLinear", "AveragePool", "Elu"]
-    alone, shared = outcome(made, TINY, name="m"), outcome(made, TINY, name="m", host=True)
+    alone, shared = outcome_of(made, TINY, name="m"), outcome_of(made, TINY, name="m", host=True)
     assert not alone.runs and alone.unsupported == made.unsupported
     assert shared.runs and shared.unsupported == made.unsupported and shared.summary()["host_nodes"] >= 1
     assert open_session(made.model).run(None, {"x": np.ones(IMAGE, np.float32)})

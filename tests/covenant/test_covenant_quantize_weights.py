@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from acg.graph import load_graph
 from covenant.cli import main
 from covenant.networks import CompiledNetwork
-from covenant.quantise import convert, draw_calibration, outcome, prepared, quantise
+from covenant.quantise import convert, draw_calibration, outcome_of, prepared, quantise
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.support.models import F32, model_of, node
@@ -71,7 +71,7 @@ def test_constants_in_every_place(case):
     made = quantise(original, samples, name="m")
     assert (made.shared == ()) == per_channel, made.shared
     np.testing.assert_allclose(open_session(made.model).run(None, samples[0])[0], expected, atol=0.05 * np.abs(expected).max())
-    result = outcome(made, TINY, name="m")
+    result = outcome_of(made, TINY, name="m")
     assert result.runs, (result.unsupported, result.refusal)
     report, _ = judge_network(CompiledNetwork("m", TINY, result.programs[0], made.model), draw(model_inputs(made.model), seed=5, count=2), on="iss")
     assert report["exact"] is True
@@ -112,7 +112,7 @@ def test_unrolled_lstm(style, batch):
     made = quantise(original, draw_calibration(model_inputs(original), seed=0, count=4).samples, name="m")
     assert made.shared == () and made.unsupported == ()
     assert all(len(item.input) < 3 or item.input[2] in {i.name for i in original.graph.initializer} for item in original.graph.node if item.op_type == "Gemm")
-    result = outcome(made, TINY, name="m")
+    result = outcome_of(made, TINY, name="m")
     report, _ = judge_network(CompiledNetwork("m", TINY, result.programs[0], made.model), draw(model_inputs(made.model), seed=5, count=2), on="iss")
     assert report["exact"] is True
 

@@ -12,7 +12,7 @@ import pytest
 from acg.graph import load_graph
 from acg.isa import Instruction
 from acg.predictor import predict
-from covenant.analysis.html import page, report_data
+from covenant.analysis.html import html_page, report_data
 from covenant.analysis.html.occupancy import occupancy
 from covenant.cli import main
 from covenant.networks import open_network
@@ -73,7 +73,7 @@ def test_numbers_add_up(data):
 
 
 def test_the_page_needs_nothing_else(data):
-    text = page(data)
+    text = html_page(data)
     found = Elements(text)
     assert found.open == [] and all(address.startswith("#") for address in found.addresses)
     assert {address[1:] for address in found.addresses} <= found.ids
@@ -81,14 +81,14 @@ def test_the_page_needs_nothing_else(data):
     cells = [cell.strip() for row in found.rows for cell in row]
     for layer in data["layers"]:
         assert layer["name"] in cells and f"{layer['cycles']:,}" in cells
-    assert f"<b>{data['totals']['cycles']:,} cycles</b>" in text and page(data) == text
+    assert f"<b>{data['totals']['cycles']:,} cycles</b>" in text and html_page(data) == text
 
 
 def test_names_cannot_leave_their_place(network, data):
     evil = '</script><script>alert(1)</script>"&\x1b[0m'
     layers = tuple(replace(layer, name=evil, origin=(evil,)) for layer in network.program.layers)
     program = replace(network.program, name=evil, layers=layers)
-    text = page(report_data(network.graph, program, predict(network.graph, program.instructions)))
+    text = html_page(report_data(network.graph, program, predict(network.graph, program.instructions)))
     assert "<script>alert" not in text and "\x1b" not in text and text.count("</script>") == 2
 
 
@@ -138,7 +138,7 @@ def test_a_report_is_no_json(tmp_path, capsys):
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium: apt-get install chromium")
 def test_in_a_browser(tmp_path, data):
     path = tmp_path / "r.html"
-    path.write_text(page(data))
+    path.write_text(html_page(data))
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     ran = subprocess.run([BROWSER, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom", path.as_uri()],
                          capture_output=True, text=True, timeout=120, check=True)

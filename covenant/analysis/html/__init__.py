@@ -7,6 +7,6 @@
 """
 
 from covenant.analysis.html.data import report_data
-from covenant.analysis.html.page import page
+from covenant.analysis.html.page import html_page
 
-__all__ = ["page", "report_data"]
+__all__ = ["html_page", "report_data"]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from acg.text import printable
 from covenant.analysis.html.drawing import machine_svg, roofline_svg
 
-__all__ = ["page", "result_table", "summary"]
+__all__ = ["html_page", "result_table", "summary"]
 
 _ROOM = files("covenant.analysis.html")
 
@@ -25,7 +25,7 @@ def _script_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def page(data: dict) -> str:
+def html_page(data: dict) -> str:
     """The page for what `covenant.analysis.html.report_data` gives. It loads nothing: it can be sent as it is and opened from disk."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"printable": lambda text: printable(str(text))}
