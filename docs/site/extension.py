@@ -40,9 +40,13 @@ class Messages(SphinxDirective):
 
 
 def _notebooks(app: Sphinx, name: str, source: list[str]) -> None:
-    """Put notebooks, run now, in the place of what names them: before the page is parsed, as they have headings."""
+    """Put notebooks, run now, in the place of what names them: before the page is parsed, as they have headings. Who follows links needs none of it."""
     folder = Path(app.env.doc2path(name)).parent
-    source[0] = re.sub(r"^```\{notebook\} (\S+)\n```$", lambda found: notebook_markdown(folder / found[1]), source[0], flags=re.M)
+
+    def shown(found: re.Match[str]) -> str:
+        return "" if app.builder.name == "linkcheck" else notebook_markdown(folder / found[1])
+
+    source[0] = re.sub(r"^```\{notebook\} (\S+)\n```$", shown, source[0], flags=re.M)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

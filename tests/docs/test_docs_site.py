@@ -92,6 +92,16 @@ def test_every_page_is_in_the_contents():
     assert sorted(f"{name}.md" for name in listed) == sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if path.name != "index.md" or path.parent != DOCS)
 
 
+def test_files_and_modules_that_pages_name_exist():
+    for page in MARKDOWN:
+        text = page.read_text()
+        files = {name for name in re.findall(r"`([a-z_0-9]+/[A-Za-z_0-9*./-]*)`", text) if not name.startswith(("build/", "rtl/"))}
+        assert [name for name in sorted(files) if not list(PROJECT.glob(name.rstrip("/")))] == [], page.name
+        for module in re.findall(rf"`((?:{'|'.join(LAYERS)})(?:\.[a-z_0-9]+)+)", text):
+            parts = [PROJECT.joinpath(*module.split(".")[:count]) for count in (None, -1)]
+            assert any(path.is_dir() or path.with_suffix(".py").is_file() for path in parts), f"{page.name}: {module}"
+
+
 def test_no_page_names_a_path_of_this_machine():
     paths = (str(PROJECT), str(Path.home()), "/home/")
     found = [path.name for path in [*MARKDOWN, *DOCS.rglob("*.ipynb"), *DOCS.rglob("*.json")] if any(place in path.read_text() for place in paths)]
