@@ -9,8 +9,9 @@ from amaranth.lib import wiring
 
 from .names import plain_names
 
-__all__ = ["compact_initial_values", "convert", "drop_idle_attributes", "group_write_enables"]
+__all__ = ["compact_initial_values", "convert", "drop_idle_attributes", "group_write_enables", "start_processes"]
 
+_AT_START = re.compile(r"^  reg (at_start(?:_\d+)?) = 0;$", re.M)
 _IDLE = re.compile(r"^ *\(\*[^\n]*\*\)\n *\n", re.M)
 _INITIAL = re.compile(r"  initial begin\n((?:    (\S+)\[\d+\] = \d+'[hd]0+;\n)+)  end\n")
 _WRITES = re.compile(r"  always @\(posedge (\w+)\) begin\n((?:    if \([^\n]+\)\n      \w+\[[^\n]+\]\[\d+:\d+\] <= [^\n]+;\n){2,})  end\n")
@@ -80,6 +81,15 @@ def drop_idle_attributes(text: str) -> str:
     return _IDLE.sub("", text)
 
 
+def start_processes(text: str) -> str:
+    """Let every combinational process run once at the start: what it waits for changes after all have begun to wait.
+
+    The writer gives it a value where it is declared, which event-driven simulators see before they look: outputs that never change stayed unknown.
+    Verilator, which evaluates everything, would warn of the only assignment that comes late enough.
+    """
+    return _AT_START.sub(r"  reg \1 = 1'h0;\n  /* verilator lint_off INITIALDLY */ initial \1 <= 1'h1; /* verilator lint_on INITIALDLY */", text)
+
+
 def convert(design: wiring.Component, *, name: str) -> str:
     """Verilog of a design, its top module called ``name``; plain identifiers, no source paths, no dates, no tool's banner."""
     # Millions of small objects that all live to the end: looking for cycles among them took two thirds of the time.
@@ -91,4 +101,4 @@ def convert(design: wiring.Component, *, name: str) -> str:
         if collecting:
             gc.enable()
     text = re.sub(r"\A/\*.*?\*/\n*", "", text, flags=re.DOTALL)
-    return group_write_enables(compact_initial_values(plain_names(drop_idle_attributes(text))))
+    return group_write_enables(compact_initial_values(start_processes(plain_names(drop_idle_attributes(text)))))

@@ -8,7 +8,7 @@ import pytest
 from acg.graph import load_graph
 from covenant.hardware import rtl_text
 from hwgen.names import RESERVED, plain_names, top_name
-from hwgen.verilog import drop_idle_attributes
+from hwgen.verilog import drop_idle_attributes, start_processes
 
 
 def test_escaped_names_become_plain_ones_and_nothing_else_changes():
@@ -55,9 +55,16 @@ def test_an_attribute_without_a_statement_is_left_out():
     assert drop_idle_attributes(kept) == kept
 
 
+def test_combinational_processes_run_once_at_the_start():
+    off, on = "/* verilator lint_off INITIALDLY */", "/* verilator lint_on INITIALDLY */"
+    assert start_processes("  reg at_start = 0;\n  reg at_start_12 = 0;\n  reg at_startle = 0;\n") == (
+        f"  reg at_start = 1'h0;\n  {off} initial at_start <= 1'h1; {on}\n  reg at_start_12 = 1'h0;\n  {off} initial at_start_12 <= 1'h1; {on}\n  reg at_startle = 0;\n")
+
+
 @pytest.mark.rtl
 def test_every_module_has_the_machines_name_and_nothing_is_escaped_or_without_a_name():
     text = rtl_text(load_graph("tiny"))
     modules = re.findall(r"^module (\S+?)\(", text, re.M)
     assert len(modules) == len(set(modules)) > 40 and all(re.fullmatch(r"tiny(_\w+)?", module) for module in modules)
+    assert text.count("initial at_start") > 20 and not re.search(r"reg at_start\w* = 0;", text)
     assert "\\" not in text and not re.search(r"\b(signal|name)(_\d+)?\b", text)

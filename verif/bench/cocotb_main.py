@@ -134,10 +134,10 @@ async def recover(bus: RegisterBus, job: Job) -> None:
         await bus.write(offset, value)
 
 
-async def configured(dut, folder: Path) -> tuple[Job, RegisterBus, Image]:
-    """Reset the machine, and load and configure what the folder's job says."""
+async def configured(dut, folder: Path, image: Image | None = None) -> tuple[Job, RegisterBus, Image]:
+    """Reset the machine, and load and configure what the folder's job says. ``image``: how the memory is reached, unless as in this simulator."""
     job, data = Job.read(folder), (folder / "data.bin").read_bytes()
-    image, bus = Image(), RegisterBus(dut)
+    image, bus = image or Image(), RegisterBus(dut)
     for name in ("awvalid", "wvalid", "bready", "arvalid", "rready"):
         getattr(dut, f"s_axil_{name}").value = 0
     for _ in range(RESET_CYCLES):
@@ -151,11 +151,9 @@ async def configured(dut, folder: Path) -> tuple[Job, RegisterBus, Image]:
     return job, bus, image
 
 
-@cocotb.test()
-async def execute(dut):
-    """Run the job of the folder COVENANT_WORK names."""
-    folder = Path(os.environ["COVENANT_WORK"])
-    job, bus, image = await configured(dut, folder)
+async def execute_job(dut, folder: Path, image: Image | None = None) -> None:
+    """Run the folder's job, and leave ``outputs.bin`` and ``result.json`` in it; ``image`` as in `configured`."""
+    job, bus, image = await configured(dut, folder, image)
     data = (folder / "data.bin").read_bytes()
     entries = []
     with open(folder / "outputs.bin", "wb") as outputs:
@@ -167,7 +165,13 @@ async def execute(dut):
             outputs.write(dumped)
             if entry["timed_out"] or (entry["status"] & STATUS_ERROR and not job.keep_going):
                 break
+    (folder / "result.json").write_text(json.dumps(entries))
+
+
+@cocotb.test()
+async def execute(dut):
+    """Run the job of the folder COVENANT_WORK names."""
+    await execute_job(dut, Path(os.environ["COVENANT_WORK"]))
     if FOLDER_VARIABLE in os.environ:
         target = Path(os.environ[FOLDER_VARIABLE]) / f"{os.getpid()}_{time.time_ns()}.dat"
         ctypes.CDLL(None).covenant_write_coverage(str(target).encode())
-    (folder / "result.json").write_text(json.dumps(entries))

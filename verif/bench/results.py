@@ -1,5 +1,6 @@
 """What a run gave, and what is wrong with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,10 +8,11 @@ import numpy as np
 from acg.regmap import ErrorCode
 
 from .errors import MachineError, RunTimeout
-from .job import STATUS_ERROR
+from .job import STATUS_ERROR, Job
+from .records import EVENT, split_runs
 from .speed import Speed
 
-__all__ = ["Outcome", "RunResult", "require_ended", "result_of"]
+__all__ = ["Outcome", "RunResult", "require_ended", "result_of", "results_of"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,20 @@ def result_of(entry: dict, regions: list[bytes], events: np.ndarray) -> RunResul
     """The result of a run from what the simulator says of it, its memory regions and its events."""
     fields = {name: value for name, value in entry.items() if name not in ("timed_out", "logged")}
     return RunResult(outputs=regions, timeline=events, **fields)
+
+
+def results_of(entries: Sequence[dict], job: Job, outputs: bytes, records: bytes | None) -> list[RunResult]:
+    """Results from what a simulator's process left: its entries, the bytes of all outputs, and the monitor's records unless it was asked for none."""
+    timelines = iter(split_runs(records or b""))
+    results, offset = [], 0
+    for entry, spec in zip(entries, job.runs, strict=False):
+        regions = []
+        for _, size in spec.outputs:
+            regions.append(outputs[offset:offset + size])
+            offset += size
+        events = next(timelines) if records is not None and entry["logged"] else np.empty(0, EVENT)
+        results.append(result_of(entry, regions, events))
+    return results
 
 
 def require_ended(entry: dict, result: RunResult, where: str, *, timeout_cycles: int, check: bool) -> None:

@@ -5,14 +5,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from .build import BuiltModel
 from .errors import SimulationError
 from .job import Program, RunSpec, make_job
 from .process import Progress, simulate, work_folder
-from .records import EVENT, split_runs
-from .results import Outcome, RunResult, require_ended, result_of
+from .results import Outcome, RunResult, require_ended, results_of
 from .waves import Waves
 
 __all__ = ["Outcome", "Program", "Progress", "RunResult", "RunSpec", "run"]
@@ -74,15 +71,7 @@ def run(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], runs: S
         entries = json.loads((folder / "result.json").read_text())
         outputs = (folder / "outputs.bin").read_bytes()
         records = (folder / "timeline.bin").read_bytes() if timeline else b""
-    timelines = iter(split_runs(records))
-    results, offset = [], 0
-    for entry, spec in zip(entries, job.runs, strict=False):
-        regions = []
-        for _, size in spec.outputs:
-            regions.append(outputs[offset:offset + size])
-            offset += size
-        events = next(timelines) if timeline and entry["logged"] else np.empty(0, EVENT)
-        results.append(result_of(entry, regions, events))
+    results = results_of(entries, job, outputs, records if timeline else None)
     require_ended(entries[-1], results[-1], f"run {len(entries) - 1} of {len(job.runs)}", timeout_cycles=timeout_cycles, check=check)
     return Outcome(results, sum(result.simulated_cycles for result in results), sum(result.seconds for result in results),
                    sum(result.cpu_seconds for result in results))
