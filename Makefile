@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup ## compile the example, run it on the simulated RTL, show exactness and cycles
 	$(COVENANT) run $(MODEL) --arch $(ARCH) --input $(INPUT) --limit $(LIMIT) --on rtl
 
-rtl: setup ## Verilog, JSON sidecar, C header and manual of ARCH in build/rtl/ARCH
+rtl: setup ## Verilog of ARCH and all that a system needs of it in build/rtl/ARCH
 	$(COVENANT) rtl $(ARCH) -o build/rtl/$(ARCH)
 
 compile: setup ## compile MODEL for ARCH into build/

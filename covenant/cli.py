@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--fallback", choices=("host",), help="what no engine can do runs on onnxruntime between accelerator segments "
                          "(default: such nodes are refused, all at once)")
 
-    sub = command("rtl", "generate Verilog, JSON sidecar, C header and manual of an architecture")
+    sub = command("rtl", "write a package of an architecture: Verilog, wrapper, IP-XACT, FuseSoC, SystemRDL, bench, driver, guide")
     sub.add_argument("arch", metavar="ARCH", help="a name of archs/ or a YAML file")
     sub.add_argument("-o", "--output", metavar="FOLDER", help="where to (default build/rtl/NAME)")
 

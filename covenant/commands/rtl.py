@@ -1,4 +1,4 @@
-"""``covenant rtl``: everything that is generated from a graph alone."""
+"""``covenant rtl``: a folder with everything that a system needs of a machine."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ __all__ = ["rtl"]
 
 
 def rtl(options) -> int:
-    """Write Verilog, sidecar, header and manual into a folder and say what was written."""
+    """Write the Verilog and all that goes with it into a folder and say what was written."""
+    from covenant import package
     from covenant.hardware import rtl_text
     from hwgen.emit import generate
 
@@ -19,10 +20,11 @@ def rtl(options) -> int:
     folder = Path(options.output or Path("build") / "rtl" / graph.name)
     require_writable(folder / f"{graph.name}.v")
     if options.arch in architecture_names():
-        texts = generate(graph, verilog_text=rtl_text(graph))
+        texts = generate(graph, verilog_text=rtl_text(graph)) | package.files(graph)
     else:
-        source = Path(options.arch)
-        texts = generate(graph, source=source.name if source.is_absolute() else source.as_posix())
+        path = Path(options.arch)
+        source = path.name if path.is_absolute() else path.as_posix()
+        texts = generate(graph, source=source) | package.files(graph, source=source)
     for name, text in texts.items():
         write_text(folder / name, text)
     files = [str(folder / name) for name in texts]

@@ -155,7 +155,7 @@ async def execute_job(dut, folder: Path, image: Image | None = None) -> None:
     """Run the folder's job, and leave ``outputs.bin`` and ``result.json`` in it; ``image`` as in `configured`."""
     job, bus, image = await configured(dut, folder, image)
     data = (folder / "data.bin").read_bytes()
-    entries = []
+    entries: list[dict] = []
     with open(folder / "outputs.bin", "wb") as outputs:
         for index, run in enumerate(job.runs):
             if index and entries[-1]["status"] & STATUS_ERROR:
@@ -163,7 +163,7 @@ async def execute_job(dut, folder: Path, image: Image | None = None) -> None:
             entry, dumped = await inference(dut, bus, image, job, run, data)
             entries.append(entry)
             outputs.write(dumped)
-            if entry["timed_out"] or (entry["status"] & STATUS_ERROR and not job.keep_going):
+            if entries[-1]["timed_out"] or (entries[-1]["status"] & STATUS_ERROR and not job.keep_going):
                 break
     (folder / "result.json").write_text(json.dumps(entries))
 
