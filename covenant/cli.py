@@ -42,6 +42,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("arch", metavar="ARCH", help="a name of archs/ or a YAML file")
     sub.add_argument("-o", "--output", metavar="FOLDER", help="where to (default build/rtl/NAME)")
 
+    sub = command("synth", "what open synthesis makes of machines, block by block: cells, multipliers, memories, clock, longest paths")
+    sub.add_argument("arch", metavar="ARCH", nargs="+", help="names of archs/ or YAML files")
+    sub.add_argument("--target", choices=("ecp5", "xilinx", "generic"), default="ecp5",
+                     help="ecp5: Lattice ECP5-85, placed and routed too; xilinx: UltraScale+; generic: LUTs of 4 inputs, or --liberty (default ecp5)")
+    sub.add_argument("--liberty", metavar="FILE.lib", help="standard cells for --target generic: area and NAND2 equivalents")
+    sub.add_argument("--block", action="append", default=[], metavar="NAME", help="this block only, as the table names it; may be repeated (default: all)")
+    sub.add_argument("--clock", action=argparse.BooleanOptionalAction, default=True, help="place and route each block (default: yes, on ecp5)")
+    sub.add_argument("--memory", type=float, default=6.0, metavar="GB", help="stop a tool that takes more (default 6)")
+    sub.add_argument("--minutes", type=float, default=30.0, metavar="M", help="stop a tool that takes longer for a block (default 30)")
+    sub.add_argument("--markdown", metavar="FILE", help="write the tables as a page of the documents")
+
     sub = command("compile", "compile an ONNX network to a program file")
     sub.add_argument("model", metavar="MODEL", help="quantised ONNX network")
     arch(sub)

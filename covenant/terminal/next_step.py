@@ -55,7 +55,8 @@ def _machine_of_two(options) -> str:
 #: By command: what follows where all went well. Commands that judge the project itself are followed by nothing.
 NEXT: dict[str, Callable[..., str]] = {
     "rtl": lambda options: f"covenant run MODEL --arch {shlex.quote(options.arch)} runs a network on it",
-    "compile": lambda options: f"covenant run {shlex.quote(options.output)}",
+    "compile": lambda options: f"covenant run {shlex.quote(options.output)}" if options.output else "covenant rtl ARCH has the driver that loads it",
+    "synth": lambda options: f"covenant advise MODEL --arch {shlex.quote(options.arch[0])} says what a larger or smaller machine costs in cycles",
     "predict": lambda options: (
         f"covenant run {_network(options)} --fallback host" if options.fallback else f"covenant report {_network(options)} -o {_page(options)}"
     ),

@@ -40,7 +40,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "files": ("covenant/files.py", "covenant/verify/coverage.py", "covenant/verify/rtl_coverage.py", "verif/rtl_coverage.py"),
     "campaigns": ("covenant/verify/*", "covenant/fuzz/*", "covenant/mutants/*", "covenant/backend/*", "verif/random/*", "verif/hostile/*", "verif/coverage.py"),
     # howto/errors_contracts.md
-    "contracts": ("acg/*", "hwgen/*", "covenant/driver/*", "covenant/package/*"),
+    "contracts": ("acg/*", "hwgen/*", "covenant/driver/*", "covenant/package/*", "covenant/synth/*"),
 }
 
 

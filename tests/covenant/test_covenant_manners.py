@@ -36,7 +36,7 @@ QUICK = {
     "completion": ["bash"],
 }
 #: These take longer; their JSON and their silence are looked at where they are tested.
-SLOW = {"backend-test", "verify", "models", "quantize", "advise"}
+SLOW = {"backend-test", "verify", "models", "quantize", "advise", "synth"}
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,7 @@ def test_steps_of_other_actions():
         return NEXT[options.command](options)
 
     assert said("arch", "list") == "covenant arch show NAME"
+    assert said("compile", "a.onnx", "--image", "a.bin") == "covenant rtl ARCH has the driver that loads it"
     assert said("arch", "show", "wide") == "covenant rtl wide"
     assert said("arch", "new", "mine", "--like", "tiny") == "covenant compare MODEL --arch tiny --arch mine.yaml"
     assert said("arch", "diff", "a b.yaml", "tiny") == "covenant compare MODEL --arch 'a b.yaml' --arch tiny"
