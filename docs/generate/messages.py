@@ -49,7 +49,7 @@ def _parts(node: ast.expr) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        return "".join(part.value if isinstance(part, ast.Constant) else _placeholder(part.value) for part in node.values)  # type: ignore[attr-defined]
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else _placeholder(part.value) for part in node.values)  # type: ignore[attr-defined]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         left, right = _parts(node.left), _parts(node.right)
         return None if left is None and right is None else (left or "{...}") + (right or "{...}")

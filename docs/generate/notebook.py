@@ -46,7 +46,8 @@ def execute(path: Path, *, without: frozenset[str] = frozenset()) -> Iterator[tu
             yield cell, ""
             continue
         tree = ast.parse(cell.source, path.name)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        last = tree.body[-1] if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        tree.body = tree.body[: len(tree.body) - (last is not None)]
         printed = io.StringIO()
         with contextlib.chdir(path.parent), contextlib.redirect_stdout(printed):
             exec(compile(tree, path.name, "exec"), module.__dict__)
