@@ -145,7 +145,7 @@ def _room_for_sums(graph: onnx.GraphProto) -> bool:
             if bias is None or product is None or product.op_type not in ("MatMul", *_BIASED):
                 continue
             ends, parts = _ends(product, maker, constants), [maker.get(name) for name in product.input[:2]]
-            scales = [numpy_helper.to_array(constants[p.input[1]]) if p is not None and p.input[1] in constants else None for p in parts if p is not None]
+            scales = [numpy_helper.to_array(constants[p.input[1]]) if len(p.input) > 1 and p.input[1] in constants else None for p in parts if p is not None]
             if ends is None or len(scales) != len(parts) or any(part is None for part in scales) or bias.size not in (1, ends[0].size):
                 continue
             step = (scales[0] * scales[1]).astype(np.float32).reshape(-1)  # type: ignore[operator]
