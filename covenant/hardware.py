@@ -13,7 +13,7 @@ from acg.fingerprint import canonical
 from acg.graph import Graph
 from acg.packages import packages
 from covenant.files import write_text
-from verif.bench import BuiltModel, Description, build
+from verif.bench import BuiltModel, Description, Watcher, build
 from verif.rtl_coverage import FOLDER_VARIABLE
 
 __all__ = ["WAIVERS", "cache_folder", "rtl_text", "simulator"]
@@ -68,10 +68,12 @@ def rtl_text(graph: Graph, *, on_build: Callable[[], None] | None = None) -> str
     return text
 
 
-def simulator(graph: Graph, *, opt: str = "O2", waves: bool = False, note: Callable[[str], None] | None = None) -> BuiltModel:
+def simulator(graph: Graph, *, opt: str = "O2", waves: bool = False, note: Callable[[str], None] | None = None,
+              watcher: Watcher | None = None) -> BuiltModel:
     """Simulator of a graph's RTL; it counts lines where a folder is named for that (`verif.rtl_coverage`). Raises BenchError.
 
-    ``waves``: able to write waveforms, a build of its own. ``note`` is told of a step that takes its time, before it begins.
+    ``waves``: able to write waveforms, a build of its own. ``note`` is told of a step that takes its time, before it begins;
+    ``watcher`` of the build as it goes on.
     """
     from hwgen.names import top_name
 
@@ -81,4 +83,4 @@ def simulator(graph: Graph, *, opt: str = "O2", waves: bool = False, note: Calla
     text = rtl_text(graph, on_build=told("generating RTL"))
     return build([text], Description.from_graph(graph, top=top_name(graph.name)), cache_folder(), opt=WAVES_OPTIMISATION if waves else opt,
                  coverage=FOLDER_VARIABLE in os.environ and not waves, waves=waves,
-                 on_build=told("building its simulator" + (" with waveforms" if waves else "")))
+                 on_build=told("building its simulator" + (" with waveforms" if waves else "")), watcher=watcher)

@@ -125,8 +125,10 @@ def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.n
     if session is not None:
         results = [session.run(spec) for spec in specs]
     else:
-        model = simulator(graph, opt=opt, waves=waves is not None, note=None if progress is None else progress.note)
+        model = simulator(graph, opt=opt, waves=waves is not None, note=None if progress is None else progress.note,
+                          watcher=None if progress is None else progress.building)
         if progress is not None:
+            progress.clear()
             progress.restart()
         outcome = run(model, program.image, specs, **_setup(graph, program, predicted), expected_cycles=predicted.total_cycles * len(samples),
                       progress=progress, waves=waves)

@@ -26,18 +26,24 @@ class Progress:
 
     def __call__(self, state) -> None:
         """Called about once a second with an object that has cycles, cycles_per_second, expected_cycles, remaining_seconds."""
-        if self.quiet:
-            return
-        terminal = self.stream.isatty()
-        now = time.monotonic()
-        if not terminal and now - self._last < 15:
-            return
-        self._last = now
         text = f"{self.what}: {state.cycles:,} cycles, {state.cycles_per_second:,.0f} a second"
         if state.expected_cycles:
             text += f", {100 * state.cycles / state.expected_cycles:.0f}%"
         if state.remaining_seconds is not None:
             text += f", {state.remaining_seconds:.0f} s to go"
+        self._show(text)
+
+    def building(self, state) -> None:
+        """Called about once a second while a simulator is built, with an object that has step, seconds, remaining_seconds."""
+        left = "" if state.remaining_seconds is None else f", {state.remaining_seconds:.0f} s to go"
+        self._show(f"{self.what}: building its simulator, {state.step}, {state.seconds:.0f} s{left}")
+
+    def _show(self, text: str) -> None:
+        terminal = self.stream.isatty()
+        now = time.monotonic()
+        if self.quiet or (not terminal and now - self._last < 15):
+            return
+        self._last = now
         print(f"\r{text}\033[K" if terminal else text, end="" if terminal else "\n", file=self.stream, flush=True)
         self.shown = terminal
 

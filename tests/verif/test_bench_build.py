@@ -1,5 +1,6 @@
 """Building: missing tools are named with their package, the cache is keyed by content and safe to share."""
 
+import io
 import os
 import re
 import shutil
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from covenant.terminal.progress import Progress
 from tests.verif import bench_machine as machine
-from verif.bench import BuildError, ToolMissing, build, run, toolchain
+from verif.bench import BuildError, BuildProgress, ToolMissing, build, run, steps, toolchain
 from verif.bench.job import RunSpec
+from verif.bench.steps import Clock, run_tool
 
 TEXT = machine.DUT.read_text()
 
@@ -115,6 +118,51 @@ def cache(tmp_path):
     build([TEXT], machine.MACHINE, machine.CACHE, opt="O1")
     shutil.copytree(machine.CACHE / "objects", tmp_path / "cache" / "objects")
     return tmp_path / "cache"
+
+
+def test_time_that_is_left_is_told_by_what_has_become_objects(tmp_path, monkeypatch):
+    """Of three texts of 100, 300 and 600 bytes two are done after 4 seconds of that step: 6 are left."""
+    now = [100.0]
+    monkeypatch.setattr(steps.time, "monotonic", lambda: now[0])
+    for name, size in (("a", 100), ("b", 300), ("c", 600)):
+        (tmp_path / f"{name}.cpp").write_bytes(bytes(size))
+    seen = []
+    clock = Clock(seen.append)
+    now[0] = 110.0
+    clock.step("Verilator")()
+    watch = clock.step("C++ compiler", tmp_path)
+    watch()
+    (tmp_path / "a.o").touch()
+    (tmp_path / "b.o").touch()
+    now[0] = 114.0
+    watch()
+    assert seen == [BuildProgress("Verilator", 10.0, None), BuildProgress("C++ compiler", 10.0, None), BuildProgress("C++ compiler", 14.0, 6.0)]
+    assert Clock(None).step("Verilator") is None
+
+
+def test_a_tool_is_watched_until_it_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "WATCH_SECONDS", 0.02)
+    calls, tools = [], toolchain.find_toolchain()
+    run_tool(["sleep", "0.3"], folder=tmp_path, toolchain=tools, step="sleep", watch=lambda: calls.append(1))
+    assert len(calls) >= 2
+    with pytest.raises(BuildError, match=r"^sleep: found exit status 7:\nboth ways\n; expected a build without errors; correct the Verilog or the tool named above$"):
+        run_tool(["sh", "-c", "echo 'both ways' >&2; exit 7"], folder=tmp_path, toolchain=tools, step="sleep")
+
+
+def test_progress_of_a_build_on_a_terminal_and_in_a_log(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal, log = Terminal(), io.StringIO()
+    for stream in (terminal, log):
+        progress = Progress("run", stream=stream)
+        progress.building(BuildProgress("C++ compiler", 14.2, 6.0))
+        progress.building(BuildProgress("Verilator", 3.0, None))
+        progress.clear()
+    assert terminal.getvalue() == ("\rrun: building its simulator, C++ compiler, 14 s, 6 s to go\033[K"
+                                   "\rrun: building its simulator, Verilator, 3 s\033[K\r\033[K")
+    assert log.getvalue() == ""  # not before 15 seconds
 
 
 @pytest.mark.rtl

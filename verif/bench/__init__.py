@@ -6,6 +6,7 @@ from .errors import BenchError, BuildError, MachineError, RunTimeout, Simulation
 from .results import Outcome, RunResult
 from .run import Program, Progress, RunSpec, run
 from .session import Session
+from .steps import BuildProgress, Watcher
 from .waves import Waves
 from .wrapper import Description, instruction_signal, parse_ports
 
@@ -13,6 +14,7 @@ __all__ = [
     "BareOutcome",
     "BenchError",
     "BuildError",
+    "BuildProgress",
     "BuiltModel",
     "Description",
     "MachineError",
@@ -25,6 +27,7 @@ __all__ = [
     "Session",
     "SimulationError",
     "ToolMissing",
+    "Watcher",
     "Waves",
     "build",
     "instruction_signal",

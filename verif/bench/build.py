@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from cocotb_tools import config as cocotb_config
 from verif.leftovers import beside, unfinished
 
 from .errors import BuildError, ToolMissing
+from .steps import Clock, Watcher, run_tool
 from .toolchain import Toolchain, find_toolchain
 from .wrapper import Description, generate, visibility
 
@@ -87,15 +87,6 @@ def _hash(parts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _run(command: Sequence[str], *, folder: Path, toolchain: Toolchain, step: str) -> None:
-    done = subprocess.run(command, cwd=folder, env=toolchain.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, errors="replace", check=False)
-    if done.returncode != 0:
-        text = "\n".join(done.stdout.strip().splitlines()[:40])
-        raise BuildError(step, found=f"exit status {done.returncode}:\n{text}\n", expected="a build without errors",
-                         action="correct the Verilog or the tool named above")
-
-
 def _defines(features: Sequence[str]) -> tuple[str, ...]:
     """As Verilator's makefile has them."""
     return ("-DVERILATOR=1", *(f"-DVM_{name}={int(name in features)}" for name in _FEATURES))
@@ -112,7 +103,7 @@ def _object(source: Path, header_text: str, include: Sequence[Path], *, objects:
         with unfinished(beside(target)) as part:
             root = toolchain.root / "include"
             includes = [f"-I{folder}" for folder in (*include, root, root / "vltstd", _HERE, _HERE / "fst")]
-            _run([toolchain.compiler, "-O2", "-w", *_CXXFLAGS, *_defines(features), *includes, "-c", str(source), "-o", str(part)],
+            run_tool([toolchain.compiler, "-O2", "-w", *_CXXFLAGS, *_defines(features), *includes, "-c", str(source), "-o", str(part)],
                  folder=objects, toolchain=toolchain, step=f"C++ compiler on {source.name}")
             os.replace(part, target)
     return target
@@ -128,13 +119,13 @@ def _plain(link: Path, path: Path) -> Path:
 
 def _link(target: str, objects: Iterable[Path], libraries: Sequence[str], *, folder: Path, toolchain: Toolchain) -> None:
     command = [toolchain.compiler, "-o", target, *map(str, objects), *libraries, "-pthread"]
-    _run(command, folder=folder, toolchain=toolchain, step="C++ linker")
+    run_tool(command, folder=folder, toolchain=toolchain, step="C++ linker")
 
 
 def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, arguments: Sequence[str], programs: Mapping[str, Path],
-             runtime_names: Sequence[str], features: Sequence[str]) -> None:
+             runtime_names: Sequence[str], features: Sequence[str], clock: Clock) -> None:
     """Verilate, compile and link in the folder `work`, whose Verilog is written; leaves the programs."""
-    _run([*toolchain.verilator, *arguments], folder=work, toolchain=toolchain, step="Verilator")
+    run_tool([*toolchain.verilator, *arguments], folder=work, toolchain=toolchain, step="Verilator", watch=clock.step("Verilator"))
     generated = work / "generated"
     wrapper = generated / "Vtb.cpp"
     wrapper.write_text(wrapper.read_text().replace(_COLLECTOR, ""))
@@ -143,8 +134,8 @@ def _compile(work: Path, *, opt: str, toolchain: Toolchain, objects: Path, argum
                 f"PYTHON3={_plain(work / 'python', Path(sys.executable).resolve())}", f"VERILATOR_ROOT={_plain(work / 'verilator', toolchain.root)}"]
     if opt in _QUICK:
         settings.append("VM_PARALLEL_BUILDS=0")
-    _run(["make", "-C", "generated", "-f", "Vtb.mk", f"-j{min(2, os.cpu_count() or 1)}", "Vtb__ALL.a", *settings],
-         folder=work, toolchain=toolchain, step="C++ compiler on the model")
+    run_tool(["make", "-C", "generated", "-f", "Vtb.mk", f"-j{min(2, os.cpu_count() or 1)}", "Vtb__ALL.a", *settings],
+         folder=work, toolchain=toolchain, step="C++ compiler on the model", watch=clock.step("C++ compiler", None if opt in _QUICK else generated))
     runtime = [_object(toolchain.root / "include" / f"{name}.cpp", "", (), objects=objects, toolchain=toolchain, features=features)
                for name in runtime_names]
     header = (generated / "Vtb.h").read_text()
@@ -189,7 +180,8 @@ def _texts(verilog: Sequence[str | Path]) -> list[str]:
 
 
 def build(verilog: Sequence[str | Path], description: Description | Mapping[str, object], cache_dir: str | Path, *, opt: str = "O2",
-          assertions: bool = False, coverage: bool = False, waves: bool = False, on_build: Callable[[], None] | None = None) -> BuiltModel:
+          assertions: bool = False, coverage: bool = False, waves: bool = False, on_build: Callable[[], None] | None = None,
+          watcher: Watcher | None = None) -> BuiltModel:
     """Build the simulator of a machine, or find it in the cache.
 
     Parameters
@@ -210,6 +202,8 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
         Able to write waveforms (`run`), which costs speed; only ``simulate`` is linked.
     on_build : callable
         Called before anything is built; not called when the simulator is found in the cache.
+    watcher : callable
+        Called with a `BuildProgress` about once a second while it is built.
 
     Raises
     ------
@@ -222,12 +216,12 @@ def build(verilog: Sequence[str | Path], description: Description | Mapping[str,
         description = Description.from_dict(description)
     design = "\n".join(_texts(verilog))
     sources = {"design.v": design, "tb.v": generate(design, description, waves=waves), "tb.vlt": visibility(waves=waves)}
-    return build_sources(sources, cache_dir, opt=opt, assertions=assertions, coverage=coverage, waves=waves, on_build=on_build)
+    return build_sources(sources, cache_dir, opt=opt, assertions=assertions, coverage=coverage, waves=waves, on_build=on_build, watcher=watcher)
 
 
 def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str = "O2", assertions: bool = False,
                   programs: Sequence[str] = tuple(_PROGRAMS), mains: Mapping[str, Path] | None = None, coverage: bool = False,
-                  waves: bool = False, on_build: Callable[[], None] | None = None) -> BuiltModel:
+                  waves: bool = False, on_build: Callable[[], None] | None = None, watcher: Watcher | None = None) -> BuiltModel:
     """`build` for a test bench written by hand.
 
     Parameters
@@ -274,7 +268,8 @@ def build_sources(sources: Mapping[str, str], cache_dir: str | Path, *, opt: str
             for name, text in sources.items():
                 (work / name).write_text(text)
             _compile(work, opt=opt, toolchain=toolchain, objects=cache / "objects", arguments=arguments, programs=files,
-                     runtime_names=(*_RUNTIME, *(["verilated_cov"] if coverage else []), *(_WAVE_RUNTIME if waves else ())), features=features)
+                     runtime_names=(*_RUNTIME, *(["verilated_cov"] if coverage else []), *(_WAVE_RUNTIME if waves else ())), features=features,
+                     clock=Clock(watcher))
             target.parent.mkdir(parents=True, exist_ok=True)
             with unfinished(beside(target)) as entry:
                 entry.mkdir()
