@@ -179,13 +179,14 @@ class _Attempt:
 
 
 def _critical(items: Sequence[Item], core: Core, paths: np.ndarray) -> list[int]:
-    """Operations that share the busiest slots, of equal ones those of which there are most; none that follows from one of them of another name."""
+    """Of the busiest slots, of equal ones those that issue most, the operation that is issued most; none that follows from another one of these slots."""
     pressures = _pressures(items, core)
     number = {slots: sum(core.slots_of(item.operation) == slots for item in items) for slots in pressures}
     chosen = max(pressures, key=lambda slots: (pressures[slots], number[slots]))
     mine = [n for n, item in enumerate(items) if core.slots_of(item.operation) == chosen]
-    names = np.array([item.operation for item in items])
-    return [n for n in mine if not any(paths[other, n] > _NEVER and names[other] != names[n] for other in mine)]
+    names = [item.operation for item in items]
+    most = max(dict.fromkeys(names[n] for n in mine), key=[names[n] for n in mine].count)
+    return [n for n in mine if names[n] == most]
 
 
 def schedule(items: Sequence[Item], core: Core, idle: int = 0) -> Schedule:

@@ -177,6 +177,10 @@ class TileContext:
         first = (n0 * operand.shape[2] + y0) * width if root in self.copies else 0
         self._fetch(root, first, ((n1 - 1) * operand.shape[2] + y1) * width, tile)
 
+    def coming(self, operand: Operand) -> bool:
+        """Whether rows of a resident input are still to be fetched."""
+        return bool(self._missing.get(self.residency.root(operand.tensor)))
+
     def require_rest(self, codelet: Codelet) -> None:
         """Fetch what is missing of the inputs that a codelet has used."""
         for operand in codelet.operands.values():

@@ -37,6 +37,8 @@ class Sliding:
         Pixels between two results of a window: 1 or 2; 0 where it makes one.
     whole : bool
         An iteration makes a tile; else it adds one row of the window to a row of results.
+    streamed : bool
+        Each tile loads its weights and parameters, so that one instruction goes over channels; else the prologue does.
     """
 
     weights: tuple[tuple[int, ...], ...]
@@ -46,6 +48,7 @@ class Sliding:
     dilation: int
     step: int
     whole: bool
+    streamed: bool = False
 
     @property
     def vectors(self) -> int:
@@ -66,7 +69,7 @@ class Sliding:
 
 
 def sliding(shape: Sliding, core: Core) -> Body:
-    """The body of a sliding window: streams in0 (activations), in1 (weights, bias, scale), out0 (results)."""
+    """The body of a sliding window: streams in0 (activations), in1 (bias, weights, scale), out0 (results)."""
     groups = len(shape.weights[0])
     results = core.lanes // core.granule_bytes  # of a window
     beside = (("group", groups), ("pair", shape.pairs))
@@ -103,11 +106,13 @@ def sliding(shape: Sliding, core: Core) -> Body:
         stores = Statement("STV", (*rows, ("pair", shape.pairs)), None, {"a": ("y", lambda i: (i["row"], 0))}, {"first": lambda i: results * i["pair"]},
                            stream="out0")  # fmt: skip
     constants = [
-        Statement("LDV", (), ("bias", _nothing), stream="in1"), Statement("LDV", (), ("scale", _nothing), stream="in1"),
-        Statement("LDV", (("number", shape.vectors),), ("w", lambda i: (i["number"],)), stream="in1"),
+        Statement("LDV", (), ("bias", _nothing), stream="in1"), Statement("LDV", (("number", shape.vectors),), ("w", lambda i: (i["number"],)), stream="in1"),
+        Statement("LDV", (), ("scale", _nothing), stream="in1"),
     ]
     items, ending = (*unroll(loads), *unroll(products)), unroll([finish, stores])
     kept = unroll(constants)
+    if shape.streamed:
+        items, kept = (*kept, *items), ()
     return Body((*items, *ending), kept) if shape.whole else Body(items, kept, ending, idle=1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from compiler.codelets import Operand
@@ -21,6 +22,9 @@ from compiler.tiling.tile_context import TileContext
 from compiler.window import Window
 
 __all__ = ["KernelTiler", "Strip", "cheapest"]
+
+#: Into how many strips a layer is cut whose operand or result moves meanwhile, and for how many bytes each.
+MOST_PIECES, PIECE_BYTES = 6, 4096
 
 
 @dataclass(frozen=True)
@@ -95,14 +99,20 @@ class KernelTiler:
         """Strips of rows that fit, each twice if they can. Raises CompilerError where one row does not."""
         n, _, oh, _ = self.y.shape
         for copies in (2, 1):
-            for count in range(1, oh + 1):
-                if count > 1 and ceil_div(oh, count) == ceil_div(oh, count - 1):
+            for count in range(min(self.pieces(), oh), oh + 1):
+                if count > self.pieces() and ceil_div(oh, count) == ceil_div(oh, count - 1):
                     continue
                 strips = [Strip(image, image + 1, y0, y1) for image in range(n) for y0, y1 in spans(oh, ceil_div(oh, count))]
                 if max(self.bytes_of(strip) for strip in strips) * copies <= self.room(self.unit.activation.name):
                     return strips
         raise CompilerError(f"node {self.codelet.name}", found="no tile that fits the on-chip memories", expected="room for one row of input and output",
                             do="use an architecture with larger memories")
+
+    def pieces(self) -> int:
+        """Strips at least: what goes on while an operand is on its way, or a result, need not wait for all of it."""
+        moving = [operand for operand in (self.x, *self.beside) if self.context.coming(operand)] + [self.y] * self.stored
+        size = max((prod(operand.shape) for operand in moving), default=0)
+        return max(1, min(MOST_PIECES, size // PIECE_BYTES))
 
     def box(self, operand: Operand, strip: Strip) -> tuple[int, int, int, int, int, int, int, int]:
         """What of an operand a strip touches (n0, n1, y0, y1, x0, x1, c0, c1)."""

@@ -84,7 +84,7 @@ class KernelContractionTiler(KernelTiler):
     def strips(self) -> list[Strip]:
         """Strips of rows that fit; all images at once where pixels lie in a row."""
         n, _, oh, ow = self.y.shape
-        if self.flat and self.context.is_resident(self.x) and self.resident_y and n * oh * ow <= MOST_PIXELS:
+        if self.flat and self.context.is_resident(self.x) and self.resident_y and n * oh * ow <= MOST_PIXELS and self.pieces() == 1:
             return [Strip(0, n, 0, oh)]
         return [
             Strip(strip.n0, strip.n1, strip.y0 + lo, strip.y0 + hi) for strip in super().strips()

@@ -28,26 +28,29 @@ __all__ = ["KernelPoolingTiler", "KernelSlidingTiler"]
 MOST_ROWS = 8
 #: Columns of a window that one word of a lane takes.
 TAPS = 4
+#: Cycles that an instruction takes beyond its packets, in a row of its like.
+LAUNCH_CYCLES = 20
 
 
 class _Windows(KernelTiler):
     """What sums and largest elements have in common: strips, regions of one divisor, granules of channels."""
 
-    #: Whether channels have weights of their own.
-    each = False
-
     def run(self) -> None:
         """Emit everything."""
-        together = 1 if self.each else self.granules
         for strip in self.strips():
             view, out = self.input_view(self.x, strip), self.output_view(strip)
             for region in regions(self.codelet.finish, (strip.y0, strip.y1, 0, self.y.shape[3])):
+                together = self.together(self.extent(region))
                 for first in range(0, self.granules, together):
                     try:
-                        self.launch(strip, first, together, view, out, region)
+                        self.launch(strip, first, min(together, self.granules - first), view, out, region)
                     except Misfit as misfit:
                         raise self.misfit(misfit) from None
             self.store(strip, out)
+
+    def together(self, extent: tuple[int, int]) -> int:
+        """Granules of channels of one instruction, over a region of so many rows and columns."""
+        return self.granules
 
     def launch(self, strip: Strip, first: int, granules: int, view: View, out: View, region: Region) -> None:
         """One instruction: granules [first, first + granules) of a region of a strip."""
@@ -81,8 +84,6 @@ class _Windows(KernelTiler):
 class KernelSlidingTiler(_Windows):
     """Sums over windows: depthwise convolutions, and averages by weights of one."""
 
-    each = True
-
     def __init__(self, context: TileContext, step: Assigned) -> None:
         super().__init__(context, step)
         self.w = self.codelet.operands.get("w")
@@ -98,9 +99,33 @@ class KernelSlidingTiler(_Windows):
         known = list(dict.fromkeys(patterns))
         one_each = [tuple(ky * len(self.groups) + g for g in range(len(self.groups))) for ky in range(kh)]
         self.numbers = tuple(one_each) if self.each else (tuple(known.index(pattern) for pattern in patterns),) * kh
-        self._constants: dict[tuple[int, float], Buffer] = {}
+        self._constants: dict[tuple[int, int, float], Buffer] = {}
 
-    def shapes(self, extent: tuple[int, int]) -> Iterator[Sliding]:
+    def together(self, extent: tuple[int, int]) -> int:
+        """All where channels have nothing of their own, or where tiles that load what they have are sooner done than an instruction for each granule."""
+        if not self.each or self.granules == 1:
+            return self.granules
+        found: list[tuple[int, int]] = []
+        for streamed in (False, True):
+            granules = self.granules if streamed else 1
+            try:
+                shape, packed = cheapest(sliding, self.shapes(extent, streamed), self.core, lambda shape, count=granules: self.tiles(shape, extent, count))
+            except Misfit:
+                continue
+            cycles = len(packed.prologue) + self.tiles(shape, extent, granules) * len(packed.body) + packed.drain
+            found.append(((cycles + LAUNCH_CYCLES) * (self.granules // granules), granules))
+        return min(found)[1] if found else 1
+
+    def tiles(self, shape: Sliding, extent: tuple[int, int], granules: int) -> int:
+        """Iterations of an instruction."""
+        count = granules * ceil_div(extent[0], shape.rows) * ceil_div(extent[1], self.made(shape))
+        return count if shape.whole else count * self.window.kernel[0]
+
+    def made(self, shape: Sliding) -> int:
+        """Results of a row of a tile."""
+        return shape.pairs * (self.core.lanes // self.core.granule_bytes if shape.step else 1)
+
+    def shapes(self, extent: tuple[int, int], streamed: bool) -> Iterator[Sliding]:
         """Shapes of a tile of so many rows and columns of results."""
         results = self.core.lanes // self.core.granule_bytes
         (sy, sx), dy = self.window.step, self.window.dilation[0]
@@ -111,9 +136,9 @@ class KernelSlidingTiler(_Windows):
         products = len(self.numbers) * len(self.groups) * pairs
         while rows:
             if products * rows <= 2 * self.core.packets:
-                yield Sliding(self.numbers, rows, pairs, sy, dy, step, True)
+                yield Sliding(self.numbers, rows, pairs, sy, dy, step, True, streamed)
             rows -= 1
-        if products * 2 > self.core.packets and len(set(self.numbers)) == 1:
+        if products * 2 > self.core.packets and len(set(self.numbers)) == 1 and not streamed:
             yield Sliding(self.numbers[:1], 1, pairs, sy, dy, step, False)
 
     def launch(self, strip: Strip, first: int, granules: int, view: View, out: View, region: Region) -> None:
@@ -122,47 +147,49 @@ class KernelSlidingTiler(_Windows):
         results = self.core.lanes // self.core.granule_bytes
         kernel_rows = self.window.kernel[0]
 
-        def made(shape: Sliding) -> int:
-            return shape.pairs * (results if shape.step else 1)
-
-        def tiles(shape: Sliding) -> int:
-            return granules * ceil_div(rows, shape.rows) * ceil_div(columns, made(shape)) * (1 if shape.whole else kernel_rows)
-
-        shape, packed = cheapest(sliding, self.shapes(extent), self.core, tiles)
+        streamed = self.each and granules > 1
+        shape, packed = cheapest(sliding, self.shapes(extent, streamed), self.core, lambda shape: self.tiles(shape, extent, granules))
         iterations = 1 if shape.whole else kernel_rows
         label = f"{strip.label} y{region.box[0]} x{region.box[2]} c{first * self.core.granule_bytes}"
-        count = tiles(shape) // iterations
+        count = self.tiles(shape, extent, granules) // iterations
         launch = Launch(self.unit, packed, self.kernel(packed, label), **({"tiles": 1, "iterations": count} if shape.whole else
                                                                         {"tiles": count, "iterations": iterations}))  # fmt: skip
         weights = (True, 0) if self.w is None else (self.w.dtype == "i8", self.w.zero)
         launch.numbers(a=(self.x.dtype == "i8", self.x.zero), w=weights)
         self.finish(launch, region, label)
-        over = [Step(ceil_div(rows, shape.rows), 0, shape.rows), Step(ceil_div(columns, made(shape)), 0, 0, made(shape))]
+        over = [Step(ceil_div(rows, shape.rows), 0, shape.rows), Step(ceil_div(columns, self.made(shape)), 0, 0, self.made(shape))]
         each = results * self.window.step[1] if shape.step else self.window.step[1]
         between = shape.between if shape.whole else self.window.dilation[0]
         inner = [Step(shape.read if shape.whole else kernel_rows, 0, between), Step(len(self.groups), 0, 0, self.apart), Step(shape.pairs, 0, 0, each)]
         self.operand(launch, strip, first, granules, view, region, over, inner)
-        constants = self.constants(first, shape, region, label)
-        vector = self.core.vector_bytes
-        launch.stream("in1", constants, 0, [Step(2 + shape.vectors, vector)], self.core.pixels)
+        constants = self.constants(first, granules if streamed else 1, region, label)
+        vector, own = self.core.vector_bytes, 2 + shape.vectors
+        again = [Step(granules, own * vector), *(Step(step.count, 0) for step in over)] if streamed else []
+        launch.stream("in1", constants, 0, [*again, Step(own, vector)], self.core.pixels)
         within = [Step(shape.rows, 0, 1)] if shape.step else [Step(shape.rows, 0, 1), Step(shape.pairs, 0, 0, 1)]
         self.results(launch, strip, first, granules, out, region, [*over, *within], self.core.pixels if shape.step else 1)
         launch.add(self.context, label)
 
-    def constants(self, first: int, shape: Sliding, region: Region, label: str) -> Buffer:
-        """Buffer of bias, scale and weights of a granule of channels, loaded unless it still stands there."""
-        key = first if self.each else 0, region.scale_a
+    def constants(self, first: int, granules: int, region: Region, label: str) -> Buffer:
+        """Buffer of bias, weights and scale of granules of channels one behind the other, loaded unless it still stands there."""
+        key = (first, granules, region.scale_a) if self.each else (0, 1, region.scale_a)
         if key not in self._constants:
-            finish, g = self.codelet.finish, self.core.granule_bytes
-            channels = self.y.shape[1]
-            bias = finish.bias if finish.bias.size else np.zeros(channels, np.int32)
-            scale = finish.scale if finish.scale.size else np.full(channels, region.scale_a, np.float32)
-            numbers = [values[key[0] * g : (key[0] + 1) * g] for values in (bias.astype(np.int32), scale.astype(np.float32).view(np.int32))]
-            repeated = [np.tile(np.pad(values, (0, g - len(values))), self.core.lanes // g) for values in numbers]
-            content = np.concatenate(repeated).astype("<i4").tobytes() + self._weights(key[0])
+            content = b"".join(self._constant(granule, region) for granule in range(key[0], key[0] + key[1]))
             self._constants = {} if len(self._constants) > 1 else self._constants
             self._constants[key] = self.context.load_constant(f"{self.codelet.name}.w", content, self.unit.weight, label)
         return self._constants[key]
+
+    def _constant(self, granule: int, region: Region) -> bytes:
+        """Vectors of bias, weights and scale of a granule of channels."""
+        finish, g = self.codelet.finish, self.core.granule_bytes
+        channels = self.y.shape[1]
+        bias = finish.bias if finish.bias.size else np.zeros(channels, np.int32)
+        scale = finish.scale if finish.scale.size else np.full(channels, region.scale_a, np.float32)
+        vectors = []
+        for values in (bias.astype(np.int32), scale.astype(np.float32).view(np.int32)):
+            mine = values[granule * g : (granule + 1) * g]
+            vectors.append(np.tile(np.pad(mine, (0, g - len(mine))), self.core.lanes // g).astype("<i4").tobytes())
+        return vectors[0] + self._weights(granule) + vectors[1]
 
     def _weights(self, first: int) -> bytes:
         """Vectors of weights of a granule: channel by channel four columns of a row, repeated for each result of a window."""
