@@ -25,7 +25,7 @@ __all__ = ["Schedule", "Table", "busiest", "least_interval", "schedule"]
 
 _NEVER = -(1 << 30)
 #: Packets beyond the bound that are tried.
-_MORE = (0, 1, 2, 4, 8)
+_MORE = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,12 +129,12 @@ class _Attempt:
         self.times[node], self.slots[node] = time, slot
         return True
 
-    def forwards(self, nodes: Sequence[int]) -> bool:
-        """Place operations in this order behind a cursor, spread over the interval: what else takes their slots finds packets everywhere."""
+    def forwards(self, nodes: Sequence[int], packets: int) -> bool:
+        """Place operations in this order behind a cursor, spread over so many packets: what else takes their slots finds some everywhere."""
         cursor = 0
         for number, node in enumerate(nodes):
             low, high, _ = self._bounds(node)
-            if not self._within(node, max(low, cursor, number * self.interval // len(nodes)), high):
+            if not self._within(node, max(low, cursor, number * packets // len(nodes)), high):
                 return False
             cursor = int(self.times[node])
         return True
@@ -203,7 +203,7 @@ def schedule(items: Sequence[Item], core: Core, idle: int = 0) -> Schedule:
     for more in _MORE:
         interval = bound + idle + more
         attempt = _Attempt(items, core, graph, paths, interval)
-        if attempt.forwards(critical) and attempt.backwards(before) and attempt.by_deadline(after):
+        if attempt.forwards(critical, bound) and attempt.backwards(before) and attempt.by_deadline(after):
             first = int(attempt.times.min())
             return Schedule(interval, tuple(int(time) - first for time in attempt.times), tuple(attempt.slots), bound)
     raise Misfit(f"no schedule of {len(items)} operations at up to {_MORE[-1]} packets beyond the bound of {bound}")

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from compiler.codelets import Codelet
+from compiler.kernels.recipes.softmax import NEEDED
 from compiler.target import CoreUnit
 from compiler.window import Window
 
 __all__ = ["RECIPES", "refusal"]
 
+#: Digits of an exponential that a kernel of Softmax makes, and granules of channels of a pixel that its registers hold.
+_DIGITS, MOST_GRANULES = ("high", "low"), 16
 #: Operations of slots that each operation of a chain needs.
 _SLOTS = {"MATMUL": ("DOT", "LDV", "STV"), "MAC": ("DOTV", "LDW", "LDV", "STV"), "SUM": ("DOTV", "LDW", "LDV", "STV"), "MAXIMUM": ("MAXV", "LDV", "STV"),
           **dict.fromkeys(("ADD", "MUL", "MIN", "MAX"), ("REQB", "LDV", "STV"))}
@@ -62,9 +65,24 @@ def _elementwise(codelet: Codelet, unit: CoreUnit) -> str | None:
     return None
 
 
+def _rows(codelet: Codelet, unit: CoreUnit) -> str | None:
+    if codelet.op != "Softmax" or codelet.program is None:
+        return f"of the operators that reduce channels Softmax alone has one yet, not {codelet.op}"
+    if codelet.program.tables != len(_DIGITS):
+        return f"exponentials of {codelet.program.tables} digits, a kernel has {len(_DIGITS)}"
+    if unit.core.parameter_sets < len(_DIGITS) or unit.table_or_none is None or unit.table_or_none.banks < len(_DIGITS):
+        return "it takes two tables at once"
+    if not unit.core.can(*NEEDED):
+        return f"it takes {', '.join(name for name in NEEDED if not unit.core.can(name))}, which no slot issues"
+    granules = -(-codelet.operands["y"].shape[1] // unit.core.granule_bytes)
+    if granules > MOST_GRANULES:
+        return f"{granules} granules of channels, at most {MOST_GRANULES} stand in registers"
+    return None
+
+
 #: Families of codelets that have a kernel, and what each refuses beyond what its operations need.
 RECIPES: dict[str, Callable[[Codelet, CoreUnit], str | None]] = {
-    "contraction": _contraction, "depthwise": _depthwise, "elementwise": _elementwise, "window": _window,
+    "contraction": _contraction, "depthwise": _depthwise, "elementwise": _elementwise, "rowwise": _rows, "window": _window,
 }
 
 

@@ -22,7 +22,7 @@ from compiler.tiling.contraction.contraction import ContractionTiler
 from compiler.tiling.contraction.expression import Choices, ExpressionPricer, ExpressionTiler
 from compiler.tiling.contraction.price import Choice, ContractionPricer, ContractionSizes
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
-from compiler.tiling.kernels.tilers import KERNELS
+from compiler.tiling.kernels.tilers import tiler_of
 from compiler.tiling.lanes.lanes import LaneTiler
 from compiler.tiling.moves.move import move
 from compiler.tiling.own import OwnTiler
@@ -110,7 +110,7 @@ def _tile_step(context: TileContext, step: Assigned, shares: Shares, memo: dict[
     if step.codelet.move is not None:
         move(context, step, memo)
     elif step.core_or_none is not None:
-        KERNELS[step.codelet.operations[0].name](context, step).run()
+        tiler_of(step.codelet)(context, step).run()
     elif step.own_or_none is not None:
         OwnTiler(context, step).run()
     elif parts:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from compiler.codelets import Codelet
 from compiler.tiling.kernels.base import KernelTiler
 from compiler.tiling.kernels.contraction import KernelContractionTiler
 from compiler.tiling.kernels.lanewise import KernelLanewiseTiler
 from compiler.tiling.kernels.sliding import KernelPoolingTiler, KernelSlidingTiler
+from compiler.tiling.kernels.softmax import KernelSoftmaxTiler
 
-__all__ = ["KERNELS"]
+__all__ = ["tiler_of"]
 
-KERNELS: dict[str, type[KernelTiler]] = {
+_TILERS: dict[str, type[KernelTiler]] = {
     "MATMUL": KernelContractionTiler, "MAC": KernelSlidingTiler, "SUM": KernelSlidingTiler, "MAXIMUM": KernelPoolingTiler,
     **dict.fromkeys(("ADD", "MUL", "MIN", "MAX", "TABLE"), KernelLanewiseTiler),
 }
+
+
+def tiler_of(codelet: Codelet) -> type[KernelTiler]:
+    """Who tiles a codelet that has a kernel."""
+    return KernelSoftmaxTiler if codelet.program is not None else _TILERS[codelet.operations[0].name]
