@@ -153,6 +153,8 @@ def insert_transfers(
             continue
         if any(m is None for m in wanted) and name in roots_fed:
             continue
+        if name in roots_fed and len(wanted) == 1 and layouts[name].planes and layouts[name].padded_channels > lanes:
+            continue  # rows of several planes that come while others are read: boxes of their own stand apart
         if layouts[name].size_bytes > home.size_bytes:
             continue
         resident[name] = home

@@ -110,7 +110,8 @@ class KernelTiler:
 
     def pieces(self) -> int:
         """Strips at least: what goes on while an operand is on its way, or a result, need not wait for all of it."""
-        moving = [operand for operand in (self.x, *self.beside) if self.context.coming(operand)] + [self.y] * self.stored
+        inputs = [operand for operand in (self.x, *self.beside) if self.context.coming(operand) or not self.context.is_resident(operand)]
+        moving = inputs + [self.y] * self.stored
         size = max((prod(operand.shape) for operand in moving), default=0)
         return max(1, min(MOST_PIECES, size // PIECE_BYTES))
 
