@@ -167,7 +167,7 @@ class KernelSlidingTiler(_Windows):
         again = [Step(granules, own * vector), *(Step(step.count, 0) for step in over)] if streamed else []
         launch.stream("in1", constants, 0, [*again, Step(own, vector)], self.core.pixels)
         within = [Step(shape.rows, 0, 1)] if shape.step else [Step(shape.rows, 0, 1), Step(shape.pairs, 0, 0, 1)]
-        self.results(launch, strip, first, granules, out, region, [*over, *within], self.core.pixels if shape.step else 1)
+        self.results(launch, strip, first, granules, out, region, [*over, *within], results * shape.pairs if shape.step else 1)
         launch.add(self.context, label)
 
     def constants(self, first: int, granules: int, region: Region, label: str) -> Buffer:
