@@ -10,9 +10,8 @@ from typing import Any
 from compiler.codelets import Operand
 from compiler.errors import CompilerError
 from compiler.kernels.body import Body
-from compiler.kernels.cache import kernel
+from compiler.kernels.cache import kernel, least_packets
 from compiler.kernels.core import Core, Misfit
-from compiler.kernels.modulo import busiest
 from compiler.kernels.pack import Packed
 from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import Buffer, View, ceil_div, spans
@@ -44,7 +43,7 @@ class Strip:
 
 def cheapest(recipe: Callable[[Any, Core], Body], shapes: Iterable[Any], core: Core, tiles: Callable[[Any], int]) -> tuple[Any, Packed]:
     """The shape whose kernel takes the fewest packets for all of its tiles, and that kernel. Raises Misfit where the core can hold none."""
-    able = [(tiles(shape) * busiest(recipe(shape, core).items, core), number, shape) for number, shape in enumerate(shapes)]
+    able = [(tiles(shape) * least_packets(recipe, shape, core), number, shape) for number, shape in enumerate(shapes)]
     best: tuple[int, Any, Packed] | None = None
     why = Misfit("no shape")
     for least, _, shape in sorted(able, key=lambda each: each[:2]):

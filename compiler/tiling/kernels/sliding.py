@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from compiler.kernels.core import Misfit
+from compiler.kernels.pack import Packed
 from compiler.kernels.recipes.pooling import Pooling, pooling
 from compiler.kernels.recipes.sliding import Sliding, sliding
 from compiler.mapping.assign_engines import Assigned
@@ -106,15 +107,18 @@ class KernelSlidingTiler(_Windows):
         if not self.each or self.granules == 1:
             return self.granules
         found: list[tuple[int, int]] = []
-        for streamed in (False, True):
-            granules = self.granules if streamed else 1
+        for granules in (1, self.granules):
             try:
-                shape, packed = cheapest(sliding, self.shapes(extent, streamed), self.core, lambda shape, count=granules: self.tiles(shape, extent, count))
+                shape, packed = self.best(extent, granules)
             except Misfit:
                 continue
             cycles = len(packed.prologue) + self.tiles(shape, extent, granules) * len(packed.body) + packed.drain
             found.append(((cycles + LAUNCH_CYCLES) * (self.granules // granules), granules))
         return min(found)[1] if found else 1
+
+    def best(self, extent: tuple[int, int], granules: int) -> tuple[Sliding, Packed]:
+        """The fastest tile of an instruction over so many granules. Raises Misfit."""
+        return cheapest(sliding, self.shapes(extent, self.each and granules > 1), self.core, lambda shape: self.tiles(shape, extent, granules))
 
     def tiles(self, shape: Sliding, extent: tuple[int, int], granules: int) -> int:
         """Iterations of an instruction."""
@@ -148,7 +152,7 @@ class KernelSlidingTiler(_Windows):
         kernel_rows = self.window.kernel[0]
 
         streamed = self.each and granules > 1
-        shape, packed = cheapest(sliding, self.shapes(extent, streamed), self.core, lambda shape: self.tiles(shape, extent, granules))
+        shape, packed = self.best(extent, granules)
         iterations = 1 if shape.whole else kernel_rows
         label = f"{strip.label} y{region.box[0]} x{region.box[2]} c{first * self.core.granule_bytes}"
         count = self.tiles(shape, extent, granules) // iterations
