@@ -152,6 +152,11 @@ class CoreUnit:
     #: Memories of each port, in the order of its links.
     links: Mapping[str, tuple[str, ...]]
 
+    @property
+    def products(self) -> int:
+        """Slots that multiply a broadcast word."""
+        return len(self.core.where.get("DOT", ()))
+
 
 @dataclass(frozen=True)
 class CopyPath:

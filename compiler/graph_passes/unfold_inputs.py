@@ -72,10 +72,10 @@ def _options(conv: Conv, x: Tensor, y: Tensor) -> list[tuple[Unfold, Conv, tuple
 def _price(conv: Conv, x_shape: tuple[int, int, int, int], y: Tensor, target: Target) -> float:
     _, c, kh, kw = conv.weight.shape
     if not target.matrix:
-        core = target.cores[0].core
+        core, products = target.cores[0].core, target.cores[0].products
         words = kh * kw * ceil_div(c, 4) * ceil_div(2 * y.shape[1], core.lanes) / 2
         load = x_shape[0] * x_shape[2] * x_shape[3] * ceil_div(c, core.granule_bytes) * core.granule_bytes / target.external.bus_bytes
-        return max(words * y.shape[0] * y.shape[2] * y.shape[3] / len(core.slots_of("DOT")), load) + load / 4
+        return max(words * y.shape[0] * y.shape[2] * y.shape[3] / products, load) + load / 4
     unit = target.matrix[0]
     passes = kh * kw * ceil_div(c, unit.rows) * ceil_div(y.shape[1], unit.columns)
     lanes = unit.activation.lanes
@@ -89,7 +89,7 @@ def unfold_inputs(network: Network, target: Target) -> tuple[Network, dict[str, 
     inputs = {item.tensor: item for item in network.inputs}
     nodes: list[Node] = []
     made: dict[str, tuple[str, Unfold]] = {}
-    able = target.matrix or any(unit.core.can("DOT") for unit in target.cores[:1])
+    able = target.matrix or any(unit.products for unit in target.cores[:1])
     for node in network.nodes:
         conv, source = node.attrs, node.inputs[0]
         # The host fills frames with the tensor's zero point, which raw integers of a ConvInteger do not know.
