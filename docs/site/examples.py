@@ -1,4 +1,4 @@
-"""Examples of the pages: Python sessions and commands, executed, with what they print.
+"""Examples of the pages: Python sessions and commands, executed, with what they print; C, compiled beside the driver that commands before it wrote.
 
 A block of the language ``python`` that begins with ``>>>`` is a session; one of the language ``console`` has commands behind ``$ ``, each followed by what it
 prints. ``...`` stands for anything, in a console block for the rest of a line, or alone on a line for any lines or none. Blocks of a page follow one another:
@@ -11,6 +11,7 @@ import io
 import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 from covenant.cli import main
@@ -26,8 +27,8 @@ def blocks(text: str) -> list[tuple[int, str, str]]:
     >>> blocks("```python\\n>>> 1\\n1\\n```\\n```python\\n1\\n```\\n```console\\n$ a\\n```\\n")
     [(2, 'python', '>>> 1\\n1\\n'), (9, 'console', '$ a\\n')]
     """
-    found = re.finditer(r"^```(python|console)\n(.*?)^```$", text, re.S | re.M)
-    return [(text[: each.start(2)].count("\n") + 1, each[1], each[2]) for each in found if each[1] == "console" or each[2].startswith(">>> ")]
+    found = re.finditer(r"^```(python|console|c)\n(.*?)^```$", text, re.S | re.M)
+    return [(text[: each.start(2)].count("\n") + 1, each[1], each[2]) for each in found if each[1] != "python" or each[2].startswith(">>> ")]
 
 
 def alike(expected: str, got: str) -> bool:
@@ -79,6 +80,11 @@ def failures(page: Path, folder: Path) -> list[str]:
         for line, language, block in examples:
             if language == "python":
                 found += _session(block, names, page.name, line)
+                continue
+            if language == "c":
+                done = subprocess.run(["g++", "-x", "c", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wno-unused-const-variable", "-fsyntax-only", "-I.",
+                                       "-Irtl/driver", "-"], input=block, capture_output=True, text=True, check=False)
+                found += [f"{page.name}, block of line {line}: {done.stderr}"] if done.returncode else []
                 continue
             for command, expected in commands(block):
                 got = run_command(command)

@@ -40,6 +40,37 @@ def test_examples_of_docstrings(module):
     assert result.attempted and result.failed == 0
 
 
+def test_examples_that_give_something_else_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("""# Page
+```console
+$ covenant --version
+covenant ...
+$ covenant arch show nowhere
+covenant: architecture 'nowhere' does not exist; ...
+(exit status 2)
+```
+```python
+>>> number = 1
+```
+```python
+>>> number + 1
+3
+```
+```console
+$ covenant --version
+covenant 0
+```
+```c
+int f(void) { return g(); }
+```
+""")
+    one, two, three = docs.site.examples.failures(page, tmp_path)
+    assert "number + 1" in one and "Expected:\n    3\nGot:\n    2" in one
+    assert two.startswith("page.md, block of line 17: $ covenant --version\nexpected:\ncovenant 0\ngot:\ncovenant ")
+    assert three.startswith("page.md, block of line 21: ") and "implicit declaration" in three
+
+
 def test_the_configuration():
     found = runpy.run_path(str(DOCS / "conf.py"))
     assert found["release"] == tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
