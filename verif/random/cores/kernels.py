@@ -26,7 +26,10 @@ def random_kernel(core: Core, rng: np.random.Generator) -> Kernel:
     body = int(rng.integers(1, 9))
     head = body * int(rng.integers(0, 3)) if full or rng.random() < 0.6 else int(rng.integers(0, 7))
     loads = _loads(core, form, registers)
-    return Kernel((*loads, *draw(int(rng.integers(0, 4)))), tuple(draw(min(head, MOST_PACKETS - body))), tuple(draw(body)))
+    further = draw(int(rng.integers(0, 4)))
+    longest = max(value for value in core.tables["latency_cycles"].values() if isinstance(value, int))
+    wait: list[Packet] = [{} for _ in range(longest if further else 0)]  # the next pass loads the same registers
+    return Kernel((*loads, *further, *wait), tuple(draw(min(head, MOST_PACKETS - body))), tuple(draw(body)))
 
 
 def _loads(core: Core, form: PacketFormat, registers: list[int]) -> list[Packet]:
