@@ -317,6 +317,8 @@ class EngineKind:
         (engine, operation) -> how many of an operation it begins a cycle; one, if left out.
     code_fault : CodeFault or None
         What is wrong with the code that an instruction runs; None for engines that run none. The stream with ``sum_of`` reads it.
+    code_manual : callable or None
+        (engine) -> tables of a manual about that code, a head and rows each.
     """
 
     name: str
@@ -334,6 +336,7 @@ class EngineKind:
     tables: tuple[Table, ...] = ()
     issues: Callable[["Engine", str], int] | None = None
     code_fault: CodeFault | None = None
+    code_manual: Callable[["Engine"], Sequence[tuple[tuple[str, ...], Sequence[tuple[object, ...]]]]] | None = None
 
     def port(self, name: str) -> Port:
         """The port of this name."""

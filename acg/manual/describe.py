@@ -50,6 +50,10 @@ def instruction_manual(graph: Graph) -> str:
                   for bound in limits(graph)[name]]
         if bounds:
             parts.append(_table(("product of", "at most, else ILLEGAL", "which is"), bounds))
+        manual = engine.specification.code_manual
+        if manual:
+            parts.append(f"#### Packets of {name}")
+            parts += [_table(head, rows) for head, rows in manual(engine)]
     return "\n\n".join(parts)
 
 

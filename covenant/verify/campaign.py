@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import count, islice
@@ -18,12 +18,15 @@ from covenant.verify.programs import RUNS, verify_program
 from hwgen.names import top_name
 from verif.bench import BenchError, BuiltModel, ToolMissing
 from verif.random.architectures import random_architecture
+from verif.random.cores import random_core
 from verif.tools import TOOLS, opinion
 
 __all__ = ["RANDOM", "Job", "Row", "jobs_of", "open_architecture", "rows_of", "run_campaign"]
 
 #: Prefix of the architecture names that stand for a seed of :mod:`verif.random.architectures`.
 RANDOM = "random:"
+#: Prefixes of names that stand for a seed, and what draws the machine.
+DRAWN: dict[str, Callable[[int], Graph]] = {RANDOM: random_architecture, "core:": random_core}
 #: A drawn machine may lack what a drawn network needs. Up to this many more are drawn in its place, at this distance of seeds.
 REDRAWS, REDRAW_STEP = 3, 1_000_000
 
@@ -73,15 +76,16 @@ class Row:
 
 
 def open_architecture(name: str) -> Graph:
-    """A named architecture, a YAML file, or ``random:SEED``. Raises ArchitectureError, UserError."""
-    if not name.startswith(RANDOM):
+    """A named architecture, a YAML file, ``random:SEED`` or ``core:SEED``. Raises ArchitectureError, UserError."""
+    prefix = next((prefix for prefix in DRAWN if name.startswith(prefix)), None)
+    if prefix is None:
         return load_graph(name)
     try:
-        return random_architecture(int(name.removeprefix(RANDOM)))
+        return DRAWN[prefix](int(name.removeprefix(prefix)))
     except ArchitectureError:
         raise
     except ValueError:
-        raise UserError(f"--arch {name}: found no seed behind {RANDOM!r}; expected a number, as in {RANDOM}17") from None
+        raise UserError(f"--arch {name}: found no seed behind {prefix!r}; expected a number, as in {prefix}17") from None
 
 
 def _verdict_row(job: Job, kind: str, name: str, verdict, replay: str, samples: int) -> Row:
@@ -93,7 +97,7 @@ def _verdict_row(job: Job, kind: str, name: str, verdict, replay: str, samples: 
 def rows_of(job: Job) -> Iterator[Row]:
     """Run a job; a row for each run as it ends. Raises ArchitectureError, UserError, and ToolMissing where nothing can be simulated."""
     graph = open_architecture(job.arch)
-    drawn = job.arch.startswith(RANDOM)
+    drawn = job.arch.startswith(tuple(DRAWN))
     opt = "O0" if drawn else "O2"  # runs of some thousand cycles: compiling costs more than they gain
     command = f"covenant verify --arch {job.arch}"
     try:

@@ -9,6 +9,7 @@ from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction
 from acg.kinds.core.operations import SLOT_OPERATIONS, patterns
 from acg.kinds.core.packets import Kernel, Op, packet_format
+from acg.manual.describe import describe
 from acg.manual.summary import multiply_accumulates
 from acg.timing import engine_timing
 from tests.support.architectures import text_of
@@ -123,6 +124,13 @@ def test_what_no_packet_says(packet, expected):
 def test_what_the_machine_refuses_cannot_be_decoded(word, expected):
     with pytest.raises(InstructionError, match=f"^{expected}$"):
         FORMAT.decode(word.to_bytes(16, "little"))
+
+
+def test_the_manual_has_packets():
+    text = describe(TINY)
+    assert "#### Packets of core" in text and "| M1 | 59:30 | 4 | `operation` 32:30, `stage` 35:33, `late` 36 |" in text
+    assert "| L | 3 | STV | `a` 70:66, `s` 71, `first` 74:72 | granules of a, from first on, to a stream |" in text
+    assert "| 10 | spread 3 |" in text and "#### Packets" not in describe(load_graph("tiny"))
 
 
 def _drawn_stream(rng):

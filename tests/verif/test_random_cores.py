@@ -14,7 +14,7 @@ from acg.predictor import predict
 from compiler.check_program import check_instructions
 from verif.hazards import find_hazards
 from verif.iss.simulator import Simulator
-from verif.random.cores import CoreDraw, random_kernel
+from verif.random.cores import CoreDraw, random_core, random_core_text, random_kernel
 from verif.random.programs import random_program
 
 GRAPHS = {name: load_graph(name) for name in ("dsp_tiny", "dsp")}
@@ -44,6 +44,27 @@ def test_random_programs_of_cores_are_legal_and_run(seed):
             spans = [(access.lo_byte, access.hi_byte) for access in footprints(instruction) if access.write and access.memory == name]
             assert all(any(low <= byte < high for low, high in spans) for byte in changed.tolist()), (instruction, name)
     assert run
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_machines_around_a_core(seed):
+    """Any slots, latencies, vectors, granules, streams, memories: a program of random kernels is legal and runs, its machine the same from the same seed."""
+    graph = random_core(seed)
+    assert graph.description == random_core_text(seed)
+    program = random_program(graph, seed, instructions=6)
+    check_instructions(program.instructions, graph, image=program.image)
+    assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
+    machine = Simulator(graph, external_bytes=1 << 17)
+    machine.load_segments(program.image)
+    machine.run(program.instructions)
+
+
+def test_random_cores_are_of_many_shapes():
+    cores = [random_core(seed).engines["core"] for seed in range(30)]
+    assert {len(core.tables["slots"]) for core in cores} >= {2, 3, 4, 5} and {core.number("vector_bytes") for core in cores} == {16, 32, 64, 128}
+    assert {core.number("vector_bytes") // core.number("granule_bytes") for core in cores} >= {4, 8, 16}
+    assert {name for core in cores for slot in core.tables["slots"].values() for name in slot} == set(SLOT_OPERATIONS)
+    assert {core.can("TABLE") for core in cores} == {True, False}
 
 
 def test_what_random_kernels_reach():

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from acg.kinds.core.check import kernel_fault
+from acg.kinds.core.manual import packets_manual
 from acg.kinds.core.operations import OUTER, SLOT_OPERATIONS
 from acg.kinds.core.rules import RULES
 from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, Derived, EngineKind, Item, Offer, Port, Size, Stream, Table
@@ -128,4 +129,5 @@ CORE = EngineKind(
     work=_work,
     issues=_issues,
     code_fault=kernel_fault,
+    code_manual=packets_manual,
 )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from acg.description.capability import operation_of
 from acg.graph import Graph, parse_graph
 from acg.kinds import formulas, kind_of
 from acg.kinds.core.operations import OUTER, SLOT_OPERATIONS
@@ -69,7 +70,8 @@ def random_core_text(seed: int) -> str:
         capabilities = _capabilities(draw, slots, vector // 4)
         if sizes["packet_bytes"] > 64 or not capabilities:
             continue
-        memories = _memories(draw, vector, granule, sizes["packet_bytes"], table=any("TABLE" in text for text in capabilities))
+        ports = kind_of(_KIND).built_ports([operation_of(text) or "" for text in capabilities])
+        memories = _memories(draw, vector, granule, sizes["packet_bytes"], table=any("table" in port.memories for port in ports))
         longest = _text(seed, sizes, slots, dict.fromkeys(slots, 63), capabilities, memories)
         graph = parse_graph(longest, name=f"core{seed}")
         latencies = {slot: least_latency(graph, graph.engines["core"], slot) + draw.pick(0, 0, 1, 2, 5) for slot in slots}
@@ -86,7 +88,7 @@ def _memories(draw: _Draw, vector: int, granule: int, packet: int, *, table: boo
 
     found = {name: scratchpad(granule, draw.pick(2, 3, 4, 8), words * draw.pick(5, 16, 33, 64)) for name in ("act", "wgt")[: draw.pick(1, 2, 2)]}
     width = packet * draw.pick(1, 1, 2)
-    found["code"] = scratchpad(width, draw.pick(1, 2), -(-96 * packet // width) + draw.pick(0, 7))
+    found["packets"] = scratchpad(width, draw.pick(1, 2), -(-96 * packet // width) + draw.pick(0, 7))
     if table:
         found["lut"] = f"{{kind: table, element: i8, entries: 256, banks: {draw.pick(1, 2, 3)}}}"
     return found
@@ -94,9 +96,9 @@ def _memories(draw: _Draw, vector: int, granule: int, packet: int, *, table: boo
 
 def _text(seed: int, sizes: dict[str, int], slots: dict[str, list[str]], latencies: dict[str, int], capabilities: list[str], memories: dict[str, str]) -> str:
     draw = _Draw(seed + 1)
-    data = [name for name in memories if name not in ("code", "lut")]
+    data = [name for name in memories if name not in ("packets", "lut")]
     stored = draw.some(data, 0.6)
-    links = [("dram", "load", "source"), *(("load", name, "destination") for name in memories), ("code", "core", "code"),
+    links = [("dram", "load", "source"), *(("load", name, "destination") for name in memories), ("packets", "core", "code"),
              *((name, "core", "load") for name in data), *(("core", name, "store") for name in stored),
              *((("lut", "core", "table"),) if "lut" in memories else ()), *((name, "store", "source") for name in stored), ("store", "dram", "destination")]
     bus, copy = draw.pick(32, 64, 128), 'capabilities: ["(i8,chunk)=COPY((i8,chunk))"]'
