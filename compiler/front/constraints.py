@@ -265,6 +265,12 @@ def packed_weights(bits: int, fits: bool) -> bool:
     return bits in (2, 4, 8) and fits
 
 
+def bounded_repetition(fits: bool) -> bool:
+    """A result that nothing quantises and that is repeated beside a larger one must be of sums, products, functions and results of Conv, Gemm or MatMul: else
+    put QuantizeLinear and DequantizeLinear behind it."""
+    return fits
+
+
 def bounded_window(fits: bool) -> bool:
     """What nothing has quantised in front of AveragePool must be sums, products, functions and results of Conv, Gemm or MatMul, no quotient by a computed
     number."""

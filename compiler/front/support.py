@@ -10,6 +10,7 @@ from compiler.front.constraints import (
     batched_weights,
     bias_fits,
     bounded_operand,
+    bounded_repetition,
     bounded_window,
     broadcast_shapes,
     by_schema,
@@ -130,7 +131,7 @@ DECISIONS = ("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
 REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceSum")
 _COMBINED = (quantised_operand, broadcast_shapes, finite_constant, usable_scale, *_TABLE)
 _SUMMED = (*_COMBINED, most_digits_of_constant, usable_addend)
-_MIXED = (most_operands, most_copies, moved_together, unmoved_floats, usable_function, usable_sums, whole_product)
+_MIXED = (most_operands, bounded_repetition, most_copies, moved_together, unmoved_floats, usable_function, usable_sums, whole_product)
 _MOVED = (movable_operand, elements_left, finite_values)
 _MOVES = ("DepthToSpace", "Expand", "Gather", "GatherElements", "Slice", "SpaceToDepth", "Split", "Tile")
 _SELECTIONS = ("CenterCropPad", "Compress", "GatherND", "ReverseSequence", "ScatterElements", "ScatterND", "Trilu")

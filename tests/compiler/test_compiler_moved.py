@@ -72,6 +72,13 @@ MODELS = {
     "pixel shuffle": lambda: network([CONV, node("DepthToSpace", "c0", "c", blocksize=2, mode="CRD"), *SILU], w=weights(8, 4, 1, 1)),
     "padded": lambda: network([CONV, node("Pad", "c0 p", "c"), node("Sigmoid", "c", "z")], w=weights(3, 4, 1, 1), p=np.array([0, 0, 1, 1, 0, 0, 1, 0])),
     "concatenated": lambda: network([CONV, node("Concat", "c0 vf", "c", axis=1), *SILU], v=(1, 3, 5, 5), w=weights(3, 4, 1, 1)),
+    "a gate of images": lambda: network([CONV, node("Conv", "vf wf", "e"), node("HardSigmoid", "e", "g", alpha=1 / 6), node("Mul", "c0 g", "z")], v=(1, 4, 1, 1),
+                                        w=weights(3, 4, 1, 1)),
+    "a function of averages": lambda: network([CONV, node("ReduceMean", "c0", "m", axes=[1]), node("Sigmoid", "m", "z")], w=weights(3, 4, 1, 1)),
+    "averages of a product": lambda: network([CONV, node("GlobalAveragePool", "c0", "z")], w=weights(3, 4, 1, 1)),
+    "averages of rows": lambda: network([node("MatMul", "xf wf", "m"), node("Relu", "m", "r"), node("ReduceMean", "r", "z", axes=[1], keepdims=0)], x=(2, 6, 4),
+                                        w=weights(4, 5)),
+    "a power": lambda: network([CONV, node("Pow", "c0 k", "p"), node("Add", "p c0", "z")], w=weights(3, 4, 1, 1) // 16, k=np.float32(3)),
     "repeated": lambda: network([CONV, UP, node("Add", "c vf", "z")], v=(1, 3, 10, 10), w=weights(3, 4, 1, 1), **STEEP),
 }  # fmt: skip
 
@@ -97,6 +104,11 @@ REFUSED = {
         lambda: network([CONV, node("Transpose", "c0", "c", perm=[0, 1, 3, 2]), node("Mul", "c c0", "z")], w=weights(3, 4, 1, 1)),
         ("n_z", "Float operations on several results that Transpose, Concat or Split have moved must find them moved in the same way. Found results of shape"
                 " (1, 3, 5, 5)."),
+    ),
+    "an average repeated": (
+        lambda: network([CONV, node("ReduceMean", "c0", "m", axes=[1]), node("Sigmoid", "m", "g"), node("Mul", "vf g", "z")], v=(1, 3, 5, 5), w=weights(3, 4, 1, 1)),
+        ("n_z", "A result that nothing quantises and that is repeated beside a larger one must be of sums, products, functions and results of Conv, Gemm or MatMul:"
+                " else put QuantizeLinear and DequantizeLinear behind it. Found one of shape (1, 1, 5, 5) in a result of shape (1, 3, 5, 5)."),
     ),
     "too often": (
         lambda: network([CONV, node("Expand", "c0 e", "c"), node("Add", "c vf", "z")], v=(20, 3, 5, 5), w=weights(3, 4, 1, 1), e=np.array([20, 1, 1, 1])),

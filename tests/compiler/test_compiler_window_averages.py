@@ -27,6 +27,7 @@ MODELS = {
     "padding that counts": lambda: network([*SILU, pool(strides=[2, 2], pads=[1, 1, 1, 1], count_include_pad=1)], w=weights(3, 4, 1, 1)),
     "padding that does not": lambda: network([*SILU, pool(pads=[1, 0, 1, 1])], w=weights(3, 4, 1, 1)),
     "windows cut off": lambda: network([*SILU, pool(strides=[2, 2], ceil_mode=1)], x=(2, 4, 6, 6), w=weights(3, 4, 1, 1)),
+    "numbers far from 0": lambda: network([*SILU[:2], node("Add", "s k", "t"), pool()], w=weights(3, 4, 1, 1), k=np.float32(3)),
     "a product": lambda: network([node("Conv", "xf wf", "t"), pool()], w=weights(3, 4, 1, 1)),
     "a function of a tensor": lambda: network([node("HardSwish", "xf", "t"), pool()], w=weights(3, 4, 1, 1)),
     "operations behind": lambda: network([*SILU, node("AveragePool", "t", "p", kernel_shape=[4, 4]), node("Add", "p k", "z")], w=weights(3, 4, 1, 1),

@@ -244,12 +244,16 @@ def reduction(call: Any) -> Value:
         sums, unit = _levels(x)
         scale = unit * (np.float32(1 / count) if mean else np.float32(1))
         return Sum(wrap(sums.sum(axis=over, keepdims=keep)), np.array(scale, np.float32), np.ones((), np.float32))
+    if isinstance(x, Sum) and x.ends is not None:  # a product
+        x = ended(x) or x
     if isinstance(x, Sum) and x.scale.size == x.divisor.size == 1 and (x.low, x.high) == (-np.inf, np.inf):  # a reduction of one
         further = wrap(x.sums.astype(np.int64).sum(axis=over, keepdims=keep))
         return replace(x, sums=further, divisor=x.divisor * np.float32(count if mean else 1), axis_from_end=0, takes=frozenset())
     if isinstance(x, Sum) and (x.low, x.high) != (-np.inf, np.inf):
         x = ended(x) or x
-    if isinstance(x, Plain) and x.bounds is not None and over == (3, 4) and rank == 4:
+    if isinstance(x, Moved) and (ends := ends_of(x)) is not None:
+        x = Plain(x.real(), bounds=lambda: ends)
+    if isinstance(x, Plain) and x.bounds is not None and op != "ReduceL1":
         return average(x, over, keep=keep, mean=mean)
     if op == "ReduceL1" or (op == "ReduceSum" and not isinstance(x, Dequantised)):
         exact = exact_sum(np.abs(x.real()) if op == "ReduceL1" else x.real(), over, keep=keep)

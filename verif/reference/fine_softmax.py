@@ -1,10 +1,7 @@
 """Softmax of float numbers that nothing has quantised, as masks leave them: the machine's arithmetic in its order, by acg.primitives alone.
 
-The numbers s lie between bounds that those of the operands give; they are written down as two or three bytes. With high the greatest and low the least,
-but no further than 2^14 below, and n digits (two if high - low is at most 254.99, else three):
-
-    u_n = float32((high - low) / (254 * 255^(n-1))), u_i = float32(255 * u_(i+1));     z = -round(low / u_1), 0 to 255
-    q_1 = round(s / u_1) + z,   s = s - (q_1 - z) u_1;   q_i = round(s / u_i) + 128, s = s - (q_i - 128) u_i       all bytes saturate
+The numbers lie between bounds that those of the operands give; they are written down as two or three bytes (`verif.reference.written`) from 2^14 below the
+greatest on: two if these cover at most 254 * 255 / 256.
 
 A row's distances from about its largest, exponentials of these, their sum and the quotients:
 
@@ -28,30 +25,10 @@ from acg import primitives as p
 from verif.reference.formula_averages import ends_of
 from verif.reference.normalise import UNSCALED, Normalised, divided, reciprocal
 from verif.reference.values import NoNumberError, Value
+from verif.reference.written import digits, rounded
 
 F = np.float32
 _PEAK = 16646399
-
-
-def _rounded(numbers: np.ndarray, unit: np.float32, zero: int) -> np.ndarray:
-    """round(numbers / unit) + zero, a byte, int64."""
-    with np.errstate(over="ignore"):
-        steps = np.rint((numbers / F(unit)).astype(F))
-    return np.clip(steps.astype(np.float64) + zero, 0, 255).astype(np.int64)
-
-
-def digits(numbers: np.ndarray, low: float, high: float) -> tuple[list[np.ndarray], list[np.float32]]:
-    """Return the bytes of float32 numbers, the highest first, and their units."""
-    low = max(low, high - 2.0**14)
-    count = 2 if high - low <= 254 * 255 / 256 else 3
-    units = [F((high - low) / (254 * 255 ** (count - 1))) if high > low else F(abs(high) or 1)]
-    while len(units) < count:
-        units.insert(0, F(255) * units[0])
-    found, zero, rest = [], min(max(-int(np.rint(F(low) / units[0])), 0), 255), numbers.astype(F)
-    for unit in units:
-        found.append(_rounded(rest, unit, zero))
-        rest, zero = rest - (found[-1] - zero).astype(F) * unit, 128
-    return found, units
 
 
 def _exponentials(bytes_: np.ndarray, units: list[np.float32]) -> np.ndarray:
@@ -62,8 +39,8 @@ def _exponentials(bytes_: np.ndarray, units: list[np.float32]) -> np.ndarray:
     step = units[0]
     while step > 0.49:
         step = F(step / F(250))
-        d = d - (_rounded(d, step, 128).max(-1, keepdims=True) - 128).astype(F) * step
-    k = _rounded(d, F(0.125), 252)
+        d = d - (rounded(d, step, 128).max(-1, keepdims=True) - 128).astype(F) * step
+    k = rounded(d, F(0.125), 252)
     r = d - (k - 252).astype(F) * F(0.125)
     top = float(F(np.exp(0.375)))
     table = np.minimum(np.rint(np.exp((k - 252) * 0.125) * (_PEAK / top)), _PEAK).astype(F)
@@ -76,13 +53,13 @@ def rows_of_bytes(bytes_: np.ndarray, units: list[np.float32], y_scale: float) -
     e = _exponentials(bytes_, units)
     a = F(1.5) / F(255)
     b = a / F(254)
-    g = _rounded(e, a, 0)
+    g = rounded(e, a, 0)
     rest = e - g.astype(F) * a
-    h = _rounded(rest, b, 128)
+    h = rounded(rest, b, 128)
     total = p.int32_to_float32((254 * g + h - 128).sum(-1, keepdims=True))
     if e.shape[-1] * float(b) > y_scale / 2:
         c = b / F(254)
-        i = _rounded(rest - (h - 128).astype(F) * b, c, 128)
+        i = rounded(rest - (h - 128).astype(F) * b, c, 128)
         total, b = F(254) * total + p.int32_to_float32((i - 128).sum(-1, keepdims=True)), c
     return divided(p.multiply(e, reciprocal(total * b)), y_scale)
 
@@ -100,7 +77,8 @@ class Fine(Normalised):
 
     def _stepped(self, y_scale: float) -> np.ndarray:
         assert self.numbers is not None
-        bytes_, units = digits(self.numbers, *self.bounds)
+        low, high = max(self.bounds[0], self.bounds[1] - 2.0**14), self.bounds[1]
+        bytes_, units, _ = digits(self.numbers, low, high, 2 if max(high, 0.0) - min(low, 0.0) <= 254 * 255 / 256 else 3)
         return self._by_rows(np.stack(bytes_), lambda rows: rows_of_bytes(rows, units, y_scale))
 
 
@@ -119,4 +97,4 @@ def fine_softmax(call: Any, x: Value) -> Fine:
     return Fine((), np.zeros(0, np.int64), axis=axis, shape=shape, numbers=numbers, bounds=bounds)
 
 
-__all__ = ["UNSCALED", "digits", "fine_softmax", "rows_of_bytes"]
+__all__ = ["UNSCALED", "fine_softmax", "rows_of_bytes"]

@@ -1,6 +1,6 @@
 """Averages and sums over rows and columns of float operations on several tensors that nothing has quantised, by definition.
 
-The operands' bounds give those of the result s (float64, operation by operation). u = float32((high - low) / (255 * 254)), w = float32(255 u),
+The operands' bounds give those of the result s (float64, operation by operation), 0 is among them. u = float32((high - low) / (255 * 254)), w = float32(255 u),
 z = -round_half_even(low / w):
 
     h = saturate(round_half_even(s / w) + z) - z,    l = saturate(round_half_even((s - h w) / u) + 128) - 128         in uint8, steps in float32
@@ -106,6 +106,17 @@ _PIECEWISE: dict[str, Callable[[Any, Bounds], Bounds]] = {
 }  # fmt: skip
 
 
+def whole_power(call: Any) -> Plain | None:
+    """Pow by 2 or 3, as float32 products x x and (x x) x; None for any other."""
+    exponent = call.value(1)
+    if not exponent.constant or exponent.array.size != 1 or float(exponent.real().reshape(())) not in (2.0, 3.0):
+        return None
+    x, ends = call.value(0).real().astype(np.float32), ends_of(call.value(0))
+    square, cubic = x * x, float(exponent.real().reshape(())) == 3
+    bounds = None if ends is None else (lambda: _product(_product(ends, ends), ends) if cubic else _product(ends, ends))
+    return Plain(square * x if cubic else square, bounds=bounds)
+
+
 def _known(call: Any, value: Any) -> Bounds:
     ends = ends_of(value)
     if ends is None:
@@ -169,6 +180,7 @@ def average_of_windows(x: Any, counts: np.ndarray, sums_of: Callable[[np.ndarray
 
 def _integers(s: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.float32]:
     """255 h + l of each number, int64, and u."""
+    low, high = min(low, 0.0), max(high, 0.0)
     unit = np.float32((high - low) / (255 * 254)) if high > low else np.float32(abs(high) or 1)
     wide = np.float32(255) * unit
     zero = np.uint8(min(max(-int(np.rint(np.float32(low) / wide)), 0), 255))
@@ -177,4 +189,4 @@ def _integers(s: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.fl
     return 255 * upper + lower, unit
 
 
-__all__ = ["average", "average_of_windows", "bounds_of", "ended", "ends_of"]
+__all__ = ["average", "average_of_windows", "bounds_of", "ended", "ends_of", "whole_power"]

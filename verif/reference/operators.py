@@ -13,7 +13,7 @@ from verif.reference.einsum import einsum
 from verif.reference.elementwise import a_channel, batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
 from verif.reference.evaluator import run_node
 from verif.reference.fine_softmax import fine_softmax
-from verif.reference.formula_averages import average_of_windows, bounds_of
+from verif.reference.formula_averages import average_of_windows, bounds_of, whole_power
 from verif.reference.grid import gridded
 from verif.reference.group_norm import group_normalization
 from verif.reference.l2_norm import l2_normalization
@@ -48,6 +48,7 @@ from verif.reference.sums import window_maxima, window_of, window_sizes, window_
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
 from verif.reference.views import of_views
 from verif.reference.weights import bytes_of, in_blocks, in_steps, with_bias
+from verif.reference.written import of_products, repeated
 
 
 def _parameters(call: Call, value: Value) -> tuple[np.ndarray, np.ndarray]:
@@ -240,12 +241,20 @@ def extreme(call: Call) -> Value:
 def elementwise(call: Call) -> Value:
     """Any element-wise float operator, by onnx.reference; a smooth function of what is no function of one 8-bit tensor by `verif.reference.smooth`."""
     present = [v for v in call.inputs if v is not None]
+    made = any(of_products(v) for v in present)
     if call.node.op_type in FUNCTIONS and not present[0].constant and not isinstance(present[0], Dequantised) and not common_sources(call):
-        return Plain(smooth(call, present[0].real()), bounds=bounds_of(call))
+        return Plain(smooth(call, present[0].real()), bounds=bounds_of(call), of_products=made)
+    if call.node.op_type in ("Add", "Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum") and made:
+        size = int(np.prod(np.broadcast_shapes(*(v.array.shape if v.constant else v.array.shape[1:] for v in present))))
+        call = replace(call, inputs=[repeated(call, v, size) for v in call.inputs])
+        present = [v for v in call.inputs if v is not None]
+        made = any(of_products(v) for v in present)
+    if call.node.op_type == "Pow" and made and (power := whole_power(call)) is not None:
+        return replace(power, of_products=True)
     rank = max(map(_rank, present))
     arrays = [None if v is None else _raised(v, rank) for v in call.inputs]
     (result,) = evaluate(call.entire(), call.opset, arrays)
-    return Plain(result, all(v.constant for v in present), *function_of_one(call, evaluate), common_sources(call), bounds_of(call))
+    return Plain(result, all(v.constant for v in present), *function_of_one(call, evaluate), common_sources(call), bounds_of(call), of_products=made)
 
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: list[np.ndarray | None]) -> list[np.ndarray]:

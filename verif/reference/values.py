@@ -45,6 +45,7 @@ class Plain:
     `codes`: for a function of one 8-bit tensor its float32 numbers for all 256 integers of that, in ascending order; `source`: those integers.
     `behind`: the integers that it is a function of, through whatever quantisations, nearest first and its own in front.
     `bounds`: (least, greatest) number of float operations on quantised tensors. `product`: what int32 sums of an Integer operator are as numbers.
+    `of_products`: whether sums that nothing has quantised are among what float operations have made it of.
     """
 
     array: np.ndarray
@@ -54,6 +55,7 @@ class Plain:
     behind: tuple[np.ndarray, ...] = ()
     bounds: Callable[[], tuple[float, float]] | None = None
     product: Sum | None = None
+    of_products: bool = False
 
     def real(self) -> np.ndarray:
         """Return the array."""

@@ -1,4 +1,4 @@
-"""Rule: averages and sums over rows and columns of floats that no QuantizeLinear follows, as a quantiser leaves them behind HardSwish or a residual Add.
+"""Rule: Averages and sums over rows and columns of floats that no QuantizeLinear follows, as a quantiser leaves them behind HardSwish or a residual Add.
 
     x -> DQ -> HardSwish -> ReduceMean -> Q
     Relu(Add(dq a, dq b)) -> GlobalAveragePool -> Q
@@ -10,7 +10,7 @@ The floats are rounded to multiples of a unit u between their least and greatest
 
 y = clip(round_half_even(float32(float32(sum of multiples) * scale)) + y_zero), scale = float32(float32(u * float32(1/n)) / y_scale) for n elements, for
 a sum float32(u / y_scale). A function of one tensor has 65025 multiples, from round(least / u) on, each digit a table of its own. Operations s on
-several tensors are written in digits (`compiler.front.floats.digits`), by the bounds that the bounds of their operands give.
+several tensors: `compiler.front.floats.window_averages`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from math import prod
 import numpy as np
 
 from compiler.front.constraints import bias_fits, finite_requantisation, finite_values
-from compiler.front.floats.digits import BASE, MIDDLE, Written
-from compiler.front.floats.formula import leaves
+from compiler.front.floats.digits import BASE
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Operation, Pending, Quantisation, Shape, Table
+from compiler.front.state.values import Pending, Quantisation, Shape, Table
 from compiler.ir.network import Conv, Move, Shape4, Unary
 
 
@@ -77,26 +76,4 @@ def average_of_function(node: OnnxNode, value: Table, view: Shape4, over: tuple[
     return Pending(shape, (*value.origin, node.label), emit)
 
 
-def average_of_operations(node: OnnxNode, value: Operation, axes: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending | None:
-    """Return the average, or the sum, over rows and columns; None for other axes, and where a result of an operator that has no ends is an operand.
-
-    Products are made for each digit.
-    """
-    products = [leaf for leaf in leaves(value) if isinstance(leaf, Pending)]
-    if len(value.shape) != 4 or axes != (2, 3) or any(leaf.shape != value.shape or not getattr(leaf.of, "own", False) for leaf in products):
-        return None
-    view: Shape4 = value.shape  # type: ignore[assignment]
-    written = Written.of(value, 2)
-    if written is None:
-        return None
-    count = view[2] * view[3]
-    node.require(bias_fits, np.array([count * BASE * (BASE + 1)]), found=f"{count} elements")
-
-    def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
-        digits = tuple(node.builder.view(digit.tensor, view) for digit in written.emit(value.node, target.name, origin))
-        return _summed(node, digits, view, (2, 3), -(BASE * written.zero + MIDDLE), np.float32(written.units[-1]), target, origin, mean=mean)
-
-    return Pending(shape, (*value.origin, node.label), emit)
-
-
-__all__ = ["average_of_function", "average_of_operations", "levels"]
+__all__ = ["average_of_function", "levels"]

@@ -1,6 +1,6 @@
 """Float results that nothing has quantised, written as a few bytes each: what reductions over them read.
 
-Of operations s between `low` and `high`, in n digits, the least of which counts units u = float32((high - low) / (254 * 255^(n-1))):
+Of operations s between `low` and `high`, 0 among them, in n digits, the least of which counts units u = float32((high - low) / (254 * 255^(n-1))):
 
     h = saturate(round_half_even(s / w) + z),              w = float32(255 * the next unit),  z = -round_half_even(low / w), from 0 to 255
     l = saturate(round_half_even((s - (h - z) w) / u) + 128)                                  the next digit, and so on: what is left over its unit
@@ -11,15 +11,16 @@ All steps in float32, all digits uint8. Products are made for each digit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from compiler.front.constraints import usable_scale
+from compiler.front.constraints import bounded_repetition, usable_scale
 from compiler.front.floats.expressions import expression
 from compiler.front.floats.formula import bounds, ended, leaves, opened, operation
 from compiler.front.floats.lower import lower
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Formula, Operation, Pending, Quantisation, Real
+from compiler.front.state.values import Formula, Operation, Pending, Quantisation, Real, Shape, Unquantised
 
 BASE = 255
 #: Zero point of all digits but the highest.
@@ -41,7 +42,7 @@ class Written:
         if not ended(value):
             return None
         low, high = bounds(value)
-        low = max(low, least)
+        low, high = min(max(low, least), 0.0), max(high, 0.0)
         unit = np.float32((high - low) / ((BASE - 1) * BASE ** (count - 1))) if high > low else np.float32(abs(high) or 1)
         units = [unit]
         for _ in range(count - 1):
@@ -64,4 +65,15 @@ class Written:
         return digits
 
 
-__all__ = ["BASE", "MIDDLE", "Written"]
+def repeated(node: OnnxNode, value: Formula, shape: Shape) -> Formula:
+    """Return an operand of float operations as it meets those of `shape`: results of products that are repeated are three digits, added up."""
+    if not isinstance(value, Unquantised) or prod(value.shape) >= prod(shape) or not any(isinstance(leaf, Pending) for leaf in leaves(opened(value))):
+        return value
+    written = Written.of(value, 3)
+    node.require(bounded_repetition, written is not None, found=f"one of shape {value.shape} in a result of shape {shape}")
+    assert written is not None
+    a, b, c = written.emit(node, f"{node.output}/repeated", value.origin)
+    return operation(node, "ADD", operation(node, "ADD", a, b), c)
+
+
+__all__ = ["BASE", "MIDDLE", "Written", "repeated"]

@@ -13,6 +13,7 @@ import numpy as np
 from compiler.front.constraints import computed_divisor, equal_sides, finite_values, one_source, quantised_operand
 from compiler.front.floats.affine import joined
 from compiler.front.floats.binary import Leaf, emit_pair
+from compiler.front.floats.digits import repeated
 from compiler.front.floats.expressions import operations
 from compiler.front.floats.formula import KINDS, clamped, joint_shape, number, numbers_of, operation, scalar_of
 from compiler.front.floats.integers import table_bytes
@@ -53,7 +54,8 @@ def combine(node: OnnxNode) -> list[Value]:
         return [_function(node, sources, _tree(node, values))]
     if node.op == "Div":
         _check_divisor(node, values)
-    return [_tree(node, values)]
+    shape = joint_shape(node, [value.shape for value in values])
+    return [_tree(node, [repeated(node, value, shape) for value in values])]
 
 
 def _tree(node: OnnxNode, values: list[Formula]) -> Formula:
@@ -108,6 +110,9 @@ def table_function(node: OnnxNode) -> list[Value]:
     value = node.value(0)
     if isinstance(value, Unquantised) and node.op in PIECES:
         return [PIECES[node.op](node, value)]
+    if isinstance(value, Unquantised) and node.op == "Pow" and scalar_of(node.value(1)) in (2, 3):
+        square = operation(node, "MUL", value, value)
+        return [square if scalar_of(node.value(1)) == 2 else operation(node, "MUL", square, value)]
     sources = one_root(node)
     if sources is None:
         _refuse(node)

@@ -140,8 +140,10 @@ def ended(value: Formula) -> bool:
     """Whether `bounds` are known: functions of many have theirs, products if nothing a channel has joined them, a quotient by a computed number has none."""
     if isinstance(value, Pending):
         return bool(getattr(value.of, "own", False))
-    if not isinstance(value, Operation) or value.ends is not None:
+    if not isinstance(value, Operation):
         return True
+    if value.ends is not None:
+        return all(ended(leaf) for leaf in leaves(value))
     return value.kind != "QUOTIENT" and ended(value.a) and ended(value.b)
 
 

@@ -1,4 +1,4 @@
-"""AveragePool of floats that nothing has quantised: a convolution with weights 255 and 1 over the two digits of each channel.
+"""AveragePool, averages and sums over axes, of floats that nothing has quantised: a convolution with weights 255 and 1 over the two digits of each channel.
 
     conv -> SiLU -> AveragePool -> Q        digits high, low (`compiler.front.floats.digits`) -> Move: side by side, padded with 0 -> Conv
 
@@ -18,9 +18,9 @@ from compiler.front.floats.formula import operation
 from compiler.front.operators.products.linear import Product
 from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Const, Operation, Pending, Table, Unquantised
+from compiler.front.state.values import Const, Operation, Pending, Shape, Table, Unquantised
 from compiler.front.state.windows import Window
-from compiler.ir.network import AveragePool, Move, Pair
+from compiler.ir.network import AveragePool, Move, Shape4
 
 
 def _padded(view: tuple[int, ...], window: Window) -> np.ndarray:
@@ -40,39 +40,57 @@ def average_of_windows(node: OnnxNode, value: Unquantised | Table, window: Windo
     view = default_view(value.shape)
     pool = AveragePool(window.kernel, 1.0, 0, 1.0, 0, window.strides, window.dilations, window.pads, count_include_pad)
     divisors = np.broadcast_to(pool.divisors(view[2:], window.out), window.out)
-    count, most = int(divisors.flat[0]), prod(window.kernel)
-    node.require(bias_fits, np.array([most * BASE * (BASE + 1)]), found=f"{most} elements")
+    count, shape = int(divisors.flat[0]), window.onnx_shape(view[0], view[1])
     equal = bool((divisors == count).all())
-    product = _product(node, written, view, window, 1 / count if equal else 1.0)
-    shape = window.onnx_shape(view[0], view[1])
-    origin = (*value.origin, node.label)
-    whole = Pending(shape, origin, product.emit, formula=product.pending)
+    whole = _averaged(node, written, view, window, 1 / count if equal else 1.0, shape)
     if equal:
         return whole
-    parts = (np.float32(1) / divisors.astype(np.float32)).reshape(shape[2:] if window.rank == 4 else (window.out[1],))
-    return operation(node, "MUL", whole, Const(parts))
+    return operation(node, "MUL", whole, Const((np.float32(1) / divisors.astype(np.float32)).reshape(shape[2:])))
 
 
-def _product(node: OnnxNode, written: Written, view: tuple[int, int, int, int], window: Window, part: float) -> Product:
-    """The sums of windows of the digits, made when the result is."""
+def average_of_axes(node: OnnxNode, value: Unquantised, view: Shape4, over: tuple[int, ...], shape: Shape, *, mean: bool) -> Pending | None:
+    """Return the average, or the sum, over the axes `over` (H, W or both) of `view`; None where a result of an operator that has no ends is an operand."""
+    written = Written.of(value, 2)
+    if written is None:
+        return None
+    kernel, out = ((view[2] if 2 in over else 1, view[3] if 3 in over else 1), (1 if 2 in over else view[2], 1 if 3 in over else view[3]))
+    window = Window(kernel, (1, 1), (1, 1), (0, 0, 0, 0), out, 4)
+    return _averaged(node, written, view, window, 1 / prod(kernel) if mean else 1.0, shape)
+
+
+def _averaged(node: OnnxNode, written: Written, view: Shape4, window: Window, part: float, shape: Shape) -> Pending:
+    """The sums of windows times a part."""
+    count = prod(window.kernel)
+    node.require(bias_fits, np.array([count * BASE * (BASE + 1)]), found=f"{count} elements")
+    labels = written.value.origin if isinstance(written.value, Unquantised | Table) else ()
+    product: list[Product] = []
+
+    def made() -> Product:
+        if not product:
+            product.append(_product(node, written, view, window, part, shape))
+        return product[0]
+
+    return Pending(shape, (*labels, node.label), lambda target, origin: made().emit(target, origin), formula=lambda: made().pending())
+
+
+def _product(node: OnnxNode, written: Written, view: Shape4, window: Window, part: float, shape: Shape) -> Product:
     batch, channels, height, width = view
     builder, places, origin = node.builder, _padded(view, window), (node.label,)
     digits = tuple(builder.view(digit.tensor, view) for digit in written.emit(node, node.output, origin))
-    elements = prod(view)
     first = (np.arange(batch * channels) * height * width).reshape(batch, channels, 1, 1, 1)
-    index = np.where(places < 0, -1 - np.arange(2).reshape(2, 1, 1), places + first + np.arange(2).reshape(2, 1, 1) * elements)
-    shape = (batch, 2 * channels, *places.shape)
-    images = builder.tensor(f"{node.output}/digits", shape, "u8")
-    builder.node(f"digits of {images}", Move(index, np.array([written.zero, MIDDLE], np.int16)), digits, images, origin)
+    which = np.arange(2).reshape(2, 1, 1)
+    size = (batch, 2 * channels, *places.shape)
+    images = builder.tensor(f"{node.output}/digits", size, "u8")
+    move = Move(np.where(places < 0, -1 - which, places + first + which * prod(view)), np.array([written.zero, MIDDLE], np.int16))
+    builder.node(f"digits of {images}", move, digits, images, origin)
     weight = np.empty((channels, 2, *window.kernel), np.uint8)
     weight[:, 0], weight[:, 1] = BASE, 1
     bias = np.full(channels, -prod(window.kernel) * (BASE * written.zero + MIDDLE), np.int32)
-    size: Pair = window.out
     return Product(
-        node=node, tensor=images, view=shape, x_scale=written.units[-1], x_zero=0, weight=weight, w_scale=np.array([part], np.float32), w_zero=0,
-        out_view=(batch, channels, *size), shape=window.onnx_shape(batch, channels), axis_from_end=window.rank - 1, bias=bias, own=False, group=channels,
-        window=Window(window.kernel, window.strides, window.dilations, (0, 0, 0, 0), size, window.rank),
+        node=node, tensor=images, view=size, x_scale=written.units[-1], x_zero=0, weight=weight, w_scale=np.array([part], np.float32), w_zero=0,
+        out_view=(batch, channels, *window.out), shape=shape, axis_from_end=window.rank - 1, bias=bias, own=False, group=channels,
+        window=Window(window.kernel, window.strides, window.dilations, (0, 0, 0, 0), window.out, window.rank),
     )  # fmt: skip
 
 
-__all__ = ["average_of_windows"]
+__all__ = ["average_of_axes", "average_of_windows"]

@@ -19,6 +19,7 @@ def averaged(node: OnnxNode, source: Real, view: Shape4, window: Window, shape: 
     sums = Product(
         node=node, tensor=source.tensor, view=view, x_scale=source.scale, x_zero=source.zero, weight=np.ones((channels, 1, *window.kernel), np.int8),
         w_scale=np.ones(1, np.float32), w_zero=0, out_view=(*view[:2], *window.out), shape=shape, axis_from_end=len(shape) - 1, window=window, group=channels,
+        own=False,
     ).pending()  # fmt: skip
     return sums if divisor == 1 else operation(node, "DIV", sums, number(divisor))
 

@@ -11,12 +11,14 @@ from itertools import combinations_with_replacement
 from math import prod
 
 from compiler.front.constraints import quantised_operand, reducible_axes
-from compiler.front.floats.averages import average_of_function, average_of_operations
+from compiler.front.floats.averages import average_of_function
 from compiler.front.floats.lower import lower
+from compiler.front.floats.window_averages import average_of_axes
 from compiler.front.floats.window_sums import averaged
 from compiler.front.state.broadcast import elements_moved, runs
+from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Formula, Operation, Pending, Quant, Quantisation, Real, Shape, Table, Unquantised, Value
+from compiler.front.state.values import Formula, Pending, Quant, Quantisation, Real, Shape, Table, Unquantised, Value
 from compiler.front.state.windows import Window
 from compiler.ir.elementwise import Reduction
 from compiler.ir.network import RANGES, GlobalAveragePool, MaxPool, Shape4
@@ -80,9 +82,11 @@ def reduce(node: OnnxNode) -> list[Value]:
     value, before = node.value(0), joined(node.value(0))
     if before is not None:
         return [_further(node, before)]
-    if isinstance(value, Operation):
-        over = _axes(node, value.shape)
-        average = average_of_operations(node, value, over, _shape(node, value.shape, over), mean=_is_mean(node))
+    if isinstance(value, Unquantised):
+        axes = _axes(node, value.shape)
+        found = _view(value.shape, axes, default_view(value.shape), (2, 3))
+        shape = _shape(node, value.shape, axes)
+        average = None if found is None else average_of_axes(node, value, *found, shape, mean=_is_mean(node))
         if average is not None:
             return [average]
     if not isinstance(value, Table):

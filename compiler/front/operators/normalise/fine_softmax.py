@@ -30,7 +30,7 @@ def fine_softmax(node: OnnxNode, x: Unquantised | Table, view: Shape4) -> Pendin
     low, high = bounds(value)
     node.require(bounded_operand, high <= -FAR, found=f"{node.name_of(0)}, of numbers up to {high:.3g}")
     least = max(low, high - REACH)
-    written = Written.of(finite(value), 2 if high - least <= (BASE - 1) * BASE * FINE else 3, least=least)
+    written = Written.of(finite(value), 2 if max(high, 0.0) - min(least, 0.0) <= (BASE - 1) * BASE * FINE else 3, least=least)
     assert written is not None, "its bounds are known"
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
