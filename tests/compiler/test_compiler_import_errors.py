@@ -312,8 +312,8 @@ CASES = {
     "unquantised operand": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("GlobalAveragePool", "e", "s"), node("Mul", "d s", "m"), quantize("m", "y", "y")],
         {**X, "v": (U8, (1, 3, 4, 4))}, Y, P,
-        ("n_m", "Mul", "A product that is an operand of float operations, with nothing quantised in between, must have the shape of the result."
-         " Found a product of shape (1, 3, 1, 1) in a result of shape (1, 3, 4, 4)."),
+        ("n_m", "Mul", "A result that nothing quantises and that is repeated beside a larger one must be of sums, products, functions and results of Conv, Gemm or MatMul:"
+         " else put QuantizeLinear and DequantizeLinear behind it. Found one of shape (1, 3, 1, 1) in a result of shape (1, 3, 4, 4)."),
     ),
     "an operand that is made as bytes": (
         [dequantize("x", "d", "x"), dequantize("v", "e", "x"), node("Softmax", "e", "s"), node("Mul", "d s", "m"), quantize("m", "y", "y")],
