@@ -14,7 +14,7 @@ COVENANT := $(BIN)/covenant
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend networks fuzz mutants accuracy reference docs links clean
+.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend networks fuzz mutants accuracy silicon reference docs links clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ networks: setup ## docs/onnx_networks.md: the float networks inside the onnx pac
 
 ops: setup ## docs/operators.md, the support table, from compiler/front/support.py
 	$(COVENANT) ops --markdown > docs/operators.md
+
+silicon: setup ## docs/silicon.md: what open synthesis makes of ARCH, block by block (tiny: half an hour; kept by content)
+	$(COVENANT) synth $(ARCH) --markdown $(if $(filter tiny,$(ARCH)),docs/silicon.md,build/silicon.$(ARCH).md)
 
 fuzz: setup ## damaged and forged files of every kind, each refused or run exactly: make fuzz MINUTES=10 SEED=2
 	$(COVENANT) fuzz --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES),--count 2000) --jobs 2

@@ -21,6 +21,9 @@ from verif.random.programs import random_program
 
 __all__ = ["Stimulus", "stimulus"]
 
+#: Instructions of a drawn program, those that bring its results out not counted.
+_DRAWN = 12
+
 
 @dataclass(frozen=True)
 class Stimulus:
@@ -71,7 +74,7 @@ def _of_network(graph: Graph, program: Program) -> Stimulus:
 
 
 def _of_drawn(graph: Graph, reason: str) -> Stimulus:
-    program = random_program(graph, 2)
+    program = random_program(graph, 2, instructions=_DRAWN)
     instructions, size = program.instructions, program.observed_bytes
     code = instruction_set(graph).encode_program(instructions)
     machine = Simulator(graph, external_bytes=size)

@@ -150,6 +150,7 @@ def measure(graph: Graph, target: str, bounds: Bounds, *, only: Sequence[str] = 
     areas = [row["area"] for row in measured if row["area"] is not None]
     return {
         "arch": graph.name, "fingerprint": f"{fingerprint(graph):016x}", "target": target, "tools": _versions(),
+        "unasked": [name for name in names if only and name not in only],
         "bounds": {"memory_bytes": bounds.memory_bytes, "seconds": bounds.seconds}, "blocks": rows, "total": total,
         "area": sum(areas) if areas else None, "nand2_equivalents": round(sum(areas) / nand2) if areas and nand2 else None,
         "clock_mhz": min(clocks) if clocks else None,

@@ -28,7 +28,8 @@ def _notes(result: dict) -> list[str]:
              for path in result["paths"]]
     if result["nand2_equivalents"] is not None:
         lines.append(f"{result['nand2_equivalents']:,} NAND2 equivalents, memories as registers")
-    return lines + [f"not measured: {item['block']}, {item['why']}" for item in result["failed"]]
+    lines += [f"not measured: {item['block']}, {item['why']}" for item in result["failed"]]
+    return lines + ([f"not asked for: {', '.join(result['unasked'])}"] if result["unasked"] else [])
 
 
 def text(result: dict) -> str:
@@ -50,10 +51,13 @@ def page(results: Sequence[dict], *, command: str) -> str:
              "Each block that stands in the top module is synthesised on its own, its hierarchy kept, and on an ECP5-85 of speed grade 6 placed and routed "
              "on its own between registers, with one seed. So figures of cells are a few percent above those of a flat synthesis, and the clock is that of "
              "the slowest block: paths from block to block are not in it. LUTs of ECP5 are LUT4 alone; a CCU2C takes two more, a DPR16X4 six."]
-    summary = ["| machine | target | " + " | ".join(("LUT", "carry", "FF", "DSP", "RAM", "LUTRAM", "MHz", "not measured")) + " |", "|" + "---|" * 10]
+    heads = ("machine", "target", "blocks", "LUT", "carry", "FF", "DSP", "RAM", "LUTRAM", "MHz", "not measured")
+    summary = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for result in results:
         total = [_number(result["total"][kind]) for kind in CLASSES]
-        summary.append(f"| {result['arch']} | {result['target']} | " + " | ".join([*total, _number(result["clock_mhz"]), str(len(result["failed"]))]) + " |")
+        asked = len(result["blocks"])
+        parted = f"{asked} of {asked + len(result['unasked'])}" if result["unasked"] else str(asked)
+        summary.append(f"| {result['arch']} | {result['target']} | " + " | ".join([parted, *total, _number(result["clock_mhz"]), str(len(result["failed"]))]) + " |")
     parts.append("\n".join(summary))
     for result in results:
         head, rows = _rows(result)

@@ -148,7 +148,9 @@ def test_the_real_tools_on_a_small_block_and_the_cache(tmp_path, monkeypatch):
     assert first["clock_mhz"] == row["clock_mhz"] and first["paths"][0]["block"] == "queue_load" and 10**8 < row["peak_bytes"] < 6 * 10**9
     shown = text(first)
     assert shown.startswith("tiny on ecp5\nblock ") and "hwgen/control/queue.py" in shown and f"{row['path']['nanoseconds']} ns" in shown
+    assert len(first["unasked"]) > 15 and "not asked for: control, dispatch, " in shown
     written = page([first], command="covenant synth tiny")
+    assert "| tiny | ecp5 | 1 of " in written
     assert written.startswith("# What synthesis says\n") and f"| queue_load | {row['cells']['lut']} |" in written and "Fingerprint `2006efc46aeedee3`" in written
 
 
