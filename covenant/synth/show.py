@@ -57,7 +57,8 @@ def page(results: Sequence[dict], *, command: str) -> str:
         total = [_number(result["total"][kind]) for kind in CLASSES]
         asked = len(result["blocks"])
         parted = f"{asked} of {asked + len(result['unasked'])}" if result["unasked"] else str(asked)
-        summary.append(f"| {result['arch']} | {result['target']} | " + " | ".join([parted, *total, _number(result["clock_mhz"]), str(len(result["failed"]))]) + " |")
+        cells = [result["arch"], result["target"], parted, *total, _number(result["clock_mhz"]), str(len(result["failed"]))]
+        summary.append("| " + " | ".join(cells) + " |")
     parts.append("\n".join(summary))
     for result in results:
         head, rows = _rows(result)
