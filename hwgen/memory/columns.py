@@ -153,7 +153,7 @@ class ColumnScratchpad(wiring.Component):
         turned = turn(m, Cat(port.mask, Const(0, self.columns - len(port.mask))), 1, first, up=True, name=f"{name}_mask")
         m.d.comb += [enable.eq(port.en & turned[column]) for column, enable in enumerate(enables)]
         behind = [Signal(name=f"{name}_behind_{column}") for column in range(self.columns)]
-        m.d.comb += [late.eq(first > column) for column, late in enumerate(behind)]
+        m.d.comb += [late.eq(first > column) for column, late in enumerate(behind[:-1])]
         places = []
         for column, late in enumerate(behind):
             hits = [Signal(name=f"{name}_column_{column}_at_{b}") for b in range(self.banks)]

@@ -121,10 +121,11 @@ _TABLE = (
 )
 
 _REQUANTIZE, _PAIRS = ("REQ", "REQB"), ("REQB", "FMUL", "FADD", "FSUB", "FMIN", "FMAX")
+_RESCALE, _INTEGERS = (*_REQUANTIZE, "RESC"), (*_REQUANTIZE, "RND", "EST")
 #: Registers that operations on floats take in a slot between reading and writing, and the operations for which they are there: all of the slot's take
-#: as long. That of the table is there where the engine offers TABLE.
+#: as long. That of the table is there where the engine offers TABLE. hwgen builds these.
 FLOAT_STAGES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
-    ("convert", 2, ()), ("scale", 2, ()), ("binary", 3, _PAIRS), ("rescale", 3, ()), ("integer", 1, ()), ("saturate", 1, _REQUANTIZE),
+    ("convert", 2, ()), ("scale", 2, ()), ("binary", 3, _PAIRS), ("rescale", 3, _RESCALE), ("integer", 1, _INTEGERS), ("saturate", 1, _REQUANTIZE),
     ("table", 1, _REQUANTIZE),
 )
 #: By name, in the order in which messages list them.

@@ -12,7 +12,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from acg.timing.vector import STAGES, depth_cycles
+from acg.kinds.core.operations import FLOAT_STAGES
+from acg.timing.vector import depth_cycles
 from hwgen.datapath import float32
 from hwgen.memory.lookup import ENTRIES, LookupTable
 from hwgen.memory.ports import WritePort
@@ -34,17 +35,9 @@ _ONE = Const(0x3F80_0000, 32)
 
 
 def _stages(operations: Collection[str], tables: bool) -> tuple[tuple[str, int], ...]:
-    lengths = dict(STAGES)
-    names = ["bias", "convert", "scale"]  # "bias" stands for the operands' registers
-    if "REQB" in operations or _PAIRED.keys() & set(operations):
-        names.append("binary")
-    if {*_BYTES, "RESC"} & set(operations):
-        names.append("rescale")
-    if {*_BYTES, "RND", "EST"} & set(operations):
-        names.append("integer")
-    if set(_BYTES) & set(operations):
-        names += ["saturate", "table"] if tables else ["saturate"]
-    return tuple((name, lengths[name]) for name in names)
+    """Stages of a slot with these operations; "bias", of the vector unit's, stands for the operands' registers."""
+    present = [(name, cycles) for name, cycles, users in FLOAT_STAGES if not users or set(users) & set(operations)]
+    return (("bias", 1), *((name, cycles) for name, cycles in present if name != "table" or tables))
 
 
 def least_cycles(operations: Collection[str], *, tables: bool) -> int:

@@ -54,14 +54,14 @@ class SlotDecoder(wiring.Component):
         enabled, wrong = Signal(name="enabled"), Signal(name="wrong")
         stage = self._part(self.slot.stage)
         m.d.comb += enabled.eq(self.on.bit_select(stage, 1)[0] & (self.late | ~self._part(self.slot.late)[0]))
-        beyond = [code > len(self.slot.operations)]
+        beyond = [code > len(self.slot.operations)] if len(self.slot.operations) + 1 < 1 << len(code) else []
         chosen = {}
         for number, name in enumerate(self.slot.operations, start=1):
             chosen[name] = Signal(name=f"is_{name}")
             m.d.comb += chosen[name].eq(code == number)
             missing = [self._part(item) >= item.values for item in self.slot.fields[name].values() if item.values < 1 << item.width]
             beyond += [chosen[name] & absent for absent in missing]
-        m.d.comb += wrong.eq(Cat(beyond).any())
+        m.d.comb += wrong.eq(Cat(beyond).any() if beyond else 0)
         m.d.sync += self.illegal.eq(self.fetched & wrong)
         m.d.sync += [getattr(self, f"issue_{name}").eq(self.fetched & enabled & ~wrong & is_it) for name, is_it in chosen.items()]
         for name in field_bits(self.slot):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Flow, In, Out
 
 from acg.kinds.core.operations import SLOT_OPERATIONS
 from acg.kinds.core.packets import SlotFormat
@@ -136,7 +136,7 @@ class Slot(wiring.Component):
             port = getattr(unit, name)
             if not member.is_port:
                 wiring.connect(m, wiring.flipped(getattr(self, name)), port)
-            elif member.flow is not In(1).flow:
+            elif member.flow is not Flow.In:
                 continue
             elif name.startswith("issue_"):
                 m.d.comb += port.eq(getattr(self.decoder, name))

@@ -100,7 +100,8 @@ class Transfer(wiring.Component):
         first = wire(m, Mux(storing, self.first, 0), "first_granule")
         granules = wire(m, Mux(storing, chosen["out"]["granules"], chosen["in"]["granules"]) + 1, "granules")
         inside = self._inside(m, streams, first, storing)
-        mask = Cat((first <= j) & (j < first + granules) & inside[j] for j in range(self.words))
+        reached = [first <= j for j in range(self.words - 1)] + [Const(1, 1)]
+        mask = Cat(reached[j] & (j < first + granules) & inside[j] for j in range(self.words))
         absent = (loading & ~chosen["in"]["enable"]) | (storing & ~chosen["out"]["enable"])
         m.d.sync += self.illegal.eq(absent | (storing & (first + granules > self.words)))
 
