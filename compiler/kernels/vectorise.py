@@ -43,6 +43,8 @@ class Contraction:
         Planes of each block that are stored.
     halves : bool
         By DOTH: a block is half as many output channels, for two pixels half a vector apart. The stride divides that.
+    pixels : int
+        Results of a row: those of a whole vector, or fewer where rows are short. What is stored beyond them is a later tile's to make.
     """
 
     words: tuple[int, ...]
@@ -52,6 +54,7 @@ class Contraction:
     blocks: int
     groups: int
     halves: bool
+    pixels: int
 
     @property
     def apart(self) -> int:
@@ -64,11 +67,11 @@ class Contraction:
 
     def vectors(self, core: Core) -> int:
         """Vectors of activations that a row of results reads in a step."""
-        return ((core.pixels - 1) * self.stride) // core.pixels + 1
+        return ((self.pixels - 1) * self.stride) // core.pixels + 1
 
     def sums(self, core: Core) -> int:
         """Registers of sums."""
-        return self.rows * self.blocks * (core.pixels // 2 if self.halves else core.pixels)
+        return self.rows * self.blocks * (self.pixels // 2 if self.halves else self.pixels)
 
 
 def _always(*_: Loops) -> tuple[int, ...]:
@@ -83,7 +86,8 @@ def _swapped(items: Sequence[Item], number: int) -> list[Item]:
 def contraction(shape: Contraction, core: Core) -> Body:
     """The body of a contraction's kernel: streams in0 (activations), in1 (weights), in2 (bias and scale of each block), out0 (results)."""
     granules, words = core.pixels, core.words
-    pixels = granules // 2 if shape.halves else granules
+    pixels = shape.pixels // 2 if shape.halves else shape.pixels
+    quarters = -(-pixels // QUARTERS) * QUARTERS
     vectors, moved = shape.vectors(core), shape.moved(core)
 
     def first(pixel: int) -> int:
@@ -118,6 +122,11 @@ def contraction(shape: Contraction, core: Core) -> Body:
         {"a": ("acc", lambda i: (i["block"], i["row"], i["pixel"])), "b": ("scale", lambda i: (i["block"],))},
         {"quarter": lambda i: i["pixel"] % QUARTERS, "pack": lambda i: 0, "set": lambda i: 0, "form": lambda i: 0}, partial=True,
     )  # fmt: skip
+    rest = Statement(  # what is stored beyond the last result is something, and soon written again
+        "REQ", (*order, ("pixel", quarters - pixels)), ("y", lambda i: (i["block"], i["row"], pixels // QUARTERS)),
+        {"a": ("bias", lambda i: (i["block"],)), "b": ("scale", lambda i: (i["block"],))},
+        {"quarter": lambda i: pixels % QUARTERS + i["pixel"], "pack": lambda i: 0, "set": lambda i: 0, "form": lambda i: 0}, partial=True,
+    )  # fmt: skip
     if shape.halves:
         stores = Statement(
             "STV", (*order, ("piece", granules // moved)), None, {"a": ("y", lambda i: (i["block"], i["row"], 0))},
@@ -125,13 +134,13 @@ def contraction(shape: Contraction, core: Core) -> Body:
         )  # fmt: skip
     else:
         stores = Statement(
-            "STV", (*order, ("half", granules // QUARTERS), ("group", shape.groups)), None, {"a": ("y", lambda i: (i["block"], i["row"], i["half"]))},
+            "STV", (*order, ("half", quarters // QUARTERS), ("group", shape.groups)), None, {"a": ("y", lambda i: (i["block"], i["row"], i["half"]))},
             {"first": lambda i: QUARTERS * i["group"]}, stream="out0",
         )  # fmt: skip
     constants = Statement("LDV", (("block", shape.blocks),), ("bias", lambda i: (i["block"],)), stream="in2")
     scales = Statement("LDV", (("block", shape.blocks),), ("scale", lambda i: (i["block"],)), stream="in2")
     made = _swapped(unroll(products), shape.sums(core))
-    items, ending = (*unroll(loads), *made), unroll([finish, stores])
+    items, ending = (*unroll(loads), *made), unroll([finish, rest, stores])
     kept = unroll([constants, scales])
     if shape.whole:
         return Body((*items, *ending), kept)

@@ -40,15 +40,27 @@ def layer(x_shape: tuple[int, int, int, int], out_channels: int, kernel: tuple[i
 
 
 def test_a_convolution_keeps_the_multiplying_slots() -> None:
-    """3x3, 64 to 64 channels at 32x32: 37,748,736 products, 256 a packet; 1x1 of 16 channels likewise; 16 output channels by halves."""
+    """3x3, 64 to 64 channels at 32x32: 37,748,736 products, 256 a packet; 1x1 of 16 channels likewise; 16 output channels by halves. Operands and results
+    come and go meanwhile: each strip of rows has a prologue and a drain of its own, 44 packets."""
     assert 0.998 < 147456 / layer((1, 64, 32, 32), 64, (3, 3), pads=(1, 1, 1, 1)) <= 1
-    assert 0.97 < 16 * 64 * 2304 / 256 / layer((1, 16, 48, 48), 64, (1, 1)) <= 1
+    assert 0.95 < 16 * 64 * 2304 / 256 / layer((1, 16, 48, 48), 64, (1, 1)) <= 1
     assert 0.98 < 9 * 16 * 16 * 1024 / 256 / layer((1, 16, 32, 32), 16, (3, 3), pads=(1, 1, 1, 1)) <= 1
 
 
 def test_a_depthwise_convolution_is_bound_by_its_windows() -> None:
-    """3x3 on 112x112x32: 6 packets for 8 pixels of 16 channels, as many as its loads and stores take where 7 rows are a tile."""
-    assert 0.94 < 6 * 112 * 14 * 2 / layer((1, 32, 112, 112), 32, (3, 3), pads=(1, 1, 1, 1), group=32) <= 1
+    """3x3 on 112x112x32: 6 packets for 8 pixels of 16 channels, as many as its loads and stores take where 7 rows are a tile. Its strips
+    have 12 rows, which are tiles of 6."""
+    assert 0.9 < 6 * 112 * 14 * 2 / layer((1, 32, 112, 112), 32, (3, 3), pads=(1, 1, 1, 1), group=32) <= 1
+
+
+@pytest.mark.parametrize(("width", "kernel", "channels"), [(7, 3, 9), (9, 1, 20), (14, 3, 5), (5, 2, 6)])
+def test_short_rows_are_exact(width: int, kernel: int, channels: int) -> None:
+    """A tile has fewer pixels than a vector where rows are short: what is stored beyond them is overwritten, and nothing behind the last row."""
+    sketch = Sketch(width)
+    x = sketch.input((1, channels, 4, width))
+    pads = (kernel // 2, kernel // 2, (kernel - 1) // 2, (kernel - 1) // 2)
+    network = sketch.network(sketch.conv(x, 17, (kernel, kernel), pads=pads))
+    check_program(network, compile_network(network, TINY), TINY, sketch.arrays())
 
 
 @pytest.mark.parametrize("dtype", ["i8", "u8"])

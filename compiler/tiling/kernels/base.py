@@ -23,7 +23,7 @@ from compiler.window import Window
 __all__ = ["KernelTiler", "Strip", "cheapest"]
 
 #: Into how many strips a layer is cut whose operand or result moves meanwhile, and for how many bytes each.
-MOST_PIECES, PIECE_BYTES = 6, 4096
+MOST_PIECES, PIECE_BYTES = 10, 12288
 
 
 @dataclass(frozen=True)

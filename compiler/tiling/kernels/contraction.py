@@ -70,7 +70,9 @@ class KernelContractionTiler(KernelTiler):
         try:
             for blocks in (2, 1):
                 found = passes(problem, self.core, most_blocks=blocks)
-                if max(self.constant_bytes(one) for one in found) <= self.room(self.unit.weight.name):
+                # Of two blocks at once the next pass's weights come while one is at work.
+                most = max(self.constant_bytes(one) for one in found)
+                if most * blocks <= self.room(self.unit.weight.name):
                     return found
         except Misfit as misfit:
             raise self.misfit(misfit) from None
@@ -90,6 +92,12 @@ class KernelContractionTiler(KernelTiler):
             Strip(strip.n0, strip.n1, strip.y0 + lo, strip.y0 + hi) for strip in super().strips()
             for lo, hi in spans(strip.y1 - strip.y0, max(1, MOST_PIXELS // ow) if self.flat else strip.y1 - strip.y0)
         ]
+
+    def box_bytes(self, operand: Operand, strip: Strip) -> int:
+        """Bytes of an operand that are loaded for a strip, or stored from it: results pass by pass."""
+        size = super().box_bytes(operand, strip)
+        most = 2 * self.core.lanes // self.core.granule_bytes
+        return size if operand is not self.y else size * min(self.granules, most) // self.granules
 
     def body(self, strip: Strip, one: Pass, number: int, view: View) -> None:
         """One launch, or several where an average's divisor varies."""
@@ -124,23 +132,25 @@ class KernelContractionTiler(KernelTiler):
         row, pixel = view.row_bytes, view.pixel_bytes
         first = self.window.origin(0, strip.y0), self.window.origin(1, 0)
         across = shape.vectors(self.core)
+        below = Step(shape.rows, sy * row, sy) if one.down else Step(shape.rows, shape.pixels * sx * pixel, 0, shape.pixels * sx)
         steps = [
             Step(one.tiles[0], rows * sy * row, rows * sy), Step(one.tiles[1], columns * sx * pixel, 0, columns * sx),
             Step(ceil_div(self.x.shape[1], view.granule), view.granule_bytes), Step(ky, dy * row, dy), Step(kx, dx * pixel, 0, dx),
-            Step(shape.rows, sy * row, sy) if one.down else Step(shape.rows, pixels * sx * pixel, 0, pixels * sx), Step(across, pixels * pixel, 0, pixels),
+            below, Step(across, pixels * pixel, 0, pixels),
         ]
         start = view.at(strip.n0, first[0], first[1], 0)
         bounds = Bounds((0, 0), (1, one.problem.grid[1])) if self.flat else Bounds((first[0] - view.y0, first[1] - view.x0), (view.height, view.width))
         launch.stream("in0", view.buffer, start, steps, pixels, bounds)
 
     def _results(self, launch: Launch, one: Pass, out: View, strip: Strip) -> None:
-        shape, pixels, groups = one.shape, self.core.pixels, self.core.lanes // self.core.granule_bytes
+        shape, groups = one.shape, self.core.lanes // self.core.granule_bytes
         rows, columns = one.tile
         row, pixel = out.row_bytes, out.pixel_bytes
         moved = shape.moved(self.core)
         steps = [
             Step(one.tiles[0], rows * row, rows), Step(one.tiles[1], columns * pixel, 0, columns), Step(shape.blocks, groups * out.granule_bytes),
-            Step(shape.rows, row, 1) if one.down else Step(shape.rows, pixels * pixel, 0, pixels), Step(pixels // moved, moved * pixel, 0, moved),
+            Step(shape.rows, row, 1) if one.down else Step(shape.rows, shape.pixels * pixel, 0, shape.pixels),
+            Step(ceil_div(shape.pixels, moved), moved * pixel, 0, moved),
             Step(1 if shape.halves else shape.groups, out.granule_bytes),
         ]
         start = out.at(strip.n0, strip.y0, 0, one.first * self.core.granule_bytes)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 from compiler.kernels.cache import kernel
 from compiler.kernels.core import Core, Misfit
@@ -54,7 +55,7 @@ class Pass:
     @cached_property
     def tile(self) -> tuple[int, int]:
         """Rows and columns of results of a tile."""
-        return (self.shape.rows, self.core.pixels) if self.down else (1, self.shape.rows * self.core.pixels)
+        return (self.shape.rows, self.shape.pixels) if self.down else (1, self.shape.rows * self.shape.pixels)
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -88,27 +89,30 @@ def _words(problem: Problem, core: Core, whole: bool) -> tuple[int, ...]:
     return (core.words,) * (granules - 1) * positions + (last,) * positions
 
 
-def _shapes(problem: Problem, core: Core, blocks: int, groups: int, halves: bool, rows: int) -> Iterator[tuple[Contraction, tuple[int, ...]]]:
+def _shapes(problem: Problem, core: Core, blocks: int, groups: int, halves: bool, rows: int, pixels: int) -> Iterator[tuple[Contraction, tuple[int, ...]]]:
     """Shapes of a tile of these blocks and rows, preferred first, with the words of all steps."""
     stride = problem.stride[1]
-    whole = Contraction(_words(problem, core, True), True, stride, rows, blocks, groups, halves)
+    whole = Contraction(_words(problem, core, True), True, stride, rows, blocks, groups, halves, pixels)
     multiplying = len(core.slots_of("DOTH" if halves else "DOT"))
     if sum(whole.words) * whole.sums(core) // multiplying <= core.packets * WHOLE:
         yield whole, whole.words
     words = _words(problem, core, False)
     for steps in range(1, len(words)):
         if len(words) % steps == 0 and steps * words[0] >= LEAST_PHASES:
-            yield Contraction(words[:steps], False, stride, rows, blocks, groups, halves), words
+            yield Contraction(words[:steps], False, stride, rows, blocks, groups, halves, pixels), words
 
 
 def _pass(problem: Problem, core: Core, first: int, granules: int, blocks: int, groups: int, halves: bool) -> Pass | None:
     """The fastest tile of these output channels, or None where the core can hold none."""
     found: list[Pass] = []
+    columns = problem.grid[1]
+    fewer = ceil_div(columns, ceil_div(columns, core.pixels))  # as many tiles with fewer pixels each
+    widths = [core.pixels] if halves or fewer == core.pixels else [core.pixels, fewer]
     sums = blocks * (core.pixels // 2 if halves else core.pixels)
     rows = max(1, MOST_SUMS // sums)
     while rows:
-        for down in (False, True) if rows > 1 else (False,):
-            for shape, words in _shapes(problem, core, blocks, groups, halves, rows):
+        for down, pixels in product((False, True) if rows > 1 else (False,), widths):
+            for shape, words in _shapes(problem, core, blocks, groups, halves, rows, pixels):
                 if _levels(problem, shape, core, down) is None:
                     continue
                 try:
@@ -126,9 +130,9 @@ def _pass(problem: Problem, core: Core, first: int, granules: int, blocks: int, 
 def _levels(problem: Problem, shape: Contraction, core: Core, down: bool) -> int | None:
     """Levels that the stream of activations has; None where that is too many."""
     vectors = shape.vectors(core)
-    beside = not down and shape.rows > 1 and vectors not in (1, problem.stride[1])
-    inner = (shape.rows > 1) + (vectors > 1) if down or beside else (shape.rows * vectors > 1)
-    rows, columns = (shape.rows, core.pixels) if down else (1, shape.rows * core.pixels)
+    one = not down and vectors * core.pixels == shape.pixels * problem.stride[1]  # vectors of all rows follow one another
+    inner = int(shape.rows * vectors > 1) if one else (shape.rows > 1) + (vectors > 1)
+    rows, columns = (shape.rows, shape.pixels) if down else (1, shape.rows * shape.pixels)
     outer = (ceil_div(problem.grid[0], rows) > 1) + (ceil_div(problem.grid[1], columns) > 1)
     count = outer + (ceil_div(problem.inputs, core.granule_bytes) > 1) + sum(size > 1 for size in problem.kernel) + inner
     return count if count <= 6 else None

@@ -62,11 +62,11 @@ def run(shape: Contraction, machine: Core, kernel: Packed, tiles: int, steps: in
 
 
 CASES = [
-    (Contraction((4,), True, 1, 1, 2, 2, False), core(), 1), (Contraction((4,) * 4, True, 1, 1, 2, 2, False), core(), 4),
-    (Contraction((4, 2), True, 1, 2, 1, 1, False), core(), 2), (Contraction((4,), False, 1, 1, 2, 2, False), core(), 5),
-    (Contraction((4,), False, 2, 2, 1, 2, False), core(), 4), (Contraction((4,), False, 1, 4, 1, 1, True), core(), 9),
-    (Contraction((1, 1, 1), False, 2, 1, 2, 2, False), core(32, 4, load=5), 9), (Contraction((1, 1, 1), False, 1, 2, 1, 2, False), core(32, 4), 9),
-    (Contraction((4,), False, 1, 1, 2, 2, False), core(multiply=6, load=8, finish=24), 6), (Contraction((4,), True, 1, 4, 1, 1, True), core(), 1),
+    (Contraction((4,), True, 1, 1, 2, 2, False, 8), core(), 1), (Contraction((4,) * 4, True, 1, 1, 2, 2, False, 8), core(), 4),
+    (Contraction((4, 2), True, 1, 2, 1, 1, False, 8), core(), 2), (Contraction((4,), False, 1, 1, 2, 2, False, 8), core(), 5),
+    (Contraction((4,), False, 2, 2, 1, 2, False, 8), core(), 4), (Contraction((4,), False, 1, 4, 1, 1, True, 8), core(), 9),
+    (Contraction((1, 1, 1), False, 2, 1, 2, 2, False, 8), core(32, 4, load=5), 9), (Contraction((1, 1, 1), False, 1, 2, 1, 2, False, 8), core(32, 4), 9),
+    (Contraction((4,), False, 1, 1, 2, 2, False, 8), core(multiply=6, load=8, finish=24), 6), (Contraction((4,), True, 1, 4, 1, 1, True, 8), core(), 1),
 ]
 
 
