@@ -238,7 +238,11 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; messages of refused input go to standard error."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given:
+        _parser().print_help(sys.stderr)
+        return REFUSED
+    options = _parser().parse_args(given)
     refusals: tuple[type[Exception], ...] = (UserError, ArchitectureError, InstructionError, *commands.input_errors())
     try:
         status = commands.function_of(options.command)(options)
@@ -255,6 +259,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("covenant: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        print(f"covenant: {last_resort(error, sys.argv[1:] if arguments is None else arguments)}", file=sys.stderr)
+        print(f"covenant: {last_resort(error, given)}", file=sys.stderr)
         return FAULT
 

@@ -76,6 +76,9 @@ def load_program_file(path: str, arch: str | None) -> tuple[Graph, Program]:
     also for instructions that meet without an order, and ArchitectureError."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; expected a program file, written by covenant compile")
+    if not is_program(path):
+        raise UserError(f"{path}: no program file; expected one that covenant compile has written of a network, as in covenant compile {shlex.quote(path)} "
+                        "--arch ARCH -o FILE")
     graph = carried_architecture(path) if arch is None else load_graph(arch)
     return graph, load_ordered_program(path, graph)
 

@@ -22,7 +22,7 @@ def advise(options) -> int:
         report = advised(options.file, load_graph(options.arch), shapes=dict(options.shape), jobs=options.jobs, progress=progress)
     if options.json:
         write_json(options.json, report)
-    else:
+    if options.json != "-":
         print(advice_table(report, options.most))
         sys.stdout.flush()
     return EXACT

@@ -42,11 +42,14 @@ def arch(options) -> int:
         rows = [_row(name) for name in architecture_names()]
         if options.json:
             write_json(options.json, rows)
+        if options.json == "-":
             return EXACT
         print(table(("name", "MACs a cycle", "on-chip bytes", "bus bytes", "engines", "summary"),
                     [(row["name"], row["macs_per_cycle"], f"{row['on_chip_bytes']:,}", row["bus_bytes"], row["engines"], row["summary"]) for row in rows],
                     right=frozenset({1, 2, 3, 4})))
         return EXACT
+    if not options.arch and options.action == "new":
+        raise UserError("arch new: no name; expected the name that the machine is to have, as in covenant arch new mine --like edge16")
     if not options.arch:
         raise UserError(f"arch {options.action}: no architecture named; expected a name of archs/ or a YAML file")
     if len(options.arch) != (2 if options.action == "diff" else 1):
@@ -65,14 +68,14 @@ def arch(options) -> int:
             write_json(options.json, sidecar(graph))
         if options.svg:
             _draw(graph, options.svg)
-        elif not options.json:
+        elif options.json != "-":
             print(describe(graph), end="")
         return EXACT
     row, graph = _row(name), load_graph(name)
     row |= {**totals(graph), "warnings": warnings(graph)}
     if options.json:
         write_json(options.json, row)
-    else:
+    if options.json != "-":
         print(_checked(row))
     return EXACT
 
@@ -84,7 +87,9 @@ def _diff(options) -> int:
     found = differences(a, b)
     if options.json:
         write_json(options.json, [{"place": place, "a": ours, "b": theirs} for place, ours, theirs in found])
-    elif found:
+    if options.json == "-":
+        return EXACT
+    if found:
         print(table(("", a.name, b.name), [(place, "-" if ours is None else ours, "-" if theirs is None else theirs) for place, ours, theirs in found]))
     else:
         print(f"{a.name} and {b.name} say the same")
@@ -102,7 +107,7 @@ def _new(options) -> int:
     row = {**_row(path), **totals(graph), "warnings": warnings(graph)}
     if options.json:
         write_json(options.json, {"output": path, **row})
-    else:
+    if options.json != "-":
         print(f"{path}: like {options.like}\n{_checked(row)}")
     return EXACT
 

@@ -24,6 +24,6 @@ def compare(options) -> int:
     result = compared(*reports)
     if options.json:
         write_json(options.json, result)
-    else:
+    if options.json != "-":
         print(comparison_markdown(result) if options.markdown else comparison_table(result))
     return EXACT

@@ -44,7 +44,7 @@ def compile_(options) -> int:
                "layers": len(program.layers), "memory_bytes": program.external_bytes, **targets, "warnings": given()}
     if options.json:
         write_json(options.json, summary)
-    else:
+    if options.json != "-":
         counts = f"{summary['instructions']:,} instructions, {summary['layers']} layers, {summary['memory_bytes']:,} bytes of external memory"
         print(f"{', '.join(paths)}: {counts}")
     return EXACT
@@ -58,7 +58,7 @@ def _segments(options) -> int:
     idle = warn_if_idle(plan, options.model, dict(options.shape))
     if options.json:
         write_json(options.json, summary | {"folder": options.output, "warnings": given()})
-    else:
+    if options.json != "-":
         print(placement_text(summary["segments"], summary["placement"]))
         print(f"\n{options.output}: {len(summary['segments'])} segments and plan.json")
     return BROKEN if idle else EXACT

@@ -19,6 +19,7 @@ def disasm(options) -> int:
              "layer": program.layer_of(number).name, "tile": program.provenance[number][1], "text": isa.disassemble(instruction)}
             for number, instruction in enumerate(program.instructions)
         ])
+    if options.json == "-":
         return EXACT
     last = None
     for number, instruction in enumerate(program.instructions):

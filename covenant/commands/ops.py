@@ -37,7 +37,9 @@ def ops(options) -> int:
         rows = [row for row in rows if set(_names(row)) & set(options.operator)]
     if options.json:
         write_json(options.json, [asdict(row) for row in rows])
-    elif options.markdown:
+    if options.json == "-":
+        return EXACT
+    if options.markdown:
         print(HEAD + support_markdown(), end="")
     elif options.operator:
         print("\n".join("\n".join([f"{row.operator}: {row.becomes} ({row.engine})", *(f"  {text}" for text in row.conditions)]) for row in rows))

@@ -45,6 +45,7 @@ def predict(options) -> int:
     }
     if options.json:
         write_json(options.json, report)
+    if options.json == "-":
         return EXACT
     print(table(("layer", "operator", "MACs", "cycles", "of peak"),
                 [(layer["name"], layer["operator"], f"{layer['macs']:,}", f"{layer['predicted']:,}", f"{100 * layer['utilisation']:.1f}%") for layer in layers],
@@ -65,7 +66,7 @@ def _segments(options) -> int:
     if options.json:
         write_json(options.json, {"arch": plan.graph.name, "fingerprint": f"{fingerprint(plan.graph):016x}", "file": options.file, "cycles": cycles,
                                   "segments": rows, "placement": plan.placement()})
-    else:
+    if options.json != "-":
         print(placement_text(rows, plan.placement()))
         print(f"\n{options.file} on {plan.graph.name}: {cycles['predicted']:,} cycles in accelerator segments, ideal {cycles['ideal']:,}")
         sys.stdout.flush()

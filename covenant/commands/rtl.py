@@ -30,6 +30,6 @@ def rtl(options) -> int:
     files = [str(folder / name) for name in texts]
     if options.json:
         write_json(options.json, {"arch": graph.name, "fingerprint": f"{fingerprint(graph):016x}", "files": files})
-    else:
+    if options.json != "-":
         print("\n".join(files))
     return EXACT

@@ -20,7 +20,7 @@ def trace(options) -> int:
     if options.json:
         write_json(options.json, {"file": options.file, "arch": network.graph.name, "output": options.output, "bytes": len(data),
                                   "instructions": len(network.program.instructions), "cycles": timeline.total_cycles})
-    else:
+    if options.json != "-":
         size = f"{len(network.program.instructions):,} instructions, {timeline.total_cycles:,} cycles (a nanosecond each), {len(data):,} bytes"
         print(f"{options.output}: {size}; open it at ui.perfetto.dev")
     return EXACT

@@ -18,7 +18,9 @@ def read_coverage(path: str | Path) -> dict:
     """``runs``, ``instructions`` and ``bins`` of a coverage file. Raises UserError for what is not one."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected a file of covenant verify --coverage") from None
+    except (UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: found no readable JSON ({error}); expected a file of covenant verify --coverage") from None
     numbers = isinstance(found, dict) and set(found) == _KEYS and isinstance(found["bins"], dict)
     if not numbers or not all(type(value) is int and value >= 0 for value in (found["runs"], found["instructions"], *found["bins"].values())):

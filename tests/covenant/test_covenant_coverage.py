@@ -44,7 +44,7 @@ def test_the_command_sums_files_and_names_what_is_missing(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-2:] == ["never reached: 1", "  wait/wrap"]
     assert json.loads((tmp_path / "sum.json").read_text())["bins"] == {"instruction/load": 1, "wait/wrap": 0}
     assert main(["coverage", str(tmp_path / "none.json")]) == 2
-    assert "found no readable JSON" in capsys.readouterr().err
+    assert "cannot be read (No such file or directory)" in capsys.readouterr().err
 
 
 def test_a_campaign_adds_its_runs(monkeypatch, tmp_path, capsys):

@@ -66,6 +66,16 @@ def test_json_alone_on_standard_output_and_silence_on_the_other(command, files, 
 
 
 @pytest.mark.parametrize("command", QUICK)
+def test_json_in_a_file_leaves_what_people_read(command, files, tmp_path, capsys):
+    plain = [*arguments(command, files), "--quiet"]
+    assert main(plain) == 0
+    text = capsys.readouterr().out
+    assert main([*plain, "--json", str(tmp_path / "r.json")]) == 0
+    json.loads((tmp_path / "r.json").read_text())
+    assert re.sub(r"in \d+ s|[\d.,]+ seconds", "", capsys.readouterr().out) == re.sub(r"in \d+ s|[\d.,]+ seconds", "", text) != ""
+
+
+@pytest.mark.parametrize("command", QUICK)
 def test_the_next_step_is_a_command_that_is_understood(command, files, capsys, monkeypatch):
     words = arguments(command, files)
     options = _parser().parse_args(words)
@@ -138,3 +148,20 @@ def test_a_machine_as_a_drawing(tmp_path, capsys):
     assert capsys.readouterr().out == path.read_text()
     assert main(["arch", "list", "--svg", "m.svg"]) == 2
     assert capsys.readouterr().err == "covenant: arch list: --svg m.svg draws a machine; expected covenant arch show ARCH --svg FILE\n"
+
+
+def test_no_command_at_all_shows_what_there_is(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and all(f"    {name} " in err or f"    {name}\n" in err for name in _COMMANDS.choices)
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["disasm", DIGITS], f"{DIGITS}: no program file; expected one that covenant compile has written of a network, as in covenant compile {DIGITS} "
+     "--arch ARCH -o FILE"),
+    (["coverage", "nothing.json"], "nothing.json: cannot be read (No such file or directory); expected a file of covenant verify --coverage"),
+    (["arch", "new"], "arch new: no name; expected the name that the machine is to have, as in covenant arch new mine --like edge16"),
+])
+def test_what_beginners_type(words, message, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"covenant: {message}\n"
