@@ -79,7 +79,7 @@ def verify_illegal(graph: Graph, seed: int, model: BuiltModel | None) -> Program
     code[place * size : (place + 1) * size] = word.to_bytes(size, "little")
     lines = []
     try:
-        check_instructions(isa.decode_program(bytes(code)), graph)
+        check_instructions(isa.decode_program(bytes(code)), graph, image=program.image)
         lines.append(f"instruction {place} with {expected.error.name}: found accepted, expected refused")
     except (InstructionError, ProgramError) as refusal:
         if not str(refusal).startswith(f"program, instruction {place}"):

@@ -35,6 +35,12 @@ def test_the_loader_refuses_all_of_them():
     assert [verify_illegal(GRAPH, seed, None).divergence for seed in range(20)] == [()] * 20
 
 
+def test_the_loader_refuses_all_of_them_where_an_engine_runs_code():
+    """By the damaged instruction, not by one in front of it whose code it follows from constants."""
+    graph = load_graph("dsp_tiny")
+    assert [verify_illegal(graph, seed, None).divergence for seed in range(3, 9)] == [()] * 6
+
+
 def test_an_accepted_damage_is_a_divergence(monkeypatch):
     monkeypatch.setattr(illegal, "damaged_word", lambda graph, word, rng: (word, Expected(ErrorCode.CHECK, 0)))
     (line,) = verify_illegal(GRAPH, 1, None).divergence
