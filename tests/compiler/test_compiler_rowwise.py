@@ -24,7 +24,7 @@ from verif.hazards import find_hazards
 from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
 from verif.reference.evaluate import NORMALISATIONS as RECOGNISERS
-from verif.reference.recognise import recognised
+from verif.reference.recognise.around import recognised
 
 ONE_STEP_RATE = 0.02  # of elements that may be one step from onnxruntime's float kernels
 

@@ -18,8 +18,8 @@ from tests.support.models import F32, U8, dequantize, model_of, node, parameters
 from verif.golden import Golden
 from verif.random.networks import random_inputs
 from verif.reference import Reference
-from verif.reference.recognise import recognised
-from verif.reference.recognise_softmax import softmax as softmax_of
+from verif.reference.recognise.around import recognised
+from verif.reference.recognise.softmax import softmax as softmax_of
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16")}
 SHAPE = (2, 5, 24)

@@ -20,7 +20,7 @@ from tests.support.models import I8, U8, dequantize, model_of, node, parameters,
 from verif.hazards import find_hazards
 from verif.reference import Reference
 from verif.reference.evaluate import NORMALISATIONS as RECOGNISERS
-from verif.reference.recognise import recognised
+from verif.reference.recognise.around import recognised
 
 #: Of elements that may be one step from onnxruntime's float kernels.
 ONE_STEP_RATE = 0.002

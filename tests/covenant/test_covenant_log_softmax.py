@@ -20,7 +20,7 @@ from tests.support.architectures import text_of
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.hazards import find_hazards
 from verif.reference import Reference
-from verif.reference.log_softmax import logarithm
+from verif.reference.rows.log_softmax import logarithm
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16", "wide")}
 #: Of elements that may be one step from onnxruntime's float kernel.

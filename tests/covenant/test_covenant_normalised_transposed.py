@@ -15,7 +15,7 @@ from tests.support.models import F32, U8, dequantize, model_of, node, parameters
 from verif.golden import Golden
 from verif.random.networks import random_inputs
 from verif.reference import Reference
-from verif.reference.raised import raised
+from verif.reference.recognise.raised import raised
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16")}
 

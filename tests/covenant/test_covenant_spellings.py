@@ -21,7 +21,7 @@ from verif.random.networks import random_inputs
 from verif.reference import Reference
 from verif.reference.evaluate import NORMALISATIONS as NORMALISATION_RECOGNISERS
 from verif.reference.evaluate import WHOLE as OPERATOR_RECOGNISERS
-from verif.reference.recognise import recognised
+from verif.reference.recognise.around import recognised
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16", "wide")}
 RNG = np.random.default_rng(3)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
 from verif.reference.evaluate import CHUNK
-from verif.reference.sums import Window, products, window_maxima, window_of, window_sizes, window_sums, wrap
+from verif.reference.products.sums import Window, products, window_maxima, window_of, window_sizes, window_sums, wrap
 from verif.reference.values import quantise
 
 

@@ -8,7 +8,7 @@ import pytest
 from compiler.front.floats.pieces import PIECES
 from compiler.front.state.values import Const, Operation
 from compiler.ir.expression import apply
-from verif.reference.smooth import FUNCTIONS, one_over
+from verif.reference.floats.smooth import FUNCTIONS, one_over
 
 X = np.concatenate([np.linspace(-30, 30, 60_001), np.linspace(-1e-2, 1e-2, 2001), [-1e6, -200, 200, 1e6, 1e-30, -1e-30]]).astype(np.float32)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from verif.random.network_builder import Activation
 from verif.random.rowwise import Parts
-from verif.reference.recognise_rms import RMS_DOMAIN
+from verif.reference.recognise.rms import RMS_DOMAIN
 
 Drawn = Callable[[Any, Activation], Activation]
 #: GroupNormalization with a scale a channel exists from this opset on.

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import helper
 
 from verif.random.network_builder import Activation
-from verif.reference.recognise_layer import PART_DOMAIN
+from verif.reference.recognise.layer import PART_DOMAIN
 
 Drawn = Callable[[Any, Activation], Activation]
 #: The operator LayerNormalization exists from this opset on; from the next on ReduceMean takes its axes as an input.

@@ -4,17 +4,17 @@ It evaluates the ONNX graph itself. DequantizeLinear -> operator -> QuantizeLine
 
 * Conv, Gemm, MatMul, by constants or of two computed tensors: exact integer sums modulo 2^32 of (x - zero) * (w - zero) plus the int32 bias, then
   scale = float32(float32(s_x * s_w) / s_y), y = saturate(round_half_even(float32(float32(sum) * scale)) + zero). Weights whose scales vary along
-  the reduction (blocks): a float32 sum of such sums, verif.reference.weights.
+  the reduction (blocks): a float32 sum of such sums, verif.reference.products.weights.
 * Add: float32((a - zero) * s_a) + float32((b - zero) * s_b), one float32 sum, a float32 division by s_y, round half even.
 * AveragePool, GlobalAveragePool over n elements: int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), then as Conv.
 * MaxPool, Relu and Clip before a QuantizeLinear: on the integers, as quantisation keeps order.
 * any function of one tensor, or of several (Sub, Sum, Mul, Min, Max, PRelu): float32 in ONNX's order, then QuantizeLinear by definition. Div by a
-  computed tensor is a product with its float32 reciprocals, Mean of n a product with float32(1 / n): verif.reference.elementwise.
-* BatchNormalization, ReduceMean, ReduceSum, ReduceMax: verif.reference.elementwise; linear Resize: verif.reference.resize.
+  computed tensor is a product with its float32 reciprocals, Mean of n a product with float32(1 / n): verif.reference.floats.elementwise.
+* BatchNormalization, ReduceMean, ReduceSum, ReduceMax: verif.reference.floats.elementwise; linear Resize: verif.reference.movement.resize.
 * data movement: onnx.reference moves the numbers of the elements, and each element keeps its state until it is quantised; Resize to the nearest
-  neighbour by the operator's text. ConvTranspose: each input element adds its multiple of the kernel, then as Conv. verif.reference.movement.
-* Softmax, LayerNormalization: integer sums, then float32 in the order that verif.reference.normalise states; LogSoftmax: verif.reference.log_softmax.
-  Softmax of float numbers that nothing has quantised, masked or not: verif.reference.fine_softmax.
+  neighbour by the operator's text. ConvTranspose: each input element adds its multiple of the kernel, then as Conv. verif.reference.movement.movement.
+* Softmax, LayerNormalization: integer sums, then float32 in the order that verif.reference.rows.normalise states; LogSoftmax: verif.reference.rows.log_softmax.
+  Softmax of float numbers that nothing has quantised, masked or not: verif.reference.rows.fine_softmax.
 
 Against onnxruntime 1.32 (session.qdqisint8allowed, AVX512-VNNI; the tests in tests/verif/test_golden.py count again):
 

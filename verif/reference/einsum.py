@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from verif.reference.sums import wrap
+from verif.reference.products.sums import wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

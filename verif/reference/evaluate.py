@@ -12,19 +12,19 @@ from onnx import inliner, numpy_helper
 
 from verif.reference.call import Call
 from verif.reference.heard import Said, misspoken, swallowed, unheard
-from verif.reference.movement import MOVING
-from verif.reference.normalise import Normalised
+from verif.reference.movement.movement import MOVING
 from verif.reference.operators import OPERATORS, elementwise, evaluate
-from verif.reference.raised import raised
-from verif.reference.recognise import recognised
-from verif.reference.recognise_groups import groups
-from verif.reference.recognise_l2 import l2
-from verif.reference.recognise_layer import layer, layer_part
-from verif.reference.recognise_rms import rms, rms_part
-from verif.reference.recognise_softmax import log_softmax, scaled, softmax
+from verif.reference.recognise.around import recognised
+from verif.reference.recognise.groups import groups
+from verif.reference.recognise.l2 import l2
+from verif.reference.recognise.layer import layer, layer_part
+from verif.reference.recognise.raised import raised
+from verif.reference.recognise.rms import rms, rms_part
+from verif.reference.recognise.softmax import log_softmax, scaled, softmax
+from verif.reference.rows.normalise import Normalised
 from verif.reference.values import Plain, Value
 
-#: What finds operators that were written as several, in order; normalisations behind what makes them one expression (`verif.reference.raised`).
+#: What finds operators that were written as several, in order; normalisations behind what makes them one expression (`verif.reference.recognise.raised`).
 WHOLE = (softmax, log_softmax)
 NORMALISATIONS = (groups, layer, layer_part, rms, rms_part, l2, scaled)
 

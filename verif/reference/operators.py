@@ -10,20 +10,18 @@ import onnx
 
 from verif.reference.call import Call, scalar_or_axis
 from verif.reference.einsum import einsum
-from verif.reference.elementwise import a_channel, batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
 from verif.reference.evaluator import run_node
-from verif.reference.fine_softmax import fine_softmax
-from verif.reference.formula_averages import average_of_windows, bounds_of, whole_power
-from verif.reference.grid import gridded
-from verif.reference.group_norm import group_normalization
-from verif.reference.l2_norm import l2_normalization
-from verif.reference.local_response import local_response
-from verif.reference.log_softmax import log_softmax
-from verif.reference.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat
-from verif.reference.nearest import resize_nearest
-from verif.reference.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
-from verif.reference.packed import matmul_n_bits
-from verif.reference.products import (
+from verif.reference.floats.elementwise import a_channel, batch_normalization, common_sources, divide, function_of_one, mean, reduction, unchanged
+from verif.reference.floats.formula_averages import average_of_windows, bounds_of, whole_power
+from verif.reference.floats.grid import gridded
+from verif.reference.floats.smooth import FUNCTIONS, smooth
+from verif.reference.floats.written import of_products, repeated
+from verif.reference.movement.movement import MOVING, Moved, conv_transpose, movement, qlinear_concat
+from verif.reference.movement.nearest import resize_nearest
+from verif.reference.movement.resize import interpolate
+from verif.reference.movement.selection import SELECTING, selection
+from verif.reference.products.packed import matmul_n_bits
+from verif.reference.products.products import (
     conv,
     conv_integer,
     gemm,
@@ -35,20 +33,22 @@ from verif.reference.products import (
     qlinear_matmul,
     quantised_result,
 )
-from verif.reference.recognise_l2 import L2_DOMAIN
-from verif.reference.recognise_layer import PART_DOMAIN
-from verif.reference.recognise_rms import RMS_DOMAIN
-from verif.reference.recognise_softmax import SCALED_DOMAIN
-from verif.reference.resize import interpolate
-from verif.reference.rms_norm import mean_square, rms_normalization, root_quotient
-from verif.reference.scaled import scaled
-from verif.reference.selection import SELECTING, selection
-from verif.reference.smooth import FUNCTIONS, smooth
-from verif.reference.sums import window_maxima, window_of, window_sizes, window_sums
+from verif.reference.products.scaled import scaled
+from verif.reference.products.sums import window_maxima, window_of, window_sizes, window_sums
+from verif.reference.products.views import of_views
+from verif.reference.products.weights import bytes_of, in_blocks, in_steps, with_bias
+from verif.reference.recognise.l2 import L2_DOMAIN
+from verif.reference.recognise.layer import PART_DOMAIN
+from verif.reference.recognise.rms import RMS_DOMAIN
+from verif.reference.recognise.softmax import SCALED_DOMAIN
+from verif.reference.rows.fine_softmax import fine_softmax
+from verif.reference.rows.group_norm import group_normalization
+from verif.reference.rows.l2_norm import l2_normalization
+from verif.reference.rows.local_response import local_response
+from verif.reference.rows.log_softmax import log_softmax
+from verif.reference.rows.normalise import arg_max, centred_quotient, layer_normalization, qlinear_softmax, softmax, variance
+from verif.reference.rows.rms_norm import mean_square, rms_normalization, root_quotient
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
-from verif.reference.views import of_views
-from verif.reference.weights import bytes_of, in_blocks, in_steps, with_bias
-from verif.reference.written import of_products, repeated
 
 
 def _parameters(call: Call, value: Value) -> tuple[np.ndarray, np.ndarray]:
@@ -239,7 +239,7 @@ def extreme(call: Call) -> Value:
 
 
 def elementwise(call: Call) -> Value:
-    """Any element-wise float operator, by onnx.reference; a smooth function of what is no function of one 8-bit tensor by `verif.reference.smooth`."""
+    """Any element-wise float operator, by onnx.reference; a smooth function of what is no function of one 8-bit tensor by `verif.reference.floats.smooth`."""
     present = [v for v in call.inputs if v is not None]
     made = any(of_products(v) for v in present)
     if call.node.op_type in FUNCTIONS and not present[0].constant and not isinstance(present[0], Dequantised) and not common_sources(call):

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from verif.reference.algebra import Algebra, Form, Shape
+from verif.reference.recognise.algebra import Algebra, Form, Shape
 
 #: Most names around a value that are looked at.
 _AROUND = 64

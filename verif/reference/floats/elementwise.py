@@ -7,7 +7,7 @@
 * ReduceMean over n elements, ReduceSum (n = 1): int32 sum of (x - zero), scale = float32(s_x / float32(s_y * n)), as average pools.
   Of a float function f of one 8-bit tensor that is not quantised itself (over rows and columns): f is rounded to multiples of
   u = float32((largest - smallest of its 256 numbers) / 65024), the int32 sum is scaled by float32(u * float32(1/n)).
-* ReduceSum and ReduceL1 of any other float numbers: where no order of additions rounds (`verif.reference.exact_sums`).
+* ReduceSum and ReduceL1 of any other float numbers: where no order of additions rounds (`verif.reference.floats.exact_sums`).
 * ReduceMax, GlobalMaxPool: on the integers, of a float result on those that it is quantised to.
 * BatchNormalization: k = scale / sqrt(var + epsilon) and d = bias - mean * k in float64. Of a product, s_w being its weights' scale:
   s' = float32(s_x * float32(s_w * k)), d joins the integer sums as round_half_even(d / s'). Of a dequantised tensor: likewise, of its
@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from verif.reference.exact_sums import exact_sum
-from verif.reference.formula_averages import average, ended, ends_of
-from verif.reference.movement import Moved
-from verif.reference.sums import wrap
+from verif.reference.floats.exact_sums import exact_sum
+from verif.reference.floats.formula_averages import average, ended, ends_of
+from verif.reference.movement.movement import Moved
+from verif.reference.products.sums import wrap
+from verif.reference.products.weights import in_steps
 from verif.reference.values import RANGES, Dequantised, Plain, Sum, Value, sources_of
-from verif.reference.weights import in_steps
 
 #: The integer factor of an input that is normalised on its own.
 UNIT = 255

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from verif.reference.sums import wrap
+from verif.reference.products.sums import wrap
+from verif.reference.products.weights import product
 from verif.reference.values import RANGES, Dequantised, Plain, Sum
-from verif.reference.weights import product
 
 
 def _matrices(array: np.ndarray, rank: int, *, column: bool) -> np.ndarray:

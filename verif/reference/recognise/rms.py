@@ -10,9 +10,9 @@ from math import prod
 
 import onnx
 
-from verif.reference.algebra import Form
-from verif.reference.recognise import Around
-from verif.reference.recognise_layer import shifted, tails
+from verif.reference.recognise.algebra import Form
+from verif.reference.recognise.around import Around
+from verif.reference.recognise.layer import shifted, tails
 
 #: Domain of the nodes that stand for a part, and for a normalisation over one axis that is not the last.
 RMS_DOMAIN = "part of an RMSNormalization"

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import onnx
 
-from verif.reference.algebra import Form, settings
-from verif.reference.recognise import Around
+from verif.reference.recognise.algebra import Form, settings
+from verif.reference.recognise.around import Around
 
 #: Domain of a Softmax or LogSoftmax with a factor.
 SCALED_DOMAIN = "of a multiple"

@@ -1,7 +1,7 @@
-"""L2 normalisation: the operator LpNormalization with p = 2, and what `verif.reference.recognise_l2` finds to be one.
+"""L2 normalisation: the operator LpNormalization with p = 2, and what `verif.reference.recognise.l2` finds to be one.
 
 With d = q - z and B = sum of d d, an integer: v = B float32(1/n) + 2^-40,
-r = 1 / sqrt(v) as in `verif.reference.normalise`, y = round(((d g) r) / y_scale) + y_zero with g = float32(1 / sqrt(n)). A bound of at most a step
+r = 1 / sqrt(v) as in `verif.reference.rows.normalise`, y = round(((d g) r) / y_scale) + y_zero with g = float32(1 / sqrt(n)). A bound of at most a step
 of x, or a number below 2^-24 of a step, changes nothing.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from acg import primitives as p
-from verif.reference.normalise import Normalised, divided, operand, root
+from verif.reference.rows.normalise import Normalised, divided, operand, root
 from verif.reference.values import Value
 
 

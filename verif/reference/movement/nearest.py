@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from verif.reference.movement import Moved, numbers_of, settled
-from verif.reference.resize import Line, lines_of, region_coordinates
+from verif.reference.movement.movement import Moved, numbers_of, settled
+from verif.reference.movement.resize import Line, lines_of, region_coordinates
 from verif.reference.values import Plain, Value
 
 _ONE, _HALF = np.float32(1), np.float32(0.5)

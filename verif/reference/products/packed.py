@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from verif.reference.call import Call
-from verif.reference.products import matrix
+from verif.reference.products.products import matrix
 from verif.reference.values import Dequantised, Value
 
 

@@ -1,8 +1,8 @@
 """LogSoftmax of a quantised tensor: the machine's arithmetic in its order, by acg.primitives alone.
 
-d = q - largest q of the row; e = round(exp(s d) peak) and S, float32, as in `verif.reference.normalise`, peak the greater one where rounding by the smaller
-could move the logarithm of a sum of so many terms by more than a sixteenth of a step of y. The logarithm of p = float32(S float32(1/peak)), every step in
-float32:
+d = q - largest q of the row; e = round(exp(s d) peak) and S, float32, as in `verif.reference.rows.normalise`, peak the greater one where rounding by the
+smaller could move the logarithm of a sum of so many terms by more than a sixteenth of a step of y. The logarithm of p = float32(S float32(1/peak)), every
+step in float32:
 
     where a row has more than 255 numbers    b = round(p / 128) up to 255, p = p 2^-k, k = round(log2(128 b)), and 0 where b is 0
     always                                   b = round(p) from 1 to 255, p = p 2^-j, j = round(log2 b), at most 7
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from acg import primitives as p
-from verif.reference.normalise import Normalised, divided, exponentials, of_axis
+from verif.reference.rows.normalise import Normalised, divided, exponentials, of_axis
 from verif.reference.values import Value
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from verif.reference.movement import Moved
-from verif.reference.sums import wrap
+from verif.reference.movement.movement import Moved
+from verif.reference.products.sums import wrap
 from verif.reference.values import RANGES, Dequantised, Plain, Sum, quantise
 
 Bounds = tuple[float, float]

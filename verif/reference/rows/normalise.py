@@ -12,7 +12,7 @@ ONNX defines both on real numbers. Quantised, they are computed so, every operat
                          r = 1 / sqrt(v) by an estimate and two steps (t = v r, t = t r, t = t r, r = 1.5 r - 0.5 t)
                          y = round((((d - m) gamma) r + beta) / y_scale) + y_zero
 
-A LayerNormalization that an exporter wrote as ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, Mul, Add is one (verif.reference.recognise).
+A LayerNormalization that an exporter wrote as ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, Mul, Add is one (verif.reference.recognise.around).
 Where quantisations stand between there are two parts, computed by the same steps:
 
     variance             V as above; y = round(V float32(s^2 / n) / y_scale) + y_zero
@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from acg import primitives as p
-from verif.reference.movement import Moved
+from verif.reference.movement.movement import Moved
 from verif.reference.values import RANGES, Dequantised, Plain, Value, quantise
 
 _PEAKS = (65279, 16646399)

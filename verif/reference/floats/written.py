@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from verif.reference.formula_averages import ends_of
-from verif.reference.movement import Moved
+from verif.reference.floats.formula_averages import ends_of
+from verif.reference.movement.movement import Moved
 from verif.reference.values import Plain, Sum
 
 F = np.float32

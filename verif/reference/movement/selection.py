@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from verif.reference.movement import Moved, numbers_of, settled
+from verif.reference.movement.movement import Moved, numbers_of, settled
 from verif.reference.values import Plain, Value
 
 #: Operators of one data operand, with those among them that fill in zeros, and operators that put updates into it.

@@ -1,7 +1,7 @@
 """Softmax of float numbers that nothing has quantised, as masks leave them: the machine's arithmetic in its order, by acg.primitives alone.
 
-The numbers lie between bounds that those of the operands give; they are written down as two or three bytes (`verif.reference.written`) from 2^14 below the
-greatest on: two if these cover at most 254 * 255 / 256.
+The numbers lie between bounds that those of the operands give; they are written down as two or three bytes (`verif.reference.floats.written`) from 2^14
+below the greatest on: two if these cover at most 254 * 255 / 256.
 
 A row's distances from about its largest, exponentials of these, their sum and the quotients:
 
@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from acg import primitives as p
-from verif.reference.formula_averages import ends_of
-from verif.reference.normalise import UNSCALED, Normalised, divided, reciprocal
+from verif.reference.floats.formula_averages import ends_of
+from verif.reference.floats.written import digits, rounded
+from verif.reference.rows.normalise import UNSCALED, Normalised, divided, reciprocal
 from verif.reference.values import NoNumberError, Value
-from verif.reference.written import digits, rounded
 
 F = np.float32
 _PEAK = 16646399

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from verif.reference.sums import wrap
+from verif.reference.products.sums import wrap
 from verif.reference.values import RANGES, Dequantised, Plain, Sum, Value
 
 

@@ -1,6 +1,6 @@
 """RMSNormalization of a quantised tensor and its parts: the machine's arithmetic in its order, by acg.primitives alone.
 
-d = q - z of rows of n; B = sum of d d, an integer; v = B float32(1/n) + epsilon / s^2; r = 1 / sqrt(v) as in `verif.reference.normalise`;
+d = q - z of rows of n; B = sum of d d, an integer; v = B float32(1/n) + epsilon / s^2; r = 1 / sqrt(v) as in `verif.reference.rows.normalise`;
 y = round(((d gamma) r) / y_scale) + y_zero. Of the parts the mean square is round((B float32(s^2 / n)) / y_scale) + y_zero, and the quotient by the
 root of a radicand e has v = max((e - z_e) s_e, 2^-64) and y = round(((d s) r) / y_scale) + y_zero.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from acg import primitives as p
-from verif.reference.normalise import Normalised, divided, factors, operand, root, rows_of
+from verif.reference.rows.normalise import Normalised, divided, factors, operand, root, rows_of
 from verif.reference.values import Dequantised, Value
 
 

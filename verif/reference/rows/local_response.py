@@ -2,7 +2,7 @@
 
 d = q - z; S = sum of d d over the window of channels, an integer; v = S float32(alpha / size * s^2) + bias; then 1 / v, 1 / sqrt(v), or for
 v^-0.75 the product of r = 1 / sqrt(v) and 1 / sqrt(v r); y = round(((d s) p) / y_scale) + y_zero. Reciprocals and roots are those of
-`verif.reference.normalise`.
+`verif.reference.rows.normalise`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from acg import primitives as p
-from verif.reference.normalise import Normalised, divided, operand, reciprocal, root
+from verif.reference.rows.normalise import Normalised, divided, operand, reciprocal, root
 from verif.reference.values import Value
 
 

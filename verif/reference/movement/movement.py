@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from verif.reference.products.weights import product, with_bias
 from verif.reference.values import Dequantised, Plain, Sum, Value
-from verif.reference.weights import product, with_bias
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from verif.reference.call import Call, scalar_or_axis
-from verif.reference.matrices import constant_matrices, tensor_product
-from verif.reference.sums import products, volume_products, window_of, wrap
+from verif.reference.products.matrices import constant_matrices, tensor_product
+from verif.reference.products.sums import products, volume_products, window_of, wrap
+from verif.reference.products.weights import product, with_bias
 from verif.reference.values import Dequantised, Plain, Sum, Value, sources_of
-from verif.reference.weights import product, with_bias
 
 
 def _convolve(call: Call, x: Dequantised, w: Dequantised, bias: Value | None) -> Sum | Plain:

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from verif.reference.movement import Moved
-from verif.reference.sums import wrap
+from verif.reference.movement.movement import Moved
+from verif.reference.products.sums import wrap
 from verif.reference.values import Dequantised, Plain, Sum, Value
 
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize")

@@ -1,7 +1,7 @@
 """GroupNormalization and InstanceNormalization of a quantised tensor: the machine's arithmetic in its order, by acg.primitives alone.
 
 Of the n numbers of a group, d = q - z: A = sum of d, an integer; B = 255 float32(sum of d d // 255) + float32(sum of d d mod 255), both sums integers.
-Mean, n times the variance and v as those of a LayerNormalization (`verif.reference.normalise`), r = 1 / sqrt(v); then of each channel m = r gamma and
+Mean, n times the variance and v as those of a LayerNormalization (`verif.reference.rows.normalise`), r = 1 / sqrt(v); then of each channel m = r gamma and
 o = beta - mean m, and y = round((d m + o) / y_scale) + y_zero.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from acg import primitives as p
-from verif.reference.normalise import Normalised, about_mean, divided, factors, operand, root
+from verif.reference.rows.normalise import Normalised, about_mean, divided, factors, operand, root
 from verif.reference.values import Value
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from verif.reference.algebra import settings
-from verif.reference.recognise import Around
-from verif.reference.recognise_layer import cores, tails
+from verif.reference.recognise.algebra import settings
+from verif.reference.recognise.around import Around
+from verif.reference.recognise.layer import cores, tails
 
 
 def _cores(around: Around) -> Iterator[tuple[str, str, str, np.ndarray, np.ndarray, float]]:

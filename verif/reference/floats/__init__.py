@@ -1,0 +1,1 @@
+"""Float operations that nothing quantises in between, by definition."""

@@ -1,0 +1,1 @@
+"""Operators that move elements or interpolate between them, by definition."""

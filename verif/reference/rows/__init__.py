@@ -1,0 +1,1 @@
+"""Operators that reduce channels, rows or groups, by definition."""
