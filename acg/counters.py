@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from acg.graph import Graph
-from acg.isa import Instruction, instruction_set
+from acg.isa import Instruction
+from acg.machine import machine_of
 from acg.predictor import Timeline
 from acg.timing import engine_timing
 
@@ -20,18 +21,17 @@ def predicted_counters(graph: Graph, instructions: Sequence[Instruction], timeli
     RETIRED counts instructions, BUSY the cycles start + 1 to retire of any instruction of the engine, STALL the cycles in which the engine was
     ready and its next instruction, already in the queue, waited for others. All in clock cycles of one run.
     """
-    formats = instruction_set(graph).formats
+    least = machine_of(graph).least
     result: dict[str, int] = {}
     for name, engine in graph.engines.items():
         timing = engine_timing(graph, name)
-        defaults = {item.name: item.bias for item in formats[name].fields}
         busy = stall = 0
         end = -1
         places = np.flatnonzero(timeline.engine == engine.index)
         for place in places.tolist():
             start, retire = int(timeline.start[place]), int(timeline.retire[place])
             stall += start - max(timing.ready_cycle, int(timeline.dispatch[place]) + 1)
-            timing.start(start, defaults | dict(instructions[place].fields))
+            timing.start(start, least[name] | dict(instructions[place].fields))
             busy += max(0, retire - max(start, end))
             end = max(end, retire)
         result |= {f"RETIRED_{engine.index}": len(places), f"BUSY_{engine.index}": busy, f"STALL_{engine.index}": stall}

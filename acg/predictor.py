@@ -12,8 +12,9 @@ import numpy as np
 
 from acg.errors import InstructionError
 from acg.graph import Graph
-from acg.isa import Instruction, instruction_set
-from acg.timing import DONE_CYCLES, engine_timing, fetch_timing
+from acg.isa import Instruction
+from acg.machine import machine_of
+from acg.timing import DONE_CYCLES
 
 __all__ = ["Timeline", "predict"]
 
@@ -47,10 +48,11 @@ def predict(graph: Graph, instructions: Sequence[Instruction]) -> Timeline:
     InstructionError
         An instruction waits for one that does not precede it: such a program would never end.
     """
-    fetch = fetch_timing(graph)
+    machine = machine_of(graph)
+    fetch = machine.fetch()
     names = {name: engine.index for name, engine in graph.engines.items()}
-    timings = [engine_timing(graph, name) for name in graph.engines]
-    defaults = [{item.name: item.bias for item in layout.fields} for layout in instruction_set(graph).formats.values()]
+    timings = list(machine.timings().values())
+    defaults = list(machine.least.values())
     sizes = [len(default) for default in defaults]
     starts: list[list[int]] = [[] for _ in names]
     retires: list[list[int]] = [[] for _ in names]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from acg.footprint import Access, Footprints
+from acg.footprint import Access
 from acg.graph import Graph
-from acg.isa import COUNTER_BITS, Instruction, instruction_set
-from acg.rules import absent, exceeded, most_work, order_fault, work
+from acg.isa import COUNTER_BITS, Instruction
+from acg.machine import machine_of
+from acg.rules import absent, exceeded, order_fault, work
 from compiler.check_code import CodeMemories
 from compiler.errors import CompilerError
 from compiler.manifest import edge_fault
@@ -35,7 +36,7 @@ def check_program(program: Program, graph: Graph, *, where: str = "program", acc
         raise ProgramError(
             where, found=f"{size} bytes of external memory", expected=f"at most {graph.external.size_bytes}, what {graph.name} has", do=AGAIN
         )
-    unit = instruction_set(graph).instruction_bytes
+    unit = machine_of(graph).instruction_set.instruction_bytes
     if program.program_address % unit:
         raise ProgramError(where, found=f"instructions at {program.program_address:#x}", expected=f"a multiple of {unit}", do=AGAIN)
     for address, data in program.image:
@@ -100,12 +101,11 @@ def check_instructions(
     """
     if len(instructions) > MOST_INSTRUCTIONS:
         raise ProgramError(where, found=f"{len(instructions)} instructions", expected=f"at most {MOST_INSTRUCTIONS}", do="divide the network")
-    footprints = Footprints(graph)
-    defaults = {name: {item.name: item.bias for item in layout.fields} for name, layout in instruction_set(graph).formats.items()}
+    machine = machine_of(graph)
     sizes = {name: memory.size_bytes for name, memory in graph.memories.items()}
     if external_bytes is not None:
         sizes[graph.external.name] = external_bytes
-    most, kernels = most_work(graph), CodeMemories(graph, image)
+    most, kernels = machine.most_work, CodeMemories(graph, image)
     retired = dict.fromkeys(graph.engines, 0)
     for number, instruction in enumerate(instructions):
         here = f"{where}, instruction {number} ({instruction.engine})"
@@ -119,10 +119,9 @@ def check_instructions(
         asked = work(graph, instruction.engine, instruction.fields)
         if asked > most:
             raise ProgramError(here, found=f"counts that make {asked} elements", expected=f"at most {most} an instruction", do=AGAIN)
-        accesses = footprints(instruction) if known is None else known[number]
+        accesses = machine.footprints(instruction) if known is None else known[number]
         _check_places(accesses, sizes, graph, code, here)
-        least = defaults[instruction.engine]
-        fields = instruction.fields if len(instruction.fields) == len(least) else {**least, **instruction.fields}
+        fields = machine.every_field(instruction.engine, instruction.fields)
         fault = order_fault(graph, instruction.engine, fields, accesses) or kernels.fault(instruction, fields, accesses)
         if fault is not None:
             raise ProgramError(here, found=fault[0], expected=fault[1], do=AGAIN)

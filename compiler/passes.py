@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from acg.graph import Graph
-from acg.isa import InstructionSet
+from acg.machine import Machine, machine_of
 from acg.predictor import predict
 from compiler.codelets import Codelet
 from compiler.errors import CompilerError
@@ -71,14 +71,13 @@ def compile_network(ir: Network, architecture: Graph, *, options: Options | None
     options = options or Options()
     verify(ir)
     _require_room(ir, architecture)
-    target = Target(architecture)
+    machine, target = machine_of(architecture), Target(architecture)
     given = ir = lower_moves(ir, target)
     ir, windows = unfold_inputs(ir, target) if options.unfold else (ir, {})
-    instruction_set = InstructionSet(architecture)
-    context, buffers, scheduled = _best_cut(ir, merge_tables(instantiate_codelets(ir), ir), instruction_set, options)
+    context, buffers, scheduled = _best_cut(ir, merge_tables(instantiate_codelets(ir), ir), machine, target, options)
     used = max((b.address + b.size_bytes for b in buffers if b.memory.kind == "external"), default=0)
     program_address = ceil_div(used, PROGRAM_ALIGN_BYTES) * PROGRAM_ALIGN_BYTES
-    code = instruction_set.encode_program(scheduled.instructions)
+    code = machine.instruction_set.encode_program(scheduled.instructions)
     if program_address + len(code) > architecture.external.size_bytes:
         raise CompilerError(
             f"memory {architecture.external.name}", found=f"{program_address + len(code)} bytes of tensors, constants and instructions",
@@ -86,7 +85,7 @@ def compile_network(ir: Network, architecture: Graph, *, options: Options | None
         )
     residency = context.residency
     program = Program(
-        name=ir.name, architecture=architecture.name, fingerprint=instruction_set.fingerprint, description=architecture.description,
+        name=ir.name, architecture=architecture.name, fingerprint=machine.instruction_set.fingerprint, description=architecture.description,
         instructions=tuple(scheduled.instructions), code=code, program_address=program_address,
         segments=tuple((b.address, b.content) for b in buffers if b.content is not None),
         inputs=tuple(
@@ -111,22 +110,22 @@ def _layer(codelet: Codelet) -> Layer:
 Compiled = tuple[TileContext, list[Buffer], Scheduled]
 
 
-def _best_cut(ir: Network, choices: tuple[tuple[Codelet, ...], ...], instruction_set: InstructionSet, options: Options) -> Compiled:
+def _best_cut(ir: Network, choices: tuple[tuple[Codelet, ...], ...], machine: Machine, target: Target, options: Options) -> Compiled:
     """Place and schedule with each way to cut the memories; the one that takes the fewest cycles, of equal ones the first.
 
-    Raises what the first way raises, where none finds room.
+    `target`: the machine with its memories cut in the first way. Raises what that way raises, where none finds room.
     """
-    architecture = instruction_set.graph
+    architecture = machine.graph
     best: tuple[int, Compiled] | None = None
     failure: CompilerError | None = None
     ways = cuts(architecture)
     for cut in ways:
         try:
-            context, buffers = place(ir, choices, Target(architecture, cut), options)
+            context, buffers = place(ir, choices, target if cut == ways[0] else Target(architecture, cut), options)
         except (TileError, OutOfMemory) as error:
             failure = failure or error
             continue
-        scheduled = schedule(architecture, emit(context.ops, instruction_set), reorder=options.reorder)
+        scheduled = schedule(machine, emit(context.ops, machine), reorder=options.reorder)
         if len(ways) == 1:
             return context, buffers, scheduled
         cycles = predict(architecture, scheduled.instructions).total_cycles

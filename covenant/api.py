@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import acg.machine
 from acg.description.variants import resized
-from acg.fingerprint import fingerprint
 from acg.graph import Graph, load_graph
 from acg.predictor import Timeline, predict
 from compiler.program import Program
@@ -40,8 +40,8 @@ TIMELINE = np.dtype([("engine", np.int64), ("layer", np.int64), ("dispatch", np.
 Arrays = Mapping[str, np.ndarray]
 
 
-class Machine:
-    """An accelerator: its architecture graph.
+class Machine(acg.machine.Machine):
+    """An accelerator: its architecture graph, and what is derived from it (`acg.machine`).
 
     Parameters
     ----------
@@ -50,17 +50,7 @@ class Machine:
     """
 
     def __init__(self, source: str | Path | Graph = "edge16") -> None:
-        self.graph = source if isinstance(source, Graph) else load_graph(source)
-
-    @property
-    def name(self) -> str:
-        """As the description has it."""
-        return self.graph.name
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits, in the ID register of the RTL and in every program."""
-        return f"{fingerprint(self.graph):016x}"
+        super().__init__(source if isinstance(source, Graph) else load_graph(source))
 
     def compile(self, network: str | Path, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Compiled:
         """Compile an ONNX file; ``shapes`` of inputs where they are open. Raises `compiler.errors.CompilerError`, `covenant.errors.UserError`."""

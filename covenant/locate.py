@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acg.footprint import Footprints
 from acg.graph import Graph
-from acg.isa import instruction_set
+from acg.machine import machine_of
 from compiler.front.reading.load import definition
 from compiler.ir.network import EdgeOutput, Network
 from compiler.layout import Layout
@@ -42,7 +41,7 @@ def _timing(network: CompiledNetwork, execution: Execution) -> list[str]:
             if mismatch.instruction is not None:
                 program = network.program
                 lines.append(f"  {program.describe(mismatch.instruction)}")
-                lines.append(f"  {instruction_set(network.graph).disassemble(program.instructions[mismatch.instruction])}")
+                lines.append(f"  {machine_of(network.graph).instruction_set.disassemble(program.instructions[mismatch.instruction])}")
             return lines
     return [f"first wrong counter, sample {sample}: {faults[0]}" for sample, faults in enumerate(execution.counter_faults) if faults][:1]
 
@@ -52,7 +51,7 @@ def _instruction(graph: Graph, program: Program, name: str, got: np.ndarray, wan
     item = next(item for item in program.outputs if item.name == name)
     layout = Layout(item.stored_shape, item.tensor_dtype, item.lanes, item.planes)
     expected, actual = (layout.pack(array.reshape(item.stored_shape)) for array in (wanted, got))
-    footprints, isa = Footprints(graph), instruction_set(graph)
+    footprints, isa = machine_of(graph).footprints, machine_of(graph).instruction_set
     accesses = [footprints(instruction) for instruction in program.instructions]
     external = graph.external.name
     writes = [Write(number, external, access.lo_byte, access.hi_byte - access.lo_byte)

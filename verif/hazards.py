@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acg.footprint import Access, Footprints
+from acg.footprint import Access
 from acg.graph import Engine, Graph
 from acg.isa import Instruction
 from acg.kinds.spec import Stream
+from acg.machine import machine_of
 from acg.predictor import Timeline
 
 __all__ = ["Hazard", "find_hazards"]
@@ -75,7 +76,7 @@ def _meet(first: Access, second: Access, same_engine: bool, external: str, own_o
 def find_hazards(graph: Graph, instructions: Sequence[Instruction], timeline: Timeline, *, most: int = 100,
                  footprint: Callable[[Instruction], list[Access]] | None = None) -> list[Hazard]:
     """Unordered pairs that meet, at most ``most``, in order of the later instruction's start."""
-    footprint = footprint or Footprints(graph)
+    footprint = footprint or machine_of(graph).footprints
     accesses = [footprint(instruction) for instruction in instructions]
     order = sorted(range(len(instructions)), key=lambda number: (int(timeline.start[number]), number))
     found: list[Hazard] = []

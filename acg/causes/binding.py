@@ -7,9 +7,9 @@ import numpy as np
 
 from acg.causes.conflicts import Cause, why
 from acg.causes.spans import Spans
-from acg.footprint import Footprints
 from acg.graph import Graph
 from acg.isa import Instruction
+from acg.machine import machine_of
 from acg.predictor import Timeline
 
 __all__ = ["Binding", "bindings"]
@@ -28,7 +28,7 @@ def bindings(graph: Graph, instructions: Sequence[Instruction], timeline: Timeli
 
     Raises AssertionError where a start is none of its reasons' cycles: the timeline is not that of the program.
     """
-    footprints = Footprints(graph)
+    footprints = machine_of(graph).footprints
     names = list(graph.engines)
     retired: list[list[int]] = [[] for _ in names]
     index = {name: engine.index for name, engine in graph.engines.items()}

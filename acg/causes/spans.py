@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from acg.graph import Graph
-from acg.isa import Instruction, instruction_set
+from acg.isa import Instruction
+from acg.machine import machine_of
 from acg.predictor import Timeline
 from acg.timing import engine_timing
 
@@ -40,8 +41,8 @@ class Spans:
 def spans(graph: Graph, instructions: Sequence[Instruction], timeline: Timeline) -> Spans:
     """Walk each engine's timing once more along ``timeline``, which is that of ``instructions`` (predicted or measured, they are the same)."""
     names = {name: engine.index for name, engine in graph.engines.items()}
-    timings = [engine_timing(graph, name) for name in graph.engines]
-    defaults = [{item.name: item.bias for item in layout.fields} for layout in instruction_set(graph).formats.values()]
+    machine = machine_of(graph)
+    timings, defaults = list(machine.timings().values()), list(machine.least.values())
     last = [-1] * len(names)
     count = len(instructions)
     ready, alone, before = (np.zeros(count, np.int64) for _ in range(3))

@@ -10,7 +10,7 @@ from acg.timing.fetch import DONE_CYCLES, FetchTiming
 if TYPE_CHECKING:
     from acg.nodes import Graph
 
-__all__ = ["DONE_CYCLES", "EngineTiming", "engine_timing", "fetch_timing"]
+__all__ = ["DONE_CYCLES", "EngineTiming", "FetchTiming", "engine_timing", "fetch_timing"]
 
 
 class EngineTiming(Protocol):

@@ -6,35 +6,23 @@ from bisect import insort
 from collections.abc import Sequence
 
 from acg.footprint import Access
-from acg.graph import Graph
 from acg.isa import Instruction
-from acg.timing import engine_timing
+from acg.machine import Machine
 from compiler.ordering.dependences import Needs
 
 #: Of the instructions an engine could take next, this many are looked at.
 LOOK_AHEAD = 32
 
 
-def shared_ports(graph: Graph) -> frozenset[tuple[str, str, bool]]:
-    """(engine, memory, write) where an engine has ports on one memory that do not keep step: one may still read for an instruction when another
-    does for the next."""
-    beats: dict[tuple[str, str, bool], set[str]] = {}
-    for link in graph.links:
-        port = graph.engines[link.engine].specification.port(link.port)
-        if link.memory != graph.external.name:
-            beats.setdefault((link.engine, link.memory, not port.reads), set()).add(port.beat or port.name)
-    return frozenset(key for key, names in beats.items() if len(names) > 1)
-
-
 class _Ports:
     """Until when engines hold the read and write ports of banks: of each port, by engine and beat, a cycle that only grows."""
 
-    def __init__(self, graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]]) -> None:
-        external = graph.external.name
+    def __init__(self, machine: Machine, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]]) -> None:
+        external = machine.graph.external.name
         self._held: dict[tuple[str, bool, int], dict[tuple[str, str], int]] = {}
         #: For each instruction the ports it uses, and as whom: its engine, and its own port where the engine has several there.
         self._of: list[tuple[tuple[dict[tuple[str, str], int], tuple[str, str]], ...]] = []
-        several = shared_ports(graph)
+        several = machine.shared_ports
         for instruction, accesses in zip(instructions, footprints, strict=True):
             engine = instruction.engine
             keys = {((a.memory, a.write, bank), a.beat if (engine, a.memory, a.write) in several else "")
@@ -96,7 +84,7 @@ class _Queue:
         return self.ports.free(number, max(free, self.earliest[number]))
 
 
-def list_schedule(graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]], needs: Sequence[Needs]) -> list[int]:
+def list_schedule(machine: Machine, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]], needs: Sequence[Needs]) -> list[int]:
     """Order of the program as positions in `instructions`, by the cycles at which they would start."""
     followers: list[list[int]] = [[] for _ in instructions]
     for number, need in enumerate(needs):
@@ -104,8 +92,8 @@ def list_schedule(graph: Graph, instructions: Sequence[Instruction], footprints:
             followers[earlier].append(number)
     waiting = [len(need) for need in needs]
     earliest = [0] * len(instructions)
-    ports = _Ports(graph, instructions, footprints)
-    queues = {name: _Queue(engine_timing(graph, name), ports, earliest) for name in graph.engines}
+    ports = _Ports(machine, instructions, footprints)
+    queues = {name: _Queue(timing, ports, earliest) for name, timing in machine.timings().items()}
     for number, instruction in enumerate(instructions):
         if waiting[number] == 0:
             queues[instruction.engine].add(number)

@@ -15,13 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from acg.footprint import Access, Footprints
-from acg.graph import Graph
+from acg.footprint import Access
 from acg.isa import COUNTER_BITS, Instruction
+from acg.machine import Machine
 from compiler.ordering.dependences import dependences
-from compiler.ordering.list_schedule import list_schedule, shared_ports
+from compiler.ordering.list_schedule import list_schedule
 from compiler.placing.stretches import Stretches
-from compiler.target import Target
 
 #: A wait may not name a count so far back that the comparison modulo 2^16 turns round: half the range, less what queues can add.
 FURTHEST_WAIT = (1 << (COUNTER_BITS - 1)) // 2
@@ -29,20 +28,18 @@ FURTHEST_WAIT = (1 << (COUNTER_BITS - 1)) // 2
 _NOBODY: dict = {}
 
 
-def _footprints(graph: Graph, instructions: Sequence[Instruction]) -> list[list[Access]]:
-    footprint = Footprints(graph)
-    return [footprint(instruction) for instruction in instructions]
+def _footprints(machine: Machine, instructions: Sequence[Instruction]) -> list[list[Access]]:
+    return [machine.footprints(instruction) for instruction in instructions]
 
 
-def order(graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]] | None = None) -> list[int]:
+def order(machine: Machine, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]] | None = None) -> list[int]:
     """Order of the program as positions in `instructions`: by list scheduling with the engines' timing.
 
     Engines that empty memories keep their order: their strided rows interleave, and nothing is gained. `footprints`: accesses of
     each instruction, where they are known.
     """
-    footprints = footprints or _footprints(graph, instructions)
-    emptying = frozenset(path.engine.name for paths in Target(graph).out_of.values() for path in paths)
-    return list_schedule(graph, instructions, footprints, dependences(graph, instructions, footprints, emptying))
+    footprints = footprints or _footprints(machine, instructions)
+    return list_schedule(machine, instructions, footprints, dependences(machine.graph, instructions, footprints, machine.emptying))
 
 
 class _Past:
@@ -57,14 +54,14 @@ class _Past:
 class _Awaited:
     """Finds, for each instruction, the youngest instruction of each engine that it must await."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.external = graph.external.name
+    def __init__(self, machine: Machine) -> None:
+        self.external = machine.graph.external.name
         #: By memory, write and self_ordered, of each engine that had such an access.
         self._bytes: dict[tuple[str, bool, bool], dict[str, _Past]] = {}
         #: By memory, write and bank, of each engine that had such an access: the count of its youngest, of each beat.
         self._ports: dict[tuple[str, bool, int], dict[str, dict[str, int]]] = {}
         #: Engines and memories that more than one of its ports read, or write.
-        self._several = shared_ports(graph)
+        self._several = machine.shared_ports
 
     def raise_to(self, floors: dict[str, int], engine: str, access: Access) -> None:
         """Raise the retire count of each engine in `floors` to what an access must see of it. What awaits what: see `compiler.ordering.dependences`."""
@@ -96,16 +93,16 @@ class _Awaited:
                     self._ports.setdefault((memory, write, bank), {}).setdefault(engine, {})[access.beat] = count
 
 
-def add_waits(graph: Graph, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]] | None = None) -> list[Instruction]:
+def add_waits(machine: Machine, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]] | None = None) -> list[Instruction]:
     """Give every instruction the retire counts it must see, the least that order all conflicts.
 
     An instruction does not name what an earlier one of its own engine has awaited already: engines run in order. `footprints`:
     accesses of each instruction, where they are known.
     """
-    footprints = footprints or _footprints(graph, instructions)
-    past = _Awaited(graph)
-    counts = dict.fromkeys(graph.engines, 0)
-    known = {name: dict.fromkeys(graph.engines, 0) for name in graph.engines}
+    footprints = footprints or _footprints(machine, instructions)
+    past, engines = _Awaited(machine), tuple(machine.graph.engines)
+    counts = dict.fromkeys(engines, 0)
+    known = {name: dict.fromkeys(engines, 0) for name in engines}
     result = []
     for instruction, accesses in zip(instructions, footprints, strict=True):
         engine = instruction.engine
@@ -137,9 +134,9 @@ class Scheduled:
     accesses: list[list[Access]]
 
 
-def schedule(graph: Graph, instructions: Sequence[Instruction], *, reorder: bool = True) -> Scheduled:
+def schedule(machine: Machine, instructions: Sequence[Instruction], *, reorder: bool = True) -> Scheduled:
     """Order the program and add its waits."""
-    footprints = _footprints(graph, instructions)
-    positions = order(graph, instructions, footprints) if reorder else list(range(len(instructions)))
+    footprints = _footprints(machine, instructions)
+    positions = order(machine, instructions, footprints) if reorder else list(range(len(instructions)))
     accesses = [footprints[number] for number in positions]
-    return Scheduled(add_waits(graph, [instructions[number] for number in positions], accesses), positions, accesses)
+    return Scheduled(add_waits(machine, [instructions[number] for number in positions], accesses), positions, accesses)

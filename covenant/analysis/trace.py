@@ -13,9 +13,9 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TracePacket
 
 from acg.causes import Binding, Spans, bindings, spans
 from acg.causes.idle import steps_of
-from acg.footprint import Footprints
 from acg.graph import Graph
 from acg.isa import instruction_set
+from acg.machine import machine_of
 from acg.predictor import Timeline
 from acg.text import printable
 from compiler.program import Program
@@ -128,7 +128,7 @@ def _engines(writer: _Writer, graph: Graph, program: Program, timeline: Timeline
 
 
 def _memories(writer: _Writer, graph: Graph, program: Program, found: Spans) -> None:
-    footprints = Footprints(graph)
+    footprints = machine_of(graph).footprints
     lanes: dict[tuple[str, int, bool], _Tracks] = {}
     for memory in graph.memories.values():
         for bank in range(memory.banks) if memory.kind != "external" else ():

@@ -5,6 +5,7 @@ import pytest
 
 from acg.graph import load_graph, parse_graph
 from acg.isa import Instruction, InstructionSet
+from acg.machine import machine_of
 from acg.predictor import predict
 from compiler.ordering.schedule import add_waits, order
 from compiler.passes import Options, compile_network
@@ -32,15 +33,15 @@ def unordered(seed, arch):
 def test_the_order_is_that_of_the_plain_rules(seed, arch):
     graph, instructions = unordered(seed, arch)
     assert len(instructions) >= 20
-    assert order(graph, instructions) == schedule_reference.order(graph, instructions)
+    assert order(machine_of(graph), instructions) == schedule_reference.order(graph, instructions)
 
 
 @pytest.mark.parametrize("arch", ["tiny", "edge16"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_waits_are_those_of_the_plain_rules(seed, arch):
     graph, instructions = unordered(seed, arch)
-    ordered = [instructions[number] for number in order(graph, instructions)]
-    assert [dict(i.waits) for i in add_waits(graph, ordered)] == schedule_reference.waits(graph, ordered)
+    ordered = [instructions[number] for number in order(machine_of(graph), instructions)]
+    assert [dict(i.waits) for i in add_waits(machine_of(graph), ordered)] == schedule_reference.waits(graph, ordered)
 
 
 def crowded(seed, graph):
@@ -64,10 +65,10 @@ def crowded(seed, graph):
 @pytest.mark.parametrize("seed", range(6))
 def test_accesses_that_cover_each_other_in_part(seed):
     graph, instructions = crowded(seed, load_graph("tiny"))
-    positions = order(graph, instructions)
+    positions = order(machine_of(graph), instructions)
     assert positions == schedule_reference.order(graph, instructions)
     ordered = [instructions[number] for number in positions]
-    assert [dict(i.waits) for i in add_waits(graph, ordered)] == schedule_reference.waits(graph, ordered)
+    assert [dict(i.waits) for i in add_waits(machine_of(graph), ordered)] == schedule_reference.waits(graph, ordered)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -78,9 +79,9 @@ def test_ports_of_one_engine_that_do_not_keep_step(seed):
     draw = InstructionDraw(graph, rng, window_bytes=1 << 14)
     for _ in range(60):
         instructions.append(draw(str(rng.choice(["matrix", "vector", "load"]))))
-    positions = order(graph, instructions)
+    positions = order(machine_of(graph), instructions)
     assert positions == schedule_reference.order(graph, instructions)
-    ordered = add_waits(graph, [instructions[number] for number in positions])
+    ordered = add_waits(machine_of(graph), [instructions[number] for number in positions])
     assert [dict(i.waits) for i in ordered] == schedule_reference.waits(graph, ordered)
     assert [hazard for hazard in find_hazards(graph, ordered, predict(graph, ordered)) if hazard.kind == "port"] == []
     assert any(instruction.waits.get(instruction.engine) for instruction in ordered)

@@ -6,6 +6,7 @@ import pytest
 from acg.footprint import Footprints
 from acg.graph import load_graph
 from acg.isa import COUNTER_BITS, Instruction, InstructionSet
+from acg.machine import machine_of
 from acg.predictor import predict
 from compiler.check_program import ProgramError, check_instructions
 from compiler.ordering import schedule as module
@@ -33,7 +34,7 @@ def copy(a, y, words):
 
 
 def waits(*instructions):
-    return [dict(i.waits) for i in add_waits(TINY, instructions)]
+    return [dict(i.waits) for i in add_waits(machine_of(TINY), instructions)]
 
 
 def test_a_read_awaits_the_write():
@@ -76,9 +77,9 @@ def _body(instruction):
 
 def test_an_order_is_a_permutation_with_dependences_forward():
     chain = [load(0, 64), copy(0, 1024, 16), copy(1024, 2048, 16), store(8192, 64), load(0, 64)]
-    assert order(TINY, chain) == [0, 1, 2, 4, 3] or order(TINY, chain) == [0, 1, 4, 2, 3]
+    assert order(machine_of(TINY), chain) == [0, 1, 2, 4, 3] or order(machine_of(TINY), chain) == [0, 1, 4, 2, 3]
     many = [load(64 * (i % 64), 64, source=64 * i) for i in range(200)]
-    assert sorted(order(TINY, many)) == list(range(200))
+    assert sorted(order(machine_of(TINY), many)) == list(range(200))
 
 
 def test_without_waits_the_hazard_check_fails():
@@ -105,19 +106,19 @@ def test_every_wait_matters_or_is_implied(seed):
 def test_counts_wrap_and_never_lie_half_the_range_back(monkeypatch):
     monkeypatch.setattr(module, "FURTHEST_WAIT", 8)
     instructions = [load(0, 16), *(load(4096, 16) for _ in range(30)), copy(0, 3072, 4), *(load(8192, 16) for _ in range(5))]
-    found = add_waits(TINY, instructions)
+    found = add_waits(machine_of(TINY), instructions)
     assert dict(found[31].waits) == {"load": 23}
     check_instructions(found, TINY)
     many = [store(0, 4) for _ in range((1 << COUNTER_BITS) + 5)] + [load(0, 4)]
     monkeypatch.undo()
-    found = add_waits(TINY, many)
+    found = add_waits(machine_of(TINY), many)
     assert dict(found[-1].waits) == {"store": 5}
     check_instructions(found, TINY)
 
 
 def test_engines_meet_before_one_runs_half_the_range_ahead(monkeypatch):
     monkeypatch.setattr(module, "FURTHEST_WAIT", 8)
-    found = add_waits(TINY, [copy(0, 3072, 4), *(load(8192, 16) for _ in range(9))])
+    found = add_waits(machine_of(TINY), [copy(0, 3072, 4), *(load(8192, 16) for _ in range(9))])
     assert [(n, dict(i.waits)) for n, i in enumerate(found) if i.waits] == [(5, {"vector": 1})]
 
 
@@ -169,7 +170,7 @@ def test_waits_cover_what_footprints_say():
 
 def test_schedule_returns_the_positions_of_its_instructions():
     instructions = [load(0, 64), copy(0, 1024, 16), load(64, 64), store(4096, 64)]
-    scheduled = schedule(TINY, instructions)
+    scheduled = schedule(machine_of(TINY), instructions)
     found, positions = scheduled.instructions, scheduled.positions
     assert scheduled.accesses == [Footprints(TINY)(instruction) for instruction in found]
     assert sorted(positions) == [0, 1, 2, 3]

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from acg.graph import Graph, Link
-from acg.isa import Instruction, instruction_set
+from acg.isa import Instruction
+from acg.machine import machine_of
 from acg.regmap import ErrorCode
 from acg.rules import absent, exceeded
 from verif.iss.errors import MachineError
@@ -35,7 +36,7 @@ class Simulator:
         self.memories = {
             name: np.zeros(size if memory.kind == "external" else memory.size_bytes, np.uint8) for name, memory in graph.memories.items()
         }
-        self._defaults = {name: {item.name: item.bias for item in layout.fields} for name, layout in instruction_set(graph).formats.items()}
+        self._least = machine_of(graph).least
         self._run = {name: self._runner(name) for name in graph.engines}
 
     def _runner(self, name: str) -> Callable[[Mapping[str, int]], None]:
@@ -72,7 +73,7 @@ class Simulator:
         excess = exceeded(self.graph, instruction)
         if excess is not None:
             raise MachineError(ErrorCode.ILLEGAL, excess.value, f"{excess.found}; expected {excess.expected}")
-        self._run[instruction.engine](self._defaults[instruction.engine] | dict(instruction.fields))
+        self._run[instruction.engine](self._least[instruction.engine] | dict(instruction.fields))
 
     def run(self, instructions: Sequence[Instruction], *, after: Callable[[int, Instruction], None] | None = None) -> None:
         """Execute a program in order; ``after(number, instruction)`` is called behind each.

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from acg.footprint import Access, Footprints
+from acg.footprint import Access
 from acg.graph import Graph
 from acg.isa import Instruction
+from acg.machine import machine_of
 from acg.predictor import Timeline
 
 __all__ = ["occupancy"]
@@ -49,7 +50,7 @@ class _Memory:
 
 def occupancy(graph: Graph, instructions: Sequence[Instruction], timeline: Timeline, *, samples: int = 240) -> dict[str, list[int]]:
     """For each memory on chip the bytes in use at ``samples`` cycles evenly spread over the program: those between their write and their last read."""
-    footprints = Footprints(graph)
+    footprints = machine_of(graph).footprints
     memories = {name: _Memory() for name, memory in graph.memories.items() if memory.kind != "external"}
     events: list[tuple[int, int, Access, int]] = []
     for number, instruction in enumerate(instructions):
