@@ -161,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("ops", "the support table: ONNX operators, what they become, the engine, the conditions")
     sub.add_argument("operator", metavar="OPERATOR", nargs="*", help="these only, in full (default: all)")
+    sub.add_argument("--arch", metavar="ARCH", help="which of them this machine runs, and what it lacks for the others: a name of archs/ or a YAML file")
     sub.add_argument("--markdown", action="store_true", help="as Markdown: the text of docs/operators.md")
 
     sub = command("report", "write one HTML file: machine, causes, critical path, layers, roofline, timeline, memories")

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from acg.graph import load_graph
 from acg.shared import document
 from compiler.front.support import SupportRow, support_markdown, support_rows
 from covenant.errors import EXACT, UserError
@@ -26,8 +27,29 @@ def _names(row: SupportRow) -> tuple[str, str]:
     return row.operator, row.operator.rpartition(".")[2]
 
 
+def _on_machine(options, rows: list[SupportRow]) -> None:
+    """What the machine runs with which engines, and what it lacks for the others."""
+    from covenant.analysis.operators import on_machine
+
+    graph = load_graph(options.arch)
+    found = on_machine(rows, graph)
+    if options.json:
+        write_json(options.json, [asdict(item.row) | {"runs": item.lacks is None, "engines": list(item.engines), "lacks": item.lacks} for item in found])
+        return
+    if options.operator:
+        for item in found:
+            print("\n".join([f"{item.row.operator}: {item.row.becomes} ({item.told})", *(f"  {text}" for text in item.row.conditions)]))
+        return
+    lacking = sum(item.lacks is not None for item in found)
+    print(table(("operator", "becomes", f"on {graph.name}"), [(item.row.operator, item.row.becomes, item.told) for item in found]))
+    print(f"\n{graph.name} runs {len(found) - lacking} of {len(found)} operators" + (", each compiled alone" if not lacking else
+          "; what it lacks an engine would have to offer (arch show says what engines offer), or the host does it (compile --fallback host)"))
+
+
 def ops(options) -> int:
-    """Print the table: short, or named operators with their conditions, or Markdown, or JSON."""
+    """Print the table: short, or named operators with their conditions, or Markdown, or JSON; with a machine which of them it runs."""
+    if options.arch is not None and options.markdown:
+        raise UserError("ops: --markdown with --arch; expected --markdown alone, the text of docs/operators.md, which is that of no machine")
     rows = support_rows()
     if options.operator:
         known = {name for row in rows for name in _names(row)}
@@ -35,7 +57,9 @@ def ops(options) -> int:
         if missing:
             raise UserError(f"ops: {', '.join(missing)} not supported; expected operators that covenant ops lists")
         rows = [row for row in rows if set(_names(row)) & set(options.operator)]
-    if options.json:
+    if options.arch is not None:
+        _on_machine(options, rows)
+    elif options.json:
         write_json(options.json, [asdict(row) for row in rows])
     if options.json == "-":
         return EXACT

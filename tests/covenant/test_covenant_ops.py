@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from acg.graph import load_graph
 from compiler.front.constraints import no_indices
 from compiler.front.support import OPERATORS, support_rows
+from covenant.analysis.operators import network_of
 from covenant.cli import main
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
@@ -46,3 +48,35 @@ def test_what_is_not_listed(capsys, options):
     assert main(["ops", "MaxPool", "Hardmax", "maxpool", *options]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "covenant: ops: Hardmax, maxpool not supported; expected operators that covenant ops lists\n")
+
+
+def test_every_operator_has_a_network_to_try():
+    for row in support_rows():
+        nodes = {(node.domain, node.op_type) for node in network_of(row).graph.node}
+        domain, _, name = row.operator.rpartition(".")
+        assert (domain, name) in nodes, row.operator
+
+
+def test_what_a_machine_runs(capsys):
+    lines = told(capsys, "Tanh", "MatMul", "Shape", "--arch", "tiny").splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "MatMul: Conv, BlockwiseConv, MatMul, Move (load, matrix, vector, store)", "Shape: constant (load, vector, store)", "Tanh: Unary (load, vector, store)"]
+
+
+def test_what_a_machine_lacks(capsys, tmp_path):
+    file = tmp_path / "bare.yaml"
+    lines = load_graph("tiny").description.splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if "=TABLE(" not in line and "lut" not in line and "MAXIMUM" not in line).replace("name: tiny", "name: bare"))
+    rows = json.loads(told(capsys, "MaxPool", "Tanh", "Conv", "--arch", str(file), "--json", "-"))
+    assert {row["operator"]: (row["runs"], row["engines"], row["lacks"]) for row in rows} == {
+        "Conv": (True, ["load", "matrix", "vector", "store"], None),
+        "MaxPool": (False, [], "no engines of bare offer WINDOW_MAX + REQUANTIZE or MAXIMUM on memories they share: no engine offers WINDOW_MAX"),
+        "Tanh": (False, [], "no engines of bare offer TABLE on memories they share: vector lacks TABLE"),
+    }
+
+
+def test_the_document_is_that_of_no_machine(capsys):
+    assert main(["ops", "--arch", "tiny", "--markdown"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err == (
+        "covenant: ops: --markdown with --arch; expected --markdown alone, the text of docs/operators.md, which is that of no machine\n")
