@@ -69,7 +69,7 @@ BROKEN = {
     ),
     "names": (replace(GRAPH, nodes=GRAPH.nodes * 2), "node c: found a second node of this name; expected unique names"),
     "order": (replace(GRAPH, inputs=()), "node c: found input x that nothing before it feeds; expected topological order"),
-    "unfed": (replace(GRAPH, tensors={"x": X, "y": Y, "z": replace(X, name="z")}), "graph g: found tensors ['z'] that nothing feeds; expected none"),
+    "unfed": (replace(GRAPH, tensors={"x": X, "y": Y, "z": replace(X, name="z")}), "network g: found tensors ['z'] that nothing feeds; expected none"),
     "output": (
         replace(GRAPH, outputs=(EdgeOutput("out", "f32", (1, 2, 4, 4), "x"),)),
         "output out: found tensor x; expected the output of a node",
