@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 from onnx import TensorProto
 
@@ -45,10 +46,20 @@ def _decision(name: str) -> onnx.ModelProto:
     return n.model(n.quantised(n("Where", condition, x, n.c(0.25))), TensorProto.UINT8)
 
 
+def _of_packed_weights() -> onnx.ModelProto:
+    """MatMulNBits: 4 rows of 32 numbers by 32 x 8 weights of 4 bits, in blocks of 32."""
+    n = OperatorNetwork()
+    packed, scales = n.c(n.rng.integers(0, 256, (8, 1, 16)), np.uint8), n.c(np.full(8, 0.02))
+    product = n("MatMulNBits", n.x(1, 4, 32), packed, scales, domain="com.microsoft", K=32, N=8, bits=4, block_size=32)
+    return n.model(n.quantised(product), TensorProto.UINT8)
+
+
 def network_of(row: SupportRow) -> onnx.ModelProto:
     """The least network with an operator of the support table."""
     if row.operator in (*DECISIONS, "Where"):
         return _decision(row.operator)
+    if row.operator == "com.microsoft.MatMulNBits":
+        return _of_packed_weights()
     # What a network is dequantised by is not alone in any.
     name = row.operator.replace("DequantizeLinear", "QuantizeLinear")
     assert name in NETWORKS, f"{name} has no network"
