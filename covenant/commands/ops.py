@@ -35,7 +35,8 @@ def _on_machine(options, rows: list[SupportRow]) -> None:
     found = on_machine(rows, graph)
     if options.json:
         write_json(options.json, [asdict(item.row) | {"runs": item.lacks is None, "engines": list(item.engines), "lacks": item.lacks} for item in found])
-        return
+        if options.json == "-":
+            return
     if options.operator:
         for item in found:
             print("\n".join([f"{item.row.operator}: {item.row.becomes} ({item.told})", *(f"  {text}" for text in item.row.conditions)]))
@@ -59,7 +60,8 @@ def ops(options) -> int:
         rows = [row for row in rows if set(_names(row)) & set(options.operator)]
     if options.arch is not None:
         _on_machine(options, rows)
-    elif options.json:
+        return EXACT
+    if options.json:
         write_json(options.json, [asdict(row) for row in rows])
     if options.json == "-":
         return EXACT
