@@ -129,6 +129,6 @@ def constraints() -> list[str]:
     """What operators are held to, as a refused node says it (`compiler.front.constraints`)."""
     import compiler.front.constraints as module
 
-    source = ast.parse(Path(str(module.__file__)).read_text())
-    names = [node.name for node in source.body if isinstance(node, ast.FunctionDef) and node.name != "explain"]
+    parts = [ast.parse(path.read_text()) for path in sorted(Path(str(module.__file__)).parent.glob("*.py"))]
+    names = [node.name for part in parts for node in part.body if isinstance(node, ast.FunctionDef) and node.name != "explain"]
     return [module.explain(getattr(module, name)) for name in names]
