@@ -79,8 +79,9 @@ def _always(*_: Loops) -> tuple[int, ...]:
 
 
 def _swapped(items: Sequence[Item], number: int) -> list[Item]:
-    """Products with the last of the first `number` behind the next one: the requantisation of the last sum has a packet more."""
-    return [*items[: number - 1], items[number], items[number - 1], *items[number + 1 :]] if len(items) > number else list(items)
+    """Products with the last of the first `number` behind the next one: the requantisation of the last sum has a packet more. Of one sum alone the order
+    stays, they add up to it one after the other."""
+    return [*items[: number - 1], items[number], items[number - 1], *items[number + 1 :]] if len(items) > number > 1 else list(items)
 
 
 def contraction(shape: Contraction, core: Core) -> Body:

@@ -119,8 +119,9 @@ def _alternatives(able: list[list[Assigned]], team: tuple[Assigned, ...]) -> lis
     matrix unit of its own."""
     found: list[Assigned | None] = []
     for member in team:
+        helped = member.codelet.family == "depthwise" and member.core_or_none is None
         same = [
-            other for others in able[1:] if member.codelet.family == "depthwise" and others[0].codelet.family == "contraction" for other in others
+            other for others in able[1:] if helped and others[0].codelet.family == "contraction" for other in others
             if _homes(other) == _homes(member) and other.vector_or_none is member.vector_or_none and other.matrix.engine is not member.vector.engine
         ]
         taken = {other.matrix.engine.name for other in found if other is not None}

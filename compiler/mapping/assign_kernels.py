@@ -25,8 +25,6 @@ _SLOTS = {"MATMUL": ("DOT", "LDV", "STV"), "MAC": ("DOTV", "LDW", "LDV", "STV"),
 def _contraction(codelet: Codelet, unit: CoreUnit) -> str | None:
     if codelet.finish.kind != "float":
         return "its results are int32 sums, which leave a core as bytes only"
-    if codelet.group > 1:
-        return f"{codelet.group} groups of channels, a kernel contracts all of them"
     if codelet.operands["w"].dtype == "i9":
         return "weights of more than 8 bits"
     if codelet.sums or codelet.addend is not None or codelet.heads:

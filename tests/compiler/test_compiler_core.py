@@ -53,13 +53,27 @@ def test_a_depthwise_convolution_is_bound_by_its_windows() -> None:
     assert 0.9 < 6 * 112 * 14 * 2 / layer((1, 32, 112, 112), 32, (3, 3), pads=(1, 1, 1, 1), group=32) <= 1
 
 
-@pytest.mark.parametrize(("width", "kernel", "channels"), [(7, 3, 9), (9, 1, 20), (14, 3, 5), (5, 2, 6)])
+@pytest.mark.parametrize(("width", "kernel", "channels"), [(7, 3, 9), (9, 1, 20), (14, 3, 5), (5, 2, 6), (1, 1, 9)])
 def test_short_rows_are_exact(width: int, kernel: int, channels: int) -> None:
     """A tile has fewer pixels than a vector where rows are short: what is stored beyond them is overwritten, and nothing behind the last row."""
     sketch = Sketch(width)
     x = sketch.input((1, channels, 4, width))
     pads = (kernel // 2, kernel // 2, (kernel - 1) // 2, (kernel - 1) // 2)
     network = sketch.network(sketch.conv(x, 17, (kernel, kernel), pads=pads))
+    check_program(network, compile_network(network, TINY), TINY, sketch.arrays())
+
+
+@pytest.mark.parametrize(("groups", "outputs"), [(3, 12), (2, 10)])
+def test_groups_of_channels_are_exact(groups: int, outputs: int) -> None:
+    sketch = Sketch(groups)
+    network = sketch.network(sketch.conv(sketch.input((1, 6 * groups, 3, 5)), outputs, (2, 3), group=groups))
+    check_program(network, compile_network(network, TINY), TINY, sketch.arrays())
+
+
+def test_one_sum_alone_adds_up_in_order() -> None:
+    """One result of few channels, of several words: its products are one chain that begins from the bias."""
+    sketch = Sketch(3)
+    network = sketch.network(sketch.conv(sketch.input((1, 40, 1, 1)), 7, (1, 1)))
     check_program(network, compile_network(network, TINY), TINY, sketch.arrays())
 
 

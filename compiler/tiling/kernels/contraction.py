@@ -3,10 +3,13 @@
     before   codelet: for n, oc, oy, ox: reduce ic, ky, kx: acc = MATMUL(..); y = REQUANTIZE(acc)
     after    for each strip of rows, for each pass over output channels: [load box] [load kernel] [load weights] core [store]
 
-A pointwise product is one long row of pixels. Tensors that do not reside on chip come and go in strips of rows, twice as many as are at work fit.
+Groups of channels are one contraction whose weights are zero between them. A pointwise product is one long row of pixels. Tensors that do not reside on
+chip come and go in strips of rows, twice as many as are at work fit.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,7 +35,7 @@ class KernelContractionTiler(KernelTiler):
 
     def __init__(self, context: TileContext, step: Assigned) -> None:
         super().__init__(context, step)
-        self.w = self.codelet.operands["w"]
+        self.w = _dense(self.codelet.operands["w"], self.codelet.group)
         oh, ow = self.y.shape[2:]
         #: All pixels lie in a row, whatever rows and images they belong to.
         self.flat = (self.window.kernel, self.window.step, self.window.pad) == ((1, 1), (1, 1), (0, 0)) and self.x.shape[2:] == (oh, ow)
@@ -183,6 +186,18 @@ def _lanes(values: np.ndarray, one: Pass) -> np.ndarray:
     found[: len(mine)] = mine
     blocks = found.reshape(shape.blocks, width, *values.shape[1:])
     return np.concatenate([blocks, blocks], axis=1) if shape.halves else blocks
+
+
+def _dense(w: Operand, groups: int) -> Operand:
+    """Weights (OC, IC, KH, KW) of all input channels: zero for those of other groups."""
+    if groups == 1:
+        return w
+    outputs, inputs, *kernel = w.constant.shape
+    dense = np.full((outputs, inputs * groups, *kernel), w.zero, w.constant.dtype)
+    for group in range(groups):
+        rows = slice(group * outputs // groups, (group + 1) * outputs // groups)
+        dense[rows, group * inputs : (group + 1) * inputs] = w.constant[rows]
+    return replace(w, constant=dense, shape=dense.shape)
 
 
 def pack_weights(w: Operand, one: Pass) -> bytes:
