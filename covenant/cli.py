@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 from acg.errors import ArchitectureError, InstructionError
 from covenant import commands
@@ -237,6 +238,22 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(int(part) for part in parts)
 
 
+#: Options by what their files are for.
+_READ, _WRITTEN = ("file", "model", "input", "calibrate", "run"), ("output", "json", "waves")
+
+
+def _keep_inputs(options: argparse.Namespace) -> None:
+    """Refuse to write what is read. Raises UserError."""
+    given = [getattr(options, name, None) for name in _READ]
+    read = {os.path.realpath(path) for value in given for path in (value if isinstance(value, list) else [value]) if path and os.path.isfile(path)}
+    for name in _WRITTEN:
+        path = getattr(options, name, None)
+        beside = [str(Path(path).with_suffix(".json"))] if path and name == "output" and options.command == "report" else []
+        for each in [path, *beside] if path else []:
+            if "\0" not in each and os.path.realpath(each) in read:
+                raise UserError(f"{each}: is read, and would be written; expected another file, give --{name} another name")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; messages of refused input go to standard error."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -246,6 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(given)
     refusals: tuple[type[Exception], ...] = (UserError, ArchitectureError, InstructionError, *commands.input_errors())
     try:
+        _keep_inputs(options)
         status = commands.function_of(options.command)(options)
         sys.stdout.flush()
         say_next(options, status)

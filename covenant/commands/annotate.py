@@ -20,8 +20,6 @@ def annotate(options) -> int:
     beside = path.with_suffix(".node_data.json")
     if is_program(options.file):
         raise UserError(f"{options.file}: a program file carries no network; expected the ONNX network that it was compiled from")
-    if path.exists() and Path(options.file).exists() and path.samefile(options.file):
-        raise UserError(f"{path}: the network itself; expected another file for the copy, as in {path.stem}.annotated.onnx")
     for each in (path, beside):
         require_writable(each)
     network = open_network(options.file, options.arch, shapes=dict(options.shape))

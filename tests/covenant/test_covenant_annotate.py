@@ -100,4 +100,4 @@ def test_refusals(tmp_path, capsys):
     assert main(["annotate", str(program), "-o", "x.onnx"]) == 2
     assert capsys.readouterr().err == f"covenant: {program}: a program file carries no network; expected the ONNX network that it was compiled from\n"
     assert main(["annotate", DIGITS, "-o", DIGITS]) == 2
-    assert capsys.readouterr().err == f"covenant: {DIGITS}: the network itself; expected another file for the copy, as in digits_cnn.annotated.onnx\n"
+    assert capsys.readouterr().err == f"covenant: {DIGITS}: is read, and would be written; expected another file, give --output another name\n"

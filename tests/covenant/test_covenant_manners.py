@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
@@ -165,3 +166,16 @@ def test_no_command_at_all_shows_what_there_is(capsys):
 def test_what_beginners_type(words, message, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err == f"covenant: {message}\n"
+
+
+def test_what_is_read_is_not_written(files, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    program, run = tmp_path / "p.covenant", tmp_path / "r.json"
+    program.write_bytes(Path(files["P"]).read_bytes())
+    run.write_text("{}")
+    (tmp_path / "link").symlink_to(program)
+    for words, path, option in ((["report", "p.covenant", "-o", "r.html", "--run", "r.json"], "r.json", "output"), (["trace", "link", "-o", "p.covenant"], "p.covenant", "output"),
+                                (["run", "p.covenant", "--on", "iss", "--json", "./p.covenant"], "./p.covenant", "json")):
+        assert main(words) == 2
+        assert capsys.readouterr().err == f"covenant: {path}: is read, and would be written; expected another file, give --{option} another name\n"
+    assert program.read_bytes() == Path(files["P"]).read_bytes() and run.read_text() == "{}"
