@@ -4,11 +4,7 @@ import inspect
 import sys
 from pathlib import Path
 
-from amaranth.hdl import Fragment
-
-from acg.graph import Graph
-
-from .top import Accelerator
+from amaranth.hdl import Elaboratable, Fragment
 
 __all__ = ["sources"]
 
@@ -31,8 +27,8 @@ def _walk(fragment: Fragment, path: str, found: dict[str, str]) -> None:
             _walk(child, f"{path}.{name}" if path else name, found)
 
 
-def sources(graph: Graph) -> dict[str, str]:
-    """Source files by block, as in ``engine_load.bursts``; the whole machine is ``""``. Elaborates the machine."""
+def sources(machine: Elaboratable) -> dict[str, str]:
+    """Source files by block, as in ``engine_load.bursts``; the whole machine is ``""``. Elaborates it."""
     found: dict[str, str] = {}
-    _walk(Fragment.get(Accelerator(graph), None), "", found)
+    _walk(Fragment.get(machine, None), "", found)
     return found

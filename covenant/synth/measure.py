@@ -22,6 +22,7 @@ from covenant.synth.targets import CLASSES, classes_of, nand2_area, script
 from covenant.synth.timing import longest_path, nextpnr_command
 from hwgen.names import top_name
 from hwgen.sources import sources
+from hwgen.top import Accelerator
 
 __all__ = ["measure"]
 
@@ -138,7 +139,7 @@ def measure(graph: Graph, target: str, bounds: Bounds, *, only: Sequence[str] = 
     wrong = [name for name in only if name not in names]
     if wrong:
         raise UserError(f"synth: --block {', '.join(wrong)}; expected of {', '.join(names)}")
-    files = {f"{top}_{path.replace('.', '_')}" if path else top: file for path, file in sources(graph).items()}
+    files = {f"{top}_{path.replace('.', '_')}" if path else top: file for path, file in sources(Accelerator(graph)).items()}
     rows: list[dict] = []
     for block in found:
         if only and block.name not in only:

@@ -19,6 +19,7 @@ from covenant.synth.targets import classes_of, nand2_area
 from covenant.synth.timing import Longest, longest_path
 from hwgen.names import top_name
 from hwgen.sources import sources
+from hwgen.top import Accelerator
 
 VERILOG = """// Generated
 module m(clk, a, b);
@@ -68,7 +69,7 @@ def test_blocks_of_a_machine_have_every_module_once_and_a_source():
     graph = load_graph("tiny")
     found, top = blocks(rtl_text(graph), top_name(graph.name)), top_name(graph.name)
     modules = [module for block in found for module in block.within]
-    files = {f"{top}_{path.replace('.', '_')}" if path else top: file for path, file in sources(graph).items()}
+    files = {f"{top}_{path.replace('.', '_')}" if path else top: file for path, file in sources(Accelerator(graph)).items()}
     assert len(modules) == len(set(modules)) > 40 and set(modules) == set(files)
     assert files["tiny_engine_load_bursts"] == "hwgen/units/copy/bursts.py" and files["tiny_control"] == "hwgen/control/registers.py"
 
