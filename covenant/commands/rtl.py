@@ -12,24 +12,24 @@ __all__ = ["rtl"]
 
 def rtl(options) -> int:
     """Write the Verilog and all that goes with it into a folder and say what was written."""
-    from covenant import package
     from covenant.hardware import rtl_text
+    from covenant.package.folder import files
     from hwgen.emit import generate
 
     graph = load_graph(options.arch)
     folder = Path(options.output or Path("build") / "rtl" / graph.name)
     require_writable(folder / f"{graph.name}.v")
     if options.arch in architecture_names():
-        texts = generate(graph, verilog_text=rtl_text(graph)) | package.files(graph)
+        texts = generate(graph, verilog_text=rtl_text(graph)) | files(graph)
     else:
         path = Path(options.arch)
         source = path.name if path.is_absolute() else path.as_posix()
-        texts = generate(graph, source=source) | package.files(graph, source=source)
+        texts = generate(graph, source=source) | files(graph, source=source)
     for name, text in texts.items():
         write_text(folder / name, text)
-    files = [str(folder / name) for name in texts]
+    names = [str(folder / name) for name in texts]
     if options.json:
-        write_json(options.json, {"arch": graph.name, "fingerprint": f"{fingerprint(graph):016x}", "files": files})
+        write_json(options.json, {"arch": graph.name, "fingerprint": f"{fingerprint(graph):016x}", "files": names})
     if options.json != "-":
-        print("\n".join(files))
+        print("\n".join(names))
     return EXACT

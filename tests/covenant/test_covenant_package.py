@@ -17,7 +17,8 @@ from acg.graph import architecture_names, load_graph
 from acg.regmap import RegisterMap
 from compiler.errors import CompilerError
 from covenant.hardware import rtl_text
-from covenant.package import files, network
+from covenant.package import network
+from covenant.package.folder import files
 from covenant.package.interface import UNWRAPPED, interface
 from covenant.package.ipxact import NAMESPACE
 from covenant.package.network import stimulus
