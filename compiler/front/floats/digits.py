@@ -37,12 +37,14 @@ class Written:
 
     @classmethod
     def of(cls, value: Formula, count: int, *, least: float = -np.inf) -> Written | None:
-        """Return it in so many digits, from `least` on at least; None where a result is an operand whose bounds are not known."""
+        """Return it in so many digits, from `least` on at least; None where a result is an operand whose bounds are not known, or no unit spans them."""
         value = opened(value)
         if not ended(value):
             return None
         low, high = bounds(value)
         low, high = min(max(low, least), 0.0), max(high, 0.0)
+        if not high - low <= np.finfo(np.float32).max:
+            return None
         unit = np.float32((high - low) / ((BASE - 1) * BASE ** (count - 1))) if high > low else np.float32(abs(high) or 1)
         units = [unit]
         for _ in range(count - 1):

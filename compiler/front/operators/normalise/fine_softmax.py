@@ -31,7 +31,8 @@ def fine_softmax(node: OnnxNode, x: Unquantised | Table, view: Shape4) -> Pendin
     node.require(bounded_operand, high <= -FAR, found=f"{node.name_of(0)}, of numbers up to {high:.3g}")
     least = max(low, high - REACH)
     written = Written.of(finite(value), 2 if max(high, 0.0) - min(least, 0.0) <= (BASE - 1) * BASE * FINE else 3, least=least)
-    assert written is not None, "its bounds are known"
+    node.require(bounded_operand, written is not None, found=f"{node.name_of(0)}, of numbers down to {low:.3g}")
+    assert written is not None
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
         digits = tuple(builder.view(digit.tensor, view) for digit in written.emit(node, target.name, origin))
