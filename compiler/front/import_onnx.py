@@ -16,7 +16,7 @@ import onnx
 from onnx import numpy_helper
 
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
-from compiler.front.constraints import by_schema, computable, computed_outputs, explain, listed, quantised_output
+from compiler.front.constraints import BOOL, by_schema, computable, computed_outputs, explain, listed, quantised_output
 from compiler.front.floats import affine, decisions, elementwise, grid, quantise
 from compiler.front.floats.lower import floats_of
 from compiler.front.operators import pooling, qlinear_functions, reduction
@@ -231,6 +231,10 @@ class _Import:
         for value in self.model.graph.output:
             result = self.values[value.name]
             if isinstance(result, Unknown):
+                continue
+            if value.type.tensor_type.elem_type == BOOL:
+                reason = f"{explain(quantised_output)} Found {value.name}, of type bool: put Cast to float32 behind it."
+                self.entries.append(UnsupportedEntry(value.name, "graph output", reason))
                 continue
             if isinstance(result, Unquantised):
                 self._float_output(value.name, result)

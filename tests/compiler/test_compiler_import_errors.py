@@ -218,6 +218,20 @@ def test_result_that_nothing_quantises():
     ]
 
 
+def test_output_of_bool():
+    nodes = [dequantize("x", "d", "x"), node("Greater", "d sx", "g"), node("Transpose", "g", "y", perm=[0, 1, 3, 2])]
+    model = model_of(nodes, X, {"y": (onnx.TensorProto.BOOL, None), "g": (onnx.TensorProto.BOOL, None)}, P)
+    assert refused(model) == [
+        (
+            name,
+            "graph output",
+            "A graph output must be an integer tensor, a dequantised one, a function of one, or a float result of products, averages, normalisations or"
+            f" operations on them, and it must depend on an input. Found {name}, of type bool: put Cast to float32 behind it.",
+        )
+        for name in ("y", "g")
+    ]
+
+
 def test_constant_output():
     nodes = [dequantize("x", "d", "x"), quantize("d", "y", "y"), node("Identity", "sx", "c")]
     found = refused(model_of(nodes, X, {**Y, "c": (F32, ())}, P))

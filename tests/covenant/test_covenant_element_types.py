@@ -98,6 +98,24 @@ def test_types_of_the_host(kind, tmp_path, capsys):
     assert report["exact"] is True and report["instructions"]["count"] > 0 and report["outputs"]["y"]["onnxruntime"]["mismatches"] == 0
 
 
+@pytest.mark.parametrize("last", [[node("Greater", "b sx", "y")], [node("GreaterOrEqual", "b sx", "g"), node("Not", "g", "y")]], ids=["Greater", "Not"])
+def test_a_comparison_at_the_end_is_bool(last, tmp_path, capsys):
+    """On the host, as the machine's outputs are numbers; behind Cast to float32 on the machine."""
+    nodes = [node("Identity", "x", "a"), *BODY, *last]
+    model = model_of(nodes, {"x": (F32, (1, 2, 6, 6))}, {"y": (TensorProto.BOOL, (1, 3, 4, 4))}, CONSTANTS, opset=19)
+    assert run(model, tmp_path) == 2
+    assert "  y (graph output): " in (text := capsys.readouterr().err) and " Found y, of type bool: put Cast to float32 behind it.\n" in text
+    assert run(model, tmp_path, "--fallback", "host", "-o", tmp_path / "y.npz") == 0
+    with np.load(tmp_path / "y.npz") as arrays:
+        assert arrays["y"].dtype == bool and 0 < arrays["y"].sum() < arrays["y"].size
+    assert json.loads((tmp_path / "r.json").read_text())["outputs"]["y"]["onnxruntime"]["mismatches"] == 0
+    model.graph.node.append(node("Cast", "y", "z", to=F32))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("z", F32, (1, 3, 4, 4)))
+    assert run(model, tmp_path) == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["exact"] is True and report["outputs"]["z"]["onnxruntime"]["mismatches"] == 0
+
+
 @pytest.mark.parametrize("kind,found", [(TensorProto.STRING, "string"), (TensorProto.FLOAT8E4M3FN, "float8e4m3fn"), (TensorProto.INT4, "int4")])
 def test_types_of_nobody(kind, found, tmp_path, capsys):
     assert run(network(kind), tmp_path, "--fallback", "host") == 2
