@@ -32,8 +32,8 @@ REFUSED = {
     ("BatchNormalization", "training_mode"), ("BatchNormalization", "spatial"), ("Cast", "to"), ("Cast", "round_mode"), ("Conv", "kernel_shape"),
     ("ConvInteger", "kernel_shape"), ("ConvTranspose", "kernel_shape"), ("QLinearConv", "kernel_shape"),
     ("DequantizeLinear", "axis"), ("DequantizeLinear", "block_size"), ("DequantizeLinear", "output_dtype"), ("Dropout", 2), ("Dropout", "ratio"),
-    ("GroupNormalization", "stash_type"), ("LayerNormalization", "stash_type"), ("LpNormalization", "p"), ("MaxPool", "storage_order"),
-    ("QLinearAveragePool", "channels_last"), ("QLinearGlobalAveragePool", "channels_last"), ("QGemm", 7), ("QGemm", 8), ("QuantizeLinear", "axis"),
+    ("GroupNormalization", "stash_type"), ("LayerNormalization", "stash_type"), ("LpNormalization", "p"),
+    ("MatMulNBits", "weight_prepacked"), ("MatMulNBits", 4), ("MaxPool", "storage_order"), ("QLinearAveragePool", "channels_last"), ("QLinearGlobalAveragePool", "channels_last"), ("QGemm", 7), ("QGemm", 8), ("QuantizeLinear", "axis"),
     ("QuantizeLinear", "block_size"), ("QuantizeLinear", "precision"), ("RMSNormalization", "stash_type"), ("Reshape", "allowzero"),
     ("ScatterElements", "reduction"), ("ScatterND", "reduction"),
 }  # fmt: skip
@@ -41,7 +41,7 @@ REFUSED = {
 UNSEEN = {
     ("AveragePool", "dilations"), ("Cast", "saturate"), ("Conv", "kernel_shape"), ("ConvInteger", "kernel_shape"), ("ConvTranspose", "kernel_shape"),
     ("QLinearConv", "kernel_shape"), ("AveragePool", "kernel_shape"), ("MaxPool", "kernel_shape"), ("QLinearAveragePool", "kernel_shape"),
-    ("BatchNormalization", "momentum"), ("Dropout", "seed"), ("Dropout", "ratio"), ("Dropout", 1), ("Dropout", 2), ("MaxPool", "storage_order"),
+    ("BatchNormalization", "momentum"), ("Dropout", "seed"), ("Dropout", "ratio"), ("Dropout", 1), ("Dropout", 2), ("MaxPool", "storage_order"), ("MatMulNBits", "weight_prepacked"),
     ("GroupNormalization", "stash_type"), ("LayerNormalization", "stash_type"), ("RMSNormalization", "stash_type"), ("QuantizeLinear", "saturate"),
     ("QuantizeLinear", "output_dtype"), ("DequantizeLinear", "output_dtype"), ("DequantizeLinear", "axis"), ("QuantizeLinear", "precision"), ("Reshape", "allowzero"),
     ("Cast", "to"), ("Cast", "round_mode"), ("QGemm", 7), ("QGemm", 8), ("QLinearAdd", 2), ("QLinearAdd", 5), ("QLinearMul", 2), ("QLinearMul", 5),

@@ -21,7 +21,7 @@ SCALE, ZERO = np.float32(0.021), np.uint8(121)
 
 @dataclass(frozen=True)
 class Tensor:
-    """An operand that is computed or dequantised: `kind` x, p (x without negative numbers), q, few (q of few different numbers) or w; `values` of weights, `shape` of activations; scale and zero point of w."""
+    """An operand that is computed or dequantised: `kind` x, p (x without negative numbers), b (bool: which numbers of an x are not negative), q, few (q of few different numbers) or w; `values` of weights, `shape` of activations; scale and zero point of w."""
 
     kind: str
     shape: tuple[int, ...] = ()
@@ -61,8 +61,8 @@ Operands = Sequence[Any]
 
 @dataclass(frozen=True)
 class Base:
-    """A network: the operands, the attributes without which the operator is none, and what its result is: `x` is quantised, `shape` is what the
-    last operand expands to, any other type is kept."""
+    """A network: the operands, the attributes without which the operator is none, and what its result is: `x` is quantised, `truth` is cast to float32 and
+    quantised, `shape` is what the last operand expands to, any other type is kept."""
 
     operands: Operands
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -103,7 +103,11 @@ def model_of(op: str, base: Base, opset: int, variant: Variant | None = None) ->
             inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(operand.dtype)), operand.shape))
             if operand.kind not in ("q", "few"):
                 constants[f"zero{i}"] = np.uint8(0) if operand.kind == "p" else ZERO if operand.dtype == np.uint8 else np.int8(-7)
-                nodes.append(helper.make_node("DequantizeLinear", [name, "s", f"zero{i}"], [f"v{i}"], name=f"dequantise{i}"))
+                made = f"x{i}" if operand.kind == "b" else f"v{i}"
+                nodes.append(helper.make_node("DequantizeLinear", [name, "s", f"zero{i}"], [made], name=f"dequantise{i}"))
+            if operand.kind == "b":
+                constants["nothing"] = np.float32(0)
+                nodes += [helper.make_node("Less", [f"x{i}", "nothing"], [f"n{i}"], name=f"less{i}"), helper.make_node("Not", [f"n{i}"], [f"v{i}"], name=f"not{i}")]
     if op == "Split" and opset >= 18 and len(operands) < 2:
         attributes.setdefault("num_outputs", count)
     results = [f"r{i}" for i in range(count)]
@@ -115,7 +119,10 @@ def model_of(op: str, base: Base, opset: int, variant: Variant | None = None) ->
         if last:
             nodes.append(helper.make_node("Expand", [last, name], [f"e{i}"], name="expand"))
             name = f"e{i}"
-        if base.result in ("x", "shape"):
+        if base.result == "truth":
+            nodes.append(helper.make_node("Cast", [name], [f"c{i}"], name="cast", to=TensorProto.FLOAT))
+            name = f"c{i}"
+        if base.result in ("x", "truth", "shape"):
             nodes.append(helper.make_node("QuantizeLinear", [name, "sy", "zy"], [f"y{i}"], name=f"quantise{i}"))
             name = f"y{i}"
         elif base.result == "f":
@@ -182,12 +189,16 @@ QPOOL = [q(1, 3, 7, 6), SCALE, ZERO, np.float32(0.02), np.uint8(99)]
 GEMM = [x(5, 6), w(6, 4), w(4)]
 QGEMM = [q(5, 6), SCALE, ZERO, integers(6, 4), np.float32(0.011), np.int8(0), integers(4, dtype=np.int16).astype(np.int32) // 8,
          np.float32(0.05), np.uint8(99)]  # fmt: skip
+#: Weights of 4 bits, two blocks of each of 6 columns, and their scales.
+PACKED = [x(2, 3, 20), integers(6, 2, 8, dtype=np.uint8), floats(12, low=0.005, high=0.02)]
 QX = [q(2, 3, 4, 5), SCALE, ZERO, np.float32(0.013), np.uint8(50)]
 RESIZE = [x(1, 2, 4, 5), None, None, np.array([1, 2, 8, 10])]
 IMAGE = x(1, 4, 5, 6)
 GROUPS = [x(1, 6, 4, 3), floats(6), floats(6, low=-0.5, high=0.5)]
 UPDATES = [x(4, 5), np.array([[1, 0, 3]]), x(1, 3)]
 FUNCTION = [x(2, 3, 4, 9)]
+#: One of the numbers of an activation.
+BOUND = np.float32(23) * SCALE
 
 #: (domain, operator) -> its network.
 BASES: dict[tuple[str, str], Base] = {
@@ -201,6 +212,10 @@ BASES: dict[tuple[str, str], Base] = {
     ("", "Pow"): Base([*FUNCTION, np.float32(2)]),
     **{("", name): Base([x(2, 3, 4, 5), x(2, 3, 4, 5)]) for name in ("Add", "Sub", "Mul", "Div", "Max", "Mean", "Min", "Sum")},
     ("", "PRelu"): Base([x(2, 3, 4, 5), floats(3, 1, 1, low=0.1, high=0.6)]),
+    **{("", name): Base([*FUNCTION, BOUND], result="truth") for name in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")},
+    **{("", name): Base([Tensor("b", (2, 3, 4, 9)), np.array(True)], result="truth") for name in ("And", "Or", "Xor")},
+    ("", "Not"): Base([Tensor("b", (2, 3, 4, 9))], result="truth"),
+    ("", "Where"): Base([Tensor("b", (2, 3, 4, 5)), x(2, 3, 4, 5), x(2, 3, 4, 5)]),
     ("", "ArgMax"): Base([Tensor("few", (2, 3, 4, 5))], result="int64"),
     ("", "AveragePool"): Base(POOL, {"kernel_shape": [3, 2]}),
     ("", "MaxPool"): Base(POOL, {"kernel_shape": [3, 2]}),
@@ -244,6 +259,7 @@ BASES: dict[tuple[str, str], Base] = {
     ("", "Unsqueeze"): Base([x(2, 3), np.array([1])]),
     ("com.microsoft", "QuantizeLinear"): Base([x(2, 3, 4), np.float32(0.05), np.uint8(99)], result="q", domain="com.microsoft"),
     ("com.microsoft", "DequantizeLinear"): Base([q(2, 3, 4), SCALE, ZERO], domain="com.microsoft"),
+    ("com.microsoft", "MatMulNBits"): Base(PACKED, {"K": 20, "N": 6, "bits": 4, "block_size": 16}, domain="com.microsoft"),
     ("com.microsoft", "QGemm"): Base([*QGEMM[:6], None, *QGEMM[7:]], result="q", domain="com.microsoft"),
     **{("com.microsoft", name): Base([*QX[:3], q(2, 3, 4, 5), SCALE, ZERO, np.float32(0.05), np.uint8(99)], result="q", domain="com.microsoft")
        for name in ("QLinearAdd", "QLinearMul")},
@@ -334,6 +350,13 @@ VARIANTS: dict[str, dict[str, list[Variant]]] = {
              "transA": [Variant({"transA": 1}, [x(6, 5), *GEMM[1:]])], "transB": [Variant({"transB": 1}, [GEMM[0], w(4, 6), GEMM[2]])]},
     "QGemm": {"alpha": [Variant({"alpha": 0.5})], "transA": [Variant({"transA": 1}, [q(6, 5), *QGEMM[1:6], None, *QGEMM[7:]])],
               "transB": [Variant({"transB": 1}, [*QGEMM[:3], integers(4, 6), *QGEMM[4:6], None, *QGEMM[7:]])]},
+    "MatMulNBits": {
+        "K": [Variant({"K": 19}, [x(2, 3, 19), *PACKED[1:]])], "N": [Variant({"N": 5}, [PACKED[0], PACKED[1][:5], PACKED[2][:10]])],
+        "bits": [Variant({"bits": 8}, [PACKED[0], integers(6, 2, 16, dtype=np.uint8), PACKED[2] / 16]),
+                 Variant({"bits": 2}, [PACKED[0], integers(6, 2, 4, dtype=np.uint8), PACKED[2]])],
+        "block_size": [Variant({"block_size": 32}, [PACKED[0], integers(6, 1, 16, dtype=np.uint8), PACKED[2][:6]])],
+        "accuracy_level": [Variant({"accuracy_level": level}) for level in (1, 4)], "weight_prepacked": [Variant({"weight_prepacked": 1})],
+    },
     "GroupNormalization": {**_EPSILON, "num_groups": [Variant({"num_groups": 3})], **_STASH},
     "HardSigmoid": {"alpha": [Variant({"alpha": 0.4})], "beta": [Variant({"beta": 0.3})]},
     "InstanceNormalization": _EPSILON,
@@ -401,6 +424,9 @@ INPUTS: dict[tuple[str, int], list[Variant]] = {
     ("LayerNormalization", 2): [Variant({}, [x(2, 3, 4), floats(4), floats(4, low=-0.5, high=0.5)])],
     ("MatMulInteger", 2): [Variant({}, [q(5, 6), integers(6, 4), np.uint8(77)])],
     ("MatMulInteger", 3): [Variant({}, [q(5, 6), integers(6, 4), np.uint8(77), np.int8(3)]), Variant({}, [q(5, 6), integers(6, 4), None, np.int8(3)])],
+    ("MatMulNBits", 3): [Variant({}, [*PACKED, integers(6, seed=2, dtype=np.uint8)]), Variant({}, [*PACKED, integers(6, 2, seed=2, dtype=np.uint8) % 16 * np.float32(1)])],
+    ("MatMulNBits", 4): [Variant({}, [*PACKED, None, np.arange(20, dtype=np.int32) // 10])],
+    ("MatMulNBits", 5): [Variant({}, [*PACKED, None, None, floats(6, low=-0.5, high=0.5)])],
     ("Pad", 2): [Variant({}, [x(1, 2, 4, 5), np.array([0, 0, 1, 2, 0, 0, 2, 1]), np.float32(0.9)]),
                  Variant({"mode": "edge"}, [x(1, 2, 4, 5), np.array([0, 0, 1, 2, 0, 0, 2, 1]), np.float32(0.9)])],
     ("Pad", 3): [Variant({}, [x(1, 2, 4, 5), np.array([1, 2]), None, np.array([-2])]),
