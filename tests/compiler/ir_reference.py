@@ -13,6 +13,7 @@ from compiler.host import pack_inputs, unpack_outputs
 from compiler.ir.blockwise import BlockwiseConv
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
+from compiler.ir.fine_softmax import FineSoftmax
 from compiler.ir.floats import Quotient, Sum
 from compiler.ir.interpolation import Interpolation
 from compiler.ir.matmul import MatMul
@@ -109,7 +110,7 @@ def _node(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.ndarr
         return expression(node, graph, values, sums)
     if isinstance(a, Move):
         return a.apply([values[name] for name in node.inputs]).reshape(y.shape)
-    if isinstance(a, Softmax | LayerNormalization | Variance | CentredQuotient):
+    if isinstance(a, Softmax | FineSoftmax | LayerNormalization | Variance | CentredQuotient):
         return rowwise(node, graph, values)
     if isinstance(a, Interpolation):
         return interpolated(node, graph, values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from compiler.ir.fine_softmax import FineSoftmax
 from compiler.ir.log_softmax import LogSoftmax
 from compiler.ir.network import NUMPY_TYPES, Network, Node
 from compiler.ir.rowwise import LEAST_RADICAND, PEAKS, CentredQuotient, LayerNormalization, Softmax, Variance
@@ -48,6 +49,37 @@ def _softmax(a: Softmax, x: np.ndarray) -> np.ndarray:
     return e.astype(F) * reciprocal(total)
 
 
+def fine_softmax(a: FineSoftmax, digits: list[np.ndarray], y_dtype: str) -> np.ndarray:
+    """Softmax of numbers of two or three digits, before it is quantised."""
+
+    def byte(value: np.ndarray, step: float, zero: int) -> np.ndarray:
+        return np.clip(np.rint((value / F(step)).astype(np.float64)) + zero, 0, 255).astype(np.int64) - zero
+
+    def sums(value: np.ndarray) -> np.ndarray:
+        return value.sum(1, keepdims=True).astype(np.int32).astype(F)
+
+    q = [digit.astype(np.int64) for digit in digits]
+    d = q[0].astype(F) * F(a.units[0]) - q[0].max(1, keepdims=True).astype(F) * F(a.units[0])
+    for digit, unit in zip(q[1:], a.units[1:], strict=True):
+        d = d + (digit - 128).astype(F) * F(unit)
+    for level in a.levels:
+        d = d - byte(d, level, 128).max(1, keepdims=True).astype(F) * F(level)
+    k = byte(d, 0.125, 252)
+    r = d - k.astype(F) * F(0.125)
+    top = np.float64(F(np.exp(3 / 8)))
+    t = np.minimum(np.rint(np.exp(k / 8) * (PEAKS[3] / top)), PEAKS[3]).astype(F)
+    e = (t * F(top / PEAKS[3])) * (((r * F(1 / 6) + F(0.5)) * r + F(1)) * r + F(1))
+    u = [F(1.5) / F(255)]
+    u += [u[0] / F(254), u[0] / F(254) / F(254)]
+    g0 = byte(e, u[0], 0)
+    rest = e - g0.astype(F) * u[0]
+    g1 = byte(rest, u[1], 128)
+    total, unit = sums(254 * g0 + g1), u[1]
+    if y_dtype == "f32" or e.shape[1] * u[1] > a.y_scale / 2:
+        total, unit = F(254) * total + sums(byte(rest - g1.astype(F) * u[1], u[2], 128)), u[2]
+    return e * reciprocal(total * unit)
+
+
 def _logarithm(p: np.ndarray, most: int) -> np.ndarray:
     """The logarithm of numbers from 1 on, by their nearest bytes."""
 
@@ -90,7 +122,11 @@ def rowwise(node: Node, graph: Network, values: dict[str, np.ndarray]) -> np.nda
     a, y = node.attrs, graph.tensors[node.outputs[0]]
     x = values[node.inputs[0]]
     with np.errstate(over="ignore"):
-        if isinstance(a, LogSoftmax):
+        if isinstance(a, FineSoftmax):
+            result = fine_softmax(a, [values[name] for name in node.inputs], y.dtype)
+            if y.dtype == "f32":
+                return result
+        elif isinstance(a, LogSoftmax):
             result = _log_softmax(a, x)
         elif isinstance(a, Softmax):
             result = _softmax(a, x)

@@ -14,7 +14,7 @@ from compiler.ir.network import EdgeInput, EdgeOutput, Network, Node, Tensor
 from compiler.ir.rules import verify
 from compiler.passes import compile_network
 from compiler.read_network import read_network
-from tests.compiler.ir_reference import run_on_iss
+from tests.compiler.ir_reference import evaluate, run_on_iss
 from tests.compiler.test_compiler_rowwise import onnxruntime_steps
 from tests.support.models import F32, I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.reference import NoNumberError, Reference
@@ -89,7 +89,9 @@ def drawn(model, seed):
 
 def check(model, arch="tiny", seed=0):
     graph, inputs = load_graph(arch), drawn(model, seed)
-    found, expected = run_on_iss(compile_network(read_network(model), graph), graph, inputs)["y"], Reference(model).run(inputs)["y"]
+    network = read_network(model)
+    found, expected = run_on_iss(compile_network(network, graph), graph, inputs)["y"], Reference(model).run(inputs)["y"]
+    np.testing.assert_array_equal(evaluate(network, inputs)["y"], expected, err_msg=f"seed {seed}")
     np.testing.assert_array_equal(found, expected, err_msg=f"seed {seed}")
     gold, unit = onnxruntime_steps(model, inputs), 1 if found.dtype == np.uint8 else 255
     assert np.abs(found.astype(float) - gold.astype(float)).max() * unit <= 1, f"seed {seed}"
