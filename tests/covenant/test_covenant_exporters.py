@@ -7,7 +7,6 @@ import onnx
 import pytest
 
 from acg.graph import load_graph
-from compiler.errors import UnsupportedError
 from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.networks import CompiledNetwork
@@ -67,16 +66,17 @@ def test_factors_of_channels(case, bias):
 
 
 def test_a_factor_of_every_row_is_no_channels():
-    """As many numbers as channels, along another axis."""
+    """As many numbers as rows, along another axis than the channels': float operations."""
     model = convolution("mul")
     factors = next(i for i in model.graph.initializer if i.name == "factors")
     factors.CopyFrom(onnx.numpy_helper.from_array(np.arange(1, 6, dtype=np.float32)[:, None], "factors"))
-    with pytest.raises(UnsupportedError) as error:
-        read_network(model)
-    assert str(error.value).splitlines()[1].strip() == (
-        "n_g (Mul): In a sum of three and more that broadcasts, a constant must be one number, or vary along neighbouring axes only, which become the "
-        "channels. Found shapes (5, 1)."
-    )
+    inputs = random_inputs(model, 4)
+    graph = read_network(model)
+    assert [n.op for n in graph.nodes] == ["Move", "Expression"]
+    assert check_program(graph, compile_network(graph, TINY), TINY, inputs) > 0
+    expected = Reference(model).run(inputs)["y"]
+    np.testing.assert_array_equal(execute_iss(TINY, compile_network(graph, TINY), [inputs]).outputs[0]["y"], expected)
+    assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= 1 and len(np.unique(expected)) > 8
 
 
 @pytest.mark.parametrize(("code", "number"), [(U8, np.uint8), (I8, np.int8)])

@@ -10,7 +10,7 @@ from acg.graph import load_graph
 from compiler.errors import UnsupportedError
 from compiler.passes import compile_network
 from compiler.read_network import read_network
-from tests.compiler.ir_reference import check_program
+from tests.compiler.ir_reference import check_program, run_on_iss
 from tests.support.models import I8, U8, dequantize, model_of, node, parameters, quantize
 from verif.golden import Golden
 from verif.random.networks import random_inputs
@@ -69,13 +69,26 @@ def test_functions_on_the_grid(op, function):
 
 
 def test_a_function_off_the_grid_is_named():
-    model = grid_model("AveragePool", "relu")
+    model = grid_model("Conv", "relu")
     model.graph.node[1].op_type = "Sigmoid"
     with pytest.raises(UnsupportedError) as error:
         read_network(model)
     assert str(error.value).splitlines()[1].strip() == (
-        "n_g (AveragePool): An activation operand must come from DequantizeLinear of an 8-bit tensor. Found f, a float function of a dequantised tensor."
+        "n_g (Conv): An activation operand must come from DequantizeLinear of an 8-bit tensor. Found f, a float function of a dequantised tensor."
     )
+
+
+@pytest.mark.parametrize("op", ["AveragePool", "BatchNormalization", "Softmax"])
+def test_a_function_off_the_grid_of_those_that_take_any(op):
+    """Averages and Softmax of its digits, operations on its numbers."""
+    model = grid_model(op, "relu")
+    model.graph.node[1].op_type = "Sigmoid"
+    inputs = random_inputs(model, 6)
+    graph = read_network(model)
+    expected = Reference(model).run(inputs)["y"]
+    assert check_program(graph, compile_network(graph, TINY), TINY, inputs) > 0
+    np.testing.assert_array_equal(run_on_iss(compile_network(graph, TINY), TINY, inputs)["y"], expected)
+    assert np.abs(expected.astype(int) - Golden(model).run(inputs)["y"]).max() <= 1 and len(np.unique(expected)) > 4
 
 
 def test_two_readers_share_the_integers():

@@ -106,8 +106,8 @@ def test_sums_go_on_as_numbers_of_one_alone():
     with pytest.raises(UnsupportedError) as error:
         read_network(model, name="m")
     assert str(error.value).endswith(
-        "n_t (Cast): Cast must make float32 numbers of float32 numbers, of an 8-bit tensor or of the sums of an Integer operator, or leave the type as it is."
-        " Found acc, an integer tensor of type i32, to double."
+        "n_t (Cast): Cast must make float32 numbers of float32 numbers, of an 8-bit tensor or of the sums of an Integer operator, bool of an 8-bit tensor or of"
+        " a function of one, or leave the type as it is. Found acc, an integer tensor of type i32, to double."
     )
 
 
