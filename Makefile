@@ -55,11 +55,12 @@ compile: setup ## compile MODEL for ARCH into build/
 
 verify: setup ## co-verification: every example on every architecture, RTL against reference and prediction
 	$(COVENANT) verify
+	$(BIN)/python -m pytest -q -m "long"
 
 test: setup ## the test suite: pure Python first, then simulators
-	$(BIN)/python -m pytest -q -n 2 -m "not sim and not rtl"
-	$(BIN)/python -m pytest -q -n 2 -m "sim and not rtl"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "rtl"
+	$(BIN)/python -m pytest -q -n 2 -m "not sim and not rtl and not long"
+	$(BIN)/python -m pytest -q -n 2 -m "sim and not rtl and not long"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "rtl and not long"
 
 formal: setup ## proofs with Yosys and an SMT solver, and of each a fault that it refutes
 	$(BIN)/python -m tests.formal

@@ -72,7 +72,7 @@ def test_lines_of_a_small_machine(tmp_path, capsys):
     path = tmp_path / "lines.json"
     assert main(["verify", "--arch", "random:126", "--no-examples", "--networks", "0", "--programs", "1", "--quiet", "--rtl-coverage", str(path)]) == 0
     modules = json.loads(path.read_text())["modules"]
-    queues = {name: item for name, item in modules.items() if ".queue_" in name}
+    queues = {name: item for name, item in modules.items() if "_queue_" in name}
     assert queues and all(0 < item["reached"] <= item["points"] for item in queues.values())
     assert any(item["unreached"] for item in modules.values()), "no run of one program reaches every error"
     assert "lines and branches reached" in capsys.readouterr().out

@@ -146,6 +146,7 @@ def test_workloads_survive_their_file(name, tmp_path):
 
 
 @pytest.mark.rtl
+@pytest.mark.long
 def test_a_real_fault_is_killed_and_the_machine_without_it_is_exact(tmp_path):
     workloads = make_workloads(machine_graph("systolic"), runs=2)[:2]
     sound = Mutated("systolic", None, workloads, cache_folder())

@@ -191,7 +191,8 @@ def test_sources_edited_during_a_campaign_do_not_enter_its_cache(monkeypatch, tm
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize(("seed", "first"), [(126, 126)])
+@pytest.mark.long
+@pytest.mark.parametrize(("seed", "first"), [(126, 126), (162, 164)])
 def test_random_architecture_on_rtl(seed, first, tmp_path):
     """Networks and programs on machines nobody drew, small, each with two load and two store engines: bytes and every cycle."""
     status = main(["verify", "--arch", f"random:{seed}", "--networks", "2", "--programs", "4", "--seed", str(first), "--json", str(tmp_path / "v.json"), "--quiet"])

@@ -29,6 +29,7 @@ def test_yosys_is_content_with_tiny():
 
 
 @pytest.mark.rtl
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [3, 11])
 def test_icarus_is_content_with_a_drawn_machine(seed):
     graph = random_architecture(seed)
