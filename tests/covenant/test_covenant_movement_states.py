@@ -43,6 +43,27 @@ CASES = {
         [*CONV, node("Slice", "c a b k", "s"), node("Slice", "c b z k", "t"), node("Concat", "t s", "r", axis=1), *END],
         X, (1, 5, 4, 4), {"w": W, "a": _ints(0), "b": _ints(2), "z": _ints(5), "k": _ints(1)}, {"Conv", "Move"},
     ),
+    "parts of a result that overlap": (
+        [*CONV, node("Slice", "c a b k", "s"), node("Slice", "c k z k", "t"), node("Concat", "t s", "r", axis=1), *END],
+        X, (1, 8, 4, 4), {"w": W, "a": _ints(0), "b": _ints(4), "z": _ints(5), "k": _ints(1)}, {"Conv", "Move"},
+    ),
+    "parts of a part of a result": (
+        [*CONV, node("Slice", "c a b k", "s"), node("Slice", "s a e k", "t"), node("Slice", "s k b k", "u"),
+         node("Concat", "u s t", "r", axis=1), *END],
+        X, (1, 9, 4, 4), {"w": W, "a": _ints(0), "b": _ints(4), "e": _ints(2), "k": _ints(1)}, {"Conv", "Move"},
+    ),
+    "a part of a result, moved": (
+        [*CONV, node("Slice", "c a b k", "s"), node("Transpose", "s", "r", perm=[0, 2, 3, 1]), *END],
+        X, (1, 4, 4, 2), {"w": W, "a": _ints(0), "b": _ints(2), "k": _ints(1)}, {"Conv", "Move"},
+    ),
+    "some channels of a result and zeros": (
+        [*CONV, node("Slice", "c a k k", "s"), node("Slice", "c b z k", "t"), node("Concat", "t n s", "r", axis=1), *END],
+        X, (1, 4, 4, 4), {"w": W, "a": _ints(0), "b": _ints(3), "z": _ints(5), "k": _ints(1), "n": np.zeros((1, 1, 4, 4), np.float32)}, {"Conv", "Move"},
+    ),
+    "some channels of a result": (
+        [*CONV, node("Slice", "c a k k", "s"), node("Slice", "c b z k", "t"), node("Concat", "t s", "r", axis=1), *END],
+        X, (1, 3, 4, 4), {"w": W, "a": _ints(0), "b": _ints(3), "z": _ints(5), "k": _ints(1)}, {"Conv"},
+    ),
     "function of a tensor": (
         [*START, node("Sigmoid", "d", "f"), node("Transpose", "f", "t", perm=[0, 1, 3, 2]), node("Sqrt", "t", "r"), *END],
         X, (1, 3, 4, 4), {}, {"Move", "Unary"},
@@ -91,7 +112,13 @@ def test_states(name, arch):
     assert report["outputs"]["y"]["onnxruntime"]["max_abs_diff_steps"] <= 1
     assert {n.op for n in ir.nodes} - {"Reshape"} == ops
     convolutions = sum(n.op_type in ("Conv", "ConvTranspose") for n in model.graph.node)
-    assert "ConvTranspose" in str(nodes) or [n.op for n in ir.nodes].count("Conv") == convolutions, "a result is computed once for all its parts"
+    computed = [n.outputs[0] for n in ir.nodes if n.op == "Conv"]
+    if name == "some channels of a result and zeros":
+        assert [ir.tensors[t].shape[1] for t in computed] == [2, 1], "as many channels as are read"
+    else:
+        assert "ConvTranspose" in str(nodes) or len(computed) == convolutions, "a result is computed once for all its parts"
+    if name in ("a part of a result, moved", "some channels of a result"):
+        assert ir.tensors[computed[0]].shape[1] == {"a": 2, "s": 3}[name[0]], "as many channels as are read"
 
 
 def test_qlinear_concat():

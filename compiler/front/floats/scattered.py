@@ -18,9 +18,9 @@ from compiler.front.constraints import most_copies, moved_together, unmoved_floa
 from compiler.front.floats.formula import bounds, constant_value, ended, leaves, numbers_of
 from compiler.front.floats.integers import quantise
 from compiler.front.operators.products.linear import Product
-from compiler.front.state.builder import default_view
+from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.onnx_node import OnnxNode
-from compiler.front.state.values import Const, Formula, Operation, Pending, Quantisation, Real, RealConst, Shape, Table, plainest
+from compiler.front.state.values import Const, Formula, Operation, Pending, Quantisation, Real, RealConst, Shape, Table, Value, plainest
 from compiler.ir.network import Move
 
 Emit = Callable[[Formula, Quantisation], str]
@@ -165,4 +165,29 @@ def channels_of(value: Pending, index: np.ndarray, origin: tuple[str, ...]) -> P
     return replace(value.of.of_channels(taken, index.shape).pending(), origin=(*value.origin, *origin))
 
 
-__all__ = ["Scattered", "channels_of", "gathered", "leaf_that_moved", "scattered"]
+def rejoined(builder: Builder, tensors: list[Value], index: np.ndarray) -> tuple[list[Value], np.ndarray]:
+    """Return tensors with results of products in the place of their channels, where as many meet again as one has, or all that meet are some channels
+    of one, and the elements in them."""
+    if len(tensors) == 1 or not any(id(value) in builder.parts for value in tensors):
+        return tensors, index
+    wholes, places = [], []
+    for value in tensors:
+        whole, place = value, np.arange(prod(value.shape or ()))
+        while id(whole) in builder.parts:
+            whole, taken = builder.parts[id(whole)][1:]
+            place = taken.reshape(-1)[place]
+        wholes.append(whole)
+        places.append(place)
+    alone = len(set(map(id, wholes))) == 1
+    for position, (value, whole) in enumerate(zip(tensors, wholes, strict=True)):
+        if not alone and sum(place.size for other, place in zip(wholes, places, strict=True) if other is whole) < prod(whole.shape or ()):
+            wholes[position], places[position] = value, np.arange(prod(value.shape or ()))
+    joined = list({id(whole): whole for whole in wholes}.values())
+    begin = dict(zip(map(id, joined), np.cumsum([0, *(prod(whole.shape or ()) for whole in joined)]), strict=False))
+    numbers = np.concatenate([begin[id(whole)] + place for whole, place in zip(wholes, places, strict=True)])
+    inside = np.where(index < 0, index, numbers[index])
+    few = alone and numbers.size < prod(joined[0].shape or ())
+    return (tensors, index) if few and not (isinstance(joined[0], Pending) and channels_of(joined[0], inside, ())) else (joined, inside)
+
+
+__all__ = ["Scattered", "channels_of", "gathered", "leaf_that_moved", "rejoined", "scattered"]

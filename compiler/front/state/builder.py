@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.front.state.values import Quant, Real, Shape
+from compiler.front.state.values import Quant, Real, Shape, Value
 from compiler.ir.network import Attrs, EdgeInput, EdgeOutput, Network, Node, Reshape, Shape4, Tensor, Unary
 
 
@@ -45,6 +45,8 @@ class Builder:
         self.outputs: list[EdgeOutput] = []
         #: Tensor of a value quantised with given parameters, and the value: movements that share an operand share it.
         self.quantised: dict[tuple, tuple[str, object]] = {}
+        #: A result that is some channels of a product of its own, the result of which it is a part, and the elements that it is: by the part's id.
+        self.parts: dict[int, tuple[Value, Value, np.ndarray]] = {}
         #: Sentences on what is computed otherwise than one would expect, each led by the node's name.
         self.notes: list[str] = []
         self._renames: dict[str, str] = {}

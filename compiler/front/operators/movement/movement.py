@@ -16,7 +16,7 @@ import numpy as np
 from compiler.front.constraints import elements_left, finite_values, fits_dimensions, known_mode, movable_operand, reflection_fits
 from compiler.front.floats.integers import quantise, table_bytes
 from compiler.front.floats.lower import lower
-from compiler.front.floats.scattered import Scattered, channels_of
+from compiler.front.floats.scattered import Scattered, channels_of, rejoined
 from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target
 from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.onnx_node import OnnxNode
@@ -48,7 +48,7 @@ def moved(node: OnnxNode, values: Sequence[Value], index: np.ndarray, *, name: s
     for number, value in enumerate(values):
         node.require(movable_operand, value, found=node.describe(number) if number < len(node.values) else type(value).__name__)
     node.require(elements_left, index.size, found=f"a result of shape {index.shape}")
-    tensors = [v for v in values if not isinstance(v, Const | RealConst)]
+    tensors, index = rejoined(node.builder, [v for v in values if not isinstance(v, Const | RealConst)], index)
     constants = [v for v in values if isinstance(v, Const | RealConst)]
     first = tensors[0]
     if isinstance(first, Quant):
@@ -67,8 +67,10 @@ def moved(node: OnnxNode, values: Sequence[Value], index: np.ndarray, *, name: s
             node.builder.provisional.add(tensor)
             return Real(tensor, index.shape, first.dtype, first.scale, first.zero)
 
-    some = channels_of(first, index, (node.label,)) if isinstance(first, Pending) and len(tensors) == 1 and not constants else None
+    fewer = len(values) == 1 or (len(tensors) == 1 and not constants and index.size < prod(first.shape or ()))
+    some = channels_of(first, index, (node.label,)) if isinstance(first, Pending) and fewer else None
     if some is not None:
+        node.builder.parts[id(some)] = (some, first, index)
         return some
 
     def emit(target: Quantisation, origin: tuple[str, ...]) -> str:
