@@ -52,3 +52,13 @@ def test_refused():
         ("n_z", "What nothing has quantised in front of AveragePool must be sums, products, functions and results of Conv, Gemm or MatMul, no quotient by a computed"
                 " number. Found n, a float result that no QuantizeLinear follows."),
     ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("function", [[node("Relu", "xf", "r"), node("Log", "r", "f")], [node("Mul", "xf k", "m"), node("Mul", "m k", "f")]], ids=["Log", "Mul"])
+def test_numbers_that_are_infinite(function):
+    """Of 0, and beyond float32: no digits stand for them, and no warning is given."""
+    with pytest.raises(UnsupportedError) as error:
+        read_network(network([*function, node("AveragePool", "f", "z", kernel_shape=[2, 2])], k=np.float32(3e38)))
+    assert [e.node for e in error.value.entries] == ["n_z"]
+    assert error.value.entries[0].reason.endswith(" no quotient by a computed number. Found a number that is infinite in f.")

@@ -14,7 +14,7 @@ import numpy as np
 
 from compiler.front.constraints import bias_fits, bounded_window
 from compiler.front.floats.digits import BASE, MIDDLE, Written
-from compiler.front.floats.formula import operation
+from compiler.front.floats.formula import ended, opened, operation
 from compiler.front.operators.products.linear import Product
 from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode
@@ -35,7 +35,8 @@ def _padded(view: tuple[int, ...], window: Window) -> np.ndarray:
 def average_of_windows(node: OnnxNode, value: Unquantised | Table, window: Window, *, count_include_pad: bool) -> Pending | Operation:
     """Return the averages, which wait for their quantisation."""
     written = Written.of(value, 2)
-    node.require(bounded_window, written is not None, found=node.describe(0))
+    endless = written is None and ended(opened(value))
+    node.require(bounded_window, written is not None, found=f"a number that is infinite in {node.name_of(0)}" if endless else node.describe(0))
     assert written is not None
     view = default_view(value.shape)
     pool = AveragePool(window.kernel, 1.0, 0, 1.0, 0, window.strides, window.dilations, window.pads, count_include_pad)
