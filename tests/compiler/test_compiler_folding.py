@@ -50,6 +50,8 @@ def constant(operand):
     if operand.kind in ("q", "few"):
         return draw.integers(0, 3 if operand.kind == "few" else 256, operand.shape).astype(operand.dtype)
     numbers = draw.normal(size=operand.shape).astype(np.float32)
+    if operand.kind == "b":
+        return numbers >= 0
     return abs(numbers) + np.float32(0.1) if operand.kind == "p" else numbers
 
 
