@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
@@ -62,7 +63,7 @@ def cheapest(recipe: Callable[[Any, Core], Body], shapes: Iterable[Any], core: C
     return best[1:]
 
 
-class KernelTiler:
+class KernelTiler(ABC):
     """Emits the operations of one codelet, which reads x through a window and perhaps other operands where the result is."""
 
     def __init__(self, context: TileContext, step: Assigned) -> None:
@@ -76,9 +77,9 @@ class KernelTiler:
         self.stored = context.residency.root(self.y.tensor) in context.residency.external
         self._kernels: dict[bytes, Buffer] = {}
 
+    @abstractmethod
     def run(self) -> None:
         """Emit everything. Raises CompilerError where there is no tile or no kernel."""
-        raise NotImplementedError
 
     @property
     def granules(self) -> int:

@@ -8,6 +8,7 @@ Weights and parameters of a granule stand in registers. Where all channels have 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -53,9 +54,9 @@ class _Windows(KernelTiler):
         """Granules of channels of one instruction, over a region of so many rows and columns."""
         return self.granules
 
+    @abstractmethod
     def launch(self, strip: Strip, first: int, granules: int, view: View, out: View, region: Region) -> None:
         """One instruction: granules [first, first + granules) of a region of a strip."""
-        raise NotImplementedError
 
     def operand(self, launch: Launch, strip: Strip, first: int, granules: int, view: View, region: Region, tiles: list[Step], inner: list[Step]) -> None:
         """The stream of activations: ``tiles`` count results, ``inner`` levels input rows and pixels."""
