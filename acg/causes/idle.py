@@ -45,7 +45,9 @@ class EngineCycles:
 
 
 def steps_of(graph: Graph, engine: Engine, fields: Mapping[str, int]) -> int:
-    """Steps of an instruction, one a cycle at best: iterations of its loop nest; of a copy the chunks of its rows."""
+    """Steps of an instruction, one a cycle at best: iterations of its loop nest, or what its kind says; of a copy the chunks of its rows."""
+    if engine.specification.steps is not None:
+        return engine.specification.steps(fields)
     steps = 1
     row = next((stream.row for stream in engine.specification.streams if stream.row >= 0), -1)
     counts = next((item.widths for item in engine.specification.body if isinstance(item, Counts)), ())

@@ -307,6 +307,8 @@ class EngineKind:
         What fields must satisfy together.
     timing : callable
         (graph, engine) -> a fresh timing state (`acg.timing.EngineTiming`).
+    steps : callable or None
+        Steps of an instruction by its fields, one a cycle at best; None where they are the iterations of `Counts`.
     work : Work
         How much an instruction asks for.
     order : Order or None
@@ -329,6 +331,7 @@ class EngineKind:
     offers: tuple[Offer, ...]
     timing: Callable[["Graph", "Engine"], Any]
     work: Work
+    steps: Callable[[Mapping[str, int]], int] | None = None
     rules: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
     order: Order | None = None

@@ -3,7 +3,8 @@
 A step of an engine that multiplies can do as many multiplications as its operation has; of a layer as many are wanted as ONNX has. What is left over,
 in whole steps, is ragged: input channels and filters that do not fill rows and columns, a depthwise filter that meets one column of all, zeros between
 blocks. Steps that do not multiply go over the channels of the layer's result word by word: of them the part of the last word that stands empty.
-Copies move bytes and have no lanes.
+Copies move bytes and have no lanes. Engines that run kernels are left out, none of their packets is called ragged: which lanes of a packet's slots have
+something to do, the outer instruction does not say.
 """
 
 from collections import Counter
@@ -28,7 +29,8 @@ def ragged_steps(graph: Graph, program: Program) -> Mapping[str, int]:
     """Of each engine's steps as many as its empty lanes amount to."""
     layers: dict[int, list[Instruction]] = {}
     for (number, _), instruction in zip(program.provenance, program.instructions, strict=True):
-        if not graph.engines[instruction.engine].copies:
+        engine = graph.engines[instruction.engine]
+        if not engine.copies and not engine.tables:
             layers.setdefault(number, []).append(instruction)
     result: Counter[str] = Counter()
     for number, instructions in layers.items():

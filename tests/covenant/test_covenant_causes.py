@@ -8,6 +8,7 @@ import pytest
 from acg.causes.idle import steps_of
 from acg.graph import load_graph
 from acg.predictor import predict
+from acg.timing.core import packets
 from compiler.passes import Options, compile_network
 from covenant.analysis.causes import cause_report, cause_tables, path_parts
 from covenant.analysis.lanes import ragged_steps
@@ -97,3 +98,13 @@ def test_the_documents_table_is_what_is_found(tmp_path):
     row = {"network": "dscnn_kws", "predicted": timeline.total_cycles, "critical_path": {"dense": dense, "others": others}}
     assert path_line(row) in page.splitlines()
     assert [line.split(" | ")[3].rsplit(" ", 2)[0] for line in page.splitlines() if line.startswith("| mobilenet_v1")][1:] == ["Conv (depthwise) on vector"]
+
+
+def test_a_core_works_on_its_packets():
+    """Steps of an instruction that runs a kernel are what it issues; none of its lanes is called empty."""
+    tiny = load_graph("dsp_tiny")
+    program = compile_file(str(Path(__file__).resolve().parents[2] / "examples" / "digits_cnn.onnx"), tiny)[1]
+    timeline = predict(tiny, program.instructions)
+    issued = sum(packets(i.fields) for i in program.instructions if i.engine == "core")
+    core = cause_report(tiny, program, timeline)["engines"]["core"]
+    assert core["working"] == issued > timeline.total_cycles / 2 and core["ragged"] == 0

@@ -127,6 +127,7 @@ CORE = EngineKind(
     rules=RULES,
     timing=_timing,
     work=_work,
+    steps=packets,
     issues=_issues,
     code_fault=kernel_fault,
     code_manual=packets_manual,
