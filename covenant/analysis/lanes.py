@@ -14,6 +14,7 @@ from math import prod
 from acg.causes.idle import steps_of
 from acg.graph import Engine, Graph
 from acg.isa import Instruction
+from acg.kinds.spec import Control
 from acg.operations import OPERATIONS
 from compiler.program import Layer, Program
 
@@ -21,8 +22,8 @@ __all__ = ["ragged_steps"]
 
 #: Operations of engines that do all of a layer's multiplications where the layer has them at all.
 _CONTRACTIONS = ("MATMUL", "WINDOW_MAC")
-#: Value of a vector instruction's field ``reduce`` that sums.
-_SUM = 1
+#: Those of engines that multiply lane by lane.
+_LANE_BY_LANE = ("MAC", "BROADCAST_MAC")
 
 
 def ragged_steps(graph: Graph, program: Program) -> Mapping[str, int]:
@@ -47,7 +48,7 @@ def _of_layer(graph: Graph, layer: Layer, instructions: list[Instruction]) -> Co
     for instruction in instructions:
         steps = steps_of(graph, graph.engines[instruction.engine], instruction.fields)
         fields = instruction.fields
-        multiplies = instruction.engine in contract if contract else bool(fields.get("b_enable")) and fields.get("reduce") == _SUM
+        multiplies = instruction.engine in contract if contract else any(_chosen(graph.engines[instruction.engine], name, fields) for name in _LANE_BY_LANE)
         (multiplying if multiplies and layer.macs else others)[instruction.engine] += steps
     result: Counter[str] = Counter()
     able = sum(steps * _at_once(graph.engines[name]) for name, steps in multiplying.items())
@@ -59,6 +60,12 @@ def _of_layer(graph: Graph, layer: Layer, instructions: list[Instruction]) -> Co
             words = -(-layer.channels // lanes)
             result[name] += steps * (words * lanes - layer.channels) // (words * lanes)
     return result
+
+
+def _chosen(engine: Engine, operation: str, fields: Mapping[str, int]) -> bool:
+    """Whether an instruction's fields choose an operation: every control that has a code for it."""
+    codes = [(item.name, code) for item in engine.body if isinstance(item, Control) for name, code in item.codes if name == operation]
+    return bool(codes) and all(fields.get(name, 0) == code for name, code in codes)
 
 
 def _at_once(engine: Engine) -> int:
