@@ -17,8 +17,10 @@ from onnx import numpy_helper
 
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.front.constraints import BOOL, by_schema, computable, computed_outputs, explain, listed, quantised_output
-from compiler.front.floats import affine, decisions, elementwise, grid, quantise
+from compiler.front.floats import decisions, elementwise, quantise
 from compiler.front.floats.lower import floats_of
+from compiler.front.floats.reductions import grid
+from compiler.front.floats.rules import affine
 from compiler.front.operators import pooling, qlinear_functions, reduction
 from compiler.front.operators.movement import movement, selection, shapes
 from compiler.front.operators.movement.constants import moved_constants

@@ -13,7 +13,7 @@ import numpy as np
 
 from compiler.front.constraints import known_condition, quantised_operand
 from compiler.front.floats.formula import bounds, operation, scalar_of
-from compiler.front.floats.tables import common_root
+from compiler.front.floats.rules.tables import common_root
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Formula, Real, RealConst, Table, Value
 

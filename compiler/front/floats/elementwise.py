@@ -11,14 +11,14 @@ from typing import NoReturn
 import numpy as np
 
 from compiler.front.constraints import computed_divisor, equal_sides, finite_values, one_source, quantised_operand
-from compiler.front.floats.affine import joined
-from compiler.front.floats.binary import Leaf, emit_pair
-from compiler.front.floats.digits import repeated
-from compiler.front.floats.expressions import operations
 from compiler.front.floats.formula import KINDS, clamped, joint_shape, number, numbers_of, operation, scalar_of
 from compiler.front.floats.integers import table_bytes
 from compiler.front.floats.pieces import PIECES
-from compiler.front.floats.tables import Sources, common_root, one_root, reachable
+from compiler.front.floats.reductions.digits import repeated
+from compiler.front.floats.rules.affine import joined
+from compiler.front.floats.rules.binary import Leaf, emit_pair
+from compiler.front.floats.rules.expressions import operations
+from compiler.front.floats.rules.tables import Sources, common_root, one_root, reachable
 from compiler.front.operators.products.convolution import constant_operand, real_operand, result_target
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Formula, Operation, Quant, Real, RealConst, Table, Unquantised, Value

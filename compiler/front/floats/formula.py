@@ -1,7 +1,7 @@
 """Trees of float32 operations: how they grow, node by node, and what is asked of them.
 
-Two normal forms are taken on the way: a function of one 8-bit tensor is a `Table` (`compiler.front.floats.tables`), and constants join the scales
-and the bias of a product that is not quantised yet (`compiler.front.floats.affine`). All else stays an `Operation` until it is quantised.
+Two normal forms are taken on the way: a function of one 8-bit tensor is a `Table` (`compiler.front.floats.rules.tables`), and constants join the scales
+and the bias of a product that is not quantised yet (`compiler.front.floats.rules.affine`). All else stays an `Operation` until it is quantised.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a float value becomes where it is quantised: the first rule that matches, cheapest first.
 
-    table        a function of one 8-bit tensor                                  one table (`compiler.front.floats.tables`)
+    table        a function of one 8-bit tensor                                  one table (`compiler.front.floats.rules.tables`)
     product      a result of an operator, with what has joined it                that operator (`affine`)
     clamp        MIN and MAX with a number, outermost                            bounds of the quantised integers, of whatever is below
     quotient     a dequantised tensor over another                               Quotient
@@ -10,7 +10,7 @@
     sum          additions of three and more, and means                          Sum
     expression   all else                                                        Expression, functions of tensors as digits
 
-Averages of what nothing has quantised are `compiler.front.floats.averages`. Each rule's file says what it matches, what it makes, and the order of
+Averages of what nothing has quantised are `compiler.front.floats.reductions.averages`. Each rule's file says what it matches, what it makes, and the order of
 the arithmetic, which is the definition.
 """
 
@@ -22,13 +22,13 @@ from math import prod
 
 import numpy as np
 
-from compiler.front.floats.binary import binary
-from compiler.front.floats.expressions import expression, operations
-from compiler.front.floats.extremes import extremes, slopes
 from compiler.front.floats.formula import is_product, scalar_of
 from compiler.front.floats.integers import quantise, table_bytes
-from compiler.front.floats.quotients import quotient
-from compiler.front.floats.sums import total
+from compiler.front.floats.rules.binary import binary
+from compiler.front.floats.rules.expressions import expression, operations
+from compiler.front.floats.rules.extremes import extremes, slopes
+from compiler.front.floats.rules.quotients import quotient
+from compiler.front.floats.rules.sums import total
 from compiler.front.state.builder import Builder
 from compiler.front.state.values import Operation, Pending, Quantisation, Real, Table, Unquantised
 from compiler.ir.network import Unary

@@ -8,9 +8,9 @@ import numpy as np
 
 from compiler.front.constraints import channels_first, no_indices, quantised_operand, row_major, two_dimensions_at_most, windows_touch_input
 from compiler.front.floats.lower import lower
-from compiler.front.floats.pooled_sums import average_of_sum
-from compiler.front.floats.window_averages import average_of_windows
-from compiler.front.floats.window_sums import averaged
+from compiler.front.floats.reductions.pooled_sums import average_of_sum
+from compiler.front.floats.reductions.window_averages import average_of_windows
+from compiler.front.floats.reductions.window_sums import averaged
 from compiler.front.operators.products.convolution import real_operand, result_target
 from compiler.front.operators.reduction import joined, reduce
 from compiler.front.state.builder import default_view

@@ -11,10 +11,10 @@ from itertools import combinations_with_replacement
 from math import prod
 
 from compiler.front.constraints import quantised_operand, reducible_axes
-from compiler.front.floats.averages import average_of_function
 from compiler.front.floats.lower import lower
-from compiler.front.floats.window_averages import average_of_axes
-from compiler.front.floats.window_sums import averaged
+from compiler.front.floats.reductions.averages import average_of_function
+from compiler.front.floats.reductions.window_averages import average_of_axes
+from compiler.front.floats.reductions.window_sums import averaged
 from compiler.front.state.broadcast import elements_moved, runs
 from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode

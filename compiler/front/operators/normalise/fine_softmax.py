@@ -2,16 +2,16 @@
 
     dq s -> Mul 1/8 -> Add mask -> Softmax -> Q          digits of (s/8 + mask) -> FineSoftmax
 
-The numbers are written in two or three digits (`compiler.front.floats.digits`), from `REACH` below the greatest that they can be on: what a mask puts
-further away is nothing beside any other number, and where all of a row is further away all of it is the same.
+The numbers are written in two or three digits (`compiler.front.floats.reductions.digits`), from `REACH` below the greatest that they can be on: what a
+mask puts further away is nothing beside any other number, and where all of a row is further away all of it is the same.
 """
 
 from __future__ import annotations
 
 from compiler.front.constraints import bounded_operand, countable_row
-from compiler.front.floats.digits import BASE, Written
 from compiler.front.floats.formula import bounds, ended, opened
 from compiler.front.floats.masks import FAR, finite
+from compiler.front.floats.reductions.digits import BASE, Written
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Pending, Quantisation, Table, Unquantised
 from compiler.ir.fine_softmax import FineSoftmax

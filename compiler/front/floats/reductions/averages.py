@@ -10,7 +10,7 @@ The floats are rounded to multiples of a unit u between their least and greatest
 
 y = clip(round_half_even(float32(float32(sum of multiples) * scale)) + y_zero), scale = float32(float32(u * float32(1/n)) / y_scale) for n elements, for
 a sum float32(u / y_scale). A function of one tensor has 65025 multiples, from round(least / u) on, each digit a table of its own. Operations s on
-several tensors: `compiler.front.floats.window_averages`.
+several tensors: `compiler.front.floats.reductions.window_averages`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from math import prod
 import numpy as np
 
 from compiler.front.constraints import bias_fits, finite_requantisation, finite_values
-from compiler.front.floats.digits import BASE
+from compiler.front.floats.reductions.digits import BASE
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Pending, Quantisation, Shape, Table
 from compiler.ir.network import Conv, Move, Shape4, Unary

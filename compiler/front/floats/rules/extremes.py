@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compiler.front.floats.binary import Leaf, emit_pair
 from compiler.front.floats.formula import joint_shape, leaves
+from compiler.front.floats.rules.binary import Leaf, emit_pair
 from compiler.front.state.values import Const, Operation, Quantisation, Real, RealConst
 from compiler.ir.network import RANGES
 

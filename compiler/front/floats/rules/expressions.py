@@ -19,10 +19,10 @@ import numpy as np
 from compiler.front.constraints import most_operands, quantised_operand, usable_function, usable_sums, whole_product
 from compiler.front.floats.formula import is_product, leaves, numbers_of, opened, reshaped, scalar_of
 from compiler.front.floats.integers import table_bytes
+from compiler.front.floats.rules.sums import expanded, term_of, usable_numbers, view_of
+from compiler.front.floats.rules.tables import reachable
 from compiler.front.floats.scattered import gathered, leaf_that_moved
 from compiler.front.floats.spread import spread
-from compiler.front.floats.sums import expanded, term_of, usable_numbers, view_of
-from compiler.front.floats.tables import reachable
 from compiler.front.state.broadcast import Seen
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Formula, Operation, Pending, Quantisation, Real, RealConst, Shape, Table

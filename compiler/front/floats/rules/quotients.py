@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from compiler.front.constraints import usable_quotient
+from compiler.front.floats.rules.sums import expanded
 from compiler.front.floats.spread import spread
-from compiler.front.floats.sums import expanded
 from compiler.front.state.broadcast import common_view
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Operation, Quantisation, Real

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from compiler.front.constraints import finite_constant, usable_addend
-from compiler.front.floats.binary import Leaf, emit_pair
 from compiler.front.floats.formula import numbers_of, scalar_of
+from compiler.front.floats.rules.binary import Leaf, emit_pair
 from compiler.front.state.broadcast import Seen, views
 from compiler.front.state.builder import Builder
 from compiler.front.state.onnx_node import OnnxNode

@@ -16,9 +16,9 @@ from math import prod
 import numpy as np
 
 from compiler.front.constraints import bounded_repetition, usable_scale
-from compiler.front.floats.expressions import expression
 from compiler.front.floats.formula import bounds, ended, leaves, opened, operation
 from compiler.front.floats.lower import lower
+from compiler.front.floats.rules.expressions import expression
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Formula, Operation, Pending, Quantisation, Real, Shape, Unquantised
 

@@ -1,6 +1,6 @@
 """AveragePool, averages and sums over axes, of floats that nothing has quantised: a convolution with weights 255 and 1 over the two digits of each channel.
 
-    conv -> SiLU -> AveragePool -> Q        digits high, low (`compiler.front.floats.digits`) -> Move: side by side, padded with 0 -> Conv
+    conv -> SiLU -> AveragePool -> Q        digits high, low (`compiler.front.floats.reductions.digits`) -> Move: side by side, padded with 0 -> Conv
 
 Where all windows average n elements the scale is float32(u * float32(1/n)), u the unit of the lower digit; else the sums, as float32 numbers of scale u, are
 multiplied by float32(1/n) of each window.
@@ -13,8 +13,8 @@ from math import prod
 import numpy as np
 
 from compiler.front.constraints import bias_fits, bounded_window
-from compiler.front.floats.digits import BASE, MIDDLE, Written
 from compiler.front.floats.formula import ended, opened, operation
+from compiler.front.floats.reductions.digits import BASE, MIDDLE, Written
 from compiler.front.operators.products.linear import Product
 from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode

@@ -1,0 +1,1 @@
+"""Pools, sums and averages of floats that nothing has quantised."""
