@@ -13,7 +13,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "what-cannot-work": ("acg/description/check.py", "acg/kinds/rules.py"),
     "capabilities": ("acg/description/capability.py",),
     "packages": ("acg/packages.py", "acg/kinds/registry.py", "acg/kinds/sound.py", "compiler/outside.py", "verif/iss/meanings.py", "hwgen/units/builders.py"),
-    "changing-a-machine": ("covenant/analysis/machines.py", "covenant/commands/arch.py", "acg/description/variants.py"),
+    "changing-a-machine": ("covenant/analysis/machines.py", "covenant/commands/machines/arch.py", "acg/description/variants.py"),
     # howto/errors_network.md
     "reading-a-network": ("compiler/front/reading/*", "compiler/front/validity/*", "compiler/front/import_onnx.py", "covenant/open_model.py"),
     "shapes": ("covenant/shapes.py",),
@@ -21,9 +21,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "no-room": ("compiler/partitions.py", "compiler/passes.py", "compiler/placing/*", "compiler/target.py", "compiler/tiling/*", "compiler/tiles.py"),
     "the-compilers-own": ("compiler/ir/*", "compiler/graph_passes/*", "compiler/ordering/*", "compiler/levels.py", "compiler/planes.py",
                           "compiler/window.py"),
-    "quantising": ("covenant/quantise/*", "covenant/commands/quantize.py"),
+    "quantising": ("covenant/quantise/*", "covenant/commands/networks/quantize.py"),
     # howto/errors_data.md
-    "arrays": ("covenant/arrays.py", "covenant/samples.py", "compiler/host.py", "compiler/layout.py", "covenant/commands/run.py"),
+    "arrays": ("covenant/arrays.py", "covenant/samples.py", "compiler/host.py", "compiler/layout.py", "covenant/commands/networks/run.py"),
     "reference-inputs": ("verif/golden.py", "verif/reference/*"),
     # howto/errors_program.md
     "program-files": ("compiler/loader.py", "compiler/check_program.py", "compiler/archive.py", "compiler/manifest.py", "compiler/program.py",

@@ -1,0 +1,1 @@
+"""Commands that say where the cycles go and what would help."""

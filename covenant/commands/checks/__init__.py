@@ -1,0 +1,1 @@
+"""Commands that look for faults of ours: campaigns, mutants, other people's tests."""

@@ -1,0 +1,1 @@
+"""Commands on a network or a program of it."""
