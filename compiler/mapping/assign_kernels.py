@@ -34,6 +34,12 @@ def _contraction(codelet: Codelet, unit: CoreUnit) -> str | None:
     return None
 
 
+def _product(codelet: Codelet, unit: CoreUnit) -> str | None:
+    if not unit.core.can("LDW"):
+        return "weights that the network computes take LDW, which no slot issues"
+    return None
+
+
 def _depthwise(codelet: Codelet, unit: CoreUnit) -> str | None:
     return None
 
@@ -80,7 +86,7 @@ def _rows(codelet: Codelet, unit: CoreUnit) -> str | None:
 
 #: Families of codelets that have a kernel, and what each refuses beyond what its operations need.
 RECIPES: dict[str, Callable[[Codelet, CoreUnit], str | None]] = {
-    "contraction": _contraction, "depthwise": _depthwise, "elementwise": _elementwise, "rowwise": _rows, "window": _window,
+    "contraction": _contraction, "depthwise": _depthwise, "elementwise": _elementwise, "product": _product, "rowwise": _rows, "window": _window,
 }
 
 

@@ -126,9 +126,10 @@ def insert_transfers(
     readers: dict[str, list[Partition | None]] = {}
     for step in steps:
         for role, operand in step.codelet.operands.items():
-            if role[0] not in "wy" and operand.tensor:
+            turned = role[0] == "w" and step.core_or_none is not None  # a core reads them where activations are
+            if (role[0] not in "wy" or turned) and operand.tensor:
                 readers.setdefault(root(operand.tensor), []).append(step.source_or_none)
-            if role[0] == "w" and operand.tensor:  # weights that the network computes come from external memory
+            elif role[0] == "w" and operand.tensor:  # weights that the network computes come from external memory
                 streamed.add(root(operand.tensor))
                 readers.setdefault(root(operand.tensor), [])
         writers[root(step.codelet.operands["y"].tensor)] = step.sink_or_none

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
+from acg.timing.core import packets
 from compiler.errors import IRError
 from compiler.ir.matmul import MatMul, batches
 from compiler.ir.network import EdgeInput, EdgeOutput, Network, Node, Tensor, f32
@@ -13,6 +14,7 @@ from tests.compiler.ir_reference import check_program
 from verif.random.architectures import random_architecture
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16", "wide", "dot16")}
+CORES = {name: load_graph(name) for name in ("dsp_tiny", "dsp")}
 
 
 def product(m, k, n, a_batch=(), b_batch=(), types=("i8", "i8", "i8"), *, raw=False, bias=False, seed=0, same=False):
@@ -73,8 +75,25 @@ def test_products_on_random_architectures(seed):
     check_program(graph, compile_network(graph, architecture), architecture, arrays)
 
 
+@pytest.mark.parametrize("arch", CORES)
+def test_products_on_cores(arch):
+    """The second operand is turned on the core; resident operands and such that come in boxes."""
+    for case in CASES:
+        for seed, kind in enumerate(({}, {"bias": True})):
+            graph, arrays = product(*case, seed=seed, **kind)
+            check_program(graph, compile_network(graph, CORES[arch], options=Options(resident=seed != 1)), CORES[arch], arrays)
+
+
+def test_a_product_on_a_core_is_bound_by_its_multiplying_slots():
+    """128 x 64 times 64 x 128, twelve of them: 256 multiplications a packet, and a packet in sixteen to turn."""
+    graph, _ = product(128, 64, 128, (12,), (12,))
+    program = compile_network(graph, CORES["dsp"])
+    spent = sum(packets(i.fields) for i in program.instructions if i.engine == "core")
+    assert 0.92 < 12 * 128 * 64 * 128 / 256 / spent <= 1
+
+
 def test_a_tensor_times_itself():
-    for arch in GRAPHS.values():
+    for arch in (*GRAPHS.values(), *CORES.values()):
         graph, arrays = product(12, 12, 12, same=True)
         check_program(graph, compile_network(graph, arch), arch, arrays)
 

@@ -114,19 +114,23 @@ class KernelContractionTiler(KernelTiler):
 
     def launch(self, strip: Strip, one: Pass, number: int, view: View, out: View, region: Region, label: str) -> None:
         """The instruction of one pass over one strip."""
-        shape, core = one.shape, self.core
+        shape = one.shape
         tiles = one.tiles[0] * one.tiles[1]
-        constants = self.constants(one, number, region, label)
         launch = Launch(self.unit, one.packed, self.kernel(one.packed, label), **({"tiles": 1, "iterations": tiles} if shape.whole else
                                                                          {"tiles": tiles, "iterations": one.iterations}))  # fmt: skip
         launch.numbers(a=(self.x.dtype == "i8", self.x.zero), w=(self.w.dtype == "i8", self.w.zero))
         self.finish(launch, region, label)
         self._activations(launch, one, view, strip)
-        skipped = 2 * shape.blocks * core.vector_bytes
-        launch.stream("in1", constants, skipped, [Step(one.weights, core.vector_bytes)], core.pixels)
-        launch.stream("in2", constants, 0, [Step(2 * shape.blocks, core.vector_bytes)], core.pixels)
+        self._weights_of(launch, strip, one, number, region, label)
         self._results(launch, one, out, strip)
         launch.add(self.context, label)
+
+    def _weights_of(self, launch: Launch, strip: Strip, one: Pass, number: int, region: Region, label: str) -> None:
+        """The streams of weights and of parameters."""
+        constants, vector, pixels = self.constants(one, number, region, label), self.core.vector_bytes, self.core.pixels
+        parameters = 2 * one.shape.blocks
+        launch.stream("in1", constants, parameters * vector, [Step(one.weights, vector)], pixels)
+        launch.stream("in2", constants, 0, [Step(parameters, vector)], pixels)
 
     def _activations(self, launch: Launch, one: Pass, view: View, strip: Strip) -> None:
         shape, pixels = one.shape, self.core.pixels

@@ -1,4 +1,4 @@
-"""Who tiles a codelet for a programmable engine, by its first operation."""
+"""Who tiles a codelet for a programmable engine, by its family or its first operation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from compiler.codelets import Codelet
 from compiler.tiling.kernels.base import KernelTiler
 from compiler.tiling.kernels.contraction import KernelContractionTiler
 from compiler.tiling.kernels.lanewise import KernelLanewiseTiler
+from compiler.tiling.kernels.product import KernelProductTiler
 from compiler.tiling.kernels.sliding import KernelPoolingTiler, KernelSlidingTiler
 from compiler.tiling.kernels.softmax import KernelSoftmaxTiler
 
@@ -19,4 +20,6 @@ _TILERS: dict[str, type[KernelTiler]] = {
 
 def tiler_of(codelet: Codelet) -> type[KernelTiler]:
     """Who tiles a codelet that has a kernel."""
+    if codelet.family == "product":
+        return KernelProductTiler
     return KernelSoftmaxTiler if codelet.program is not None else _TILERS[codelet.operations[0].name]

@@ -73,10 +73,13 @@ class PacketModel:
         core, fields = self.core, op.fields
         latency = core.latency[op.name]
         g = core.granule_bytes
-        if op.name == "LDV":
+        if op.name in ("LDV", "LDW"):
             memory, at, granules = self._next(f"in{fields['s']}")
             value = np.zeros((core.pixels, g), np.int8)
             value[:granules] = memory[at : at + granules]
+            if op.name == "LDW":
+                firsts = range(0, core.lanes // g * (1 + fields["step"]), 1 + fields["step"])
+                value = np.stack([value[[min(first + tap, core.pixels - 1) for tap in range(4)]].T for first in firsts])
             self._at(latency, lambda: self.registers.__setitem__(fields["d"], value.reshape(-1)))
         elif op.name == "STV":
             memory, at, granules = self._next(f"out{fields['s']}")
