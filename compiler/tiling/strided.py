@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.tiling.tile_context import Level
+from compiler.tiling.copy_nest import Level
 
 #: Most iterations of a loop: what a count field of 16 bits holds.
 MOST_ITERATIONS = 1 << 15

@@ -19,7 +19,8 @@ from compiler.mapping.insert_transfers import Residency
 from compiler.target import Target
 from compiler.tiling.contraction.blockwise import BlockwisePricer, BlockwiseTiler
 from compiler.tiling.contraction.contraction import ContractionTiler
-from compiler.tiling.contraction.expression import Choices, ExpressionPricer, ExpressionTiler
+from compiler.tiling.contraction.expression import ExpressionTiler
+from compiler.tiling.contraction.expression_price import Choices, ExpressionPricer
 from compiler.tiling.contraction.price import Choice, ContractionPricer, ContractionSizes
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
 from compiler.tiling.kernels.tilers import tiler_of

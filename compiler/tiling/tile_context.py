@@ -4,75 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import prod
 
 import numpy as np
 
-from acg.graph import Engine, Graph, Memory
-from acg.kinds import kind_of
-from acg.kinds.spec import Stream
+from acg.graph import Engine, Memory
 from compiler.codelets import Codelet, Operand
 from compiler.codelets.base import pixel
 from compiler.errors import LengthError
-from compiler.mapping.copies import boxed
 from compiler.mapping.insert_transfers import Residency
 from compiler.mapping.price import Occupancy
 from compiler.target import CopyPath, Target
 from compiler.tiles import Buffer, Ref, TileOp, View, ceil_div, spans
+from compiler.tiling.copy_nest import Level, copy_nest, pixel_levels
 from compiler.tiling.nest import Nest
+from compiler.tiling.tensor_buffers import Box, TensorBuffers
 
 #: A fetch of a whole input is cut into this many pieces, none below so many bytes: its first rows are used while the others come.
 FETCH_PIECES = 8
 FETCH_BYTES = 1024
 #: Most operations of a program, several times as many as ResNet-50 takes: beyond, each pass of the compiler takes minutes.
 MOST_OPERATIONS = 1 << 16
-
-Box = tuple[int, int, int, int, int, int, int, int]
-Box6 = tuple[int, int, int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Level:
-    """One loop of a copy: iterations and strides in bytes on both sides."""
-
-    count: int
-    outside: int
-    inside: int
-
-
-def copy_nest(graph: Graph, engine: Engine, outside: Ref, inside: Ref, row_bytes: int, levels: Sequence[Level]) -> Nest:
-    """A copy of rows under loops, outermost first; contiguous loops are merged into the row, the others take the innermost levels that there are."""
-    levels = [level for level in levels if level.count > 1]
-    while levels and levels[-1].outside == levels[-1].inside == row_bytes and row_bytes * levels[-1].count < 1 << 20:
-        row_bytes *= levels.pop().count
-    out, near = _sides(engine.kind)
-    if len(levels) > len(near.levels):
-        raise AssertionError(f"copy of {len(levels)} loops, at most {len(near.levels)} fit an instruction")
-    names = [f"loop {number}" for number in range(len(levels))]
-    places = dict(zip(names, near.levels[len(near.levels) - len(levels) :], strict=True))
-    counts = {name: level.count for name, level in zip(names, levels, strict=True)}
-    nest = Nest(graph, engine, places | {"row": near.row}, counts | {"row": row_bytes})
-    nest.stream(out.prefix, outside.buffer, outside.offset, {name: level.outside for name, level in zip(names, levels, strict=True)})
-    return nest.stream(near.prefix, inside.buffer, inside.offset, {name: level.inside for name, level in zip(names, levels, strict=True)})
-
-
-@cache
-def _sides(kind: str) -> tuple[Stream, Stream]:
-    """The streams of a kind that copies: on external memory, and on chip."""
-    specification = kind_of(kind)
-    streams = {"external" in specification.port(stream.ports[0]).memories: stream for stream in specification.streams}
-    return streams[True], streams[False]
-
-
-def _pixels(outside: View, inside: View, box: Box) -> list[Level]:
-    """The loops over the pixels of a box."""
-    n0, n1, y0, y1, x0, x1 = box[:6]
-    return [
-        Level(n1 - n0, outside.image_bytes, inside.image_bytes),
-        Level(y1 - y0, outside.row_bytes, inside.row_bytes),
-        Level(x1 - x0, outside.pixel_bytes, inside.pixel_bytes),
-    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,65 +36,28 @@ class Done:
     borders: tuple[tuple[Buffer, int], ...]
 
 
-def _shared(buffer: Buffer, other: Buffer | None) -> Buffer:
-    """`other` where it is the same buffer as a new one, with what its users wished of it forgotten."""
-    if other is None or (other.memory.name, other.size_bytes, other.pinned) != (buffer.memory.name, buffer.size_bytes, buffer.pinned):
-        return buffer
-    other.border_bytes = 0
-    return other
-
-
-class TileContext:
+class TileContext(TensorBuffers):
     """Collects the operations of a network, codelet by codelet."""
 
     def __init__(self, target: Target, residency: Residency, before: TileContext | None = None) -> None:
         """`before`: the context of another residency of the same network, whose buffers of tensors and constants this one shares where they are alike."""
-        self.target = target
-        self.residency = residency
+        super().__init__(target, residency, before)
         self.ops: list[TileOp] = []
         self.occupancy: Occupancy = Occupancy(target.graph) if before is None else before.occupancy
         #: Names of the engines that compute.
         self.computing = {unit.engine.name for unit in target.matrix} | {unit.engine.name for unit in target.vector}
         self.layer = -1
         self.codelet: Codelet | None = None
-        self.resident: dict[str, Buffer] = {}
-        self.external: dict[str, Buffer] = {}
         self.budget_bytes: dict[str, int] = {}
         self._borders: list[tuple[Buffer, int]] = []
         self._constants: dict[tuple[str, bytes], Buffer] = {} if before is None else before._constants
         self._tables: dict[tuple[int, str, bytes], Buffer] = {}
-        #: Of tensors that have copies the buffer of each, in the place of an empty one that of the first.
-        self.copies: dict[str, tuple[Buffer, ...]] = {}
-        for name, memory in residency.resident.items():
-            if name in residency.copies:
-                self._copy_of(name, memory, before)
-                continue
-            buffer = Buffer(name, memory, residency.layouts[name].size_bytes, memory.word_bytes, lasting=True)
-            self.resident[name] = buffer if before is None else _shared(buffer, before.resident.get(name))
-            self.resident[name].border_bytes = residency.borders.get(name, 0)
-        for name in sorted(residency.external):
-            layout = residency.layouts[name]
-            pinned = name in residency.edge.values()
-            buffer = Buffer(name, target.external, layout.size_bytes, max(64, target.external.bus_bytes), pinned=pinned)
-            self.external[name] = buffer if before is None else _shared(buffer, before.external.get(name))
         #: Rows of inputs that are to be fetched onto the chip and are not yet, first ones first.
         self._missing: dict[str, list[tuple[int, int]]] = {}
         for name in residency.fetched:
             n, _, h, _ = residency.layouts[name].shape
             rows = max(ceil_div(n * h, FETCH_PIECES), ceil_div(FETCH_BYTES, residency.layouts[name].row_bytes))
             self._missing[name] = spans(n * h, rows)
-
-    def _copy_of(self, name: str, memory: Memory, before: TileContext | None) -> None:
-        """Buffers of the copies of a tensor."""
-        earlier = () if before is None else before.copies.get(name, ())
-        made: dict[int, Buffer] = {}
-        for number, (lo, hi) in enumerate(self.residency.copies[name]):
-            if lo < hi:
-                buffer = Buffer(name, memory, (hi - lo) * self.residency.layouts[name].pixel_bytes, memory.word_bytes, lasting=True)
-                made[number] = _shared(buffer, earlier[number] if number < len(earlier) else None)
-        first = next(iter(made.values()))
-        self.copies[name] = tuple(made.get(number, first) for number in range(len(self.residency.copies[name])))
-        self.resident[name] = self.copies[name][0]
 
     def state(self, tensors: Iterable[str]) -> tuple:
         """What tiling a step on these tensors goes by, besides the step: the room there is, buffers, rows not fetched yet."""
@@ -226,11 +141,6 @@ class TileContext:
         """Copy rows between external and on-chip memory, in the direction of the path."""
         self.add(copy_nest(self.target.graph, path.engine, outside, inside, row_bytes, levels), tile)
 
-    def buffer(self, name: str, memory: Memory, size_bytes: int, align_bytes: int | None = None) -> Buffer:
-        """Return a new buffer, whole words of its memory."""
-        words = -(-size_bytes // memory.word_bytes)
-        return Buffer(name, memory, words * memory.word_bytes, align_bytes or memory.word_bytes)
-
     def constant(self, name: str, content: bytes) -> Buffer:
         """External buffer that holds these bytes when the program starts; equal bytes of one name share it."""
         key = (name, content)
@@ -255,12 +165,6 @@ class TileContext:
             self._tables[key] = self.load_constant(name, content, memory, tile, memory.bank_bytes)
         return self._tables[key]
 
-    def strides(self, operand: Operand) -> tuple[int, int, int, int]:
-        """Bytes (image, row, pixel, element) of an operand's tensor as the codelet's shape sees it."""
-        layout = self.residency.layouts[self.residency.root(operand.tensor)]
-        row = operand.shape[3] * layout.pixel_bytes
-        return operand.shape[2] * row, row, layout.pixel_bytes, layout.element_bytes
-
     def making_cycles(self, operand: Operand) -> int:
         """Cycles for which a lane-by-lane codelet is busy making an operand, while matrix units wait for it; 0 for other operands."""
         root = self.residency.root(operand.tensor)
@@ -272,69 +176,15 @@ class TileContext:
                 return n * h * w * ceil_div(c, step.vector.lanes) * prod(taps)
         return 0
 
-    def is_resident(self, operand: Operand) -> bool:
-        """Whether the operand's tensor lives on chip."""
-        return self.residency.root(operand.tensor) in self.resident
-
-    def whole(self, operand: Operand, *, outside: bool = False, member: int = 0) -> View:
-        """View of the whole tensor, on chip or in external memory; or of the copy that a member of a team reads."""
-        root = self.residency.root(operand.tensor)
-        steps = self.strides(operand)
-        if outside or root not in self.copies:
-            layout = self.residency.layouts[root]
-            granules = (layout.lanes, layout.granule_bytes) if layout.planes else (1, 0)
-            return View((self.external if outside else self.resident)[root], 0, *steps, operand.shape[2], operand.shape[3], 0, 0, 0, 0, *granules)
-        box = boxed(operand.shape, self.residency.copies[root][member])
-        if box is None:  # part of an image: only whole tensors are seen so
-            box = (0, operand.shape[0], 0, operand.shape[2], 0, operand.shape[3])
-        n0, _, y0, y1, x0, x1 = box
-        image = steps[0] if (y0, y1) == (0, operand.shape[2]) else (y1 - y0) * steps[1]
-        return View(self.copies[root][member], 0, image, *steps[1:], y1 - y0, x1 - x0, n0, y0, x0)
-
-    def places(self, operand: Operand, box: Box6) -> list[tuple[View, Box6]]:
-        """Where a box (n0, n1, y0, y1, x0, x1) of a resident tensor stands: views, and what of the box each has."""
-        root = self.residency.root(operand.tensor)
-        if root not in self.copies:
-            return [(self.whole(operand), box)]
-        found = []
-        for member, span in enumerate(self.residency.copies[root]):
-            own = boxed(operand.shape, span)
-            if span[0] < span[1] and own is not None:
-                a = tuple(min(max(value, own[at // 2 * 2]), own[at // 2 * 2 + 1]) for at, value in enumerate(box))
-                if a[0] < a[1] and a[2] < a[3] and a[4] < a[5]:
-                    found.append((self.whole(operand, member=member), a))
-        return found  # type: ignore[return-value]
-
-    def _box_strides(self, operand: Operand, box: Box) -> tuple[tuple[int, int, int], int]:
-        n0, n1, y0, y1, x0, x1, c0, c1 = box
-        pixel, element = self.strides(operand)[2:]
-        layout = self.residency.layouts[self.residency.root(operand.tensor)]
-        granules = -(-(c1 - c0) // layout.lanes)
-        if not layout.planes and (c0 > 0 or c1 < operand.shape[1]):
-            pixel = granules * layout.lanes * element
-        row = (x1 - x0) * pixel
-        image = (y1 - y0) * row
-        return (image, row, pixel), (n1 - n0) * image * (granules if layout.planes else 1)
-
-    def view_box(self, operand: Operand, box: Box, memory: Memory, name: str) -> View:
-        """New buffer for a box (n0, n1, y0, y1, x0, x1, c0, c1) of a tensor, and the view of it."""
-        n0, _, y0, y1, x0, x1, c0, _ = box
-        strides, size = self._box_strides(operand, box)
-        element = self.strides(operand)[3]
-        place = self.buffer(name, memory, max(size, 1))
-        layout = self.residency.layouts[self.residency.root(operand.tensor)]
-        granules = (layout.lanes, (box[1] - n0) * strides[0]) if layout.planes else (1, 0)
-        return View(place, 0, *strides, element, y1 - y0, x1 - x0, n0, y0, x0, c0, *granules)
-
     def _levels(self, operand: Operand, outside: View, inside: View, box: Box) -> tuple[int, list[Level]]:
         c0, c1 = box[6:]
         if outside.granule_bytes:
             return inside.pixel_bytes, [
-                Level(-(-(c1 - c0) // outside.granule), outside.granule_bytes, inside.granule_bytes), *_pixels(outside, inside, box),
+                Level(-(-(c1 - c0) // outside.granule), outside.granule_bytes, inside.granule_bytes), *pixel_levels(outside, inside, box),
             ]
         whole_pixels = (c0, c1) == (0, operand.shape[1]) and outside.pixel_bytes == inside.pixel_bytes
         row = inside.pixel_bytes if whole_pixels else (c1 - c0) * inside.element_bytes
-        return row, _pixels(outside, inside, box)
+        return row, pixel_levels(outside, inside, box)
 
     def load_box(self, operand: Operand, box: Box, view: View, tile: str) -> None:
         """Copy a box of an external tensor into `view`."""

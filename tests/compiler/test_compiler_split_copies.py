@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from compiler.tiling.copy_nest import Level
 from compiler.tiling.moves.split_copies import split_copies
 from compiler.tiling.strided import Piece
-from compiler.tiling.tile_context import Level
 
 
 def moved(piece):

@@ -16,9 +16,9 @@ from compiler.target import Target
 from compiler.tiles import Buffer, Ref, stride
 from compiler.tiling.contraction.contraction import pack_weights
 from compiler.tiling.contraction.price import ContractionPricer
+from compiler.tiling.copy_nest import Level, copy_nest
 from compiler.tiling.strided import strided
 from compiler.tiling.tile import Memo, tile
-from compiler.tiling.tile_context import Level, copy_nest
 from tests.compiler.random_networks import Sketch, random_network
 
 

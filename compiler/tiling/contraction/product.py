@@ -19,7 +19,8 @@ from compiler.mapping.divide import Share
 from compiler.tiles import Buffer, Ref, View, ceil_div
 from compiler.tiling.contraction.contraction import Chunk, ContractionTiler, Spot
 from compiler.tiling.contraction.price import Choice, ContractionPricer, ContractionSizes
-from compiler.tiling.tile_context import Level, TileContext
+from compiler.tiling.copy_nest import Level
+from compiler.tiling.tile_context import TileContext
 
 #: Cycles of external memory for a row of few bytes: a burst each, several under way.
 ROW_CYCLES = 3.5

@@ -20,7 +20,8 @@ from compiler.mapping.divide import Share
 from compiler.tiles import ceil_div, spans
 from compiler.tiling.rows.fields import Place, rows_nest
 from compiler.tiling.rows.price import MOST_PIXELS, STRIPS, RowChoice
-from compiler.tiling.rows.rowwise import RowwiseTiler, Strip
+from compiler.tiling.rows.rowwise import RowwiseTiler
+from compiler.tiling.rows.strips import Strip
 from compiler.tiling.tile_context import TileContext
 
 #: Slots for the sums of strips, most first.

@@ -19,7 +19,8 @@ from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
 from compiler.tiling.sliding.geometry import Pass
 from compiler.tiling.sliding.price import SlidingChoice, SlidingPricer
-from compiler.tiling.tile_context import Box, TileContext
+from compiler.tiling.tensor_buffers import Box
+from compiler.tiling.tile_context import TileContext
 
 
 class SlidingTiler:
