@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from verif.reference.recognise.algebra import Algebra, Form, Shape
+from verif.reference.recognise.algebra import Algebra, Shape
+from verif.reference.recognise.forms import Form
 
 #: Most names around a value that are looked at.
 _AROUND = 64

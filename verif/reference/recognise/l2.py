@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx
 
-from verif.reference.recognise.algebra import Form
 from verif.reference.recognise.around import Around
+from verif.reference.recognise.forms import Form
 
 #: Domain of the nodes that stand for one.
 L2_DOMAIN = "an L2 normalisation"

@@ -15,8 +15,9 @@ from math import prod
 import numpy as np
 import onnx
 
-from verif.reference.recognise.algebra import Algebra, Form
+from verif.reference.recognise.algebra import Algebra
 from verif.reference.recognise.around import Around
+from verif.reference.recognise.forms import Form
 
 #: Domain of the nodes that stand for a part, and for a normalisation over one axis that is not the last.
 PART_DOMAIN = "part of a LayerNormalization"

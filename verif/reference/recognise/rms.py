@@ -10,8 +10,8 @@ from math import prod
 
 import onnx
 
-from verif.reference.recognise.algebra import Form
 from verif.reference.recognise.around import Around
+from verif.reference.recognise.forms import Form
 from verif.reference.recognise.layer import shifted, tails
 
 #: Domain of the nodes that stand for a part, and for a normalisation over one axis that is not the last.

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import onnx
 
-from verif.reference.recognise.algebra import Form, settings
+from verif.reference.recognise.algebra import settings
 from verif.reference.recognise.around import Around
+from verif.reference.recognise.forms import Form
 
 #: Domain of a Softmax or LogSoftmax with a factor.
 SCALED_DOMAIN = "of a multiple"

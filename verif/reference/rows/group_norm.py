@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from acg import primitives as p
-from verif.reference.rows.normalise import Normalised, about_mean, divided, factors, operand, root
+from verif.reference.rows.layer_norm import about_mean
+from verif.reference.rows.normalise import Normalised, divided, factors, operand, root
 from verif.reference.values import Value
 
 

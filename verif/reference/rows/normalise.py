@@ -1,22 +1,12 @@
-"""Softmax and LayerNormalization of a quantised tensor: the machine's arithmetic in its order, by acg.primitives alone.
+"""Softmax of a quantised tensor, and what all normalisations share: the machine's arithmetic in its order, by acg.primitives alone.
 
-ONNX defines both on real numbers. Quantised, they are computed so, every operation in float32 unless it is exact:
+ONNX defines them on real numbers. Quantised, they are computed so, every operation in float32 unless it is exact:
 
     Softmax              d = q - largest q of the row; e = round(exp(s d) peak), S = sum of e: integers, S then float32
                          r = 1 / S by an estimate and two of Newton's steps (t = S r, t = t r, r = 2 r - t)
                          y = round(e r / y_scale) + y_zero
                          peak = 65279, or 16646399 (S then 255 float32(sum of e // 255) + float32(sum of e mod 255)) where the first
                          could move a sum of so many terms by more than half a step of y
-    LayerNormalization   d = q - z; A = sum of d, B = sum of d d: integers; m = A / n (a product with float32(1/n)), k = round(m) in the range
-                         of d; D = A - n k; U = B - (A + D) k; V = U - (D / n) D; v = max(V / n + eps, eps), eps = epsilon / s^2
-                         r = 1 / sqrt(v) by an estimate and two steps (t = v r, t = t r, t = t r, r = 1.5 r - 0.5 t)
-                         y = round((((d - m) gamma) r + beta) / y_scale) + y_zero
-
-A LayerNormalization that an exporter wrote as ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, Mul, Add is one (verif.reference.recognise.around).
-Where quantisations stand between there are two parts, computed by the same steps:
-
-    variance             V as above; y = round(V float32(s^2 / n) / y_scale) + y_zero
-    centred quotient     of x and a radicand e: v = max((e - z_e) s_e, 2^-64), r as above; y = round(((d - m) s) r / y_scale) + y_zero
 """
 
 from __future__ import annotations
@@ -104,7 +94,7 @@ def reciprocal(v: np.ndarray) -> np.ndarray:
     """Return 1 / v as the machine finds it."""
     r = p.reciprocal_estimate(v)
     for _ in range(2):
-        r = p.add(p.multiply(r, _number(2)), -p.multiply(p.multiply(v, r), r))
+        r = p.add(p.multiply(r, number(2)), -p.multiply(p.multiply(v, r), r))
     return r
 
 
@@ -113,7 +103,8 @@ def divided(value: np.ndarray, y_scale: float) -> np.ndarray:
     return value if y_scale == UNSCALED else p.multiply_constant(value, *p.divide_constant(y_scale))
 
 
-def _number(value: float | np.floating) -> np.ndarray:
+def number(value: float | np.floating) -> np.ndarray:
+    """Return a float32 number."""
     return np.array(value, np.float32)
 
 
@@ -124,7 +115,7 @@ def exponentials(rows: np.ndarray, x_scale: float, *, fine: bool) -> tuple[np.nd
     if not fine:
         return e, p.int32_to_float32(e.sum(-1, keepdims=True)), peak
     upper, lowest = (p.int32_to_float32(part.sum(-1, keepdims=True)) for part in (e // 255, e % 255))
-    return e, p.add(p.multiply(upper, _number(255)), lowest), peak
+    return e, p.add(p.multiply(upper, number(255)), lowest), peak
 
 
 def _softmax_steps(x_scale: float) -> Callable[[np.ndarray, float], np.ndarray]:
@@ -210,77 +201,13 @@ def qlinear_softmax(call: Any) -> Value:
     return Plain(result.quantised(call.number(3), call.number(4)))
 
 
-def _sums(rows: np.ndarray, x_zero: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (mean of d, n times the variance, float32(1/n)) of rows."""
-    d = rows - x_zero
-    a, b = (p.int32_to_float32(sums.sum(-1, keepdims=True)) for sums in (d, d * d))
-    return about_mean(a, b, rows.shape[-1], x_zero, dtype)
-
-
-def about_mean(a: np.ndarray, b: np.ndarray, n: int, x_zero: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (mean of d, n times the variance, float32(1/n)) of n numbers d whose sum is a, and that of whose squares is b."""
-    low, high = RANGES[dtype]
-    part = _number(np.float32(1) / np.float32(n))
-    mean = p.multiply(a, part)
-    k = p.saturate(p.round_to_int32(mean), x_zero, low, high) - x_zero
-    about = p.add(a, p.int32_to_float32(-n * k))
-    moved = p.add(b, -p.multiply(p.add(a, about), p.int32_to_float32(k)))
-    return mean, p.add(moved, -p.multiply(p.multiply(about, part), about)), part
-
-
 def root(v: np.ndarray) -> np.ndarray:
     """Return 1 / sqrt(v) as the machine finds it."""
     r = p.rsqrt_estimate(v)
     for _ in range(2):
         cubed = p.multiply(p.multiply(p.multiply(v, r), r), r)
-        r = p.add(p.multiply(r, _number(1.5)), p.multiply(cubed, _number(-0.5)))
+        r = p.add(p.multiply(r, number(1.5)), p.multiply(cubed, number(-0.5)))
     return r
-
-
-def _layer_steps(x: Dequantised, epsilon: float, gamma: np.ndarray, beta: np.ndarray) -> Callable[[np.ndarray, float], np.ndarray]:
-    x_zero, dtype = int(x.zero.reshape(())), x.array.dtype
-    epsilon_steps = _number(epsilon / float(x.scale.reshape(())) ** 2)
-
-    def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
-        mean, variance, part = _sums(rows, x_zero, dtype)
-        r = root(p.maximum(p.add(p.multiply(variance, part), epsilon_steps), epsilon_steps))
-        scaled = p.multiply(p.add(p.int32_to_float32(rows - x_zero), -mean), gamma)
-        return divided(p.add(p.multiply(scaled, r), beta), y_scale)
-
-    return steps
-
-
-def variance(call: Any) -> Value:
-    """The variance along one axis, which is kept."""
-    x, axis = operand(call), call.attributes.get("axis", -1)
-    x_scale, x_zero, dtype = float(x.scale.reshape(())), int(x.zero.reshape(())), x.array.dtype
-
-    def steps(rows: np.ndarray, y_scale: float) -> np.ndarray:
-        return divided(p.multiply(_sums(rows, x_zero, dtype)[1], _number(np.float32(x_scale**2 / rows.shape[-1]))), y_scale)
-
-    shape = x.array.shape
-    shape = tuple(1 if i - len(shape) == axis else d for i, d in enumerate(shape))
-    result = Normalised((), np.zeros(0, np.int64), x=x, axis=axis, shape=shape, steps=steps, exact=lambda rows: rows.var(-1, keepdims=True))
-    return result  # type: ignore[return-value]
-
-
-def centred_quotient(call: Any) -> Value:
-    """The distances from the mean along one axis over the root of a radicand."""
-    x, radicand = operand(call), operand(call, 1)
-    x_scale, x_zero, dtype = _number(float(x.scale.reshape(()))), int(x.zero.reshape(())), x.array.dtype
-    e_scale = _number(float(radicand.scale.reshape(())))
-
-    def steps(rows: np.ndarray, y_scale: float, e: np.ndarray) -> np.ndarray:
-        r = root(p.maximum(p.multiply(p.int32_to_float32(e), e_scale), _number(2.0**-64)))
-        distance = p.add(p.int32_to_float32(rows - x_zero), -_sums(rows, x_zero, dtype)[0])
-        return divided(p.multiply(p.multiply(distance, x_scale), r), y_scale)
-
-    def exact(rows: np.ndarray, e: np.ndarray) -> np.ndarray:
-        return (rows - rows.mean(-1, keepdims=True)) / np.sqrt(np.maximum(e, 2.0**-64))
-
-    empty = np.zeros(0, np.int64)
-    axis = call.attributes.get("axis", -1)
-    return Normalised((), empty, x=x, divisor=radicand, axis=axis, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
 
 
 def factors(call: Any, index: int, channels: int, default: float) -> np.ndarray:
@@ -302,15 +229,3 @@ def rows_of(call: Any, x: Dequantised) -> tuple[Dequantised, int]:
     return (x, axis) if call.node.domain else (flattened(x, axis), -1)
 
 
-def layer_normalization(call: Any) -> Value:
-    """LayerNormalization: over all axes from `axis` on; of a domain of its own over that axis."""
-    x = operand(call)
-    rows, axis = rows_of(call, x)
-    n, epsilon = rows.array.shape[axis], call.attributes.get("epsilon", 1e-5)
-    gamma, beta = factors(call, 1, n, 1.0), factors(call, 2, n, 0.0)
-
-    def exact(real: np.ndarray) -> np.ndarray:
-        return (real - real.mean(-1, keepdims=True)) / np.sqrt(real.var(-1, keepdims=True) + epsilon) * gamma + beta
-
-    steps = _layer_steps(x, epsilon, gamma, beta)
-    return Normalised((), np.zeros(0, np.int64), x=rows, axis=axis, shape=x.array.shape, steps=steps, exact=exact)  # type: ignore[return-value]
