@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from acg.fields import COUNTER_BITS
 from acg.footprint import Access
 from acg.graph import Graph
-from acg.isa import COUNTER_BITS, Instruction
+from acg.isa import Instruction
 from acg.machine import machine_of
 from acg.rules import absent, exceeded, order_fault, work
 from compiler.check_code import CodeMemories

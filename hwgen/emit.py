@@ -6,9 +6,10 @@ import re
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Flow
 
+from acg.fields import Field
 from acg.fingerprint import fingerprint
 from acg.graph import Graph
-from acg.isa import Field, InstructionSet
+from acg.isa import InstructionSet
 from acg.manual.describe import describe
 from acg.register_bits import ControlBit, StatusBit
 from acg.regmap import ErrorCode, RegisterMap

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from acg.fields import Field
 from acg.graph import Graph
-from acg.isa import Field, Instruction, instruction_set
+from acg.isa import Instruction, instruction_set
 from acg.predictor import Timeline
 
 __all__ = ["GROUPS", "collect", "merge", "possible"]

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from acg.isa import Field, Instruction, instruction_set
+from acg.fields import Field
+from acg.isa import Instruction, instruction_set
 from acg.kinds.spec import Control
 from acg.nodes import Engine, Graph
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from compiler.codelets.base import Codelet, Finish, Index, Loop, Operand, Operation, pixel, window_index
 from compiler.codelets.contraction import weight_operand
-from compiler.ir.network import AveragePool, GlobalAveragePool, MaxPool, Network, Node, averaging_scales
+from compiler.ir.network import Network, Node, averaging_scales
+from compiler.ir.pools import AveragePool, GlobalAveragePool, MaxPool
 
 
 def _window(node: Node, network: Network) -> tuple[tuple[Loop, ...], dict[str, Operand]]:

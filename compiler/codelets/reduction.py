@@ -14,7 +14,8 @@ from compiler.codelets.base import Codelet, Finish
 from compiler.codelets.contraction import contraction
 from compiler.codelets.pooling import average, average_as_contraction
 from compiler.ir.elementwise import Reduction
-from compiler.ir.network import AveragePool, Conv, Network, Node, averaging_scales
+from compiler.ir.network import Conv, Network, Node, averaging_scales
+from compiler.ir.pools import AveragePool
 
 
 def _finish(attrs: Reduction) -> Finish:

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.network import RANGES, AveragePool, Conv, MaxPool, Move, Network, Node, Pads
+from compiler.ir.network import RANGES, Conv, Move, Network, Node, Pads
+from compiler.ir.pools import AveragePool, MaxPool
 from compiler.ir.rules import verify
 
 

@@ -16,7 +16,8 @@ from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.floats import Quotient, Sum
 from compiler.ir.interpolation import Interpolation
-from compiler.ir.network import Add, AveragePool, Conv, GlobalAveragePool, MaxPool, Network, Node, Unary
+from compiler.ir.network import Add, Conv, Network, Node, Unary
+from compiler.ir.pools import AveragePool, GlobalAveragePool, MaxPool
 from compiler.ir.rules import verify
 
 #: Nodes that clamp their result.

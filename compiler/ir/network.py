@@ -34,7 +34,7 @@ A network of one 1x1 convolution, float in, float out:
     >>> conv = Conv(weight=np.ones((3, 2, 1, 1), np.int8), bias=None, x_scale=0.5, x_zero=10, w_scale=np.float32([0.1]),
     ...             w_zero=0, y_scale=0.25, y_zero=-3)
     >>> node = Node("c", conv, ("x",), ("y",), ("conv_0",))
-    >>> g = Network("g", (EdgeInput("in", "f32", (1, 2, 4, 4), "x"),), (EdgeOutput("out", "f32", (1, 3, 4, 4), "y"),),
+    >>> g = Network("g", (EdgeInput("in", "averaging_scales", "f32", (1, 2, 4, 4), "x"),), (EdgeOutput("out", "f32", (1, 3, 4, 4), "y"),),
     ...           (node,), {"x": x, "y": y})
     >>> g.producer("y").op, conv.scale[0].item()
     ('Conv', 0.20000000298023224)
@@ -61,8 +61,9 @@ from compiler.ir.interpolation import Interpolation
 from compiler.ir.matmul import MatMul
 from compiler.ir.move import Move
 from compiler.ir.normalise import LRN, GroupNormalization, MeanSquare, RMSNormalization, RootQuotient
+from compiler.ir.pools import AveragePool, GlobalAveragePool, MaxPool
 from compiler.ir.rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
-from compiler.ir.scales import OfOne, OfTwo
+from compiler.ir.scales import OfTwo
 
 #: Lowest and highest value of each integer element type.
 RANGES = {"i8": (-128, 127), "u8": (0, 255), "i32": (-(2**31), 2**31 - 1)}
@@ -96,54 +97,6 @@ class Tensor:
     def elements(self) -> int:
         """Number of elements."""
         return int(np.prod(self.shape))
-
-
-@dataclass(frozen=True)
-class MaxPool:
-    """Largest integer of each window; padding is ignored. Input and output are of one type."""
-
-    kernel: Pair
-    strides: Pair = (1, 1)
-    dilations: Pair = (1, 1)
-    pads: Pads = (0, 0, 0, 0)
-    y_low: int = -128
-    y_high: int = 127
-
-
-@dataclass(frozen=True)
-class AveragePool:
-    """Average of each window, see `averaging_scales` for the arithmetic and `divisors` for what each window is divided by.
-
-    ONNX's ceil_mode is in the output's shape: windows past the padding see nothing there.
-    Every window touches the input, so no divisor is 0.
-    """
-
-    kernel: Pair
-    x_scale: float
-    x_zero: int
-    y_scale: float
-    y_zero: int
-    strides: Pair = (1, 1)
-    dilations: Pair = (1, 1)
-    pads: Pads = (0, 0, 0, 0)
-    count_include_pad: bool = False
-    y_low: int = -128
-    y_high: int = 127
-
-    def divisors(self, in_size: Pair, out_size: Pair) -> np.ndarray:
-        """Number each window's sum is divided by: int (OH, OW), for an input of `in_size` (H, W)."""
-        axes = []
-        for i in range(2):
-            before, after = (self.pads[i], self.pads[i + 2]) if self.count_include_pad else (0, 0)
-            taps = np.arange(self.kernel[i]) * self.dilations[i]
-            at = np.arange(out_size[i])[:, None] * self.strides[i] - self.pads[i] + taps
-            axes.append(((at >= -before) & (at < in_size[i] + after)).sum(1))
-        return np.outer(axes[0], axes[1])
-
-
-@dataclass(frozen=True)
-class GlobalAveragePool(OfOne):
-    """Average over H and W, (N, C, H, W) to (N, C, 1, 1); arithmetic: `averaging_scales` with divisor H * W."""
 
 
 @dataclass(frozen=True)
@@ -304,15 +257,15 @@ __all__ = [
     "RANGES",
     "Add",
     "Attrs",
-    "AveragePool",
+
     "Conv",
     "EdgeInput",
     "EdgeOutput",
-    "GlobalAveragePool",
+
     "Interpolation",
     "LayerNormalization",
     "MatMul",
-    "MaxPool",
+
     "Move",
     "Network",
     "Node",
@@ -322,6 +275,6 @@ __all__ = [
     "Softmax",
     "Tensor",
     "Unary",
-    "averaging_scales",
+
     "f32",
 ]

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from acg.fields import COUNTER_BITS
 from acg.footprint import Access
-from acg.isa import COUNTER_BITS, Instruction
+from acg.isa import Instruction
 from acg.machine import Machine
 from compiler.ordering.dependences import dependences
 from compiler.ordering.list_schedule import list_schedule

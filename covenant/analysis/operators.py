@@ -10,7 +10,8 @@ from onnx import TensorProto
 
 from acg.graph import Graph
 from compiler.errors import CompilerError, UnsupportedError
-from compiler.front.support import DECISIONS, SupportRow
+from compiler.front.support import DECISIONS
+from compiler.front.support_table import SupportRow
 from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.fuzz.operator_networks import NETWORKS, OperatorNetwork, operator_network

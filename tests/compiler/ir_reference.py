@@ -17,7 +17,8 @@ from compiler.ir.fine_softmax import FineSoftmax
 from compiler.ir.floats import Quotient, Sum
 from compiler.ir.interpolation import Interpolation
 from compiler.ir.matmul import MatMul
-from compiler.ir.network import NUMPY_TYPES, Add, AveragePool, Conv, GlobalAveragePool, MaxPool, Move, Network, Node, Reshape, Unary, averaging_scales
+from compiler.ir.network import NUMPY_TYPES, Add, Conv, Move, Network, Node, Reshape, Unary, averaging_scales
+from compiler.ir.pools import AveragePool, GlobalAveragePool, MaxPool
 from compiler.ir.rowwise import ArgMax, CentredQuotient, LayerNormalization, Softmax, Variance
 from compiler.program import Program
 from tests.compiler.ir_elementwise_reference import binary, reduction

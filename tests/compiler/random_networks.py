@@ -4,24 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.ir.network import (
-    NUMPY_TYPES,
-    RANGES,
-    Add,
-    Attrs,
-    AveragePool,
-    Conv,
-    EdgeInput,
-    EdgeOutput,
-    GlobalAveragePool,
-    MaxPool,
-    Network,
-    Node,
-    Reshape,
-    Tensor,
-    Unary,
-    f32,
-)
+from compiler.ir.network import NUMPY_TYPES, RANGES, Add, Attrs, Conv, EdgeInput, EdgeOutput, Network, Node, Reshape, Tensor, Unary, f32
+from compiler.ir.pools import AveragePool, GlobalAveragePool, MaxPool
 
 
 class Sketch:

@@ -92,7 +92,7 @@ def test_elementwise_and_pools():
 
 
 def test_average_is_cut_where_its_divisor_changes():
-    from compiler.ir.network import AveragePool
+    from compiler.ir.pools import AveragePool
 
     s = Sketch(6)
     x = s.input((1, 3, 5, 5), "u8")

@@ -8,7 +8,7 @@ import pytest
 
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
-from compiler.ir.network import MaxPool
+from compiler.ir.pools import MaxPool
 from compiler.mapping.copies import boxed, span
 from compiler.mapping.divide import Divider, Share, reach
 from compiler.mapping.insert_transfers import insert_transfers

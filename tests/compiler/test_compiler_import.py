@@ -8,7 +8,8 @@ import pytest
 from onnx import helper
 
 from compiler.front.import_onnx import import_onnx
-from compiler.ir.network import Add, Conv, MaxPool, Unary
+from compiler.ir.network import Add, Conv, Unary
+from compiler.ir.pools import MaxPool
 from compiler.read_network import read_network
 from tests.compiler.ir_reference import evaluate
 from tests.support.models import F32, I8, I32, U8, dequantize, model_of, node, parameters, quantize

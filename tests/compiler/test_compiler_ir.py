@@ -12,20 +12,8 @@ import compiler.errors
 import compiler.front.state.builder
 import compiler.ir.network
 from compiler.errors import IRError
-from compiler.ir.network import (
-    Add,
-    AveragePool,
-    Conv,
-    EdgeInput,
-    EdgeOutput,
-    MaxPool,
-    Network,
-    Node,
-    Reshape,
-    Tensor,
-    Unary,
-    averaging_scales,
-)
+from compiler.ir.network import Add, Conv, EdgeInput, EdgeOutput, Network, Node, Reshape, Tensor, Unary, averaging_scales
+from compiler.ir.pools import AveragePool, MaxPool
 from compiler.ir.rules import verify
 
 X = Tensor("x", (1, 2, 4, 4), "u8", 0.5, 10)

@@ -9,7 +9,7 @@ import pytest
 
 from acg.graph import load_graph, parse_graph
 from compiler.errors import UnsupportedError
-from compiler.ir.network import GlobalAveragePool, MaxPool
+from compiler.ir.pools import GlobalAveragePool, MaxPool
 from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.merge_tables import merge_tables

@@ -10,7 +10,8 @@ from compiler.graph_passes.fold_pads import fold_pads
 from compiler.graph_passes.fuse_tables import fuse_tables
 from compiler.graph_passes.tables_first import tables_first
 from compiler.ir.move import compose, keeps_places
-from compiler.ir.network import AveragePool, MaxPool, Move, Reshape, Unary
+from compiler.ir.network import Move, Reshape, Unary
+from compiler.ir.pools import AveragePool, MaxPool
 from tests.compiler.drawing import SCALE, ZERO, Drawing, exact, ops, same_function
 
 # ---- the node

@@ -8,7 +8,8 @@ import pytest
 from acg.graph import ARCHITECTURES, load_graph, parse_graph
 from acg.predictor import predict
 from compiler.errors import CompilerError
-from compiler.ir.network import Add, GlobalAveragePool, MaxPool
+from compiler.ir.network import Add
+from compiler.ir.pools import GlobalAveragePool, MaxPool
 from compiler.loader import check_program as check_loadable
 from compiler.passes import Options, compile_network
 from tests.compiler.ir_reference import check_program

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from acg.fields import COUNTER_BITS
 from acg.footprint import Footprints
 from acg.graph import load_graph
-from acg.isa import COUNTER_BITS, Instruction, InstructionSet
+from acg.isa import Instruction, InstructionSet
 from acg.machine import machine_of
 from acg.predictor import predict
 from compiler.check_program import ProgramError, check_instructions

@@ -12,7 +12,8 @@ from compiler.codelets.families import FAMILIES
 from compiler.front import constraints as constraints_module
 from compiler.front.constraints import explain
 from compiler.front.import_onnx import HANDLERS
-from compiler.front.support import ENGINES, EVERYWHERE, OPERATORS, engines, support_markdown
+from compiler.front.support import EVERYWHERE, OPERATORS
+from compiler.front.support_table import ENGINES, engines, support_markdown
 
 SOURCES = Path(constraints_module.__file__).parents[1]
 

@@ -8,7 +8,7 @@ import pytest
 
 from acg.graph import ARCHITECTURES, load_graph
 from compiler.graph_passes.lower_moves import lower_moves
-from compiler.ir.network import MaxPool
+from compiler.ir.pools import MaxPool
 from compiler.passes import compile_network
 from compiler.target import Target
 from tests.compiler.drawing import Drawing, arrays, exact, ops, same_function

@@ -7,7 +7,8 @@ import pytest
 
 from acg.graph import load_graph
 from compiler.front.constraints import no_indices
-from compiler.front.support import OPERATORS, support_rows
+from compiler.front.support import OPERATORS
+from compiler.front.support_table import support_rows
 from covenant.analysis.operators import network_of
 from covenant.cli import main
 

@@ -19,7 +19,7 @@ from acg.causes import Cause
 from acg.description.schema import _model as schema_model
 from acg.packages import packages
 from acg.regmap import ErrorCode
-from compiler.front.support import support_rows
+from compiler.front.support_table import support_rows
 from docs.generate import PAGES
 from docs.generate.command_line import commands
 from docs.generate.families import FAMILIES, families, family_of

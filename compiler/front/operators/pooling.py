@@ -17,7 +17,8 @@ from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Formula, Pending, Quant, Quantisation, Real, Table, Unquantised, Value
 from compiler.front.state.windows import Window, read_window
-from compiler.ir.network import RANGES, AveragePool, GlobalAveragePool, MaxPool, Shape4
+from compiler.ir.network import RANGES, Shape4
+from compiler.ir.pools import AveragePool, GlobalAveragePool, MaxPool
 
 
 def _window(node: OnnxNode, source: Real | Quant | Unquantised | Table) -> Window:

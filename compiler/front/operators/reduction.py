@@ -21,7 +21,8 @@ from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Formula, Pending, Quant, Quantisation, Real, Shape, Table, Unquantised, Value
 from compiler.front.state.windows import Window
 from compiler.ir.elementwise import Reduction
-from compiler.ir.network import RANGES, GlobalAveragePool, MaxPool, Shape4
+from compiler.ir.network import RANGES, Shape4
+from compiler.ir.pools import GlobalAveragePool, MaxPool
 
 
 def _axes(node: OnnxNode, shape: Shape) -> tuple[int, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from compiler.ir.elementwise import Reduction
-from compiler.ir.network import AveragePool, GlobalAveragePool, MaxPool, Tensor
+from compiler.ir.network import Tensor
+from compiler.ir.pools import AveragePool, GlobalAveragePool, MaxPool
 from compiler.ir.rules.common import check_clamp, check_quantisation, check_window, expect
 
 

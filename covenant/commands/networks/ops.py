@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from acg.graph import load_graph
 from acg.shared import document
-from compiler.front.support import SupportRow, support_markdown, support_rows
+from compiler.front.support_table import SupportRow, support_markdown, support_rows
 from covenant.errors import EXACT, UserError
 from covenant.files import write_json
 from covenant.terminal.show import table

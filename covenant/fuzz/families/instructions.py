@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from acg.errors import InstructionError
-from acg.isa import Field, Instruction, instruction_set
+from acg.fields import Field
+from acg.isa import Instruction, instruction_set
 from acg.predictor import predict
 from compiler.check_program import ProgramError, check_program
 from compiler.program import Program

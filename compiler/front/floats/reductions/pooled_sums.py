@@ -19,7 +19,7 @@ from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Pending, Real
 from compiler.front.state.windows import Window
-from compiler.ir.network import AveragePool
+from compiler.ir.pools import AveragePool
 
 
 def average_of_sum(node: OnnxNode, whole: Reduced, window: Window, *, count_include_pad: bool) -> Pending:

@@ -20,7 +20,8 @@ from compiler.front.state.builder import default_view
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Operation, Pending, Shape, Table, Unquantised
 from compiler.front.state.windows import Window
-from compiler.ir.network import AveragePool, Move, Shape4
+from compiler.ir.network import Move, Shape4
+from compiler.ir.pools import AveragePool
 
 
 def _padded(view: tuple[int, ...], window: Window) -> np.ndarray:

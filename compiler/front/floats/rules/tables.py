@@ -19,7 +19,8 @@ from compiler.front.state.builder import Builder
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, Real, RealConst, Shape, Table, Value
 from compiler.ir.elementwise import Reduction
-from compiler.ir.network import AveragePool, GlobalAveragePool, Reshape, Unary
+from compiler.ir.network import Reshape, Unary
+from compiler.ir.pools import AveragePool, GlobalAveragePool
 
 
 @dataclass(frozen=True, eq=False)
