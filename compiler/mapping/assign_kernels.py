@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from compiler.codelets import Codelet
+from compiler.kernels.recipes.numbered import FLOATS
+from compiler.kernels.recipes.numbered import NEEDED as NUMBERED
 from compiler.kernels.recipes.softmax import NEEDED
 from compiler.target import CoreUnit
 from compiler.window import Window
@@ -58,14 +60,13 @@ def _window(codelet: Codelet, unit: CoreUnit) -> str | None:
 def _elementwise(codelet: Codelet, unit: CoreUnit) -> str | None:
     if not unit.core.can("REQB"):
         return "functions of bytes take REQB, which no slot issues"
-    if codelet.per_channel:
-        return "a scale for each channel"
-    y = codelet.operands["y"]
-    for role, operand in codelet.operands.items():
-        if not operand.tensor:
-            return "a constant array as operand"
-        if operand.shape != y.shape:
-            return f"operand {role} of shape {operand.shape} beside a result of {y.shape}: they are not spread"
+    if not codelet.per_channel:
+        return None
+    x, needed = codelet.operands["x"], (*NUMBERED, *(FLOATS[operation.name] for operation in codelet.operations if operation.name in FLOATS))
+    if x.tensor or x.shape != (1, x.shape[1], 1, 1):
+        return "a scale for each channel of a tensor beside another operand"
+    if not unit.core.can(*needed):
+        return f"a number for each channel takes {', '.join(name for name in needed if not unit.core.can(name))}, which no slot issues"
     return None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.errors import IRError
+from compiler.errors import IRError, UnsupportedError
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.network import RANGES, Network, Tensor
 from compiler.ir.rules import verify
@@ -16,6 +16,7 @@ from tests.compiler.random_networks import Sketch
 
 NAMES = ("tiny", "edge16", "wide", "dot16")
 GRAPHS = {name: load_graph(name) for name in NAMES}
+CORES = {name: load_graph(name) for name in ("dsp_tiny", "dsp")}
 
 
 def attributes(s: Sketch, kind: str, a: Tensor, b: Tensor | None, y: Tensor, *, constant=None, per_channel=False) -> Binary:
@@ -47,6 +48,18 @@ def sketch(seed: int, kind: str, *, broadcast: str = "", constant: bool = False,
     else:
         b = s.unary(a) if s.pick(True, False) and shapes["a"] == shapes["b"] else s.input(shapes["b"])
         s.node(attributes(s, kind, a, b, y, per_channel=per_channel), [a, b], y)
+    return s.network(y), s.arrays()
+
+
+def numbers_a_channel(seed: int, kind: str) -> tuple[Network, dict]:
+    """Operand a is a constant of ones whose scales are the numbers."""
+    s = Sketch(seed, "channels")
+    x = s.input((s.pick(1, 2), s.between(2, 40), s.between(1, 9), s.between(1, 9)))
+    y = s.tensor(x.shape)
+    numbers = s.rng.normal(0, 1, x.shape[1]).astype(np.float32)
+    attrs = Binary(kind, numbers, 0, x.scale, x.zero_point, y.scale, y.zero_point, *RANGES[y.dtype],
+                   constant=np.ones((1, x.shape[1], 1, 1), np.int8), constant_first=True)  # fmt: skip
+    s.node(attrs, [x], y)
     return s.network(y), s.arrays()
 
 
@@ -83,6 +96,30 @@ def test_a_tensor_with_itself(seed):
     check(seed, s.network(y), s.arrays())
 
 
+def check_on_cores(graph: Network, arrays: dict, **options) -> None:
+    """On both."""
+    for architecture in CORES.values():
+        assert check_program(graph, compile_network(verify(graph), architecture, options=Options(**options)), architecture, arrays) > 0
+
+
+@pytest.mark.parametrize("kind", ["add", "mul", "min", "max"])
+@pytest.mark.parametrize("seed", range(3))
+def test_spread_and_constant_operands_on_cores(kind, seed):
+    check_on_cores(*sketch(seed, kind, broadcast="ab"[seed % 2]), resident=seed < 2)
+    check_on_cores(*sketch(seed, kind, broadcast="both"), resident=seed < 2)
+    check_on_cores(*sketch(seed, kind, constant=True, broadcast="b" if seed % 2 else ""), resident=seed < 2)
+    check_on_cores(*numbers_a_channel(seed, kind), resident=seed < 2)
+
+
+def test_a_scale_for_each_channel_of_a_tensor_is_refused_on_a_core():
+    with pytest.raises(UnsupportedError) as error:
+        check_on_cores(*sketch(0, "add", per_channel=True))
+    assert [entry.reason for entry in error.value.entries] == [
+        "no engines of dsp_tiny offer ADD + REQUANTIZE on memories they share: core has no kernel for it: a scale for each channel of a tensor beside another "
+        "operand"
+    ]
+
+
 @pytest.mark.parametrize("axes", [(2,), (3,), (2, 3), (1,), (1, 3), (1, 2, 3), (0, 2), (0, 1, 2, 3)])
 @pytest.mark.parametrize("seed", range(4))
 def test_reductions(axes, seed):
@@ -110,15 +147,7 @@ def test_a_large_constant_is_cut_into_tiles():
 @pytest.mark.parametrize("kind", ["add", "mul", "min", "max"])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_float_constant_a_channel(kind, seed):
-    """Operand a is a constant of ones whose scales are the numbers."""
-    s = Sketch(seed, "channels")
-    x = s.input((s.pick(1, 2), s.between(2, 40), s.between(1, 9), s.between(1, 9)))
-    y = s.tensor(x.shape)
-    numbers = s.rng.normal(0, 1, x.shape[1]).astype(np.float32)
-    attrs = Binary(kind, numbers, 0, x.scale, x.zero_point, y.scale, y.zero_point, *RANGES[y.dtype],
-                   constant=np.ones((1, x.shape[1], 1, 1), np.int8), constant_first=True)  # fmt: skip
-    s.node(attrs, [x], y)
-    check(seed, s.network(y), s.arrays(), resident=seed % 2 == 0)
+    check(seed, *numbers_a_channel(seed, kind), resident=seed % 2 == 0)
 
 
 def broken(change: dict, shape=(1, 3, 1, 1)):
