@@ -4,6 +4,7 @@ MODEL ?= examples/fashion_dscnn.onnx
 INPUT ?= examples/fashion_test.npz
 LIMIT ?= 4
 SEED ?= 1
+TRIES ?= 100
 MINUTES ?=
 PYTHON ?= python3
 VENV := .venv
@@ -73,7 +74,7 @@ bench: setup ## speed, side by side, as ratios; and the cycle figures of the doc
 	$(BIN)/python -m covenant.bench
 
 models: setup ## networks of the MLPerf Tiny and ImageNet classes on ARCH's RTL; on edge16 into docs/models.md
-	$(COVENANT) models --arch $(ARCH) --on rtl --markdown $(if $(filter edge16,$(ARCH)),docs/models.md,build/models.$(ARCH).md)
+	$(COVENANT) models --arch $(ARCH) --on rtl --optimise $(TRIES) --markdown $(if $(filter edge16,$(ARCH)),docs/models.md,build/models.$(ARCH).md)
 
 accuracy: setup ## docs/accuracy.md: 1,000 Fashion-MNIST images on the functional simulator, 64 on the RTL, against onnxruntime
 	$(BIN)/python examples/fashion_accuracy.py --arch $(ARCH) $(if $(filter edge16,$(ARCH)),--markdown docs/accuracy.md)

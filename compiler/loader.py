@@ -142,5 +142,5 @@ def _program(manifest: Manifest, files: dict[str, bytes], description: str, grap
         description=description,
         instructions=tuple(instructions), code=files["instructions.bin"], program_address=manifest.program_address, segments=tuple(segments),
         inputs=manifest.inputs, outputs=manifest.outputs, layers=provenance.layers, provenance=provenance.instructions,
-        external_bytes=manifest.external_bytes, memory_map=manifest.memory_map,
+        external_bytes=manifest.external_bytes, memory_map=manifest.memory_map, choices=dict(manifest.choices),
     )

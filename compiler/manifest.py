@@ -39,6 +39,7 @@ class Manifest(_Text):
     inputs: Annotated[tuple[EdgeTensor, ...], FailFast()]
     outputs: Annotated[tuple[EdgeTensor, ...], FailFast()]
     memory_map: Annotated[tuple[Placed, ...], FailFast()]
+    choices: dict[str, Count] = {}
     sha256: dict[str, str]
     checksum: str
 

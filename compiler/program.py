@@ -16,7 +16,7 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -111,6 +111,8 @@ class Program:
         External memory in use, from address 0.
     memory_map : tuple[Placed, ...]
         Resident tensors, and everything in external memory but constants and code.
+    choices : dict[str, int]
+        What was decided otherwise than the compiler does by itself (`compiler.decisions`): compiled with them the same bytes come again.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Program:
     provenance: tuple[tuple[int, str], ...]
     external_bytes: int
     memory_map: tuple[Placed, ...] = ()
+    choices: dict[str, int] = field(default_factory=dict)
 
     @property
     def image(self) -> tuple[tuple[int, bytes], ...]:
@@ -155,7 +158,7 @@ class Program:
             "instructions": len(self.instructions), "program_address": self.program_address, "external_bytes": self.external_bytes,
             "segments": [[address, len(data)] for address, data in self.segments],
             "inputs": [_edge(item) for item in self.inputs], "outputs": [_edge(item) for item in self.outputs],
-            "memory_map": [asdict(item) for item in self.memory_map],
+            "memory_map": [asdict(item) for item in self.memory_map], **({"choices": self.choices} if self.choices else {}),
             "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in payloads.items()},
         }
         manifest["checksum"] = manifest_checksum(manifest)

@@ -24,7 +24,10 @@ import acg.machine
 from acg.description.variants import resized
 from acg.graph import Graph, load_graph
 from acg.predictor import Timeline, predict
+from compiler.ir.network import Network
+from compiler.passes import Options
 from compiler.program import Program
+from compiler.search import Effort, optimise
 from covenant.errors import UserError
 from covenant.networks import compile_file, load_program_file
 
@@ -52,9 +55,19 @@ class Machine(acg.machine.Machine):
     def __init__(self, source: str | Path | Graph = "edge16") -> None:
         super().__init__(source if isinstance(source, Graph) else load_graph(source))
 
-    def compile(self, network: str | Path, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Compiled:
-        """Compile an ONNX file; ``shapes`` of inputs where they are open. Raises `compiler.errors.CompilerError`, `covenant.errors.UserError`."""
-        return Compiled(self, compile_file(str(network), self.graph, shapes=shapes)[1])
+    def compile(
+        self, network: str | Path, *, shapes: Mapping[str, tuple[int, ...]] | None = None, tries: int = 0, seed: int = 0,
+        choices: Mapping[str, int] | None = None,
+    ) -> Compiled:
+        """Compile an ONNX file; ``shapes`` of inputs where they are open.
+
+        With ``tries`` the best of so many compilations that decide otherwise, in an order drawn from ``seed``; with ``choices``, those of a program that such a
+        search found (``Compiled.program.choices``), that program. Raises `compiler.errors.CompilerError`, `covenant.errors.UserError`.
+        """
+        def search(ir: Network, graph: Graph, options: Options) -> Program:
+            return optimise(ir, graph, Effort(tries=tries, seed=seed), options=options).program
+
+        return Compiled(self, compile_file(str(network), self.graph, shapes=shapes, search=search if tries else None, choices=choices)[1])
 
     def resized(self, name: str, sizes: Mapping[str, int | str]) -> Machine:
         """This machine with other sizes, by "engine.size" or "memory.key", and all that depends on them; called ``name``.

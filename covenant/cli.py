@@ -39,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--fallback", choices=("host",), help="what no engine can do runs on onnxruntime between accelerator segments "
                          "(default: such nodes are refused, all at once)")
 
+    def search(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--optimise", type=_effort, metavar="TRIES|MINUTES", help="search for a program of fewer predicted cycles: so many compilations, "
+                         "as in 200, or for so long, as in 5m (default: none)")
+        sub.add_argument("--optimise-seed", type=_count, default=0, metavar="N", help="seed of that search: the same tries give the same program (default 0)")
+
     sub = command("rtl", "write a package of an architecture: Verilog, wrapper, IP-XACT, FuseSoC, SystemRDL, bench, driver, guide")
     sub.add_argument("arch", metavar="ARCH", help="a name of archs/ or a YAML file")
     sub.add_argument("-o", "--output", metavar="FOLDER", help="where to (default build/rtl/NAME)")
@@ -59,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     arch(sub)
     shape(sub)
     fallback(sub)
+    search(sub)
+    sub.add_argument("--choices", metavar="FILE", help="decide as in this program file, of the same network and machine: its bytes come again")
     sub.add_argument("-o", "--output", metavar="FILE", help="program file to write; with --fallback a folder: programs, models, plan.json")
     sub.add_argument("--image", metavar="FILE.bin", help="write what the C driver loads (covenant_load): constants and instructions as one file")
     sub.add_argument("--header", metavar="FILE.h", help="write a C header for the driver: inputs, outputs, their layouts, fingerprint and cycles")
@@ -68,12 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     arch(sub, None)
     shape(sub)
     fallback(sub)
+    search(sub)
 
     sub = command("run", "run a network and compare bytes with ONNX, cycles with the prediction")
     sub.add_argument("file", metavar="MODEL|FILE", nargs="+", help="ONNX networks, program files, folders of compile --fallback")
     arch(sub, None)
     shape(sub)
     fallback(sub)
+    search(sub)
     sub.add_argument("--input", metavar="X.npz", help="samples: an array for each ONNX input, labels under 'y' (default: drawn from --seed)")
     sub.add_argument("--limit", type=_positive, metavar="N", help="the first N samples only (drawn inputs: N samples, default 1)")
     sub.add_argument("--seed", type=_count, default=0, help="seed of drawn inputs (default 0)")
@@ -110,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("models", "networks of the MLPerf Tiny and ImageNet classes in one table: cycles, exactness, seconds")
     sub.add_argument("network", metavar="NETWORK", nargs="*", help="networks of the zoo or ONNX files (default: the whole zoo)")
     arch(sub)
+    search(sub)
     sub.add_argument("--on", choices=("rtl", "iss"), default="rtl", help="simulated RTL, or the functional simulator (default rtl)")
     sub.add_argument("--seed", type=_count, default=0, help="seed of the drawn input (default 0)")
     sub.add_argument("--markdown", metavar="FILE", help="write the table as a page of the documents")
@@ -228,6 +238,14 @@ def _count(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
     return value
+
+
+def _effort(text: str) -> tuple[str, int]:
+    unit = "minutes" if text[-1:] == "m" else "tries"
+    digits = text[:-1] if unit == "minutes" else text
+    if not (digits.isascii() and digits.isdigit() and 0 < int(digits) < 1 << 31):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of tries, as in 200, nor of minutes, as in 5m")
+    return unit, int(digits)
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """Networks and programs as a command meets them: an ONNX file, or a program file made earlier."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from acg.predictor import predict
 from compiler.check_program import AGAIN, ProgramError
 from compiler.errors import ModelError, UnsupportedError
 from compiler.front.reading.quantised import quantised_operator
+from compiler.ir.network import Network
 from compiler.loader import carried_architecture, load_program
-from compiler.passes import compile_network
+from compiler.passes import Options, compile_network
 from compiler.program import Program
 from compiler.read_network import read_network
 from covenant.errors import UserError
@@ -40,16 +41,24 @@ class CompiledNetwork:
 
 
 Shapes = Mapping[str, tuple[int, ...]]
+#: What compiles a network better than the compiler alone.
+Search = Callable[[Network, Graph, Options], Program]
 
 
-def compile_file(path: str, graph: Graph, *, shapes: Shapes | None = None) -> tuple[onnx.ModelProto, Program]:
-    """Import and compile an ONNX file, its inputs in ``shapes`` where given. Raises CompilerError, UserError."""
+def compile_file(
+    path: str, graph: Graph, *, shapes: Shapes | None = None, search: Search | None = None, choices: Mapping[str, int] | None = None
+) -> tuple[onnx.ModelProto, Program]:
+    """Import and compile an ONNX file, its inputs in ``shapes`` where given, deciding by ``choices`` and from there by a ``search`` (`covenant.optimised`).
+
+    Raises CompilerError, UserError.
+    """
     model = open_model(path, shapes)
     try:
         ir = read_network(model, name=Path(path).name)
         for note in ir.notes:
             warn(f"model {path}: {note}")
-        return model, compile_network(ir, graph)
+        options = Options(choices=choices or {})
+        return model, compile_network(ir, graph, options=options) if search is None else search(ir, graph, options)
     except UnsupportedError:
         if quantised_operator(model) is not None:
             raise
@@ -93,13 +102,15 @@ def load_ordered_program(path: str | Path, graph: Graph) -> Program:
     return program
 
 
-def open_network(path: str, arch: str | None, *, shapes: Shapes | None = None) -> CompiledNetwork:
-    """Load a program file, or compile an ONNX network (for edge16 unless ``arch`` says otherwise)."""
+def open_network(path: str, arch: str | None, *, shapes: Shapes | None = None, search: Search | None = None) -> CompiledNetwork:
+    """Load a program file, or compile an ONNX network (for edge16 unless ``arch`` says otherwise), with a ``search`` where one is given."""
     if is_program(path):
+        if search is not None:
+            raise UserError(f"{path}: --optimise with a program file, which is compiled already; expected an ONNX network, give the option to covenant compile")
         if shapes:
             raise UserError(f"{path}: --shape with a program file, whose shapes are fixed; expected an ONNX network, give the option to covenant compile")
         graph, program = load_program_file(path, arch)
         return CompiledNetwork(path, graph, program, None)
     graph = load_graph(arch or DEFAULT_ARCHITECTURE)
-    model, program = compile_file(path, graph, shapes=shapes)
+    model, program = compile_file(path, graph, shapes=shapes, search=search)
     return CompiledNetwork(path, graph, program, model)

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from compiler.codelets import Codelet
 from compiler.codelets.sliding import FAMILY as SLIDING
+from compiler.decisions import Decisions
 from compiler.errors import UnsupportedEntry, UnsupportedError
 from compiler.mapping.assign_kernels import refusal
 from compiler.mapping.assign_own import assign_own
@@ -27,7 +28,10 @@ from compiler.outside import OWN
 from compiler.partitions import Partition
 from compiler.target import MatrixUnit, Target, VectorUnit, narrow
 
-__all__ = ["Assigned", "assign_engines", "bindings"]
+__all__ = ["Assigned", "Bound", "assign_engines", "bindings"]
+
+#: Steps that a node becomes, by its codelets and by what is decided of their engines.
+Bound = dict[tuple[tuple[Codelet, ...], tuple[int, ...]], tuple[Assigned, ...]]
 
 
 def _holds(memories: tuple[Partition, ...], memory: Partition) -> bool:
@@ -129,21 +133,23 @@ def _alternatives(able: list[list[Assigned]], team: tuple[Assigned, ...]) -> lis
     return found
 
 
-def _assign(codelets: tuple[Codelet, ...], target: Target) -> Assigned | None:
-    """The first codelet that the machine can run, its team, and their helpers; None where it can run none."""
+def _assign(codelets: tuple[Codelet, ...], target: Target, decisions: Decisions) -> Assigned | None:
+    """The first codelet that the machine can run, or the one decided for, its team, and their helpers; None where it can run none."""
     able = [found for found in (list(bindings(codelet, target)) for codelet in codelets) if found]
     if not able:
         return None
+    first = decisions.number(f"engines {codelets[0].name}", len(able))
+    able = [able[first], *able[:first], *able[first + 1 :]]
     team = _team(able[0])
     members = team or (able[0][0],)
     members = tuple(replace(m, alternative=other) if other else m for m, other in zip(members, _alternatives(able, members), strict=True))
     return replace(members[0], team=members) if team else members[0]
 
 
-def _apart(codelets: tuple[Codelet, ...], target: Target) -> tuple[Assigned, ...]:
+def _apart(codelets: tuple[Codelet, ...], target: Target, decisions: Decisions) -> tuple[Assigned, ...]:
     """What a codelet was merged of, each on engines of its own; () where it is one piece or the machine cannot."""
     pieces = zip(*(codelet.parts for codelet in codelets if codelet.parts), strict=True)
-    found = [_assign(tuple(dict.fromkeys(piece)), target) for piece in pieces]
+    found = [_assign(tuple(dict.fromkeys(piece)), target, decisions) for piece in pieces]
     return tuple(step for step in found if step is not None) if None not in found else ()
 
 
@@ -155,26 +161,37 @@ def _ends(steps: tuple[Assigned, ...], target: Target) -> float:
     return max(divider.ready.values(), default=0.0)
 
 
-def _bind(codelets: tuple[Codelet, ...], target: Target) -> tuple[Assigned, ...]:
+def _bind(codelets: tuple[Codelet, ...], target: Target, decisions: Decisions) -> tuple[Assigned, ...]:
     """The steps that a node becomes: its codelet, or where that is sooner, or all that the machine can do, those that it was merged of. () for none."""
-    whole = _assign(codelets, target)
+    whole = _assign(codelets, target, decisions)
     if whole is None:
-        return _apart(codelets, target)
+        return _apart(codelets, target, decisions)
     if not codelets[0].parts or len(target.vector) < 2:
         return (whole,)
-    apart = _apart(codelets, target)
+    apart = _apart(codelets, target, decisions)
     # Where nobody else can help, one instruction is better than two.
     if not any(len(step.team) > len(whole.team) for step in apart) or _ends((whole,), target) <= _ends(apart, target):
         return (whole,)
     return apart
 
 
-def assign_engines(choices: tuple[tuple[Codelet, ...], ...], target: Target) -> tuple[Assigned, ...]:
-    """For each node the first of its codelets that the machine can run, or what that was merged of. Raises UnsupportedError listing all nodes it cannot."""
+def assign_engines(
+    choices: tuple[tuple[Codelet, ...], ...], target: Target, decisions: Decisions | None = None, bound: Bound | None = None
+) -> tuple[Assigned, ...]:
+    """For each node the first of its codelets that the machine can run, unless decided otherwise, or what that was merged of.
+
+    `bound` is kept from one call to the next. Raises UnsupportedError listing all nodes it cannot run.
+    """
+    decisions = decisions or Decisions()
+    bound = {} if bound is None else bound
     assigned: list[Assigned] = []
     missing = []
     for codelets in choices:
-        steps = _bind(codelets, target)
+        names = [codelets[0].name, *(piece.name for piece in codelets[0].parts)]
+        key = codelets, tuple(decisions.given.get(f"engines {name}", 0) for name in names)
+        if key not in bound:
+            bound[key] = _bind(codelets, target, decisions)
+        steps = bound[key]
         if not steps:
             wanted = " or ".join(" + ".join(operation.name for operation in codelet.operations) for codelet in codelets)
             origin = codelets[0].origin[0] if codelets[0].origin else codelets[0].name

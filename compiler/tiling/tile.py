@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from compiler.decisions import Decisions
 from compiler.errors import CompilerError, LengthError
-from compiler.mapping.assign_engines import Assigned
+from compiler.mapping.assign_engines import Assigned, Bound
 from compiler.mapping.divide import Share, Shares
 from compiler.mapping.insert_transfers import Residency
 from compiler.target import Target
@@ -58,22 +59,25 @@ class Memo:
     """What one call of `tile` leaves to the next, on another residency of the same network.
 
     `choices` by everything that a choice depends on; `done`: for each step, under which state it was tiled, and what that made;
-    `context`: the last one.
+    `context`: the last one; `bound`: the steps of each node, so that they are the same objects as long as their engines are.
     """
 
     choices: dict[tuple, Choice | Choices] = field(default_factory=dict)
     done: dict[int, tuple[Assigned, tuple, Done]] = field(default_factory=dict)
     context: TileContext | None = None
+    bound: Bound = field(default_factory=dict)
 
 
-def tile(residency: Residency, target: Target, *, shrink: dict[int, float] | None = None, memo: Memo | None = None) -> TileContext:
+def tile(
+    residency: Residency, target: Target, *, shrink: dict[int, float] | None = None, memo: Memo | None = None, decisions: Decisions | None = None
+) -> TileContext:
     """Tile every codelet. `shrink`: part of the usual room that a layer's tiles may take, for layers that did not fit before.
 
     `memo` is kept from one call to the next. The steps of both plans are the same objects as long as their engines are the same: only
     those whose room or tensors are others are tiled again. The contexts of earlier calls are of no use any more.
     """
     memo = Memo() if memo is None else memo
-    context = memo.context = TileContext(target, residency, memo.context)
+    context = memo.context = TileContext(target, residency, memo.context, decisions)
     last_use: dict[str, int] = {}
     first_use: dict[str, int] = {}
     for number, step in enumerate(residency.steps):
@@ -86,7 +90,7 @@ def tile(residency: Residency, target: Target, *, shrink: dict[int, float] | Non
     for number, step in enumerate(residency.steps):
         context.budget_bytes = _room(residency, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
         tensors = [operand.tensor for operand in step.codelet.operands.values() if operand.tensor]
-        state = residency.shares[number], context.state(tensors)
+        state = residency.shares[number], context.state(tensors), context.decisions.of(step.codelet.name)
         before = memo.done.get(number)
         if before is not None and before[0] is step and before[1] == state:
             context.repeat(before[2])
@@ -132,7 +136,8 @@ def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[
         pricing, tiling = CONTRACTIONS[step.codelet.family]
         pricer = pricing(context, step, part)
         stored = pricer.y_stored
-        key = (step.codelet.name, step.codelet.family, part, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()))
+        key = (step.codelet.name, step.codelet.family, part, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()),
+               *context.decisions.of(step.codelet.name))
         if key not in memo:
             memo[key] = pricer.best()
         return tiling(context, step, ContractionSizes.of(step), memo[key], part).tiles()

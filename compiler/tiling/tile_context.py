@@ -11,6 +11,7 @@ import numpy as np
 from acg.graph import Engine, Memory
 from compiler.codelets import Codelet, Operand
 from compiler.codelets.base import pixel
+from compiler.decisions import Decisions
 from compiler.errors import LengthError
 from compiler.mapping.insert_transfers import Residency
 from compiler.mapping.price import Occupancy
@@ -39,9 +40,10 @@ class Done:
 class TileContext(TensorBuffers):
     """Collects the operations of a network, codelet by codelet."""
 
-    def __init__(self, target: Target, residency: Residency, before: TileContext | None = None) -> None:
+    def __init__(self, target: Target, residency: Residency, before: TileContext | None = None, decisions: Decisions | None = None) -> None:
         """`before`: the context of another residency of the same network, whose buffers of tensors and constants this one shares where they are alike."""
         super().__init__(target, residency, before)
+        self.decisions = decisions or Decisions()
         self.ops: list[TileOp] = []
         self.occupancy: Occupancy = Occupancy(target.graph) if before is None else before.occupancy
         #: Names of the engines that compute.

@@ -32,6 +32,8 @@ STRIPS = 4
 MATRIX_INSTRUCTION_CYCLES = 80
 #: Sharing must save at least this part of the time, or it is not worth its weights.
 WORTH = 0.15
+#: Other numbers of strips and other cuts, in rows from the one that is priced best, that may be decided for.
+OTHER_STRIPS, OTHER_CUTS = (STRIPS, 2, 3, 6, 8, 1), (-1, 1, -2, 2, -3, 3)
 
 
 def share(context: TileContext, step: Assigned, part: Share | None = None) -> Iterator[None] | None:
@@ -50,27 +52,32 @@ def share(context: TileContext, step: Assigned, part: Share | None = None) -> It
 def _border(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -> Iterator[None] | None:
     """Share an input on chip: upper rows to one unit, lower rows to the other."""
     _, c, oh, ow = lanes.sizes
-    first = lanes.box[2]
+    first, name = lanes.box[2], lanes.codelet.name
     row = ow * ceil_div(c, lanes.lanes)
+    parts = context.decisions.decide(f"strips {name}", OTHER_STRIPS)
     weights = pricer.passes * pricer.sizes.rows * pricer.sizes.lanes_out * lanes.members / context.target.external.bus_bytes
 
     def cycles(cut: int) -> float:
-        strip = ceil_div(oh - cut, STRIPS)
+        strip = ceil_div(oh - cut, parts)
         streamed = (oh - cut) * pricer.passes * max(ow, pricer.sizes.rows / strip)
         streamed += MATRIX_INSTRUCTION_CYCLES * pricer.sizes.blocks * ceil_div(oh - cut, strip)
         return max(cut * row * lanes.taps + (oh - cut) * row, streamed + row, weights)
 
     cut = min(range(1, oh), key=cycles)
-    if cycles(cut) > (1 - WORTH) * oh * row * lanes.taps:
+    worth = cycles(cut) <= (1 - WORTH) * oh * row * lanes.taps
+    way = context.decisions.number(f"share {name}", 2 + len(OTHER_CUTS))
+    if way > 1:
+        cut, worth = min(max(cut + OTHER_CUTS[way - 2], 1), oh - 1), True
+    if worth == (way == 1):
         return None
-    contraction = _contraction(context, lanes, pricer, ceil_div(oh - cut, STRIPS))
+    contraction = _contraction(context, lanes, pricer, ceil_div(oh - cut, parts))
     lane_choice = lanes.best()
     if contraction is None:
         return None
     view = context.whole(lanes.x, member=lanes.member)
     context.wish_border(view.buffer, view.at(0, lanes.window.reach(0, first + cut, first + oh)[0], 0, 0))
-    own = [(first + lo, first + hi) for lo, hi in spans(cut, ceil_div(cut, STRIPS))]
-    given = [(first + cut + lo, first + cut + hi) for lo, hi in spans(oh - cut, ceil_div(oh - cut, STRIPS))]
+    own = [(first + lo, first + hi) for lo, hi in spans(cut, ceil_div(cut, parts))]
+    given = [(first + cut + lo, first + cut + hi) for lo, hi in spans(oh - cut, ceil_div(oh - cut, parts))]
     return _alternating(lanes, lane_choice, contraction, [item for pair in zip_longest(given, own) for item in zip(pair, (True, False), strict=True)])
 
 
@@ -86,16 +93,17 @@ def _alternating(
 def _strips(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -> Iterator[None] | None:
     """Share an external input: each strip is loaded into a place of its own, and goes to the unit that ends it first."""
     _, c, oh, ow = lanes.sizes
-    first = lanes.box[2]
+    first, name = lanes.box[2], lanes.codelet.name
     row = ow * ceil_div(c, lanes.lanes)
+    parts, alone_is_decided = context.decisions.decide(f"strips {name}", OTHER_STRIPS), context.decisions.number(f"share {name}", 2) == 1
     layout = context.residency.layouts[context.residency.root(lanes.x.tensor)]
-    if layout.size_bytes / context.target.external.bus_bytes > (1 - WORTH) * oh * row * lanes.taps:
+    if alone_is_decided or layout.size_bytes / context.target.external.bus_bytes > (1 - WORTH) * oh * row * lanes.taps:
         return None
     budget = context.budget_bytes
     context.budget_bytes = {name: size // 2 for name, size in budget.items()}
     try:
         lane_choice = lanes.best()
-        high = min(lane_choice.rows, ceil_div(oh, 2 * STRIPS))
+        high = min(lane_choice.rows, ceil_div(oh, 2 * parts))
         contraction = _contraction(context, lanes, pricer, high)
     finally:
         context.budget_bytes = budget
@@ -117,7 +125,7 @@ def _strips(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer) -
 def _contraction(context: TileContext, lanes: LaneTiler, pricer: ContractionPricer, rows: int) -> ContractionTiler | None:
     """Tiler for strips of so many rows, whose weights stay; None where they cannot."""
     pricer.sizes = replace(pricer.sizes, out_rows=rows)
-    choice = replace(pricer.best(), channels_outer=False, keep_weights=True)
+    choice = replace(pricer.best("help"), channels_outer=False, keep_weights=True)
     if not pricer.fits(choice, 1):
         return None
     return ContractionTiler(context, pricer.step, pricer.sizes, choice, lanes.share)

@@ -38,6 +38,10 @@ class Progress:
         left = "" if state.remaining_seconds is None else f", {state.remaining_seconds:.0f} s to go"
         self._show(f"{self.what}: building its simulator, {state.step}, {state.seconds:.0f} s{left}")
 
+    def searching(self, tries: int, before: int, now: int) -> None:
+        """Called after each compilation of a search, with their number and the cycles with which it began and which it has now."""
+        self._show(f"{self.what}: {tries:,} compilations, {now:,} cycles ({100 * (1 - now / before):.1f}% saved)")
+
     def _show(self, text: str) -> None:
         terminal = self.stream.isatty()
         now = time.monotonic()

@@ -18,7 +18,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "reading-a-network": ("compiler/front/reading/*", "compiler/front/validity/*", "compiler/front/import_onnx.py", "covenant/open_model.py"),
     "shapes": ("covenant/shapes.py",),
     "unsupported-nodes": ("compiler/errors.py", "compiler/front/*", "compiler/mapping/*", "compiler/codelets/*"),
-    "no-room": ("compiler/partitions.py", "compiler/passes.py", "compiler/placing/*", "compiler/target.py", "compiler/tiling/*", "compiler/tiles.py"),
+    "no-room": ("compiler/partitions.py", "compiler/passes.py", "compiler/fit.py", "compiler/placing/*", "compiler/target.py", "compiler/tiling/*",
+                "compiler/tiles.py"),
     "the-compilers-own": ("compiler/ir/*", "compiler/graph_passes/*", "compiler/ordering/*", "compiler/levels.py", "compiler/planes.py",
                           "compiler/window.py"),
     "quantising": ("covenant/quantise/*", "covenant/commands/networks/quantize.py"),
@@ -27,7 +28,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "reference-inputs": ("verif/golden.py", "verif/reference/*"),
     # howto/errors_program.md
     "program-files": ("compiler/loader.py", "compiler/check_program.py", "compiler/archive.py", "compiler/manifest.py", "compiler/program.py",
-                      "covenant/networks.py"),
+                      "compiler/decisions.py", "covenant/networks.py"),
     "instructions": ("acg/isa.py", "acg/predictor.py", "acg/footprint.py", "acg/rules/*"),
     "plans": ("covenant/fallback/*",),
     # howto/errors_run.md
@@ -36,7 +37,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
                   "verif/divergence.py", "verif/hazards.py", "verif/timeline.py"),
     "functional-simulator": ("verif/iss/*",),
     # howto/errors_commands.md
-    "arguments": ("covenant/cli.py", "covenant/api.py", "covenant/commands/*"),
+    "arguments": ("covenant/cli.py", "covenant/api.py", "covenant/commands/*", "covenant/optimised.py"),
     "files": ("covenant/files.py", "covenant/verify/coverage.py", "covenant/verify/rtl_coverage.py", "verif/rtl_coverage.py"),
     "campaigns": ("covenant/verify/*", "covenant/fuzz/*", "covenant/mutants/*", "covenant/backend/*", "verif/random/*", "verif/hostile/*", "verif/coverage.py"),
     # howto/errors_contracts.md

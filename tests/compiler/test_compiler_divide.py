@@ -9,12 +9,13 @@ import pytest
 from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.ir.pools import MaxPool
+from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.copies import boxed, span
 from compiler.mapping.divide import Divider, Share, reach
 from compiler.mapping.insert_transfers import insert_transfers
 from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.price import Occupancy
-from compiler.passes import assign_engines, compile_network
+from compiler.passes import compile_network
 from compiler.read_network import read_network
 from compiler.target import Target
 from covenant.bench.workload_transformer import encoder_block

@@ -68,7 +68,7 @@ def test_commands_that_are_shown_run(tmp_path, monkeypatch, capsys):
     np.savez("data.npz", input=np.random.default_rng(1).standard_normal((2, 3, 224, 224)).astype(np.float32))
     shown = [line.split("#")[0].split()[1:] for line in README.splitlines() if line.startswith("covenant ")]
     ran = [arguments for arguments in shown if not {"rtl", "--waves"} & set(arguments) and arguments != ["models"]]
-    assert len(ran) == 18 and len(shown) == 21
+    assert len(ran) == 19 and len(shown) == 22
     for arguments in ran:
         simulated = ["--limit", "2", "--on", "iss"] if arguments[0] == "run" else []
         assert main([*arguments, *simulated]) == 0, arguments

@@ -128,7 +128,7 @@ class ExpressionPricer:
                         fitting += [choices for choices in self._others(replace(lead, whole_output=lead.whole_output and not self.floats))
                                     if self.fits(choices, copies)][:1]  # fmt: skip
                     if fitting:
-                        return min(fitting, key=self.price)
+                        return self.context.decisions.cheapest(f"tile {self.step.codelet.name}", fitting, self.price)
         raise CompilerError(
             f"node {self.step.codelet.name}", found="no tile that fits the on-chip memories",
             expected=f"room for {self.peak[True]} numbers of 32 bits of a block of channels, and for the products' operands",

@@ -283,8 +283,8 @@ class ContractionPricer:
             for whole_out in (True, False) if not (self.resident_y or outer or self.partial) else (False,):
                 yield Choice(high, wide, block, *reduction, outer, keep, whole_in, whole_out)
 
-    def best(self) -> Choice:
-        """Cheapest choice that fits: with double buffers, the whole reduction and whole rows if any such does.
+    def best(self, what: str = "tile") -> Choice:
+        """Cheapest choice that fits, unless `what` is decided otherwise: with double buffers, the whole reduction and whole rows if any such does.
 
         Raises CompilerError when none fits at all.
         """
@@ -293,7 +293,7 @@ class ContractionPricer:
                 for wide in _cuts(self.sizes.out_columns, 6):
                     fitting = [choice for choice in self.choices(reduction, wide) if self.fits(choice, copies)]
                     if fitting:
-                        return min(fitting, key=self.price)
+                        return self.context.decisions.cheapest(f"{what} {self.step.codelet.name}", fitting, self.price)
         raise CompilerError(
             f"node {self.step.codelet.name}", found="no tile that fits the on-chip memories",
             expected="room for one block of weights, one pixel of input and one of output", do="use an architecture with larger memories",

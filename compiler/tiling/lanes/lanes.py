@@ -138,7 +138,7 @@ class LaneTiler:
             for keep in (lambda t: t.columns == ow and t.channels == c, lambda t: t.channels == c, lambda t: True):
                 kept = [choice for choice in fitting if keep(choice)]
                 if kept:
-                    return min(kept, key=self.price)
+                    return self.context.decisions.cheapest(f"tile {self.codelet.name}", kept, self.price)
         raise CompilerError(
             f"node {self.codelet.name}", found="no tile that fits the on-chip memories", expected="room for one window of one channel block",
             do="use an architecture with larger memories",

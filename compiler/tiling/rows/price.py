@@ -218,7 +218,7 @@ class RowwisePricer:
 
     def best(self) -> RowChoice:
         """Cheapest choice that fits. Raises CompilerError when none fits."""
-        best: tuple[float, RowChoice] | None = None
+        fitting: list[RowChoice] = []
         counts = {ceil_div(self.pixels, MOST_PIXELS), self.pixels}
         counts |= {n for k in range(self.pixels.bit_length() + 1) for n in (1 << k, 3 << k) if n <= self.pixels}
         for count in sorted(counts):
@@ -229,12 +229,11 @@ class RowwisePricer:
                 for pieces in sorted({*range(1, min(9, self.blocks + 1)), *(1 << k for k in range(self.blocks.bit_length())), self.blocks}):
                     choice = RowChoice(pixels, copies, ceil_div(self.blocks, pieces))
                     if self._fits(choice):
-                        price = self._price(choice)
-                        best = (price, choice) if best is None or price < best[0] else best
+                        fitting.append(choice)
                         break
-        if best is None:
+        if not fitting:
             raise CompilerError(
                 f"node {self.codelet.name}", found="no strip that fits the on-chip memories",
                 expected=f"room for the intermediate values of one pixel of {self.channels} channels", do="use an architecture with larger memories",
             )
-        return best[1]
+        return self.context.decisions.cheapest(f"tile {self.codelet.name}", fitting, self._price)

@@ -166,5 +166,5 @@ class SlidingPricer:
                 choices = [SlidingChoice(rows, columns, channel, outer) for rows in _cuts(oh, 12) for channel in channels for outer in (False, True)]
                 fitting = [choice for choice in choices if self.fits(choice, copies)]
                 if fitting:
-                    return min(fitting, key=self.price)
+                    return self.context.decisions.cheapest(f"tile {self.step.codelet.name}", fitting, self.price)
         raise self._refused("no tile that fits the on-chip memories")

@@ -6,6 +6,7 @@ from acg.graph import load_graph
 from covenant.errors import BROKEN, EXACT, UserError
 from covenant.files import require_writable, write_json, write_text
 from covenant.hardware import cache_folder
+from covenant.optimised import optimiser
 from covenant.terminal.progress import Progress
 from covenant.zoo.measure import markdown, measure, text
 from covenant.zoo.quantised import model_file
@@ -34,12 +35,12 @@ def models(options) -> int:
     for path in (options.markdown, options.json if options.json != "-" else None):
         if path:
             require_writable(path)
-    rows = []
+    rows, search = [], optimiser(options, "models")
     for number, (name, path) in enumerate(chosen, 1):
         progress = Progress(f"models {number}/{len(chosen)} {name}", quiet=options.quiet)
         progress.note("quantising (kept for the next time), compiling" if path is None else "compiling")
         file = path or model_file(name, cache_folder().parent / "models")
-        row = measure(name, file, graph, on=options.on, seed=options.seed, progress=progress)
+        row = measure(name, file, graph, on=options.on, seed=options.seed, search=search, progress=progress)
         for line in row["divergence"]:
             progress.note(line)
         rows.append(row)

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from acg.graph import load_graph
+from compiler.loader import load_program
 from covenant.driver.image import image, image_header
 from covenant.errors import BROKEN, EXACT, UserError
 from covenant.fallback import open_plan, placement_text, warn_if_idle, write_plan
 from covenant.fallback.write import require_new_folder
 from covenant.files import require_writable, write_bytes, write_json, write_text
 from covenant.networks import compile_file
+from covenant.optimised import optimiser
 from covenant.terminal.warn import given
 
 __all__ = ["compile_"]
@@ -17,7 +19,10 @@ __all__ = ["compile_"]
 def compile_(options) -> int:
     """Compile a network and write its program file."""
     targets = {"image": options.image, "header": options.header}
+    search = optimiser(options, "compile")
     if options.fallback:
+        if options.choices:
+            raise UserError("compile: --choices with --fallback host; expected one program to decide for, leave one of them out")
         if any(targets.values()) or not options.output:
             found = " and ".join(f"--{name}" for name, path in targets.items() if path) or "no -o"
             raise UserError(f"compile --fallback host: found {found}; expected -o FOLDER alone, segments that run between others on the host have no image "
@@ -32,7 +37,8 @@ def compile_(options) -> int:
     for path in paths:
         require_writable(path)
     given()
-    _, program = compile_file(options.model, graph, shapes=dict(options.shape))
+    choices = load_program(options.choices, graph).choices if options.choices else {}
+    _, program = compile_file(options.model, graph, shapes=dict(options.shape), search=search, choices=choices)
     data = program.to_bytes()
     if options.output:
         write_bytes(options.output, data)
@@ -41,12 +47,16 @@ def compile_(options) -> int:
     if options.header:
         write_text(options.header, image_header(program, graph, name=Path(options.header).stem))
     summary = {"arch": graph.name, "model": options.model, "file": options.output, "bytes": len(data), "instructions": len(program.instructions),
-               "layers": len(program.layers), "memory_bytes": program.external_bytes, **targets, "warnings": given()}
+               "layers": len(program.layers), "memory_bytes": program.external_bytes, **targets, "choices": program.choices, "warnings": given()}
+    if search is not None:
+        summary["optimised"] = search.report()
     if options.json:
         write_json(options.json, summary)
     if options.json != "-":
         counts = f"{summary['instructions']:,} instructions, {summary['layers']} layers, {summary['memory_bytes']:,} bytes of external memory"
         print(f"{', '.join(paths)}: {counts}")
+        if search is not None:
+            print(search.said())
     return EXACT
 
 

@@ -11,6 +11,7 @@ from covenant.fallback import is_plan, open_plan, placement_text, warn_if_idle
 from covenant.fallback.write import segment_rows
 from covenant.files import write_json
 from covenant.networks import open_network
+from covenant.optimised import optimiser
 from covenant.run import Execution, ideal_cycles, layer_rows
 from covenant.terminal.show import table
 
@@ -19,9 +20,10 @@ __all__ = ["predict"]
 
 def predict(options) -> int:
     """Predict a program (or a network, compiled first) and print cycles a layer, what engines wait for, the critical path, the busiest engine and the total."""
+    search = optimiser(options, "predict")
     if options.fallback or is_plan(options.file):
         return _segments(options)
-    network = open_network(options.file, options.arch, shapes=dict(options.shape))
+    network = open_network(options.file, options.arch, shapes=dict(options.shape), search=search)
     graph, program = network.graph, network.program
     begin = time.perf_counter()
     timeline = predict_timeline(graph, program.instructions)
@@ -43,6 +45,8 @@ def predict(options) -> int:
         "layers": [{key: value for key, value in layer.items() if key != "measured"} for layer in layers],
         "causes": cause_report(graph, program, timeline), "seconds": round(seconds, 6),
     }
+    if search is not None:
+        report["optimised"] = search.report()
     if options.json:
         write_json(options.json, report)
     if options.json == "-":
@@ -55,6 +59,8 @@ def predict(options) -> int:
     print(f"\n{options.file} on {graph.name}: {total:,} cycles, ideal {report['cycles']['ideal']:,}, {report['instructions']:,} instructions")
     shares = ", ".join(f"{name} {100 * cycles / max(1, total):.0f}%" for name, cycles in busy.items())
     print(f"busy: {shares}; bottleneck: {report['bottleneck']}")
+    if search is not None:
+        print(search.said())
     return EXACT
 
 

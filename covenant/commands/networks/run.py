@@ -11,6 +11,7 @@ from covenant.fallback import Plan, is_plan, open_plan, run_plan, run_text, warn
 from covenant.files import require_writable, write_arrays, write_json, write_text
 from covenant.hardware import rtl_text
 from covenant.networks import CompiledNetwork, open_network
+from covenant.optimised import optimiser
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, program_inputs, take
 from covenant.terminal.progress import Progress
@@ -90,19 +91,20 @@ def run(options) -> int:
     for path in (options.output, options.json if options.json != "-" else None):
         if path:
             require_writable(path)
-    waves = _waves(options)
+    waves, search = _waves(options), optimiser(options, "run")
     prepared = []
     given()
     network: CompiledNetwork | Plan
     for path in options.file:
         shapes = dict(options.shape)
         as_plan = options.fallback or is_plan(path)
-        network = open_plan(path, options.arch, shapes=shapes) if as_plan else open_network(path, options.arch, shapes=shapes)
+        network = open_plan(path, options.arch, shapes=shapes) if as_plan else open_network(path, options.arch, shapes=shapes, search=search)
         prepared.append((network, given(), *_samples(network, options)))
     if waves is not None:
         assert isinstance(prepared[0][0], CompiledNetwork)
         _within(waves, prepared[0][0], len(prepared[0][2]))
-    reports, idle = [], False
+    reports: list[dict] = []
+    idle = False
     for path, (network, warnings, samples, labels) in zip(options.file, prepared, strict=True):
         progress = Progress("run", quiet=options.quiet)
         if isinstance(network, CompiledNetwork):
@@ -113,9 +115,13 @@ def run(options) -> int:
             arrays = {name: outputs[0][name] if len(outputs) == 1 else _stack([sample[name] for sample in outputs]) for name in outputs[0]}
             write_arrays(options.output, arrays)
         report["warnings"] = warnings
+        if search is not None:
+            report["optimised"] = search.report(len(reports))
         reports.append(report)
         if options.json != "-":
             print(run_table(report) if isinstance(network, CompiledNetwork) else run_text(report))
+            if search is not None:
+                print(search.said(len(reports) - 1))
             sys.stdout.flush()
         if waves is not None and isinstance(network, CompiledNetwork):
             print(_beside(waves, network, report), file=sys.stderr if options.json == "-" else sys.stdout)

@@ -1,0 +1,133 @@
+"""Engines, places of tensors, tiles and addresses, again with less on chip until everything has a place.
+
+    before   codelets
+    after    operations on buffers that have addresses
+
+What gives way, in this order: gaps between buffers, the division of a layer that has no tile, a resident tensor, the size of a layer's tiles, a node's
+preferred codelet. A repetition tiles only the steps whose room or tensors are others than before (`compiler.tiling.tile.Memo`).
+"""
+
+from __future__ import annotations
+
+from compiler.codelets import Codelet
+from compiler.decisions import Decisions
+from compiler.errors import CompilerError
+from compiler.ir.network import Network
+from compiler.mapping.assign_engines import assign_engines
+from compiler.mapping.insert_transfers import Residency, insert_transfers
+from compiler.placing.allocate import LASTING, Allocation, OutOfMemory
+from compiler.target import Target
+from compiler.tiles import Buffer
+from compiler.tiling.tile import Memo, TileError, tile
+from compiler.tiling.tile_context import TileContext
+
+__all__ = ["fit"]
+
+#: Part of a memory that resident tensors may take together; the rest is for strips, and lost to gaps.
+MOST_RESIDENT = 0.92
+#: A layer's tiles are made smaller at most this often.
+SMALLEST_SHRINK = 1 / 256
+
+
+def fit(
+    ir: Network, choices: tuple[tuple[Codelet, ...], ...], target: Target, decisions: Decisions, *, resident: bool = True, memo: Memo | None = None
+) -> tuple[TileContext, list[Buffer]]:
+    """Operations of a network, and their buffers. `resident` False keeps every tensor external; `memo` is that of an earlier call on this target.
+
+    Raises CompilerError: TileError or OutOfMemory where the network does not fit the machine.
+    """
+    spilled: frozenset[str] = frozenset() if resident else frozenset(ir.tensors)
+    undivided: frozenset[str] = frozenset()
+    shrink: dict[int, float] = {}
+    memo = Memo() if memo is None else memo
+    assigned = assign_engines(choices, target, decisions, memo.bound)
+    first = insert_transfers(ir, assigned, target, spilled=spilled)
+    gone = {name for name in first.resident if decisions.number(f"home {name}", 2)}
+    spilled |= gone | _overfull(insert_transfers(ir, assigned, target, spilled=spilled | gone) if gone else first)
+    while True:
+        residency = insert_transfers(ir, assigned, target, spilled=spilled, undivided=undivided)
+        failure: TileError | OutOfMemory | None = None
+        try:
+            context = tile(residency, target, shrink=shrink, memo=memo, decisions=decisions)
+        except TileError as error:
+            failure = error
+        else:
+            try:
+                return context, _allocate(context)
+            except OutOfMemory as error:
+                failure = error
+        layer = failure.layer
+        victim = _victim(residency, layer, failure)
+        name = residency.steps[layer].codelet.name
+        if residency.shares[layer][0] and (isinstance(failure, TileError) or victim is None):
+            undivided |= {name}
+        elif victim is not None:
+            spilled |= {victim}
+        elif isinstance(failure, OutOfMemory) and failure.buffer.memory.kind != "external" and shrink.get(layer, 1.0) > SMALLEST_SHRINK:
+            shrink[layer] = shrink.get(layer, 1.0) / 2
+        elif isinstance(failure, TileError) and any(len(c) > 1 and c[0].name == name for c in choices):
+            choices = tuple(c[1:] if c[0].name == name else c for c in choices)
+            assigned = assign_engines(choices, target, decisions, memo.bound)
+            shrink.pop(layer, None)
+        else:
+            raise failure
+
+
+def _allocate(context: TileContext) -> list[Buffer]:
+    """Allocate; where gaps are too small again without them: first between the lasting buffers, then in each layer that finds no room."""
+    allocation = Allocation(context.ops, [b for b in context.external.values() if b.pinned])
+    tight: dict[str, set[int]] = {}
+    while True:
+        try:
+            return allocation.place()
+        except OutOfMemory as failure:
+            memory = failure.buffer.memory
+            closed = tight.setdefault(memory.name, set())
+            if memory.kind == "external" or failure.layer in closed:
+                raise
+            closed.add(failure.layer if LASTING in closed else LASTING)
+        allocation.tighten(memory.name, closed)
+
+
+def _uses(residency: Residency) -> dict[str, list[int]]:
+    """Steps that write or read each tensor."""
+    uses: dict[str, list[int]] = {}
+    for number, step in enumerate(residency.steps):
+        for operand in step.codelet.operands.values():
+            if operand.tensor:
+                uses.setdefault(residency.root(operand.tensor), []).append(number)
+    return uses
+
+
+def _choose(residency: Residency, uses: dict[str, list[int]], alive: list[str], layer: int) -> str | None:
+    """Tensor to spill: one that the layer does not use if there is such, the largest; None when none is alive."""
+    return max(alive, key=lambda name: (layer not in uses[name], residency.layouts[name].size_bytes, name), default=None)
+
+
+def _victim(residency: Residency, layer: int, failure: CompilerError) -> str | None:
+    """Resident tensor to spill so that a layer finds room; None when none is alive there."""
+    uses = _uses(residency)
+    memory = failure.buffer.memory.name if isinstance(failure, OutOfMemory) else None
+    alive = [
+        name for name, home in residency.resident.items()
+        if uses[name][0] <= layer <= uses[name][-1] and memory in (None, home.name)
+    ]
+    return _choose(residency, uses, alive, layer)
+
+
+def _overfull(residency: Residency) -> set[str]:
+    """Tensors to spill before anything is tiled: those beyond what fits a memory together."""
+    uses = _uses(residency)
+    gone: set[str] = set()
+    for layer in range(len(residency.steps)):
+        for memory in {home.name: home for home in residency.resident.values()}.values():
+            while True:
+                alive = [
+                    name for name, home in residency.resident.items()
+                    if name not in gone and home.name == memory.name and uses[name][0] <= layer <= uses[name][-1]
+                ]
+                victim = _choose(residency, uses, alive, layer)
+                if victim is None or sum(residency.resident_bytes(name) for name in alive) <= MOST_RESIDENT * memory.size_bytes:
+                    break
+                gone.add(victim)
+    return gone
