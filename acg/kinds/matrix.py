@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
-from acg.kinds.rules import block, read_and_written, same, words_apart
+from acg.kinds.rules import block, read_and_written, same, timed, words_apart
 from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
 from acg.timing.matrix import MatrixTiming
 
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["MATRIX"]
 
 Fields = Mapping[str, int]
-
-
-def _timing(graph: Graph, engine: Engine) -> MatrixTiming:
-    return MatrixTiming(
-        rows=engine.number("rows"), columns=engine.number("columns"), organisation=engine.word("organisation"),
-        activation_latency_cycles=graph.read_latency_cycles(engine.name, "activation"),
-        weight_latency_cycles=graph.read_latency_cycles(engine.name, "weight"),
-        accumulator_latency_cycles=graph.read_latency_cycles(engine.name, "accumulator"),
-    )
 
 
 def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
@@ -71,7 +62,7 @@ MATRIX = EngineKind(
         same("accumulator", "result"),
         block("weight", "rows", "columns", what="block of weights"),
     ),
-    timing=_timing,
+    timing=timed(MatrixTiming, ("rows", "columns", "organisation"), ("activation", "weight", "accumulator")),
     work=_work,
     order=_order,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,21 @@ from acg.kinds.spec import Rule
 if TYPE_CHECKING:
     from acg.footprint import Access
     from acg.nodes import Engine, Graph
+    from acg.timing import EngineTiming
 
-__all__ = ["block", "chunk_limit", "needs_wide", "read_and_written", "same", "words_apart"]
+__all__ = ["block", "chunk_limit", "needs_wide", "read_and_written", "same", "timed", "words_apart"]
 
 Found = Iterator[tuple[tuple[str, ...], str]]
+
+
+def timed(timing: Callable[..., EngineTiming], sizes: Sequence[str], ports: Sequence[str]) -> Callable[[Graph, Engine], EngineTiming]:
+    """A fresh timing state of an engine: ``timing`` is given these sizes, and of these ports the read latency as ``<port>_latency_cycles``."""
+
+    def state(graph: Graph, engine: Engine) -> EngineTiming:
+        latencies = {f"{port}_latency_cycles": graph.read_latency_cycles(engine.name, port) for port in ports}
+        return timing(**{size: engine.sizes[size] for size in sizes}, **latencies)
+
+    return state
 
 
 def same(one: str, two: str) -> Rule:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from acg.kinds.rules import read_and_written, same, words_apart
+from acg.kinds.rules import read_and_written, same, timed, words_apart
 from acg.kinds.spec import COUNT_BITS, Control, Counts, EngineKind, Limit, Offer, Port, Size, Stream
 from acg.timing.window import WindowTiming
 
@@ -27,15 +27,6 @@ Fields = Mapping[str, int]
 
 KERNEL_BITS = 8
 STEP_BITS = 4
-
-
-def _timing(graph: Graph, engine: Engine) -> WindowTiming:
-    return WindowTiming(
-        taps=engine.number("taps"),
-        activation_latency_cycles=graph.read_latency_cycles(engine.name, "activation"),
-        weight_latency_cycles=graph.read_latency_cycles(engine.name, "weight"),
-        accumulator_latency_cycles=graph.read_latency_cycles(engine.name, "accumulator"),
-    )
 
 
 def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
@@ -92,7 +83,7 @@ WINDOW = EngineKind(
         Limit(("x_step",), ("steps",), "the longest step"),
         Limit(("n_4", "x_step"), ("n_2", "y_step"), "what comes in from one row of positions to the next"),
     ),
-    timing=_timing,
+    timing=timed(WindowTiming, ("taps",), ("activation", "weight", "accumulator")),
     work=_work,
     order=_order,
 )

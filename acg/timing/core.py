@@ -17,7 +17,7 @@ An instruction issues its packets one a cycle and never stalls, so its time is a
 
 from collections.abc import Mapping
 
-from acg.timing.positive import require_positive
+from acg.timing.unit import UnitTiming
 
 __all__ = ["DECODE_CYCLES", "CoreTiming", "packets"]
 
@@ -32,7 +32,7 @@ def packets(fields: Mapping[str, int]) -> int:
     return get("prologue_packets", 0) * get("prologue_count", 1) + get("tiles", 1) * tile + get("drain_packets", 0)
 
 
-class CoreTiming:
+class CoreTiming(UnitTiming):
     """Predicts start and retire of a core's instructions, one after the other.
 
     Parameters
@@ -44,25 +44,10 @@ class CoreTiming:
     """
 
     def __init__(self, *, code_latency_cycles: int, latency_cycles: int):
-        require_positive("CoreTiming", code_latency_cycles=code_latency_cycles, latency_cycles=latency_cycles)
+        super().__init__(code_latency_cycles=code_latency_cycles, latency_cycles=latency_cycles)
         self._around = DECODE_CYCLES + code_latency_cycles - 1 + latency_cycles
-        self._ready_cycle = 0
 
-    @property
-    def ready_cycle(self) -> int:
-        """Earliest cycle at which the next instruction may start."""
-        return self._ready_cycle
-
-    def start(self, cycle: int, fields: Mapping[str, int]) -> int:
-        """Start an instruction at ``cycle``; return the cycle it retires at.
-
-        Raises
-        ------
-        ValueError
-            The unit is not ready at ``cycle``.
-        """
-        if cycle < self._ready_cycle:
-            raise ValueError(f"CoreTiming: start at cycle {cycle}, but the unit is ready from cycle {self._ready_cycle}")
+    def run(self, cycle: int, fields: Mapping[str, int]) -> tuple[int, int]:
+        """The counts of packets decide."""
         retire = cycle + self._around + packets(fields)
-        self._ready_cycle = retire + 1
-        return retire
+        return retire + 1, retire

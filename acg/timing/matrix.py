@@ -55,7 +55,7 @@ instruction must name either the same words in the same order or none in common.
 
 from collections.abc import Mapping
 
-from acg.timing.positive import require_positive
+from acg.timing.unit import UnitTiming
 
 __all__ = ["ORGANISATIONS", "MatrixTiming"]
 
@@ -63,7 +63,7 @@ __all__ = ["ORGANISATIONS", "MatrixTiming"]
 ORGANISATIONS = ("systolic", "dot")
 
 
-class MatrixTiming:
+class MatrixTiming(UnitTiming):
     """State of a matrix unit's timing; see the module docstring for the recursion and its constants.
 
     Parameters
@@ -91,8 +91,8 @@ class MatrixTiming:
 
     def __init__(self, *, rows: int, columns: int, organisation: str, activation_latency_cycles: int,
                  weight_latency_cycles: int, accumulator_latency_cycles: int):
-        require_positive(
-            "MatrixTiming", rows=rows, columns=columns, activation_latency_cycles=activation_latency_cycles, weight_latency_cycles=weight_latency_cycles,
+        super().__init__(
+            rows=rows, columns=columns, activation_latency_cycles=activation_latency_cycles, weight_latency_cycles=weight_latency_cycles,
             accumulator_latency_cycles=accumulator_latency_cycles,
         )
         if organisation not in ORGANISATIONS:
@@ -107,31 +107,10 @@ class MatrixTiming:
             self.array_cycles = 2 + ((rows - 1).bit_length() + 1) // 2
         self.read_cycles = max(activation_latency_cycles, weight_latency_cycles,
                                accumulator_latency_cycles - 1 - self.array_cycles)
-        self._ready_cycle = 0
         self._stream_free_cycle = 0
 
-    @property
-    def ready_cycle(self) -> int:
-        """Earliest cycle at which the next instruction may start."""
-        return self._ready_cycle
-
-    def start(self, cycle: int, fields: Mapping[str, int]) -> int:
-        """Start an instruction and return the cycle of its retire pulse.
-
-        Parameters
-        ----------
-        cycle : int
-            Cycle of the start pulse, at least :attr:`ready_cycle`.
-        fields : mapping
-            Decoded body fields; ``n_0`` to ``n_5`` are read (true counts).
-
-        Raises
-        ------
-        ValueError
-            If the unit is not ready at ``cycle``.
-        """
-        if cycle < self._ready_cycle:
-            raise ValueError(f"MatrixTiming: start at cycle {cycle}, but the unit is not ready before cycle {self._ready_cycle}")
+    def run(self, cycle: int, fields: Mapping[str, int]) -> tuple[int, int]:
+        """The counts n_0..n_5 decide."""
         more = fields["n_0"] * fields["n_1"] * fields["n_2"] * fields["n_3"] - 1
         positions = fields["n_4"] * fields["n_5"]
         load = self.load_cycles
@@ -142,6 +121,5 @@ class MatrixTiming:
             first = stream
             stream = max(first + more * period, cycle + more * load + self.lead_cycles, first + (more - 1) * load + self.lead_cycles)
             taken = max(cycle + more * load, first + (more - 1) * max(period, load))
-        self._ready_cycle = max(taken + load, stream)
         self._stream_free_cycle = stream + period
-        return stream + positions + self.read_cycles + self.array_cycles + 2
+        return max(taken + load, stream), stream + positions + self.read_cycles + self.array_cycles + 2

@@ -13,7 +13,7 @@ number of stages by construction.
 
 from collections.abc import Collection, Mapping
 
-from acg.timing.positive import require_positive
+from acg.timing.unit import UnitTiming
 
 __all__ = ["BINARY", "FLOAT", "PIPELINE_CYCLES", "PRODUCTS", "STAGES", "Stages", "VectorTiming", "depth_cycles", "stages"]
 
@@ -67,7 +67,7 @@ def depth_cycles(stage: str, present: Stages = STAGES) -> int:
     raise ValueError(f"depth_cycles: no stage {stage!r}; expected one of {', '.join(name for name, _ in STAGES)}")
 
 
-class VectorTiming:
+class VectorTiming(UnitTiming):
     """Predicts start and retire of a vector unit's instructions, one after the other.
 
     Parameters
@@ -79,25 +79,10 @@ class VectorTiming:
     """
 
     def __init__(self, *, read_latency_cycles: int, stages: Stages = STAGES):
-        require_positive("VectorTiming", read_latency_cycles=read_latency_cycles)
+        super().__init__(read_latency_cycles=read_latency_cycles)
         self._latency_cycles = read_latency_cycles + sum(cycles for _, cycles in stages)
-        self._ready_cycle = 0
 
-    @property
-    def ready_cycle(self) -> int:
-        """Earliest cycle at which the next instruction may start."""
-        return self._ready_cycle
-
-    def start(self, cycle: int, fields: Mapping[str, int]) -> int:
-        """Start an instruction with fields n_0..n_5 (counts, at least 1) at ``cycle``; return the cycle it retires at.
-
-        Raises
-        ------
-        ValueError
-            The unit is not ready at ``cycle``.
-        """
-        if cycle < self._ready_cycle:
-            raise ValueError(f"VectorTiming: start at cycle {cycle}, but the unit is ready from cycle {self._ready_cycle}")
+    def run(self, cycle: int, fields: Mapping[str, int]) -> tuple[int, int]:
+        """The counts n_0..n_5 decide."""
         iterations = fields["n_0"] * fields["n_1"] * fields["n_2"] * fields["n_3"] * fields["n_4"] * fields["n_5"]
-        self._ready_cycle = cycle + iterations
-        return cycle + iterations + self._latency_cycles
+        return cycle + iterations, cycle + iterations + self._latency_cycles

@@ -32,20 +32,13 @@ positions, a position is done every cycle, within rows, across rows and across b
 
 from collections.abc import Mapping
 
-from acg.timing.positive import require_positive
+from acg.timing.unit import UnitTiming
 
 __all__ = ["WindowTiming"]
 
 
-class WindowTiming:
-    """State of a window unit's timing; see the module docstring for the recursion and its constants.
-
-    Parameters
-    ----------
-    taps : int
-        Products a lane sums, at least 1.
-    activation_latency_cycles, weight_latency_cycles, accumulator_latency_cycles : int
-        Read latencies of the memories, at least 1.
+class WindowTiming(UnitTiming):
+    """State of a window unit's timing, of the products a lane sums and the read latencies of the memories; the module docstring has the recursion.
 
     Attributes
     ----------
@@ -56,43 +49,21 @@ class WindowTiming:
     """
 
     def __init__(self, *, taps: int, activation_latency_cycles: int, weight_latency_cycles: int, accumulator_latency_cycles: int):
-        require_positive(
-            "WindowTiming", taps=taps, activation_latency_cycles=activation_latency_cycles, weight_latency_cycles=weight_latency_cycles,
+        super().__init__(
+            taps=taps, activation_latency_cycles=activation_latency_cycles, weight_latency_cycles=weight_latency_cycles,
             accumulator_latency_cycles=accumulator_latency_cycles,
         )
         self.read_cycles = max(activation_latency_cycles, weight_latency_cycles)
         self.sum_cycles = max(3 + (taps - 1).bit_length(), accumulator_latency_cycles + 1)
-        self._ready_cycle = 0
         self._free_cycle = 0
 
-    @property
-    def ready_cycle(self) -> int:
-        """Earliest cycle at which the next instruction may start."""
-        return self._ready_cycle
-
-    def start(self, cycle: int, fields: Mapping[str, int]) -> int:
-        """Start an instruction and return the cycle of its retire pulse.
-
-        Parameters
-        ----------
-        cycle : int
-            Cycle of the start pulse, at least :attr:`ready_cycle`.
-        fields : mapping
-            Decoded body fields: counts, leads, steps and ``multiply`` are read.
-
-        Raises
-        ------
-        ValueError
-            If the unit is not ready at ``cycle``.
-        """
-        if cycle < self._ready_cycle:
-            raise ValueError(f"WindowTiming: start at cycle {cycle}, but the unit is not ready before cycle {self._ready_cycle}")
+    def run(self, cycle: int, fields: Mapping[str, int]) -> tuple[int, int]:
+        """Counts, leads, steps and ``multiply`` decide."""
         columns, words = fields["n_2"], fields["n_1"] * fields["n_2"]
         first = fields["y_lead"] * columns + fields["x_lead"]
         span = (fields["n_3"] - 1) * fields["y_step"] * columns + (fields["n_4"] - 1) * fields["x_step"]
         load = (fields["n_5"] * fields["n_6"] if fields["multiply"] else 1) + 2
         decide = 1 + self.read_cycles + first
         stream = max(cycle + load, self._free_cycle) + (fields["n_0"] - 1) * max(words, span + 1, decide + load)
-        self._ready_cycle = stream + decide
         self._free_cycle = stream + first + span + 1
-        return stream + decide + span + self.sum_cycles + 1
+        return stream + decide, stream + decide + span + self.sum_cycles + 1

@@ -13,11 +13,11 @@ where ``i`` is the k-th tuple of indices in row-major order (level 0 outermost).
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["AddressGenerator", "LoopCounter"]
+__all__ = ["AddressGenerator", "LoopCounter", "follow", "nest_of"]
 
 
 def _widths(where: str, name: str, widths: Iterable[int]) -> tuple[int, ...]:
@@ -173,3 +173,19 @@ class AddressGenerator(wiring.Component):
                 m.d.sync += register.eq(self.base)
         m.d.comb += self.value.eq(partial[-1])
         return m
+
+
+def nest_of(m: Module, name: str, counts: Sequence[Value], *, load: Value, step: Value) -> LoopCounter:
+    """A nest over ``counts``, iterations minus one outermost first, as submodule ``name`` of ``m``."""
+    m.submodules[name] = nest = LoopCounter(count_widths=[len(count) for count in counts])
+    m.d.comb += [nest.load.eq(load), nest.step.eq(step), *(getattr(nest, f"n_{level}").eq(count) for level, count in enumerate(counts))]
+    return nest
+
+
+def follow(m: Module, name: str, nest: LoopCounter, base: Value, strides: Mapping[int, Value], width: int, *, load: Value | None = None) -> Signal:
+    """A value of ``width`` bits, by submodule ``name`` of ``m``, that starts at ``base`` with the nest, or with ``load``, and moves by a stride a level."""
+    widths = {level: len(stride) + (not stride.shape().signed) for level, stride in strides.items()}
+    m.submodules[name] = generator = AddressGenerator(width=width, levels=nest.levels, stride_widths=widths)
+    m.d.comb += [generator.load.eq(nest.load if load is None else load), generator.advance.eq(nest.advance), generator.base.eq(base)]
+    m.d.comb += [getattr(generator, f"stride_{level}").eq(stride) for level, stride in strides.items()]
+    return generator.value

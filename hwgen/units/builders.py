@@ -5,16 +5,16 @@ from collections.abc import Callable
 from acg.packages import packages_by_kind
 from hwgen.units.copy.build import build_load, build_store
 from hwgen.units.core.build import build_core
-from hwgen.units.matrix.build import build_matrix
-from hwgen.units.socket import Plug, Socket
+from hwgen.units.matrix.unit import MatrixUnit
+from hwgen.units.socket import Plug, Socket, one_link_each
 from hwgen.units.vector.build import build_vector
-from hwgen.units.window.build import build_window
+from hwgen.units.window.unit import WindowUnit
 
 __all__ = ["BUILDERS", "builder_of"]
 
 #: By the name of the kind (`acg.kinds`).
 BUILDERS: dict[str, Callable[[Socket], Plug]] = {
-    "load": build_load, "store": build_store, "matrix": build_matrix, "vector": build_vector, "window": build_window,
+    "load": build_load, "store": build_store, "matrix": one_link_each(MatrixUnit), "vector": build_vector, "window": one_link_each(WindowUnit),
     "core": build_core,
 }
 

@@ -3,13 +3,14 @@
 Every folder of a kind has a function that takes a `Socket` and returns a `Plug`; `hwgen.units.builders` lists them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
-__all__ = ["Plug", "PortSocket", "Socket"]
+__all__ = ["Plug", "PortSocket", "Socket", "engine_members", "one_link_each"]
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,23 @@ class Plug:
     component: wiring.Component
     ports: Mapping[str, tuple[wiring.PureInterface, ...]]
     axi: wiring.PureInterface | None = None
+
+
+def engine_members(body: data.Layout) -> dict[str, wiring.Member]:
+    """What every unit has beside its ports: start of an instruction, its end, and an error with its code and what was found."""
+    return {"start": In(1), "instr": In(body), "ready": Out(1), "retire": Out(1), "idle": Out(1), "halt": In(1),
+            "error": Out(1), "error_code": Out(8), "error_address": Out(32)}
+
+
+def one_link_each(make: Callable[..., wiring.Component]) -> Callable[[Socket], Plug]:
+    """A builder for units whose ports have one link each and are members of their names: ``make`` is given the sizes by name, ``layout`` of the body,
+    ``address_bits`` and ``latency_cycles`` by port and, of a kind with limits, these and the error code that is ``illegal``."""
+
+    def build(socket: Socket) -> Plug:
+        links = {port: link for port, (link,) in socket.ports.items()}
+        limits = {"limits": socket.limits, "illegal": socket.codes["ILLEGAL"]} if socket.limits else {}
+        unit = make(**socket.sizes, layout=socket.body, address_bits={port: link.address_bits for port, link in links.items()},
+                    latency_cycles={port: link.read_latency_cycles for port, link in links.items()}, **limits)
+        return Plug(unit, {port: (getattr(unit, port),) for port in links})
+
+    return build

@@ -186,5 +186,5 @@ def test_cycles_are_a_closed_form_of_the_loops():
     fields = {"prologue_packets": 3, "prologue_count": 2, "head_packets": 4, "body_packets": 5, "body_count": 6, "tiles": 7, "drain_packets": 8}
     count = 3 * 2 + 7 * (4 + 5 * 6) + 8
     assert timing.start(40, fields) == 40 + 3 + count - 1 + 15
-    with pytest.raises(ValueError, match=r"^CoreTiming: start at cycle 41, but the unit is ready from cycle \d+$"):
+    with pytest.raises(ValueError, match=r"^CoreTiming: start at cycle 41, but the unit is not ready before cycle \d+$"):
         timing.start(41, fields)

@@ -45,7 +45,7 @@ def test_refusals():
     timing.start(10, counts(1, 1, 1, 1, 1, 3))
     with pytest.raises(ValueError) as error:
         timing.start(12, counts(1, 1, 1, 1, 1, 1))
-    assert str(error.value) == "VectorTiming: start at cycle 12, but the unit is ready from cycle 13"
+    assert str(error.value) == "VectorTiming: start at cycle 12, but the unit is not ready before cycle 13"
     with pytest.raises(ValueError) as error:
         VectorTiming(read_latency_cycles=0)
     assert str(error.value) == "VectorTiming: read_latency_cycles must be at least 1, not 0"

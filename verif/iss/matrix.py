@@ -4,42 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from acg.regmap import ErrorCode
-from verif.iss.errors import MachineError
+from verif.iss.addresses import centred, walk, wrapped
 
 __all__ = ["execute_matrix"]
 
 #: Most activation elements gathered at once: bounds the float64 working set to 32 MiB.
 CHUNK_ELEMENTS = 1 << 22
-
-
-def _indices(fields: Mapping[str, int], levels: tuple[int, ...], prefix: str) -> np.ndarray:
-    """Sum of stride times index over the given levels' loop nest, row-major, as a vector (int64)."""
-    total = np.zeros(1, np.int64)
-    for level in levels:
-        step = fields[f"{prefix}_{level}"] * np.arange(fields[f"n_{level}"], dtype=np.int64)
-        total = (total[:, None] + step[None, :]).reshape(-1)
-    return total
-
-
-def _wrapped(addresses: np.ndarray, words: int, used: np.ndarray | None, what: str) -> np.ndarray:
-    """Addresses modulo the port's width. Raises MachineError if a used one lies beyond the memory's ``words``."""
-    addresses = addresses & ((1 << max(1, (words - 1).bit_length())) - 1)
-    outside = addresses >= words
-    if used is not None:
-        outside = outside & used
-    if outside.any():
-        address = int(addresses[outside][0])
-        raise MachineError(ErrorCode.ADDRESS, address, f"matrix: {what} address is {address} port words; expected less than {words}")
-    return addresses
-
-
-def _centred(is_signed: int, zero: int) -> np.ndarray:
-    """Value minus zero point of each byte as the array's 9-bit signed operand: float64 [256]."""
-    value = np.arange(256, dtype=np.int64)
-    if is_signed:
-        value = (value ^ 0x80) - 0x80
-    return (((value - zero + 256) & 511) - 256).astype(np.float64)
 
 
 def execute_matrix(fields: Mapping[str, int], *, rows: int, columns: int, activation: np.ndarray, weight: np.ndarray,
@@ -75,18 +45,18 @@ def execute_matrix(fields: Mapping[str, int], *, rows: int, columns: int, activa
     blocks, reduction, positions = counts[0], counts[1] * counts[2] * counts[3], counts[4] * counts[5]
 
     # In bounds: [k1, k2, k3, p4, p5] from y[k1, p4] and x[k2, p5], flattened to [positions, reduction].
-    y = fields["y_origin"] + _indices(fields, (1,), "y_step")[:, None] + _indices(fields, (4,), "y_step")[None, :]
-    x = fields["x_origin"] + _indices(fields, (2,), "x_step")[:, None] + _indices(fields, (5,), "x_step")[None, :]
+    y = fields["y_origin"] + walk(fields, (1,), "y_step")[:, None] + walk(fields, (4,), "y_step")[None, :]
+    x = fields["x_origin"] + walk(fields, (2,), "x_step")[:, None] + walk(fields, (5,), "x_step")[None, :]
     y_inside = (y >= 0) & (y < fields["y_bound"])
     x_inside = (x >= 0) & (x < fields["x_bound"])
     padded = not (y_inside.all() and x_inside.all())
 
-    of_reduction = _indices(fields, (1, 2, 3), "a_stride")
-    of_position = _indices(fields, (4, 5), "a_stride")
-    a_values = _centred(fields["a_signed"], fields["a_zero"])
-    w_values = _centred(fields["w_signed"], fields["w_zero"])
-    w_addresses = _wrapped(fields["w_base"] + np.arange(blocks * reduction * rows, dtype=np.int64), len(weight), None, "weight")
-    c_offsets = _indices(fields, (4, 5), "c_stride")
+    of_reduction = walk(fields, (1, 2, 3), "a_stride")
+    of_position = walk(fields, (4, 5), "a_stride")
+    a_values = centred(fields["a_signed"], fields["a_zero"]).astype(np.float64)
+    w_values = centred(fields["w_signed"], fields["w_zero"]).astype(np.float64)
+    w_addresses = wrapped(fields["w_base"] + np.arange(blocks * reduction * rows, dtype=np.int64), len(weight), "matrix: weight")
+    c_offsets = walk(fields, (4, 5), "c_stride")
     chunk = max(1, CHUNK_ELEMENTS // (reduction * rows))
 
     # Blocks that read the same activations are one product; else one a block.
@@ -104,7 +74,7 @@ def execute_matrix(fields: Mapping[str, int], *, rows: int, columns: int, activa
                 inside = y_inside[:, None, p4] & x_inside[None, :, p5]
                 inside = np.broadcast_to(inside[:, :, None, :], (*counts[1:4], len(some))).reshape(reduction, -1).T
             addresses = fields["a_base"] + fields["a_stride_0"] * first_block + of_position[some][:, None] + of_reduction[None, :]
-            addresses = _wrapped(addresses, len(activation), inside, "activation")
+            addresses = wrapped(addresses, len(activation), "matrix: activation", inside)
             if inside is not None:
                 addresses = np.where(inside, addresses, 0)
             gathered = a_values[activation[addresses]]
@@ -114,7 +84,7 @@ def execute_matrix(fields: Mapping[str, int], *, rows: int, columns: int, activa
             product = gathered.reshape(len(some), reduction * rows) @ matrix
             sums[some] = product.reshape(len(some), len(taken), columns)
         for block in taken:
-            where = _wrapped(fields["c_base"] + fields["c_stride_0"] * block + c_offsets, len(accumulator), None, "accumulator")
+            where = wrapped(fields["c_base"] + fields["c_stride_0"] * block + c_offsets, len(accumulator), "matrix: accumulator")
             if len(np.unique(where)) != positions:
                 raise ValueError(f"matrix: {positions} positions name {len(np.unique(where))} accumulator words; expected one each")
             result = sums[:, block - first_block]

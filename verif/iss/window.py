@@ -1,32 +1,12 @@
 """Functional semantics of one window instruction on numpy memories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from acg.regmap import ErrorCode
-from verif.iss.errors import MachineError
+from verif.iss.addresses import centred, walk, wrapped
 
 __all__ = ["execute_window"]
-
-
-def _numbers(words: np.ndarray, is_signed: int, zero: int) -> np.ndarray:
-    """Bytes less their zero point, as 9-bit operands: int64."""
-    value = (words.view(np.int8) if is_signed else words).astype(np.int64) - zero
-    return ((value + 256) & 511) - 256
-
-
-def _places(fields: Mapping[str, int], prefix: str, levels: Sequence[int], memory: np.ndarray, what: str) -> np.ndarray:
-    """Addresses of a stream [count, count, count], modulo the width of its base. Raises MachineError if one lies beyond the memory."""
-    total = np.full((1, 1, 1), fields[f"{prefix}_base"], np.int64)
-    for axis, level in enumerate(levels):
-        step = np.arange(fields[f"n_{level}"], dtype=np.int64) * fields[f"{prefix}_stride_{level}"]
-        total = total + step.reshape([-1 if other == axis else 1 for other in range(3)])
-    total &= (1 << max(1, (len(memory) - 1).bit_length())) - 1
-    if total.max() >= len(memory):
-        address = int(total[total >= len(memory)][0])
-        raise MachineError(ErrorCode.ADDRESS, address, f"window: {what} address is {address} port words; expected less than {len(memory)}")
-    return total
 
 
 def execute_window(fields: Mapping[str, int], *, activation: np.ndarray, weight: np.ndarray, accumulator: np.ndarray) -> None:
@@ -38,15 +18,15 @@ def execute_window(fields: Mapping[str, int], *, activation: np.ndarray, weight:
         ADDRESS, if an access lies beyond a memory; nothing has been written then.
     """
     blocks, rows, columns, high, wide, kernel_rows, kernel_columns = (fields[f"n_{level}"] for level in range(7))
-    box = _numbers(activation[_places(fields, "a", (0, 1, 2), activation, "activation")], fields["a_signed"], fields["a_zero"])
-    where = _places(fields, "c", (0, 3, 4), accumulator, "accumulator")
+    operands = {operand: centred(fields[f"{operand}_signed"], fields[f"{operand}_zero"]) for operand in "aw"}
+    inputs = wrapped(fields["a_base"] + walk(fields, (0, 1, 2), "a_stride"), len(activation), "window: activation")
+    box = operands["a"][activation[inputs]].reshape(blocks, rows, columns, -1)
+    where = wrapped(fields["c_base"] + walk(fields, (0, 3, 4), "c_stride"), len(accumulator), "window: accumulator").reshape(blocks, high, wide)
     weights = np.ones((blocks, kernel_rows, kernel_columns, accumulator.shape[1]), np.int64)
     if fields["multiply"]:
-        run = {**fields, "n_0": 1, "n_3": 1, "n_4": weights[..., 0].size, "w_stride_0": 0, "w_stride_3": 0, "w_stride_4": 1}
-        words = weight[_places(run, "w", (0, 3, 4), weight, "weight")]
-        weights = _numbers(words, fields["w_signed"], fields["w_zero"]).reshape(weights.shape)
-    least = -(1 << 31)
-    result = np.full((blocks, high, wide, accumulator.shape[1]), least if fields["maximum"] else 0, np.int64)
+        words = wrapped(fields["w_base"] + np.arange(weights[..., 0].size), len(weight), "window: weight")
+        weights = operands["w"][weight[words]].reshape(weights.shape)
+    result = np.full((blocks, high, wide, accumulator.shape[1]), -(1 << 31) if fields["maximum"] else 0, np.int64)
     oy, ox = np.arange(high), np.arange(wide)
     for ky in range(kernel_rows):
         for kx in range(kernel_columns):

@@ -35,8 +35,8 @@ CORE = (
     Mutant("core_decode.values", _DECODE, "self._part(item) >= item.values", "self._part(item) > item.values", "check"),
     Mutant("core_registers.order", _REGISTERS, "for j in range(i + 1, self.writes)", "for j in range(i)", "operator"),
     Mutant("core_multiply.half", _MULTIPLY, "shared = lower if lane < self.lanes // 2 else upper", "shared = lower", "select"),
-    Mutant("core_multiply.wrap", _MULTIPLY, "_OPERAND_BITS, _PAIR_BITS, _SUM_BITS = 9, 19, 20", "_OPERAND_BITS, _PAIR_BITS, _SUM_BITS = 9, 18, 20", "number"),
-    Mutant("core_multiply.byte", _MULTIPLY, "single = Cat(word[:_OPERAND_BITS]", "single = Cat(word[:8], word[7]", "number"),
+    Mutant("core_multiply.wrap", _MULTIPLY, "_PAIR_BITS, _SUM_BITS = 19, 20", "_PAIR_BITS, _SUM_BITS = 18, 20", "number"),
+    Mutant("core_multiply.byte", _MULTIPLY, "single = Cat(word[:OPERAND_BITS]", "single = Cat(word[:8], word[7]", "number"),
     Mutant("core_lanes.sign", _LANES, "Mux(a.as_signed() > b.as_signed(), a, b)", "Mux(a > b, a, b)", "number"),
     Mutant("core_lanes.rotation", _LANES, "Cat(granule[8 * distance:], granule[:8 * distance])",
            "Cat(granule[-8 * distance:], granule[:-8 * distance])", "select"),
@@ -54,5 +54,5 @@ CORE = (
     Mutant("core_unit.absent", _UNIT, "absent = used & (held[name] >= count)", "absent = used & (held[name] > count)", "check"),
     Mutant("core_build.latency", _BUILD, "tuple(LoadLink(link.read_latency_cycles) for link in loads)", "tuple(LoadLink(2) for link in loads)", "late"),
     Mutant("core_timing.packets", _TIMING, 'tiles", 1) * tile + get("drain_packets", 0)', 'tiles", 1) * tile', "model"),
-    Mutant("core_timing.ready", _TIMING, "self._ready_cycle = retire + 1", "self._ready_cycle = retire", "model"),
+    Mutant("core_timing.ready", _TIMING, "return retire + 1, retire", "return retire, retire", "model"),
 )

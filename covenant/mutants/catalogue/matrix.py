@@ -7,8 +7,8 @@ __all__ = ["MATRIX"]
 _UNIT, _SYSTOLIC, _DOT = "hwgen/units/matrix/unit.py", "hwgen/units/matrix/systolic.py", "hwgen/units/matrix/dot.py"
 
 MATRIX = (
-    Mutant("matrix_build.latency", "hwgen/units/matrix/build.py",
-           'f"{port}_latency_cycles": link.read_latency_cycles', 'f"{port}_latency_cycles": 1', "late", "dot"),
+    Mutant("socket.latency", "hwgen/units/socket.py", "latency_cycles={port: link.read_latency_cycles for port, link in links.items()}",
+           "latency_cycles=dict.fromkeys(links, 1)", "late", "dot"),
     Mutant("matrix.shadow-free", _UNIT, "taken.eq(~pending | take_stream)", "taken.eq(1)", "wait"),
     Mutant("matrix.hazard", _UNIT, "gap.eq(timing.hazard_cycles - 1)", "gap.eq(timing.hazard_cycles - 2)", "wait"),
     Mutant("matrix.overwrite", _UNIT, "overwrite.eq(nest.zero[1:4].all() & ~stream.accumulate)",

@@ -8,9 +8,9 @@ _UNIT, _LINES, _SUMS = (f"hwgen/units/window/{name}.py" for name in ("unit", "li
 _TIMING = "acg/timing/window.py"
 
 WINDOW = (
-    Mutant("window_build.latency", "hwgen/units/window/build.py", "latency_cycles={port: link.read_latency_cycles for port, link in links.items()}",
-           "latency_cycles=dict.fromkeys(links, 1)", "late"),
-    Mutant("window.zero-point", _UNIT, "is_signed).as_signed() - zero.as_signed())", "is_signed).as_signed() + zero.as_signed())", "number"),
+    Mutant("delay.cycles", "hwgen/datapath/delay.py", "return line[-len(value):]", "return line[:len(value)]", "late"),
+    Mutant("operands.zero-point", "hwgen/datapath/operands.py", "is_signed).as_signed() - zero.as_signed())",
+           "is_signed).as_signed() + zero.as_signed())", "number"),
     Mutant("window.gap", _UNIT, "emit.x_step, gap - 1)", "emit.x_step, gap)", "late"),
     Mutant("window.box", _UNIT, "rows_in.eq(Cat((y - row)[:len(y)] <= emit.n_1", "rows_in.eq(Cat((y - row)[:len(y)] < emit.n_1", "bound"),
     Mutant("window.used", _UNIT, "self._taps_of(emit) > tap", "self._taps_of(emit) >= tap", "bound"),

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
 from hwgen.bus.axi import AXI4Read, Burst, size_code
 from hwgen.control.queue import Queue
 from hwgen.memory.ports import WritePort
 from hwgen.units.copy.bursts import BurstSplitter, check_unit, lanes_from, lanes_to, rotate_bytes
+from hwgen.units.socket import engine_members
 
 __all__ = ["LoadUnit"]
 
@@ -70,8 +71,7 @@ class LoadUnit(wiring.Component):
             "axi": Out(AXI4Read(addr_bits=address_bits, data_bits=bus_bits)),
             **{f"destination_{index}": Out(WritePort(addr_bits=bits, data_bits=8 * chunk_bytes))
                for index, bits in enumerate(self.destination_addr_bits)},
-            "start": In(1), "instr": In(body), "ready": Out(1), "retire": Out(1), "idle": Out(1), "halt": In(1),
-            "error": Out(1), "error_code": Out(8), "error_address": Out(32),
+            **engine_members(body),
         })
         self.destinations = [getattr(self, f"destination_{index}") for index in range(len(self.destination_addr_bits))]
 

@@ -15,13 +15,14 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
 from hwgen.bus.axi import AXI4Write, Burst, size_code
 from hwgen.control.queue import Queue
 from hwgen.memory.ports import ReadPort
 from hwgen.units.copy.bursts import BurstSplitter, check_unit, lanes_from, rotate_bytes
+from hwgen.units.socket import engine_members
 
 __all__ = ["StoreUnit"]
 
@@ -80,8 +81,7 @@ class StoreUnit(wiring.Component):
             "axi": Out(AXI4Write(addr_bits=address_bits, data_bits=bus_bits)),
             **{f"source_{index}": Out(ReadPort(addr_bits=bits, data_bits=8 * chunk_bytes))
                for index, bits in enumerate(self.source_addr_bits)},
-            "start": In(1), "instr": In(body), "ready": Out(1), "retire": Out(1), "idle": Out(1), "halt": In(1),
-            "error": Out(1), "error_code": Out(8), "error_address": Out(32),
+            **engine_members(body),
         })
         self.sources = [getattr(self, f"source_{index}") for index in range(len(self.source_addr_bits))]
 

@@ -13,17 +13,14 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from hwgen.datapath.float32 import wire
+from hwgen.datapath.operands import OPERAND_BITS, centred
 
 __all__ = ["LEAST_CYCLES", "OPERATIONS", "Multiply"]
 
 OPERATIONS = ("DOT", "DOTH", "DOTV", "LMAC")
 LEAST_CYCLES = 3
-#: Of a byte less its zero point, as of the matrix unit's operands; of the sum of two products, and of four.
-_OPERAND_BITS, _PAIR_BITS, _SUM_BITS = 9, 19, 20
-
-
-def _centred(byte: Value, is_signed: Value, zero: Value) -> Value:
-    return (Cat(byte, byte[7] & is_signed).as_signed() - zero.as_signed())[:_OPERAND_BITS]
+#: Of the sum of two products, and of four.
+_PAIR_BITS, _SUM_BITS = 19, 20
 
 
 class Multiply(wiring.Component):
@@ -65,7 +62,7 @@ class Multiply(wiring.Component):
 
     def _a(self, word: Value) -> Value:
         """Operands of the bytes of a word of ``a``."""
-        return Cat(_centred(word[8 * q:8 * q + 8], self.a_signed, self.a_zero) for q in range(len(word) // 8))
+        return centred(word, self.a_signed, self.a_zero)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -85,26 +82,26 @@ class Multiply(wiring.Component):
     def _pairs(self, m: Module, issued: Value, multiplying: Value) -> list[Value]:
         """For each lane the sums of two products each, from two cycles behind the issue on."""
         words, own = self._words(m), self._own(m)
-        lower, upper = (Signal(4 * _OPERAND_BITS, name=name, reset_less=True) for name in ("lower", "upper"))
+        lower, upper = (Signal(4 * OPERAND_BITS, name=name, reset_less=True) for name in ("lower", "upper"))
         if words:
             with m.If(issued):
                 m.d.sync += [lower.eq(self._a(words[0])), upper.eq(self._a(words[1]))]
         mine = Signal(name="own_operands")
-        own_registers = [Signal(4 * _OPERAND_BITS, name=f"own_{lane}", reset_less=True) for lane in range(self.lanes)]
+        own_registers = [Signal(4 * OPERAND_BITS, name=f"own_{lane}", reset_less=True) for lane in range(self.lanes)]
         if own:
             alone = self._issued("DOTV", "LMAC")
             m.d.sync += mine.eq(alone)
             with m.If(alone):
                 m.d.sync += [register.eq(value) for register, value in zip(own_registers, own, strict=True)]
-        weights = [Signal(4 * _OPERAND_BITS, name=f"weights_{lane}", reset_less=True) for lane in range(self.lanes)]
+        weights = [Signal(4 * OPERAND_BITS, name=f"weights_{lane}", reset_less=True) for lane in range(self.lanes)]
         with m.If(issued):
             m.d.sync += [register.eq(self._weights(lane)) for lane, register in enumerate(weights)]
         pairs = [Signal(2 * _PAIR_BITS, name=f"pairs_{lane}", reset_less=True) for lane in range(self.lanes)]
         for lane, pair in enumerate(pairs):
             shared = lower if lane < self.lanes // 2 else upper
             operands: Value = own_registers[lane] if not words else Mux(mine, own_registers[lane], shared) if own else shared
-            products = [operands[lsb:lsb + _OPERAND_BITS].as_signed() * weights[lane][lsb:lsb + _OPERAND_BITS].as_signed()
-                        for lsb in range(0, 4 * _OPERAND_BITS, _OPERAND_BITS)]
+            products = [operands[lsb:lsb + OPERAND_BITS].as_signed() * weights[lane][lsb:lsb + OPERAND_BITS].as_signed()
+                        for lsb in range(0, 4 * OPERAND_BITS, OPERAND_BITS)]
             with m.If(multiplying):
                 m.d.sync += pair.eq(Cat((products[0] + products[1])[:_PAIR_BITS], (products[2] + products[3])[:_PAIR_BITS]))
         return list(pairs)
@@ -135,15 +132,15 @@ class Multiply(wiring.Component):
         for lane in range(self.lanes):
             values = [self._a(self.a.word_select(lane, 32))] if vectors else []
             if bytes_:
-                values.append(Cat(self._a(chosen.word_select(lane, 8)), Const(0, 3 * _OPERAND_BITS)))
+                values.append(Cat(self._a(chosen.word_select(lane, 8)), Const(0, 3 * OPERAND_BITS)))
             if values:
                 own.append(Mux(self.issue_LMAC, values[1], values[0]) if len(values) > 1 else values[0])
         return own
 
     def _weights(self, lane: int) -> Value:
         word = self.b.word_select(lane, 32)
-        weights = Cat(_centred(word[8 * q:8 * q + 8], self.w_signed, self.w_zero) for q in range(4))
+        weights = centred(word, self.w_signed, self.w_zero)
         if "LMAC" not in self.operations:
             return weights
-        single = Cat(word[:_OPERAND_BITS], Const(0, 3 * _OPERAND_BITS))
+        single = Cat(word[:OPERAND_BITS], Const(0, 3 * OPERAND_BITS))
         return single if self.operations == ("LMAC",) else Mux(self.issue_LMAC, single, weights)

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hwgen.datapath.agu import AddressGenerator, LoopCounter
+from hwgen.datapath.agu import follow, nest_of
 
 __all__ = ["LEVELS", "CoreStream", "coordinate_bits"]
 
@@ -58,19 +58,13 @@ class CoreStream(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         names = [f"{self.prefix}_n_{level}" for level in range(LEVELS)]
-        m.submodules.counter = counter = LoopCounter(count_widths=[_width(self.layout, name) for name in names])
-        m.d.comb += [counter.load.eq(self.load), counter.step.eq(self.step)]
-        m.d.comb += [getattr(counter, f"n_{at}").eq(self.held[name]) for at, name in enumerate(names)]
+        counter = nest_of(m, "counter", [self.held[name] for name in names], load=self.load, step=self.step)
         again = Signal()
         m.d.comb += again.eq(self.load | (self.step & counter.last[0]))
 
         def generate(name: str, width: int, origin: str, steps: Sequence[str]) -> Signal:
             strides: Mapping[int, data.View] = {level: self.held[step] for level, step in enumerate(steps)}
-            widths = {level: len(stride) + (not stride.shape().signed) for level, stride in strides.items()}
-            m.submodules[name] = generator = AddressGenerator(width=width, levels=LEVELS, stride_widths=widths)
-            m.d.comb += [generator.load.eq(again), generator.advance.eq(counter.advance), generator.base.eq(self.held[origin])]
-            m.d.comb += [getattr(generator, f"stride_{level}").eq(stride) for level, stride in strides.items()]
-            return generator.value
+            return follow(m, name, counter, self.held[origin], strides, width, load=again)
 
         strides = [f"{self.prefix}_stride_{level}" for level in range(LEVELS)]
         m.d.comb += self.address.eq(generate("addresses", len(self.address), f"{self.prefix}_base", strides))

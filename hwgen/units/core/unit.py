@@ -9,13 +9,14 @@ from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from acg.kinds.core.packets import PacketFormat
 from hwgen.memory.ports import ReadPort
 from hwgen.units.core.registers import RegisterFile
 from hwgen.units.core.sequencer import KernelSequencer
 from hwgen.units.core.slot import CoreSizes, Slot
+from hwgen.units.socket import engine_members
 
 __all__ = ["CoreUnit"]
 
@@ -52,8 +53,7 @@ class CoreUnit(wiring.Component):
         self.longest_cycles = max(latency_cycles[name] for name in packets.slots)
         self.sequencer = KernelSequencer(body)
         members = {
-            "start": In(1), "instr": In(body), "ready": Out(1), "retire": Out(1), "idle": Out(1), "halt": In(1),
-            "error": Out(1), "error_code": Out(8), "error_address": Out(32),
+            **engine_members(body),
             "code": Out(ReadPort(addr_bits=max(code_address_bits, len(self.sequencer.packet)), data_bits=8 * packets.size_bytes)),
         }
         tables = [slot for slot in self.slots.values() if slot.tabled]

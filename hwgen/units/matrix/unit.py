@@ -7,15 +7,18 @@ Cycles are those of :mod:`acg.timing.matrix` (t, s, L, A, D, H, and the pass and
     accumulator  s+2+i+L+A    sum and old word                         s+3+i+L+A  written; retire with the last
 """
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from acg.timing.matrix import MatrixTiming
-from hwgen.datapath.agu import AddressGenerator, LoopCounter
+from hwgen.datapath.agu import LoopCounter, follow
 from hwgen.memory.ports import ReadPort, WritePort
 from hwgen.units.matrix.dot import DotArray
 from hwgen.units.matrix.systolic import SystolicArray
+from hwgen.units.socket import engine_members
 
 __all__ = ["MatrixUnit"]
 
@@ -57,12 +60,10 @@ class MatrixUnit(wiring.Component):
         Size of the array: input channels and output channels of a pass.
     organisation : str
         ``systolic`` or ``dot``.
-    activation_latency_cycles, weight_latency_cycles, accumulator_latency_cycles : int
-        Read latencies of the memories, at least 1.
-    activation_address_bits, weight_address_bits, accumulator_address_bits : int
-        Widths of the port addresses, in port words.
     layout : amaranth.lib.data.Layout
         The instruction body, raw encoded (counts minus one).
+    address_bits, latency_cycles : mapping
+        Of ``activation``, ``weight`` and ``accumulator``: widths of addresses, in port words, and read latencies, at least 1.
 
     Members
     -------
@@ -76,43 +77,25 @@ class MatrixUnit(wiring.Component):
         Whole words; the mask is constant.
     """
 
-    def __init__(self, *, rows: int, columns: int, organisation: str, activation_latency_cycles: int, weight_latency_cycles: int,
-                 accumulator_latency_cycles: int, activation_address_bits: int, weight_address_bits: int,
-                 accumulator_address_bits: int, layout: data.Layout):
+    def __init__(self, *, rows: int, columns: int, organisation: str, layout: data.Layout, address_bits: Mapping[str, int],
+                 latency_cycles: Mapping[str, int]):
+        self.latency = {port: latency_cycles[port] for port in ("activation", "weight", "accumulator")}
         self.timing = MatrixTiming(rows=rows, columns=columns, organisation=organisation,
-                                   activation_latency_cycles=activation_latency_cycles,
-                                   weight_latency_cycles=weight_latency_cycles,
-                                   accumulator_latency_cycles=accumulator_latency_cycles)
+                                   **{f"{port}_latency_cycles": latency for port, latency in self.latency.items()})
         self.rows = rows
         self.columns = columns
         self.organisation = organisation
-        self.activation_latency_cycles = activation_latency_cycles
-        self.weight_latency_cycles = weight_latency_cycles
-        self.accumulator_latency_cycles = accumulator_latency_cycles
         self.layout = layout
         super().__init__({
-            "start": In(1),
-            "instr": In(layout),
-            "ready": Out(1),
-            "retire": Out(1),
-            "idle": Out(1),
-            "halt": In(1),
-            "error": Out(1),
-            "error_code": Out(8),
-            "error_address": Out(32),
-            "activation": Out(ReadPort(addr_bits=activation_address_bits, data_bits=rows * 8)),
-            "weight": Out(ReadPort(addr_bits=weight_address_bits, data_bits=columns * 8)),
-            "accumulator": Out(ReadPort(addr_bits=accumulator_address_bits, data_bits=columns * 32)),
-            "result": Out(WritePort(addr_bits=accumulator_address_bits, data_bits=columns * 32)),
+            **engine_members(layout),
+            "activation": Out(ReadPort(addr_bits=address_bits["activation"], data_bits=rows * 8)),
+            "weight": Out(ReadPort(addr_bits=address_bits["weight"], data_bits=columns * 8)),
+            "accumulator": Out(ReadPort(addr_bits=address_bits["accumulator"], data_bits=columns * 32)),
+            "result": Out(WritePort(addr_bits=address_bits["accumulator"], data_bits=columns * 32)),
         })
 
     def _shape(self, field: str) -> Shape:
         return Shape.cast(self.layout[field].shape)
-
-    def _stride_widths(self, prefix: str, levels) -> dict[int, int]:
-        """Widths of a stream's strides as signed numbers."""
-        shapes = {level: self._shape(f"{prefix}_{level}") for level in levels}
-        return {level: shape.width + (not shape.signed) for level, shape in shapes.items()}
 
     def _coordinate_bits(self, axis: str, levels) -> int:
         """Enough for the origin plus every step times its count: the coordinate never wraps."""
@@ -200,11 +183,8 @@ class MatrixUnit(wiring.Component):
         }
         value = {}
         for name, (width, base, stride, levels) in generators.items():
-            generator = AddressGenerator(width=width, levels=6, stride_widths=self._stride_widths(stride, levels))
-            m.submodules[f"generate_{name}"] = generator
-            m.d.comb += [generator.load.eq(nest.load), generator.advance.eq(nest.advance), generator.base.eq(loading[base])]
-            m.d.comb += [getattr(generator, f"stride_{level}").eq(stream[f"{stride}_{level}"]) for level in levels]
-            value[name] = generator.value
+            strides = {level: stream[f"{stride}_{level}"] for level in levels}
+            value[name] = follow(m, f"generate_{name}", nest, loading[base], strides, width)
         inside = Signal()
         # Unsigned: a negative coordinate is at least half of the range, which is above every bound.
         m.d.comb += inside.eq(streaming & (value["y"] < stream.y_bound) & (value["x"] < stream.x_bound))
@@ -229,7 +209,7 @@ class MatrixUnit(wiring.Component):
 
         load = _Delay(m, take_weights, read + 1, name="load_line", reset_less=False)
         m.d.comb += array.load.eq(load.after(read + 1))
-        held = read - self.weight_latency_cycles
+        held = read - self.latency["weight"]
         command = _Delay(m, Cat(reading, weight_address), held, name="weight_command", reset_less=False).after(held)
         m.d.comb += [self.weight.en.eq(command[0] & ~self.halt), self.weight.addr.eq(command[1:])]
         number = _Delay(m, Cat(loading.w_zero, loading.w_signed), read, name="weight_number").after(read)
@@ -241,7 +221,7 @@ class MatrixUnit(wiring.Component):
         if self.organisation == "dot":
             valid = _Delay(m, streaming, read + 1, name="valid_line", reset_less=False)
             m.d.comb += array.valid.eq(valid.after(read + 1))
-        held = 1 + read - self.activation_latency_cycles
+        held = 1 + read - self.latency["activation"]
         command = _Delay(m, Cat(inside, activation_address), held, name="activation_command", reset_less=False).after(held)
         m.d.comb += [self.activation.en.eq(command[0] & ~self.halt), self.activation.addr.eq(command[1:])]
         number = _Delay(m, Cat(stream.a_zero, stream.a_signed, inside), read + 1, name="activation_number").after(read + 1)
@@ -258,7 +238,7 @@ class MatrixUnit(wiring.Component):
     def _accumulate(self, m: Module, array, *, streaming, overwrite, end, address) -> _Delay:
         """Read, add and write a word a cycle; returns the line of positions under way."""
         at_sum = 1 + self.timing.read_cycles + self.timing.array_cycles
-        at_read = at_sum - self.accumulator_latency_cycles
+        at_read = at_sum - self.latency["accumulator"]
         positions = _Delay(m, Cat(streaming, streaming & ~overwrite, end), at_sum + 1, name="position_line", reset_less=False)
         addresses = _Delay(m, address, at_sum + 1, name="address_line")
         m.d.comb += [self.accumulator.en.eq(positions.after(at_read)[1] & ~self.halt), self.accumulator.addr.eq(addresses.after(at_read))]

@@ -22,6 +22,7 @@ from acg.regmap import ErrorCode
 from acg.timing.vector import BINARY, FLOAT, PRODUCTS, depth_cycles, stages
 from hwgen.memory.lookup import ENTRIES
 from hwgen.memory.ports import ReadPort, WritePort
+from hwgen.units.socket import engine_members
 from hwgen.units.vector.back import VectorDestination, build_back
 from hwgen.units.vector.float_stages import build_float
 from hwgen.units.vector.front import LEVELS, VectorSource, build_front, check_source
@@ -163,10 +164,7 @@ class VectorUnit(wiring.Component):
         self.table_write_bytes = table_write_bytes
         self.read_latency_cycles = max([p_read_latency_cycles if self.has_parameters else 0,
                                         *(source.read_latency_cycles for source in (*a_sources, *b_sources))])
-        members = {
-            "start": In(1), "instr": In(body), "ready": Out(1), "retire": Out(1), "idle": Out(1), "halt": In(1),
-            "error": Out(1), "error_code": Out(8), "error_address": Out(32),
-        }
+        members = engine_members(body)
         if self.has_parameters:
             members["p"] = Out(ReadPort(addr_bits=p_addr_bits, data_bits=64 * lanes))
         for prefix, sources in (("a", a_sources), ("b", b_sources)):

@@ -35,8 +35,7 @@ class WindowLines(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        place = Signal.like(self.last_word)
-        following = Signal.like(place)
+        place, following = (Signal.like(self.last_word, name=name) for name in ("place", "following"))
         m.d.comb += following.eq(Mux(~self.move, place, Mux(place >= self.last_word, 0, place + 1)))
         m.d.sync += place.eq(Mux(self.clear, 0, following))
         rows = [self.word]

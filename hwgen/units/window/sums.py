@@ -4,9 +4,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["OPERAND_BITS", "WindowSums"]
+from hwgen.datapath.operands import OPERAND_BITS
 
-OPERAND_BITS = 9
+__all__ = ["WindowSums"]
+
 PRODUCT_BITS = 2 * OPERAND_BITS
 
 

@@ -9,29 +9,22 @@ Cycles are those of :mod:`acg.timing.window` (t, s, d, R, A; word i of a box, wo
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 from amaranth.utils import bits_for
 
 from acg.timing.window import WindowTiming
-from hwgen.datapath.agu import AddressGenerator, LoopCounter
+from hwgen.datapath.agu import LoopCounter, follow, nest_of
+from hwgen.datapath.delay import late
+from hwgen.datapath.operands import OPERAND_BITS, centred
 from hwgen.memory.ports import ReadPort, WritePort
-from hwgen.units.limits import exceeded
+from hwgen.units.limits import refuse_beyond
+from hwgen.units.socket import engine_members
 from hwgen.units.window.lines import WindowLines, tap_row
-from hwgen.units.window.sums import OPERAND_BITS, WindowSums
+from hwgen.units.window.sums import WindowSums
 
 __all__ = ["WindowUnit"]
-
-
-def _late(m: Module, values, cycles: int, *, name: str, clear=None):
-    """The bits of some values as of so many cycles ago; forgotten with ``clear``."""
-    value = Cat(values)
-    if not cycles:
-        return value
-    line = Signal(cycles * len(value), name=name)
-    m.d.sync += line.eq(Cat(value, line) if clear is None else Mux(clear, 0, Cat(value, line)))
-    return line[-len(value):]
 
 
 class WindowUnit(wiring.Component):
@@ -44,60 +37,38 @@ class WindowUnit(wiring.Component):
 
     def __init__(self, *, taps: int, lanes: int, kernel_rows: int, row_words: int, steps: int, address_bits: Mapping[str, int],
                  latency_cycles: Mapping[str, int], layout: data.Layout, limits=(), illegal: int = 0):
-        self.timing = WindowTiming(taps=taps, **{f"{port}_latency_cycles": latency for port, latency in latency_cycles.items()})
+        self.latency = {port: latency_cycles[port] for port in ("activation", "weight", "accumulator")}
+        self.timing = WindowTiming(taps=taps, **{f"{port}_latency_cycles": latency for port, latency in self.latency.items()})
         self.taps, self.lanes, self.kernel_rows, self.row_words, self.steps = taps, lanes, kernel_rows, row_words, steps
-        self.latency, self.layout, self.limits, self.illegal = latency_cycles, layout, limits, illegal
+        self.layout, self.limits, self.illegal = layout, limits, illegal
         super().__init__({
-            "start": In(1), "instr": In(layout), "ready": Out(1), "retire": Out(1), "idle": Out(1), "halt": In(1),
-            "error": Out(1), "error_code": Out(8), "error_address": Out(32),
-            **{port: Out(ReadPort(addr_bits=bits, data_bits=lanes * (32 if port == "accumulator" else 8))) for port, bits in address_bits.items()},
+            **engine_members(layout),
+            **{port: Out(ReadPort(addr_bits=address_bits[port], data_bits=lanes * (32 if port == "accumulator" else 8))) for port in self.latency},
             "result": Out(WritePort(addr_bits=address_bits["accumulator"], data_bits=lanes * 32)),
         })
 
-    def _bits(self, field: str) -> int:
-        return Shape.cast(self.layout[field].shape).width
-
     def _nest(self, m: Module, name: str, levels, held, *, load, step) -> LoopCounter:
-        nest = LoopCounter(count_widths=[self._bits(f"n_{level}") for level in levels])
-        m.submodules[f"{name}_nest"] = nest
-        m.d.comb += [nest.load.eq(load), nest.step.eq(step), *(getattr(nest, f"n_{at}").eq(held[f"n_{level}"]) for at, level in enumerate(levels))]
-        return nest
-
-    def _generate(self, m: Module, name: str, nest: LoopCounter, base, strides: Mapping, width: int):
-        """A value that starts at ``base`` and moves by a stride a level of the nest."""
-        widths = {level: len(stride) + (not stride.shape().signed) for level, stride in strides.items()}
-        m.submodules[name] = generator = AddressGenerator(width=width, levels=nest.levels, stride_widths=widths)
-        m.d.comb += [generator.load.eq(nest.load), generator.advance.eq(nest.advance), generator.base.eq(base)]
-        m.d.comb += [getattr(generator, f"stride_{level}").eq(stride) for level, stride in strides.items()]
-        return generator.value
+        return nest_of(m, f"{name}_nest", [held[f"n_{level}"] for level in levels], load=load, step=step)
 
     def _taps_of(self, body):
         """Taps of a kernel; the limits keep each count within them."""
         rows, columns = (Cat(body[f"n_{level}"] + 1)[:bits_for(self.taps)] for level in (5, 6))
         return (rows * columns)[:bits_for(self.taps)]
 
-    def _centred(self, word, zero, is_signed):
-        """Each byte of ``word`` less the zero point, 9 bits."""
-        bytes_ = [word.word_select(lane, 8) for lane in range(self.lanes)]
-        return Cat((Cat(byte, byte[7] & is_signed).as_signed() - zero.as_signed())[:OPERAND_BITS] for byte in bytes_)
-
     def elaborate(self, platform) -> Module:
         m = Module()
         read, halt = self.timing.read_cycles, self.halt
         loading, stream, emit = (Signal(self.layout, name=name, reset_less=True) for name in ("loading", "stream", "emit"))
-        fresh = Signal()
         with m.If(self.start):
             m.d.sync += loading.eq(self.instr)
-        meant = {name: loading[name] + (name.startswith("n_") or name.endswith("_step")) for name, _ in self.layout}
-        beyond, number = exceeded(self.limits, meant)
-        m.d.sync += [fresh.eq(self.start & ~halt), self.error.eq(fresh & beyond), self.error_code.eq(self.illegal), self.error_address.eq(number)]
+        meant = refuse_beyond(m, self, loading)
 
         # `first` and `span` of an instruction, from two and three cycles after its start on; only within the limits are their bits enough.
         columns, step_bits = meant["n_2"][:bits_for(self.row_words)], bits_for(self.steps)
         row_step = Signal(len(columns) + step_bits, reset_less=True)
-        across = Signal(self._bits("n_4") + step_bits, reset_less=True)
-        first = Signal(1 + max(self._bits("y_lead") + len(columns), self._bits("x_lead")), reset_less=True)
-        span = Signal(1 + max(self._bits("n_3") + len(row_step), len(across)), reset_less=True)
+        across = Signal(len(loading.n_4) + step_bits, reset_less=True)
+        first = Signal(1 + max(len(loading.y_lead) + len(columns), len(loading.x_lead)), reset_less=True)
+        span = Signal(1 + max(len(loading.n_3) + len(row_step), len(across)), reset_less=True)
         m.d.sync += [row_step.eq(columns * meant["y_step"][:step_bits]), across.eq(loading.n_4 * meant["x_step"]),
                      first.eq(loading.y_lead * columns + loading.x_lead), span.eq(loading.n_3 * row_step + across)]
 
@@ -116,8 +87,7 @@ class WindowUnit(wiring.Component):
         with m.If(decide_first):
             m.d.sync += pending.eq(0)
         with m.If(take_weights):
-            body = Mux(self.start, self.instr.as_value(), loading.as_value())
-            body = data.View(self.layout, body)
+            body = data.View(self.layout, Mux(self.start, self.instr.as_value(), loading.as_value()))
             m.d.sync += [left.eq(Mux(body.multiply, self._taps_of(body), 1) + 1), pending.eq(1), waiting.eq(1), pending_first.eq(self.start)]
         with m.If(self.start):
             m.d.sync += weight_address.eq(self.instr.w_base)
@@ -125,7 +95,7 @@ class WindowUnit(wiring.Component):
         # The stream: a word of the box a cycle, then none until the last window of the pass, or that of the instruction, is complete.
         elapsed, until, all_until = (Signal(len(span) + 1, name=name, reset_less=True) for name in ("elapsed", "until", "all_until"))
         walk = self._nest(m, "walk", (0, 1, 2), stream, load=take_stream & pending_first, step=walking)
-        address = self._generate(m, "a", walk, loading.a_base, {level: stream[f"a_stride_{level}"] for level in range(3)}, len(self.activation.addr))
+        address = follow(m, "a", walk, loading.a_base, {level: stream[f"a_stride_{level}"] for level in range(3)}, len(self.activation.addr))
         m.d.comb += [
             over.eq(elapsed >= all_until),
             walked.eq(~walking | walk.last[1] | (last_pass & over)),  # what the last window does not need is not read
@@ -136,20 +106,17 @@ class WindowUnit(wiring.Component):
             m.d.sync += [walking.eq(1), occupied.eq(1), waiting.eq(0), elapsed.eq(0), last_pass.eq(passes.last[0])]
             with m.If(pending_first):
                 m.d.sync += [stream.eq(loading), until.eq(span), all_until.eq(first + span)]
-        command = _late(m, [walking, address], read - self.latency["activation"], name="command", clear=halt)
+        command = late(m, [walking, address], read - self.latency["activation"], name="command", clear=halt)
         m.d.comb += [self.activation.en.eq(command[0] & ~halt), self.activation.addr.eq(command[1:])]
 
         # Positions: a pass is armed R cycles after its stream was taken; its first window is complete `first` cycles later.
-        arm, arm_first = _late(m, [take_stream, take_stream & pending_first], read, name="arm", clear=halt)
-        lead, wait = Signal(len(first), reset_less=True, name="lead"), Signal(len(row_step), reset_less=True, name="wait")
-        gap = Signal(len(row_step), reset_less=True)
-        steps = {axis: emit[f"{axis}_step"] + 1 for axis in "yx"}
+        arm, arm_first = late(m, [take_stream, take_stream & pending_first], read, name="arm", clear=halt)
+        lead, wait, gap = (Signal(len(most), reset_less=True, name=name) for name, most in (("lead", first), ("wait", row_step), ("gap", row_step)))
         place = self._nest(m, "place", (0, 3, 4), emit, load=arm_first, step=decide)
-        reach = 2 + max(self._bits("n_1"), self._bits("n_2"), self._bits("y_lead"), self._bits("x_lead"),
-                        *(self._bits(f"n_{level}") + self._bits(f"{axis}_step") + 1 for level, axis in ((3, "y"), (4, "x"))))
-        y = self._generate(m, "y", place, loading.y_lead, {1: steps["y"]}, reach)
-        x = self._generate(m, "x", place, loading.x_lead, {2: steps["x"]}, reach)
-        target = self._generate(m, "c", place, loading.c_base, {at: emit[f"c_stride_{level}"] for at, level in enumerate((0, 3, 4))}, len(self.result.addr))
+        reach = 2 + max(len(loading.n_1), len(loading.n_2), len(loading.y_lead), len(loading.x_lead),
+                        *(len(loading[f"n_{level}"]) + len(loading[f"{axis}_step"]) + 1 for level, axis in ((3, "y"), (4, "x"))))
+        y, x = (follow(m, axis, place, loading[f"{axis}_lead"], {level: emit[f"{axis}_step"] + 1}, reach) for level, axis in ((1, "y"), (2, "x")))
+        target = follow(m, "c", place, loading.c_base, {at: emit[f"c_stride_{level}"] for at, level in enumerate((0, 3, 4))}, len(self.result.addr))
         m.d.comb += [decide_first.eq(armed & (lead == 0) & ~halt), decide.eq(decide_first | (running & (wait == 0) & ~halt))]
         m.d.sync += [lead.eq(lead - 1), wait.eq(wait - 1), armed.eq((armed & ~decide_first) | arm)]
         with m.If(decide):
@@ -160,7 +127,7 @@ class WindowUnit(wiring.Component):
             m.d.sync += [emit.eq(loading), gap.eq(row_step - across)]
 
         weights = self._weights(m, loading, reading, decide_first)
-        window, inside = self._window(m, emit, stream, y, x, move=_late(m, [occupied], read + 1, name="move", clear=halt), clear=arm_first)
+        window, inside = self._window(m, emit, stream, y, x, move=late(m, [occupied], read + 1, name="move", clear=halt), clear=arm_first)
         writing = self._finish(m, emit, decide, decide & place.last[0], target, window, inside, weights)
         m.d.comb += self.idle.eq(~(pending | occupied | running | writing))
         with m.If(halt):
@@ -169,12 +136,12 @@ class WindowUnit(wiring.Component):
 
     def _weights(self, m: Module, loading, reading, decide_first):
         """Weights by tap: they shift in, the first ends up at the oldest tap. Those read last are active two cycles after a pass' first decision."""
-        arrived = _late(m, [reading, loading.w_zero, loading.w_signed], self.latency["weight"], name="weight_number")
+        arrived = late(m, [reading, loading.w_zero, loading.w_signed], self.latency["weight"], name="weight_number")
         size = self.lanes * OPERAND_BITS
         shadow, active = (Signal(self.taps * size, name=name, reset_less=True) for name in ("shadow", "active"))
         with m.If(arrived[0]):
-            m.d.sync += shadow.eq(Cat(self._centred(self.weight.data, arrived[1:10], arrived[10]), shadow))
-        swap, multiply = _late(m, [decide_first, loading.multiply], 1, name="swap")
+            m.d.sync += shadow.eq(Cat(centred(self.weight.data, arrived[10], arrived[1:10]), shadow))
+        swap, multiply = late(m, [decide_first, loading.multiply], 1, name="swap")
         with m.If(swap):
             m.d.sync += active.eq(Mux(multiply, shadow, Const(1, OPERAND_BITS).replicate(self.taps * self.lanes)))
         return active
@@ -182,14 +149,14 @@ class WindowUnit(wiring.Component):
     def _window(self, m: Module, emit, stream, y, x, *, move, clear):
         """Operands of a decided position two cycles later, and the taps of them that lie within kernel and box."""
         m.submodules.lines = lines = WindowLines(taps=self.taps, kernel_rows=self.kernel_rows, row_words=self.row_words, word_bits=self.lanes * OPERAND_BITS)
-        number = _late(m, [stream.a_zero, stream.a_signed], self.timing.read_cycles, name="word_number")
+        number = late(m, [stream.a_zero, stream.a_signed], self.timing.read_cycles, name="word_number")
         columns = Signal(range(self.taps + 1), reset_less=True)
         rows_in, columns_in = Signal(self.kernel_rows, name="rows_in"), Signal(self.taps, name="columns_in")
         operands = Signal(len(lines.taps), reset_less=True, name="operands")
         used, inside = Signal(self.taps, name="used"), Signal(self.taps, name="inside")
         # By rows above and columns left of the window's last. Unsigned: a negative coordinate is beyond any bound.
         m.d.sync += [
-            lines.word.eq(self._centred(self.activation.data, number[:9], number[9])), columns.eq(emit.n_6 + 1),
+            lines.word.eq(centred(self.activation.data, number[9], number[:9])), columns.eq(emit.n_6 + 1),
             used.eq(Cat(self._taps_of(emit) > tap for tap in range(self.taps))),
             rows_in.eq(Cat((y - row)[:len(y)] <= emit.n_1 for row in range(self.kernel_rows))),
             columns_in.eq(Cat((x - column)[:len(x)] <= emit.n_2 for column in range(self.taps))),
@@ -219,7 +186,7 @@ class WindowUnit(wiring.Component):
             self.retire.eq(decided[total] & last[total] & ~self.halt),
         ]
         for lane in range(self.lanes):
-            value = _late(m, [sums.result[lane]], spare, name=f"late_{lane}").as_signed()
+            value = late(m, [sums.result[lane]], spare, name=f"late_{lane}").as_signed()
             old = self.accumulator.data.word_select(lane, 32).as_signed()
             word = Signal(32, name=f"result_{lane}", reset_less=True)
             m.d.sync += word.eq(Mux(~adds[total - 1] | (largest[total - 1] & (old < value)), value, Mux(largest[total - 1], old, old + value)))
