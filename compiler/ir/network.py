@@ -34,7 +34,7 @@ A network of one 1x1 convolution, float in, float out:
     >>> conv = Conv(weight=np.ones((3, 2, 1, 1), np.int8), bias=None, x_scale=0.5, x_zero=10, w_scale=np.float32([0.1]),
     ...             w_zero=0, y_scale=0.25, y_zero=-3)
     >>> node = Node("c", conv, ("x",), ("y",), ("conv_0",))
-    >>> g = Network("g", (EdgeInput("in", "averaging_scales", "f32", (1, 2, 4, 4), "x"),), (EdgeOutput("out", "f32", (1, 3, 4, 4), "y"),),
+    >>> g = Network("g", (EdgeInput("in", "f32", (1, 2, 4, 4), "x"),), (EdgeOutput("out", "f32", (1, 3, 4, 4), "y"),),
     ...           (node,), {"x": x, "y": y})
     >>> g.producer("y").op, conv.scale[0].item()
     ('Conv', 0.20000000298023224)
@@ -257,15 +257,12 @@ __all__ = [
     "RANGES",
     "Add",
     "Attrs",
-
     "Conv",
     "EdgeInput",
     "EdgeOutput",
-
     "Interpolation",
     "LayerNormalization",
     "MatMul",
-
     "Move",
     "Network",
     "Node",
@@ -275,6 +272,6 @@ __all__ = [
     "Softmax",
     "Tensor",
     "Unary",
-
+    "averaging_scales",
     "f32",
 ]
