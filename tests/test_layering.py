@@ -90,3 +90,31 @@ def test_the_linter_tells_what_to_import(path, line, told):
     ran = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", "--stdin-filename", path, "-"],
                          input=f"{line}\n", capture_output=True, text=True, cwd=ROOT)
     assert ran.returncode == 1 and "TID251" in ran.stdout and told in ran.stdout
+
+
+def hidden(name, modules, text):
+    """Modules of package ``name`` that its own ``__init__.py`` gives another thing's name: whoever writes ``from name import module`` gets that."""
+    for node in ast.parse(text).body:
+        found = set()
+        if isinstance(node, ast.ImportFrom):
+            source = node.module if node.level == 0 else f"{name}.{node.module}" if node.module else name
+            found = {alias.asname or alias.name for alias in node.names if not (source == name and alias.asname in (None, alias.name))}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found = {node.name}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            found = {target.id for target in (node.targets if isinstance(node, ast.Assign) else [node.target]) if isinstance(target, ast.Name)}
+        yield from (f"{name}.{module}" for module in sorted(found & modules))
+
+
+@pytest.mark.parametrize("package", sorted(OURS))
+def test_a_module_is_an_attribute_of_its_package(package):
+    inits = sorted((ROOT / package).rglob("__init__.py"))
+    assert inits
+    for init in inits:
+        modules = {path.stem for path in init.parent.glob("*.py")} | {path.parent.name for path in init.parent.glob("*/__init__.py")}
+        assert list(hidden(".".join(init.parent.relative_to(ROOT).parts), modules, init.read_text())) == []
+
+
+def test_a_hidden_module_is_found():
+    assert list(hidden("p", {"run", "a", "b"}, "from .run import run\nfrom p import a\nb = 1\n")) == ["p.run", "p.b"]
+    assert list(hidden("p", {"run"}, "from p.run import run as go\n\n\ndef walk(): ...\n")) == []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acg.causes.conflicts import Cause, why
-from acg.causes.spans import Spans
+from acg.causes.events import Spans
 from acg.graph import Graph
 from acg.isa import Instruction
 from acg.machine import machine_of

@@ -12,7 +12,7 @@ import numpy as np
 
 from acg.causes.binding import Binding
 from acg.causes.conflicts import Cause
-from acg.causes.spans import Spans
+from acg.causes.events import Spans
 from acg.graph import Graph
 from acg.predictor import Timeline
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from acg.causes.binding import Binding, of_engine
 from acg.causes.conflicts import Cause
-from acg.causes.spans import Spans
+from acg.causes.events import Spans
 from acg.graph import Engine, Graph
 from acg.isa import Instruction
 from acg.kinds.spec import Counts

@@ -24,7 +24,7 @@ def test_every_field_is_a_code_a_flag_or_a_number(name):
         chosen = {code.field for code in codes(graph)[engine]}
         for item in layout.fields:
             kinds = [item.name in chosen, item.name in FLAGS and item.width == 1, NUMBERS.fullmatch(item.name) is not None]
-            assert sum(kinds) == 1, f"{engine}.{item.name}: say in acg/rules/codes.py, or here, what its values mean"
+            assert sum(kinds) == 1, f"{engine}.{item.name}: say in acg/rules/choices.py, or here, what its values mean"
 
 
 def test_the_codes_of_tiny():

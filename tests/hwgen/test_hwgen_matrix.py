@@ -2,14 +2,15 @@
 
 import itertools
 import random
+from functools import partial
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from acg.timing.matrix import MatrixTiming
 from hwgen.layout import body_layout
 from hwgen.units.matrix.unit import MatrixUnit
+from tests.hwgen.memory_bench import MemoryBench
 from verif.iss.matrix import execute_matrix
 
 ADDRESS_BITS = {"activation": 6, "weight": 7, "accumulator": 8}
@@ -60,96 +61,25 @@ def walk(fields):
             for k, p, q in itertools.product(range(fields["n_0"]), range(fields["n_4"]), range(fields["n_5"]))]
 
 
-class Bench:
-    """Drives a unit and its three memories, cycle by cycle, and records what it does."""
+class Bench(MemoryBench):
+    """A matrix unit of some size."""
 
     def __init__(self, *, rows, columns, organisation, latencies, seed):
-        self.rng = random.Random(seed)
         generator = np.random.default_rng(seed)
-        self.parameters = {"rows": rows, "columns": columns, "organisation": organisation}
-        self.parameters |= {f"{port}_latency_cycles": latency for port, latency in zip(ADDRESS_BITS, latencies, strict=True)}
-        self.latency = dict(zip(ADDRESS_BITS, latencies, strict=True))
-        self.unit = MatrixUnit(**self.parameters, layout=layout(), **{f"{port}_address_bits": bits for port, bits in ADDRESS_BITS.items()})
-        self.memory = {
+        self.sizes, latency = {"rows": rows, "columns": columns, "organisation": organisation}, dict(zip(ADDRESS_BITS, latencies, strict=True))
+        unit = MatrixUnit(**self.sizes, layout=layout(), address_bits=ADDRESS_BITS, latency_cycles=latency)
+        memory = {
             "activation": generator.integers(0, 256, (64, rows), np.uint8),
             "weight": generator.integers(0, 256, (128, columns), np.uint8),
             "accumulator": generator.integers(-(2**31), 2**31, (256, columns)).astype(np.int32),
         }
-        self.expected = self.memory["accumulator"].copy()
-        self.starts, self.retires, self.reads, self.writes = [], [], dict.fromkeys(ADDRESS_BITS, 0), 0
-        self.cycle = 0
+        super().__init__(unit, memory=memory, latency=latency, seed=seed, encoded=partial(encoded, unit),
+                         timing=lambda: MatrixTiming(**self.sizes, **{f"{port}_latency_cycles": cycles for port, cycles in latency.items()}))
 
     def execute(self, fields):
         """Apply an instruction to the expected accumulator."""
-        execute_matrix(fields, rows=self.parameters["rows"], columns=self.parameters["columns"], activation=self.memory["activation"],
+        execute_matrix(fields, rows=self.sizes["rows"], columns=self.sizes["columns"], activation=self.memory["activation"],
                        weight=self.memory["weight"], accumulator=self.expected)
-
-    async def memories(self, ctx):
-        """Serve one cycle: data of past reads (garbage when there is none), reads, then the write."""
-        for port in ADDRESS_BITS:
-            signals = getattr(self.unit, port)
-            line = self.lines[port]
-            data = line.pop(0)
-            ctx.set(signals.data, self.rng.getrandbits(len(signals.data)) if data is None else data)
-            word = None
-            if ctx.get(signals.en):
-                self.reads[port] += 1
-                word = int.from_bytes(self.memory[port][ctx.get(signals.addr)].tobytes(), "little")
-            line.append(word)
-        result = self.unit.result
-        if ctx.get(result.en):
-            self.writes += 1
-            assert ctx.get(result.mask) == (1 << len(result.mask)) - 1
-            word = ctx.get(result.data).to_bytes(len(result.data) // 8, "little")
-            self.memory["accumulator"][ctx.get(result.addr)] = np.frombuffer(word, np.int32)
-
-    def run(self, plan, *, after=None):
-        """Run ``plan``, pairs of fields and the earliest start cycle, or a function of the retire cycles that gives it."""
-        self.lines = {port: [None] * latency for port, latency in self.latency.items()}
-        timing = MatrixTiming(**self.parameters)
-        expected_retires = []
-
-        async def bench(ctx):
-            queue = list(plan)
-            while queue or len(self.retires) < len(plan):
-                # Ready is promised from ready_cycle on, whether or not an instruction waits.
-                assert ctx.get(self.unit.ready) == (self.cycle >= timing.ready_cycle), f"ready in cycle {self.cycle}"
-                busy = any(retire >= self.cycle for retire in expected_retires)
-                assert ctx.get(self.unit.idle) == (not busy), f"idle in cycle {self.cycle}"
-                begin = False
-                if queue:
-                    fields, earliest = queue[0]
-                    begin = self.cycle >= max(earliest(expected_retires) if callable(earliest) else earliest, timing.ready_cycle)
-                ctx.set(self.unit.start, begin)
-                if begin:
-                    ctx.set(self.unit.instr, encoded(self.unit, fields))
-                    expected_retires.append(timing.start(self.cycle, fields))
-                    self.starts.append(self.cycle)
-                    queue.pop(0)
-                else:
-                    ctx.set(self.unit.instr.as_value(), self.rng.getrandbits(self.unit.layout.size))
-                if ctx.get(self.unit.retire):
-                    self.retires.append(self.cycle)
-                await self.memories(ctx)
-                assert ctx.get(self.unit.error) == 0
-                assert queue or self.cycle <= expected_retires[-1], "an instruction did not retire"
-                await ctx.tick()
-                self.cycle += 1
-            ctx.set(self.unit.start, 0)
-            for _ in range(4):
-                assert ctx.get(self.unit.retire) == 0
-                await self.memories(ctx)
-                await ctx.tick()
-            assert ctx.get(self.unit.idle) == 1
-            if after is not None:
-                await after(ctx)
-
-        simulator = Simulator(self.unit)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(bench)
-        simulator.run()
-        assert self.retires == expected_retires
-        return self
 
 
 CONFIGURATIONS = [
@@ -185,7 +115,7 @@ def test_random_streams(organisation, rows, columns, latencies, eager):
     assert (bench.memory["accumulator"] == bench.expected).all()
     assert len(bench.retires) == len(plan)
     positions = [np.prod([fields[f"n_{level}"] for level in range(6)]) for fields, _ in plan]
-    assert bench.writes == sum(positions)
+    assert len(bench.writes) == sum(positions)
     assert bench.reads["weight"] == rows * sum(np.prod([fields[f"n_{level}"] for level in range(4)]) for fields, _ in plan)
     assert 0 < bench.reads["activation"] <= sum(positions)
 
@@ -216,46 +146,9 @@ def test_no_bubble_between_passes_and_instructions(organisation, passes, positio
 @pytest.mark.parametrize("moment", [1, 2, 4, 7, 12, 25, "retire"])
 def test_halt_stops_at_once_and_work_can_begin_anew(organisation, moment):
     bench = Bench(rows=4, columns=2, organisation=organisation, latencies=(3, 1, 1), seed=1)
-    unit = bench.unit
     fields = plain(3, 12)
     if moment == "retire":
-        moment = MatrixTiming(**bench.parameters).start(0, fields) - 1
+        moment = bench.timing().start(0, fields) - 1
     bench.execute(fields)
-    bench.lines = {port: [None] * latency for port, latency in bench.latency.items()}
-    quiet = []
-
-    async def interrupt(ctx):
-        ctx.set(unit.start, 1)
-        ctx.set(unit.instr, encoded(unit, fields))
-        await bench.memories(ctx)
-        await ctx.tick()
-        ctx.set(unit.start, 0)
-        for _ in range(moment):
-            await bench.memories(ctx)
-            await ctx.tick()
-        assert ctx.get(unit.idle) == 0, "halt comes while work is under way"
-        ctx.set(unit.halt, 1)
-        for late in range(20):
-            quiet.append(not any(ctx.get(port.en) for port in (unit.activation, unit.weight, unit.accumulator, unit.result)))
-            assert ctx.get(unit.ready) == 0
-            assert ctx.get(unit.retire) == 0
-            assert ctx.get(unit.idle) == (late > 0)
-            await bench.memories(ctx)
-            await ctx.tick()
-        ctx.set(unit.halt, 0)
-        # Begins anew without a reset: tokens and commands of the dropped work are gone.
-        assert ctx.get(unit.ready) == 1
-        ctx.set(unit.start, 1)
-        await bench.memories(ctx)
-        await ctx.tick()
-        ctx.set(unit.start, 0)
-        for _ in range(80):
-            await bench.memories(ctx)
-            await ctx.tick()
-
-    simulator = Simulator(unit)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(interrupt)
-    simulator.run()
-    assert quiet == [True] * 20
+    assert bench.halted(fields, moment, again=80) == [True] * 20
     assert (bench.memory["accumulator"] == bench.expected).all()

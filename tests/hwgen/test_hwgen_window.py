@@ -2,15 +2,16 @@
 
 import itertools
 import random
+from functools import partial
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from acg.kinds.window import WINDOW
 from acg.timing.window import WindowTiming
 from hwgen.layout import body_layout
 from hwgen.units.window.unit import WindowUnit
+from tests.hwgen.memory_bench import MemoryBench
 from tests.support.windows import random_window, window_walk
 from verif.iss.window import execute_window
 
@@ -37,27 +38,24 @@ def encoded(unit, fields):
     return unit.layout.const({name: value - (name.startswith("n_") or name.endswith("_step")) for name, value in fields.items()})
 
 
-class Bench:
-    """Drives a unit and its three memories, cycle by cycle, and records what it does."""
+class Bench(MemoryBench):
+    """A window unit of some size."""
 
     def __init__(self, *, taps=9, lanes=2, kernel_rows=3, row_words=8, steps=3, latencies=(1, 1, 1), seed=0):
-        self.rng = random.Random(seed)
         generator = np.random.default_rng(seed)
         self.sizes = {"taps": taps, "lanes": lanes, "kernel_rows": kernel_rows, "row_words": row_words, "steps": steps}
-        self.latency = dict(zip(WORDS, latencies, strict=True))
-        self.latencies = {f"{port}_latency_cycles": latency for port, latency in self.latency.items()}
+        latency = dict(zip(WORDS, latencies, strict=True))
         limits = tuple((limit.fields, next(iter([self.sizes[item] for item in limit.most if item in self.sizes]), 1),
                         tuple(item for item in limit.most if item not in self.sizes)) for limit in WINDOW.limits)
-        self.unit = WindowUnit(**self.sizes, latency_cycles=self.latency, layout=layout(), limits=limits, illegal=ILLEGAL,
-                               address_bits={port: words.bit_length() - 1 for port, words in WORDS.items()})
-        self.memory = {
+        unit = WindowUnit(**self.sizes, latency_cycles=latency, layout=layout(), limits=limits, illegal=ILLEGAL,
+                          address_bits={port: words.bit_length() - 1 for port, words in WORDS.items()})
+        memory = {
             "activation": generator.integers(0, 256, (WORDS["activation"], lanes), np.uint8),
             "weight": generator.integers(0, 256, (WORDS["weight"], lanes), np.uint8),
             "accumulator": generator.integers(-(2**18), 2**18, (WORDS["accumulator"], lanes)).astype(np.int32),
         }
-        self.expected = self.memory["accumulator"].copy()
-        self.starts, self.retires, self.reads, self.writes = [], [], dict.fromkeys(WORDS, 0), []
-        self.cycle = 0
+        super().__init__(unit, memory=memory, latency=latency, seed=seed, encoded=partial(encoded, unit),
+                         timing=lambda: WindowTiming(taps=taps, **{f"{port}_latency_cycles": cycles for port, cycles in latency.items()}))
 
     def draw(self, rng):
         return random_window(rng, **{name: size for name, size in self.sizes.items() if name != "lanes"}, words=tuple(WORDS.values()))
@@ -65,73 +63,6 @@ class Bench:
     def execute(self, fields):
         """Apply an instruction to the expected accumulator."""
         execute_window(fields, activation=self.memory["activation"], weight=self.memory["weight"], accumulator=self.expected)
-
-    async def memories(self, ctx):
-        """Serve one cycle: data of past reads (garbage when there is none), reads, then the write."""
-        for port in WORDS:
-            signals = getattr(self.unit, port)
-            data = self.lines[port].pop(0)
-            ctx.set(signals.data, self.rng.getrandbits(len(signals.data)) if data is None else data)
-            word = None
-            if ctx.get(signals.en):
-                self.reads[port] += 1
-                word = int.from_bytes(self.memory[port][ctx.get(signals.addr)].tobytes(), "little")
-            self.lines[port].append(word)
-        result = self.unit.result
-        if ctx.get(result.en):
-            self.writes.append(self.cycle)
-            assert ctx.get(result.mask) == (1 << len(result.mask)) - 1
-            word = ctx.get(result.data).to_bytes(len(result.data) // 8, "little")
-            self.memory["accumulator"][ctx.get(result.addr)] = np.frombuffer(word, np.int32)
-
-    def simulate(self, testbench):
-        self.lines = {port: [None] * latency for port, latency in self.latency.items()}
-        simulator = Simulator(self.unit)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(testbench)
-        simulator.run()
-
-    def run(self, plan):
-        """Run ``plan``, pairs of fields and the earliest start cycle, or a function of the retire cycles that gives it."""
-        timing = WindowTiming(taps=self.sizes["taps"], **self.latencies)
-        expected_retires = []
-
-        async def bench(ctx):
-            queue = list(plan)
-            while queue or len(self.retires) < len(plan):
-                # Ready is promised from ready_cycle on, whether or not an instruction waits.
-                assert ctx.get(self.unit.ready) == (self.cycle >= timing.ready_cycle), f"ready in cycle {self.cycle}"
-                busy = any(retire >= self.cycle for retire in expected_retires)
-                assert ctx.get(self.unit.idle) == (not busy), f"idle in cycle {self.cycle}"
-                begin = False
-                if queue:
-                    fields, earliest = queue[0]
-                    begin = self.cycle >= max(earliest(expected_retires) if callable(earliest) else earliest, timing.ready_cycle)
-                ctx.set(self.unit.start, begin)
-                if begin:
-                    ctx.set(self.unit.instr, encoded(self.unit, fields))
-                    expected_retires.append(timing.start(self.cycle, fields))
-                    self.starts.append(self.cycle)
-                    queue.pop(0)
-                else:
-                    ctx.set(self.unit.instr.as_value(), self.rng.getrandbits(self.unit.layout.size))
-                if ctx.get(self.unit.retire):
-                    self.retires.append(self.cycle)
-                await self.memories(ctx)
-                assert ctx.get(self.unit.error) == 0
-                assert queue or self.cycle <= expected_retires[-1], "an instruction did not retire"
-                await ctx.tick()
-                self.cycle += 1
-            ctx.set(self.unit.start, 0)
-            for _ in range(4):
-                assert ctx.get(self.unit.retire) == 0
-                await self.memories(ctx)
-                await ctx.tick()
-            assert ctx.get(self.unit.idle) == 1
-
-        self.simulate(bench)
-        assert self.retires == expected_retires
-        return self
 
 
 CONFIGURATIONS = [
@@ -216,39 +147,9 @@ def test_an_instruction_beyond_a_limit_is_illegal(changes, found):
 @pytest.mark.parametrize("moment", [1, 5, 14, 30, "retire"])
 def test_halt_stops_at_once_and_work_can_begin_anew(moment):
     bench = Bench(latencies=(3, 1, 1), seed=1)
-    unit, fields, quiet = bench.unit, plain(), []
+    fields = plain()
     if moment == "retire":
-        moment = WindowTiming(taps=9, **bench.latencies).start(0, fields) - 1
+        moment = bench.timing().start(0, fields) - 1
     bench.execute(fields)
-
-    async def interrupt(ctx):
-        ctx.set(unit.start, 1)
-        ctx.set(unit.instr, encoded(unit, fields))
-        await bench.memories(ctx)
-        await ctx.tick()
-        ctx.set(unit.start, 0)
-        for _ in range(moment):
-            await bench.memories(ctx)
-            await ctx.tick()
-        assert ctx.get(unit.idle) == 0, "halt comes while work is under way"
-        ctx.set(unit.halt, 1)
-        for late in range(20):
-            quiet.append(not any(ctx.get(port.en) for port in (unit.activation, unit.weight, unit.accumulator, unit.result)))
-            assert ctx.get(unit.ready) == 0
-            assert ctx.get(unit.retire) == 0
-            assert ctx.get(unit.idle) == (late > 0)
-            await bench.memories(ctx)
-            await ctx.tick()
-        ctx.set(unit.halt, 0)
-        assert ctx.get(unit.ready) == 1
-        ctx.set(unit.start, 1)
-        await bench.memories(ctx)
-        await ctx.tick()
-        ctx.set(unit.start, 0)
-        for _ in range(160):
-            await bench.memories(ctx)
-            await ctx.tick()
-
-    bench.simulate(interrupt)
-    assert quiet == [True] * 20
+    assert bench.halted(fields, moment, again=160) == [True] * 20
     assert (bench.memory["accumulator"] == bench.expected).all()

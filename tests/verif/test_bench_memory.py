@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from verif.bench.build import build_sources
 from verif.bench.process import simulate
+from verif.bench.verilate import build_sources
 
 pytestmark = pytest.mark.rtl
 

@@ -1,12 +1,12 @@
 """The fast bench: a Verilated machine with a Verilog AXI memory, a native clock and cocotb asleep while it runs."""
 
 from .bare_run import BareOutcome, run_bare
-from .build import BuiltModel, build
 from .errors import BenchError, BuildError, MachineError, RunTimeout, SimulationError, ToolMissing
 from .results import Outcome, RunResult
-from .run import Program, Progress, RunSpec, run
+from .runner import Program, Progress, RunSpec, run
 from .session import Session
 from .steps import BuildProgress, Watcher
+from .verilate import BuiltModel, build
 from .waves import Waves
 from .wrapper import Description, instruction_signal, parse_ports
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .build import BuiltModel
 from .errors import RunTimeout, SimulationError
 from .job import CONTROL_IRQ_ENABLE, CONTROL_START, RESET_CYCLES, Job, Program, RunSpec, make_job
 from .process import require, work_folder
 from .speed import Speed
+from .verilate import BuiltModel
 
 __all__ = ["BareOutcome", "run_bare"]
 
@@ -28,7 +28,7 @@ class BareOutcome(Speed):
 def run_bare(model: BuiltModel, memory_segments: Sequence[tuple[int, bytes]], runs: Sequence[RunSpec], *,
              program: Program | tuple[int, int, int], registers: Mapping[str, int], timeout_cycles: int,
              work_dir: str | Path | None = None) -> BareOutcome:
-    """Run inferences back to back. Parameters as `verif.bench.run.run`; error statuses are not read.
+    """Run inferences back to back. Parameters as `verif.bench.runner.run`; error statuses are not read.
 
     Raises
     ------

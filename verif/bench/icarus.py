@@ -22,7 +22,7 @@ _HERE = Path(__file__).parent
 def run_icarus(verilog: str, description: Description, memory_segments: Sequence[tuple[int, bytes]], runs: Sequence[RunSpec], *,
                program: Program | tuple[int, int, int], registers: Mapping[str, int], timeout_cycles: int,
                work_dir: str | Path | None = None) -> list[RunResult]:
-    """Run inferences back to back on a machine's Verilog. Parameters as `verif.bench.run.run`; an error status is a result.
+    """Run inferences back to back on a machine's Verilog. Parameters as `verif.bench.runner.run`; an error status is a result.
 
     ``description.memory_bytes`` may be cut to what the program needs: all of it is allocated.
 

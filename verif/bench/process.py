@@ -14,8 +14,8 @@ from pathlib import Path
 import cocotb_tools.config
 import find_libpython
 
-from .build import BuiltModel
 from .errors import SimulationError, ToolMissing
+from .verilate import BuiltModel
 
 __all__ = ["Progress", "environment", "require", "simulate", "work_folder"]
 

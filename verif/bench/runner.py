@@ -5,11 +5,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .build import BuiltModel
 from .errors import SimulationError
 from .job import Program, RunSpec, make_job
 from .process import Progress, simulate, work_folder
 from .results import Outcome, RunResult, require_ended, results_of
+from .verilate import BuiltModel
 from .waves import Waves
 
 __all__ = ["Outcome", "Program", "Progress", "RunResult", "RunSpec", "run"]

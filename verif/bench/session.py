@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .build import BuiltModel
 from .errors import SimulationError
 from .job import ANSWERS, REQUESTS, Program, RunSpec, make_job
 from .process import environment, require
 from .records import EVENT, split_runs
 from .results import RunResult, require_ended, result_of
+from .verilate import BuiltModel
 
 __all__ = ["Session"]
 

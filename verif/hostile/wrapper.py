@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verif.bench.build import BuiltModel, build_sources
+from verif.bench.verilate import BuiltModel, build_sources
 from verif.bench.wrapper import Description, parse_ports
 
 from .channels import Host, Master, masters

@@ -18,7 +18,8 @@ from acg.kinds.core.manual import packets_manual
 from acg.kinds.core.operations import OUTER, SLOT_OPERATIONS
 from acg.kinds.core.rules import RULES
 from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, Derived, EngineKind, Item, Offer, Port, Size, Stream, Table
-from acg.timing.core import CoreTiming, packets
+from acg.timing.core import CoreTiming
+from acg.timing.core import packets as issued_packets
 
 if TYPE_CHECKING:
     from acg.nodes import Engine, Graph
@@ -48,7 +49,7 @@ def _words(operations: int | tuple[str, ...]) -> tuple[str, ...]:
 
 def _work(graph: Graph, engine: Engine, fields: Mapping[str, int]) -> int:
     """Bytes of a vector, a packet."""
-    return packets(fields) * engine.number("vector_bytes")
+    return issued_packets(fields) * engine.number("vector_bytes")
 
 
 def _stream(prefix: str, port: str, numbered: tuple[str, int], *, bounds: bool) -> Iterator[Item]:
@@ -127,7 +128,7 @@ CORE = EngineKind(
     rules=RULES,
     timing=_timing,
     work=_work,
-    steps=packets,
+    steps=issued_packets,
     issues=_issues,
     code_fault=kernel_fault,
     code_manual=packets_manual,
