@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from compiler.codelets import Codelet
+from compiler.kernels.core import Misfit
 from compiler.kernels.recipes.numbered import FLOATS
 from compiler.kernels.recipes.numbered import NEEDED as NUMBERED
-from compiler.kernels.recipes.softmax import NEEDED
+from compiler.kernels.rows.cutting import cut_for
 from compiler.target import CoreUnit
 from compiler.window import Window
 
 __all__ = ["RECIPES", "refusal"]
 
-#: Digits of an exponential that a kernel of Softmax makes, and granules of channels of a pixel that its registers hold.
-_DIGITS, MOST_GRANULES = ("high", "low"), 16
 #: Operations of slots that each operation of a chain needs.
 _SLOTS = {"MATMUL": ("DOT", "LDV", "STV"), "MAC": ("DOTV", "LDW", "LDV", "STV"), "SUM": ("DOTV", "LDW", "LDV", "STV"), "MAXIMUM": ("MAXV", "LDV", "STV"),
           **dict.fromkeys(("ADD", "MUL", "MIN", "MAX"), ("REQB", "LDV", "STV"))}
@@ -71,17 +70,10 @@ def _elementwise(codelet: Codelet, unit: CoreUnit) -> str | None:
 
 
 def _rows(codelet: Codelet, unit: CoreUnit) -> str | None:
-    if codelet.op != "Softmax" or codelet.program is None:
-        return f"of the operators that reduce channels Softmax alone has one yet, not {codelet.op}"
-    if codelet.program.tables != len(_DIGITS):
-        return f"exponentials of {codelet.program.tables} digits, a kernel has {len(_DIGITS)}"
-    if unit.core.parameter_sets < len(_DIGITS) or unit.table_or_none is None or unit.table_or_none.banks < len(_DIGITS):
-        return "it takes two tables at once"
-    if not unit.core.can(*NEEDED):
-        return f"it takes {', '.join(name for name in NEEDED if not unit.core.can(name))}, which no slot issues"
-    granules = -(-codelet.operands["y"].shape[1] // unit.core.granule_bytes)
-    if granules > MOST_GRANULES:
-        return f"{granules} granules of channels, at most {MOST_GRANULES} stand in registers"
+    try:
+        cut_for(codelet, unit)
+    except Misfit as misfit:
+        return str(misfit)
     return None
 
 
@@ -95,7 +87,8 @@ def refusal(codelet: Codelet, unit: CoreUnit) -> str | None:
     """Why a core cannot run a codelet, in words; None where it can."""
     if codelet.family not in RECIPES:
         return f"codelets of the family {codelet.family} have none yet"
-    needed = [(name, slot) for name in dict.fromkeys(operation.name for operation in codelet.operations) for slot in _SLOTS.get(name, ())]
+    names = dict.fromkeys(operation.name for operation in codelet.operations) if codelet.program is None else ()
+    needed = [(name, slot) for name in names for slot in _SLOTS.get(name, ())]
     lacks = next((f"{name} takes {slot}, which no slot issues" for name, slot in needed if not unit.core.can(slot)), None)
     if lacks is not None:
         return lacks

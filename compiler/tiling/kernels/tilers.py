@@ -7,8 +7,8 @@ from compiler.tiling.kernels.base import KernelTiler
 from compiler.tiling.kernels.contraction import KernelContractionTiler
 from compiler.tiling.kernels.lanewise import KernelLanewiseTiler
 from compiler.tiling.kernels.product import KernelProductTiler
+from compiler.tiling.kernels.rows import KernelRowsTiler
 from compiler.tiling.kernels.sliding import KernelPoolingTiler, KernelSlidingTiler
-from compiler.tiling.kernels.softmax import KernelSoftmaxTiler
 
 __all__ = ["tiler_of"]
 
@@ -22,4 +22,4 @@ def tiler_of(codelet: Codelet) -> type[KernelTiler]:
     """Who tiles a codelet that has a kernel."""
     if codelet.family == "product":
         return KernelProductTiler
-    return KernelSoftmaxTiler if codelet.program is not None else _TILERS[codelet.operations[0].name]
+    return KernelRowsTiler if codelet.program is not None else _TILERS[codelet.operations[0].name]

@@ -1,0 +1,1 @@
+"""Micro-programs on rows of pixels, as kernels: cut into segments, each a loop over vectors of values."""
