@@ -9,19 +9,23 @@ preferred codelet. A repetition tiles only the steps whose room or tensors are o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from compiler.codelets import Codelet
 from compiler.decisions import Decisions
 from compiler.errors import CompilerError
 from compiler.ir.network import Network
+from compiler.layout import Layout
 from compiler.mapping.assign_engines import assign_engines
 from compiler.mapping.insert_transfers import Residency, insert_transfers
 from compiler.placing.allocate import LASTING, Allocation, OutOfMemory
 from compiler.target import Target
-from compiler.tiles import Buffer
+from compiler.tiles import Buffer, TileOp
 from compiler.tiling.tile import Memo, TileError, tile
 from compiler.tiling.tile_context import TileContext
 
-__all__ = ["fit"]
+__all__ = ["Fitted", "Stored", "fit", "place", "place_outside"]
 
 #: Part of a memory that resident tensors may take together; the rest is for strips, and lost to gaps.
 MOST_RESIDENT = 0.92
@@ -29,10 +33,48 @@ MOST_RESIDENT = 0.92
 SMALLEST_SHRINK = 1 / 256
 
 
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A tensor at the edge of the network as the host packs or unpacks it: its buffer in external memory, layout, and shape (N, C, H, W)."""
+
+    buffer: Buffer
+    layout: Layout
+    shape: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Operations and their buffers, and what they are about.
+
+    `buffers` is empty until all have a place; `steps`: of each layer its codelet, and how often it is done; `packed`: pairs of an input tensor and the tensor
+    as which the host packs it; `seen`: of each output tensor that as which the host unpacks it; `stored`: those tensors, by name; `named`: buffers with names.
+    """
+
+    ops: list[TileOp]
+    buffers: list[Buffer]
+    steps: tuple[tuple[Codelet, int], ...]
+    packed: tuple[tuple[str, str], ...]
+    seen: dict[str, str]
+    stored: dict[str, Stored]
+    named: list[tuple[str, Buffer]]
+
+
+def _fitted(context: TileContext, buffers: list[Buffer]) -> Fitted:
+    residency = context.residency
+    packed = tuple(pair for pair in residency.packed if pair[1] in residency.layouts)
+    stored = {}
+    for name in (*(stored for _, stored in packed), *residency.seen.values()):
+        root = residency.root(name)
+        if root in context.external:
+            stored[name] = Stored(context.external[root], residency.layouts[root], residency.ir.tensors[name].shape)
+    named = [*context.resident.items(), *context.external.items()]
+    return Fitted(context.ops, buffers, tuple((step.codelet, 1) for step in residency.steps), packed, dict(residency.seen), stored, named)
+
+
 def fit(
     ir: Network, choices: tuple[tuple[Codelet, ...], ...], target: Target, decisions: Decisions, *, resident: bool = True, memo: Memo | None = None
-) -> tuple[TileContext, list[Buffer]]:
-    """Operations of a network, and their buffers. `resident` False keeps every tensor external; `memo` is that of an earlier call on this target.
+) -> Fitted:
+    """Operations of a network, and their buffers in their places. `resident` False keeps every tensor external; `memo`: that of an earlier call on this target.
 
     Raises CompilerError: TileError or OutOfMemory where the network does not fit the machine.
     """
@@ -53,7 +95,7 @@ def fit(
             failure = error
         else:
             try:
-                return context, _allocate(context)
+                return _fitted(context, place(context.ops, [b for b in context.external.values() if b.pinned]))
             except OutOfMemory as error:
                 failure = error
         layer = failure.layer
@@ -73,9 +115,12 @@ def fit(
             raise failure
 
 
-def _allocate(context: TileContext) -> list[Buffer]:
-    """Allocate; where gaps are too small again without them: first between the lasting buffers, then in each layer that finds no room."""
-    allocation = Allocation(context.ops, [b for b in context.external.values() if b.pinned])
+def place(ops: list[TileOp], kept: Iterable[Buffer]) -> list[Buffer]:
+    """Give all buffers, and those that are to be `kept`, a place; returns them. Raises OutOfMemory.
+
+    Where gaps are too small again without them: first between the lasting buffers, then in each layer that finds no room.
+    """
+    allocation = Allocation(ops, kept)
     tight: dict[str, set[int]] = {}
     while True:
         try:
@@ -87,6 +132,17 @@ def _allocate(context: TileContext) -> list[Buffer]:
                 raise
             closed.add(failure.layer if LASTING in closed else LASTING)
         allocation.tighten(memory.name, closed)
+
+
+def place_outside(ops: list[TileOp], kept: Iterable[Buffer]) -> list[Buffer]:
+    """Give all buffers of external memory, and those that are to be `kept`, a place; returns all buffers. Those on chip have theirs. Raises OutOfMemory."""
+    inside: dict[Buffer, None] = {}
+    outside = []
+    for op in ops:
+        reads, writes = (tuple(buffer for buffer in side if buffer.memory.kind == "external") for side in (op.reads, op.writes))
+        outside.append(TileOp(op.engine, op.fields, reads, writes, op.layer, op.tile))
+        inside.update(dict.fromkeys(buffer for buffer in (*op.reads, *op.writes) if buffer.memory.kind != "external"))
+    return [*place(outside, kept), *inside]
 
 
 def _uses(residency: Residency) -> dict[str, list[int]]:

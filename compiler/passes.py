@@ -16,10 +16,11 @@ from math import prod
 from acg.graph import Graph
 from acg.machine import Machine, machine_of
 from acg.predictor import predict
+from compiler.batch import join, split
 from compiler.codelets import Codelet
 from compiler.decisions import Decisions
-from compiler.errors import CompilerError
-from compiler.fit import fit
+from compiler.errors import CompilerError, LengthError
+from compiler.fit import Fitted, Stored, fit, place, place_outside
 from compiler.graph_passes.lower_moves import lower_moves
 from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs
 from compiler.ir.network import EdgeInput, EdgeOutput, Network, Tensor
@@ -34,9 +35,8 @@ from compiler.partitions import cuts
 from compiler.placing.allocate import OutOfMemory
 from compiler.program import DEPTHWISE, EdgeTensor, Layer, Placed, Program
 from compiler.target import Target
-from compiler.tiles import Buffer, ceil_div, place_of
+from compiler.tiles import ceil_div, place_of
 from compiler.tiling.tile import Memo, TileError
-from compiler.tiling.tile_context import TileContext
 
 #: Instructions start at a multiple of the AXI boundary.
 PROGRAM_ALIGN_BYTES = 4096
@@ -55,25 +55,39 @@ class Options:
     choices: Mapping[str, int] = field(default_factory=dict)
 
 
+#: Of each node the codelets that compute it, the preferred one first.
+Codelets = tuple[tuple[Codelet, ...], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A network on a machine before anything is decided: `ir` as it is compiled, `given` as it came (its edges are those), the codelets of each node,
-    `windows` as which the host lays inputs out, and the ways to cut the machine's memories."""
+    `windows` as which the host lays inputs out, and the ways to cut the machine's memories. `images`: of a batch the part that may go image by image, for one
+    image, and the rest, each with its codelets."""
 
     ir: Network
     given: Network
-    codelets: tuple[tuple[Codelet, ...], ...]
+    codelets: Codelets
     windows: dict[str, tuple[str, Unfold]]
     machine: Machine
     targets: tuple[Target, ...]
+    images: tuple[tuple[Network, Codelets], tuple[Network, Codelets] | None] | None = None
+
+
+@dataclass(eq=False)
+class Memos:
+    """What compiling a network leaves to the next time, of the whole, and of both parts of a batch that goes image by image."""
+
+    whole: Memo = field(default_factory=Memo)
+    head: Memo = field(default_factory=Memo)
+    tail: Memo = field(default_factory=Memo)
 
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """What decisions come to: operations, their buffers, the program in its order, and its cycles (None where nobody needed them)."""
+    """What decisions come to: operations and their buffers, the program in its order, and its cycles (None where nobody needed them)."""
 
-    context: TileContext
-    buffers: list[Buffer]
+    fitted: Fitted
     scheduled: Scheduled
     cycles: int | None = None
 
@@ -105,36 +119,54 @@ def prepare(ir: Network, architecture: Graph, options: Options) -> Prepared:
     ir, windows = unfold_inputs(ir, target) if options.unfold else (ir, {})
     others = cuts(architecture)[1:]
     targets = target, *(Target(architecture, cut) for cut in others)
-    return Prepared(ir, given, merge_tables(instantiate_codelets(ir), ir), windows, machine_of(architecture), targets)
+    return Prepared(ir, given, _codelets(ir), windows, machine_of(architecture), targets, _images(ir, target))
+
+
+def _codelets(ir: Network) -> Codelets:
+    return merge_tables(instantiate_codelets(ir), ir)
+
+
+def _images(ir: Network, target: Target) -> tuple[tuple[Network, Codelets], tuple[Network, Codelets] | None] | None:
+    parts = split(ir) if not target.cores else None  # cores keep all images of a granule together
+    if parts is None:
+        return None
+    head, tail = parts
+    return (head, _codelets(head)), None if tail is None else (tail, _codelets(tail))
 
 
 def compile_prepared(
-    prepared: Prepared, decisions: Decisions, options: Options, *, memos: Sequence[Memo] | None = None, price: bool = False
+    prepared: Prepared, decisions: Decisions, options: Options, *, memos: Sequence[Memos] | None = None, price: bool = False
 ) -> Compiled:
-    """Place and schedule with each way to cut the memories; the one that takes the fewest cycles, of equal ones the first.
+    """Place and schedule in each way that there is; the one that takes the fewest cycles, of equal ones the first.
 
-    `memos`: for each way what earlier calls left; the results of those are of no use any more. `price`: predict the cycles even of a single way.
-    Raises what the first way raises, where none finds room.
+    Ways are those to cut the memories, and with each of them those of a batch (`BATCHES`). `memos`: for each cut what earlier calls left; the results
+    of those are of no use any more. `price`: predict the cycles even of a single way. Raises what the first way raises, where none finds room.
     """
-    machine, ir, ways = prepared.machine, prepared.ir, prepared.targets
+    targets = prepared.targets
     best: Compiled | None = None
     failure: CompilerError | None = None
-    chosen = decisions.number("memories", 1 + len(ways) if len(ways) > 1 else 1)
-    for number, target in enumerate(ways):
-        if chosen and number != chosen - 1:
+    chosen = decisions.number("memories", 1 + len(targets) if len(targets) > 1 else 1)
+    batches = BATCHES if prepared.images is not None else BATCHES[:1]
+    wanted = decisions.number("batch", 1 + len(batches) if len(batches) > 1 else 1)
+    ways = [
+        (number, batch) for number in range(len(targets)) if chosen in (0, number + 1)
+        for batch, _ in enumerate(batches) if wanted in (0, batch + 1)
+    ]
+    for number, batch in ways:
+        if batch == 2 and not wanted and best is not None and len(best.fitted.ops) > MOST_TRIED:
             continue
-        memo = Memo() if memos is None else memos[number]
+        memo = Memos() if memos is None else memos[number]
         try:
-            context, buffers = fit(ir, prepared.codelets, target, decisions, resident=options.resident, memo=memo)
-        except (TileError, OutOfMemory) as error:
+            fitted = batches[batch](prepared, prepared.targets[number], decisions, options, memo)
+        except (TileError, OutOfMemory, LengthError) as error:
             failure = failure or error
             continue
-        scheduled = schedule(machine, emit(context.ops, machine), reorder=options.reorder)
-        alone = len(ways) == 1 or bool(chosen)
-        found = Compiled(context, buffers, scheduled, predict(machine.graph, scheduled.instructions).total_cycles if price or not alone else None)
-        if best is None or (found.cycles or 0) < (best.cycles or 0):
-            best = found  # buffers are shared between contexts of one target only: each way has its own
-        if len(scheduled.instructions) > MOST_TRIED:
+        machine = prepared.machine
+        scheduled = schedule(machine, emit(fitted.ops, machine), reorder=options.reorder)
+        cycles = predict(machine.graph, scheduled.instructions).total_cycles if price or len(ways) > 1 else None
+        if best is None or (cycles or 0) < (best.cycles or 0):
+            best = Compiled(fitted, scheduled, cycles)  # buffers are shared between contexts of one target and network only: each way has its own
+        if len(scheduled.instructions) > MOST_TRIED and not prepared.images:
             break
     if best is None:
         assert failure is not None, "there is one way at least"
@@ -142,10 +174,42 @@ def compile_prepared(
     return best
 
 
+def _together(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Fitted:
+    return fit(prepared.ir, prepared.codelets, target, decisions, resident=options.resident, memo=memos.whole)
+
+
+def _same_places(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Fitted:
+    """A batch image by image, as far as it goes so, each image where the first one is: as many cycles an image as an image alone, or fewer.
+
+    Raises OutOfMemory, TileError, LengthError.
+    """
+    joined = _images_of(prepared, target, decisions, options, memos)
+    return replace(joined, buffers=place_outside(joined.ops, [stored.buffer for stored in joined.stored.values()]))
+
+
+def _apart(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Fitted:
+    """The same, each image in places of its own. Raises OutOfMemory, TileError, LengthError."""
+    joined = _images_of(prepared, target, decisions, options, memos)
+    return replace(joined, buffers=place(joined.ops, [stored.buffer for stored in joined.stored.values()]))
+
+
+def _images_of(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Fitted:
+    assert prepared.images is not None
+    (head, first), rest = prepared.images
+    one = fit(head, first, target, decisions, resident=options.resident, memo=memos.head)
+    others = None if rest is None else fit(*rest, target, decisions, resident=options.resident, memo=memos.tail)
+    return join(prepared.ir, one, others)
+
+
+#: Ways of a batch: as a whole, and image by image.
+BATCHES = (_together, _same_places, _apart)
+
+
 def link(prepared: Prepared, compiled: Compiled, choices: Mapping[str, int]) -> Program:
     """The program: code behind constants and tensors in external memory, and what the host needs to know. Raises CompilerError where that has no room."""
     machine, architecture, ir = prepared.machine, prepared.machine.graph, prepared.ir
-    context, buffers, scheduled = compiled.context, compiled.buffers, compiled.scheduled
+    fitted, scheduled = compiled.fitted, compiled.scheduled
+    buffers = fitted.buffers
     used = max((b.address + b.size_bytes for b in buffers if b.memory.kind == "external"), default=0)
     program_address = ceil_div(used, PROGRAM_ALIGN_BYTES) * PROGRAM_ALIGN_BYTES
     code = machine.instruction_set.encode_program(scheduled.instructions)
@@ -154,27 +218,25 @@ def link(prepared: Prepared, compiled: Compiled, choices: Mapping[str, int]) -> 
             f"memory {architecture.external.name}", found=f"{program_address + len(code)} bytes of tensors, constants and instructions",
             expected=f"at most {architecture.external.size_bytes}", do="use an architecture with a larger external memory",
         )
-    residency = context.residency
     program = Program(
         name=ir.name, architecture=architecture.name, fingerprint=machine.instruction_set.fingerprint, description=architecture.description,
         instructions=tuple(scheduled.instructions), code=code, program_address=program_address,
         segments=tuple((b.address, b.content) for b in buffers if b.content is not None),
         inputs=tuple(
-            _input(context, item, stored, prepared.given, prepared.windows)
-            for item in ir.inputs for tensor, stored in residency.packed if tensor == item.tensor and stored in residency.layouts
+            _input(prepared, fitted, item, stored) for item in ir.inputs for tensor, stored in fitted.packed if tensor == item.tensor
         ),
-        outputs=tuple(_edge(context, item, ir.tensors[item.tensor], residency.seen[item.tensor]) for item in ir.outputs),
-        layers=tuple(_layer(step.codelet) for step in residency.steps),
-        provenance=tuple((context.ops[p].layer, context.ops[p].tile) for p in scheduled.positions),
-        external_bytes=program_address + len(code), memory_map=_map(context, buffers), choices={name: number for name, number in choices.items() if number},
+        outputs=tuple(_edge(fitted.stored[fitted.seen[item.tensor]], item, ir.tensors[item.tensor]) for item in ir.outputs),
+        layers=tuple(_layer(codelet, times) for codelet, times in fitted.steps),
+        provenance=tuple((fitted.ops[p].layer, fitted.ops[p].tile) for p in scheduled.positions),
+        external_bytes=program_address + len(code), memory_map=_map(fitted), choices={name: number for name, number in choices.items() if number},
     )
     check_program(program, architecture, where=f"program {ir.name}", accesses=scheduled.accesses)  # what is about to be handed out
     return program
 
 
-def _layer(codelet: Codelet) -> Layer:
+def _layer(codelet: Codelet, times: int) -> Layer:
     family = DEPTHWISE if codelet.depthwise else codelet.family
-    return Layer(codelet.name, codelet.op, codelet.origin, codelet.macs, family, codelet.operands["y"].shape[1])
+    return Layer(codelet.name, codelet.op, codelet.origin, codelet.macs * times, family, codelet.operands["y"].shape[1])
 
 
 def _require_room(ir: Network, architecture: Graph) -> None:
@@ -187,25 +249,24 @@ def _require_room(ir: Network, architecture: Graph) -> None:
                                 do="use an architecture with a larger external memory")
 
 
-def _input(context: TileContext, item: EdgeInput, stored: str, given: Network, windows: dict[str, tuple[str, Unfold]]) -> EdgeTensor:
-    if item.tensor not in windows:
-        return _edge(context, item, context.residency.ir.tensors[item.tensor], stored)
-    source, unfold = windows[item.tensor]
-    return replace(_edge(context, item, given.tensors[source], stored), unfold=unfold.numbers())
+def _input(prepared: Prepared, fitted: Fitted, item: EdgeInput, stored: str) -> EdgeTensor:
+    if item.tensor not in prepared.windows:
+        return _edge(fitted.stored[stored], item, prepared.ir.tensors[item.tensor])
+    source, unfold = prepared.windows[item.tensor]
+    return replace(_edge(fitted.stored[stored], item, prepared.given.tensors[source]), unfold=unfold.numbers())
 
 
-def _edge(context: TileContext, item: EdgeInput | EdgeOutput, tensor: Tensor, stored: str) -> EdgeTensor:
-    root = context.residency.root(stored)
-    layout, buffer, shape = context.residency.layouts[root], context.external[root], context.residency.ir.tensors[stored].shape
+def _edge(stored: Stored, item: EdgeInput | EdgeOutput, tensor: Tensor) -> EdgeTensor:
+    layout = stored.layout
     return EdgeTensor(
-        item.name, item.dtype, tuple(item.shape), tensor.dtype, tensor.shape, tensor.scale, tensor.zero_point, shape, layout.lanes,
-        buffer.address, layout.size_bytes, function=item.function if isinstance(item, EdgeOutput) else (), planes=layout.planes,
+        item.name, item.dtype, tuple(item.shape), tensor.dtype, tensor.shape, tensor.scale, tensor.zero_point, stored.shape, layout.lanes,
+        stored.buffer.address, layout.size_bytes, function=item.function if isinstance(item, EdgeOutput) else (), planes=layout.planes,
     )
 
 
-def _map(context: TileContext, buffers: list[Buffer]) -> tuple[Placed, ...]:
+def _map(fitted: Fitted) -> tuple[Placed, ...]:
     """Tensors wherever they lie, and what else of external memory is written: a movement's bytes on their way."""
-    named = [(name, b) for table in (context.resident, context.external) for name, b in table.items() if b.address >= 0]
+    named = [(name, b) for name, b in fitted.named if b.address >= 0]
     listed = {id(b) for _, b in named}
-    named += [(b.name, b) for b in buffers if b.memory.kind == "external" and b.content is None and id(b) not in listed]
+    named += [(b.name, b) for b in fitted.buffers if b.memory.kind == "external" and b.content is None and id(b) not in listed]
     return tuple(Placed(name, *place_of(b), b.size_bytes) for name, b in named)

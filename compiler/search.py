@@ -20,9 +20,8 @@ from acg.graph import Graph
 from compiler.decisions import Decisions
 from compiler.errors import CompilerError
 from compiler.ir.network import Network
-from compiler.passes import Options, compile_network, compile_prepared, prepare
+from compiler.passes import Memos, Options, compile_network, compile_prepared, prepare
 from compiler.program import Program
-from compiler.tiling.tile import Memo
 
 __all__ = ["Effort", "Found", "optimise"]
 
@@ -62,7 +61,7 @@ def optimise(
     options = options or Options()
     begin = time.monotonic()
     prepared = prepare(ir, graph, options)
-    memos = [Memo() for _ in prepared.targets]
+    memos = [Memos() for _ in prepared.targets]
     met: dict[str, int] = {}
 
     def cycles(choices: Choices) -> int:

@@ -19,6 +19,7 @@ from compiler.host import pack_inputs
 from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.arrays import read_arrays
+from covenant.bench.batch import batch_figures
 from covenant.bench.compile import LARGE, measure
 from covenant.bench.workloads import convolution
 from covenant.hardware import cache_folder, simulator
@@ -110,6 +111,10 @@ def main() -> int:
         over, used = 100 * figures["over_roofline"], 100 * figures["matrix_utilisation"]
         layers.append((arch, f"{figures['cycles']:,}", f"{figures['ideal']:,}", f"{over:.1f}%", f"{used:.1f}%"))
     print(table(("arch", "cycles", "roofline", "over roofline", "matrix unit of peak"), layers, right=frozenset(range(1, 5))))
+    print("\ncycles an inference on edge16, predicted: one alone, and in a batch of 8")
+    print(table(("network", "batch 1", "batch 8", "less"), [
+        (name, f"{alone:,}", f"{together:,.0f}", f"{100 * (1 - together / alone):.1f}%") for name, alone, together in batch_figures("edge16", 8)
+    ], right=frozenset({1, 2, 3})))  # fmt: skip
     print("\nimport and compilation for edge16, each in a process of its own")
     compiled = []
     for name in LARGE:

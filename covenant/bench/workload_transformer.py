@@ -55,14 +55,14 @@ class FloatGraph:
         return model
 
 
-def encoder_layer(g: FloatGraph, x: str, parameters: Mapping[str, np.ndarray], *, tokens: int, heads: int, name: str) -> str:
-    """Add one encoder block on x (1, tokens, width); return its output.
+def encoder_layer(g: FloatGraph, x: str, parameters: Mapping[str, np.ndarray], *, tokens: int, heads: int, name: str, batch: int = 1) -> str:
+    """Add one encoder block on x (batch, tokens, width); return its output.
 
     parameters: for query, key, value, out, up, down `.weight` (in, out) and `.bias`; for norm1, norm2 `.scale` and `.bias`.
     """
     width = parameters["query.weight"].shape[0]
     depth = width // heads
-    split = g.constant(f"{name}/split", np.array([1, tokens, heads, depth], np.int64))
+    split = g.constant(f"{name}/split", np.array([batch, tokens, heads, depth], np.int64))
 
     def linear(x: str, part: str) -> str:
         return g.linear(x, f"{name}/{part}", parameters[f"{part}.weight"], parameters[f"{part}.bias"])
@@ -80,7 +80,7 @@ def encoder_layer(g: FloatGraph, x: str, parameters: Mapping[str, np.ndarray], *
     weights = g.node("Softmax", [scores], f"{name}/Softmax", axis=-1)
     context = g.node("MatMul", [weights, parts["value"]], f"{name}/context/MatMul")
     context = g.node("Transpose", [context], f"{name}/context/Transpose", perm=[0, 2, 1, 3])
-    context = g.node("Reshape", [context, g.constant(f"{name}/merge", np.array([1, tokens, width], np.int64))], f"{name}/context/Reshape")
+    context = g.node("Reshape", [context, g.constant(f"{name}/merge", np.array([batch, tokens, width], np.int64))], f"{name}/context/Reshape")
     x = normalised(g.node("Add", [linear(context, "out"), x], f"{name}/residual1"), "norm1")
     up = linear(x, "up")
     erf = g.node("Erf", [g.node("Div", [up, g.constant(f"{name}/sqrt_two", np.sqrt(2))], f"{name}/gelu/Div")], f"{name}/gelu/Erf")
@@ -139,16 +139,16 @@ def quantised(model: onnx.ModelProto, samples: Mapping[str, np.ndarray], *, sign
     return result
 
 
-def encoder(*, width: int = 128, heads: int = 4, tokens: int = 64, hidden: int = 512, blocks: int = 1, seed: int = 0) -> onnx.ModelProto:
-    """Float encoder of random weights: input (1, tokens, width) to output of the same shape."""
+def encoder(*, width: int = 128, heads: int = 4, tokens: int = 64, hidden: int = 512, blocks: int = 1, batch: int = 1, seed: int = 0) -> onnx.ModelProto:
+    """Float encoder of random weights: input (batch, tokens, width) to output of the same shape."""
     rng = np.random.default_rng(seed)
     g = FloatGraph()
     x = "input"
     for number in range(blocks):
-        x = encoder_layer(g, x, random_parameters(rng, width, hidden), tokens=tokens, heads=heads, name=f"block{number}")
+        x = encoder_layer(g, x, random_parameters(rng, width, hidden), tokens=tokens, heads=heads, name=f"block{number}", batch=batch)
     g.node("Identity", [x], "output")
     g.nodes[-1].output[0] = "output"
-    shape = (1, tokens, width)
+    shape = (batch, tokens, width)
     return onnx.shape_inference.infer_shapes(g.model("encoder", {"input": shape}, {"output": shape}))
 
 

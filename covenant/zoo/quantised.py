@@ -58,12 +58,12 @@ def _quantise(model: onnx.ModelProto, target: Path) -> None:
         part.replace(target)
 
 
-def model_file(name: str, folder: Path) -> Path:
-    """Return the quantised network `name` of the zoo as a file in `folder`, made unless it is there.
+def model_file(name: str, folder: Path, **sizes: int) -> Path:
+    """Return the quantised network `name` of the zoo, in other `sizes` where its builder takes them, as a file in `folder`, made unless it is there.
 
     Raises KeyError for a name that `TOPOLOGIES` does not have.
     """
-    model = TOPOLOGIES[name]()
+    model = TOPOLOGIES[name](**sizes)
     key = hashlib.sha256(model.SerializeToString(deterministic=True) + version("onnxruntime").encode() + Path(__file__).read_bytes()).hexdigest()
     target = folder / f"{name}-{key[:16]}.onnx"
     if not target.is_file():

@@ -89,7 +89,7 @@ def resnet50() -> onnx.ModelProto:
 
 
 #: Name -> builder of the float network.
-TOPOLOGIES: dict[str, Callable[[], onnx.ModelProto]] = {
+TOPOLOGIES: dict[str, Callable[..., onnx.ModelProto]] = {
     "resnet8": resnet8, "dscnn_kws": dscnn, "mobilenet_v1_025_96": mobilenet_v1, "autoencoder": autoencoder,
     "mobilenet_v2": mobilenet_v2, "resnet18": resnet18, "resnet50": resnet50, "encoder_block": encoder,
 }
