@@ -1,11 +1,13 @@
 """Machines made from machines, and what differs between two."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
 
 from acg.description.variants import resized
+from acg.errors import ArchitectureError
 from acg.graph import Graph, load_graph
 from covenant.errors import UserError
 
@@ -18,18 +20,25 @@ def changed(like: str, name: str, settings: Sequence[str]) -> Graph:
     Raises UserError for a setting that is none, `acg.errors.ArchitectureError` for a machine that cannot be.
     """
     graph, sizes = load_graph(like), {}
+    data = yaml.safe_load(graph.description)
+    known = {(node, key): value for table in ("engines", "memories") for node, values in data[table].items() for key, value in values.items()
+             if key not in ("kind", "capabilities") and isinstance(value, int | str)}  # fmt: skip
     for text in settings:
         place, equals, value = text.partition("=")
         node, dot, key = place.partition(".")
         if not (equals and dot and node and key and value):
             raise UserError(f"arch new: --set {text!r}; expected engine.size=value or memory.key=value, as in matrix.rows=8")
-        sizes[node, key] = int(value) if value.removeprefix("-").isdecimal() else value
+        if (node, key) not in known:
+            raise UserError(f"arch new: {graph.name} has no {place}; expected one of {', '.join(map('.'.join, known))}")
+        number = value.isascii() and value.removeprefix("-").isdigit() and len(value) < 20
+        if isinstance(known[node, key], int) and not number:
+            raise UserError(f"arch new: --set {text!r}; expected a whole number, as in {place}={known[node, key]}")
+        sizes[node, key] = int(value) if number else value
     try:
         return resized(graph, name=name, sizes=sizes)
-    except KeyError as error:
-        known = [f"{node}.{key}" for table in ("engines", "memories") for node, values in yaml.safe_load(graph.description)[table].items()
-                 for key in values if key not in ("kind", "capabilities")]  # fmt: skip
-        raise UserError(f"arch new: {graph.name} has no {error.args[0]}; expected one of {', '.join(known)}") from None
+    except ArchitectureError as error:  # its lines are those of a description that nobody has written
+        made = f"arch new: {name}, {graph.name} with {', '.join(settings) or 'nothing changed'}"
+        raise ArchitectureError([re.sub(rf"^{re.escape(graph.name)}:\d+: ", f"{made}: ", problem) for problem in error.problems]) from None
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

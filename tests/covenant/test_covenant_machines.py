@@ -51,6 +51,12 @@ def test_what_differs_is_said(tmp_path, capsys):
 
 @pytest.mark.parametrize("arguments,message", [
     (["new", "m", "--set", "matrix"], "arch new: --set 'matrix'; expected engine.size=value or memory.key=value, as in matrix.rows=8"),
+    (["new", "m", "--like", "tiny", "--set", "vector.lanes=x"], "arch new: --set 'vector.lanes=x'; expected a whole number, as in vector.lanes=4"),
+    (["new", "m", "--like", "tiny", "--set", "matrix.rows=0"],
+     "arch new: m, tiny with matrix.rows=0: engines.matrix.rows: found 0; input should be greater than or equal to 1"),
+    (["new", "m", "--like", "tiny", "--set", "act.banks=-2", "--set", "act.element=f9"],
+     "arch new: m, tiny with act.banks=-2, act.element=f9: memories.act.element: found 'f9'; input should be 'i8' or 'i32'\n"
+     "arch new: m, tiny with act.banks=-2, act.element=f9: memories.act.banks: found -2; input should be greater than or equal to 1"),
     (["diff", "tiny"], "arch diff: 1 architectures named; expected two"),
     (["show", "tiny", "wide"], "arch show: 2 architectures named; expected one"),
     (["diff"], "arch diff: no architecture named; expected a name of archs/ or a YAML file"),
@@ -61,5 +67,6 @@ def test_refusals(capsys, arguments, message):
 
 
 def test_a_size_that_there_is_not(capsys):
-    assert main(["arch", "new", "m", "--like", "tiny", "--set", "matrix.lanes=3"]) == 2
-    assert capsys.readouterr().err.startswith("covenant: arch new: tiny has no matrix.lanes; expected one of load.outstanding_bursts, matrix.organisation, ")
+    for place in ("matrix.lanes", "matrix.kind", "matrix.capabilities"):
+        assert main(["arch", "new", "m", "--like", "tiny", "--set", f"{place}=3"]) == 2
+        assert capsys.readouterr().err.startswith(f"covenant: arch new: tiny has no {place}; expected one of load.outstanding_bursts, matrix.organisation, ")
