@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 from acg.errors import ArchitectureError, InstructionError
 from covenant import commands
 from covenant.errors import FAULT, REFUSED, UserError
+from covenant.terminal.colour import painter
 from covenant.terminal.completion import SHELLS
 from covenant.terminal.last_resort import last_resort
 from covenant.terminal.next_step import say_next
@@ -21,7 +23,7 @@ __all__ = ["main"]
 
 @cache
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="covenant", description="One architecture graph: the accelerator's RTL, its compiler, and the proof that they agree.")
+    parser = _Parser(prog="covenant", description="One architecture graph: the accelerator's RTL, its compiler, and the proof that they agree.")
     parser.add_argument("--version", action="version", version=f"covenant {version('covenant')}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -272,6 +274,19 @@ def _keep_inputs(options: argparse.Namespace) -> None:
                 raise UserError(f"{each}: is read, and would be written; expected another file, give --{name} another name")
 
 
+def _say(prefix: str, text: str) -> None:
+    print(f"{painter(sys.stderr)(prefix, 'bad')} {text}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with arguments as all errors are said."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        _say(f"{self.prog}: error:", message)
+        sys.exit(REFUSED)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; messages of refused input go to standard error."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -287,15 +302,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say_next(options, status)
         return status
     except refusals as error:
-        print(f"covenant: {error}{commands.advice(error, options)}", file=sys.stderr)
+        _say("covenant:", f"{error}{commands.advice(error, options)}")
         return REFUSED
     except BrokenPipeError:  # the reader, head or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
-        print("covenant: interrupted", file=sys.stderr)
+        _say("covenant:", "interrupted")
         return 130
     except Exception as error:
-        print(f"covenant: {last_resort(error, given)}", file=sys.stderr)
+        _say("covenant:", last_resort(error, given))
         return FAULT
 

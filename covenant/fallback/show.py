@@ -11,7 +11,8 @@ from compiler.front.reading.quantised import quantised_operator
 from covenant.fallback.plan import Plan
 from covenant.fallback.write import NETWORK
 from covenant.networks import quantise_command
-from covenant.terminal.show import table, witness_lines
+from covenant.terminal.colour import Paint, plain
+from covenant.terminal.show import said, said_exact, table, witness_lines
 from covenant.terminal.warn import warn
 
 __all__ = ["placement_text", "run_text", "warn_if_idle"]
@@ -52,7 +53,7 @@ def warn_if_idle(plan: Plan, path: str, shapes: Mapping[str, tuple[int, ...]] | 
     return True
 
 
-def run_text(report: dict[str, Any]) -> str:
+def run_text(report: dict[str, Any], paint: Paint = plain) -> str:
     """What ``covenant run --fallback host`` prints of its report."""
     cycles = report["cycles"]
     lines = [placement_text(report["segments"], report["placement"]), "",
@@ -76,4 +77,4 @@ def run_text(report: dict[str, Any]) -> str:
     for row in report["segments"]:
         lines += [f"  segment {row['segment']}: {line}" for line in (*witness_lines(row), *row.get("divergence", []))]
     state = {True: "yes, every accelerator segment", False: "NO", None: "not judged; no node runs on the accelerator"}[report["exact"]]
-    return "\n".join([lines[0], *map(printable, lines[1:]), f"exact: {state}"])
+    return "\n".join([lines[0], *said(lines[1:], paint), said_exact(state, report["exact"], paint)])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from covenant.errors import EXACT
+from covenant.terminal.colour import painter
 
 __all__ = ["NEXT", "say_next"]
 
@@ -86,4 +87,4 @@ NEXT: dict[str, Callable[..., str]] = {
 def say_next(options, status: int) -> None:
     """Say it, unless the command was told to be quiet, something was wrong, or standard error is no terminal."""
     if status == EXACT and not options.quiet and sys.stderr.isatty():
-        print(f"next: {NEXT[options.command](options)}", file=sys.stderr)
+        print(painter(sys.stderr)(f"next: {NEXT[options.command](options)}", "aside"), file=sys.stderr)

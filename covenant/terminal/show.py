@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from acg.text import printable
+from covenant.terminal.colour import Paint, plain
 
-__all__ = ["run_table", "table", "witness_lines"]
+__all__ = ["run_table", "said", "said_exact", "table", "witness_lines"]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: frozenset[int] = frozenset()) -> str:
@@ -35,7 +36,18 @@ def witness_lines(report: dict) -> list[str]:
     return [head, *(f"  {line}" for line in witnesses["differences"])]
 
 
-def run_table(report: dict) -> str:
+def said(lines: Sequence[str], paint: Paint) -> list[str]:
+    """Lines for people; those that warn are painted."""
+    return [paint(printable(line), "warning") if line.lstrip().startswith(("WARNING", "WITNESSES")) else printable(line) for line in lines]
+
+
+def said_exact(verdict: str, exact: bool | None, paint: Paint) -> str:
+    """The last line of a run."""
+    text = f"exact: {printable(verdict)}"
+    return text if exact is None else paint(text, "good" if exact else "bad")
+
+
+def run_table(report: dict, paint: Paint = plain) -> str:
     """What ``covenant run`` prints of its JSON report."""
     cycles = report["cycles"]
     rows = [
@@ -67,5 +79,5 @@ def run_table(report: dict) -> str:
         simulation = report["simulation"]
         lines.append(f"  simulation: {simulation['cycles_per_second']:,} cycles a second, build {'cached' if simulation['build_cached'] else 'new'}")
     lines += [f"  {line}" for line in report.get("divergence", [])]
-    lines.append(f"exact: {({True: 'yes', False: 'NO', None: 'not judged; run the network, or run the program file on the RTL'})[report['exact']]}")
-    return "\n".join([*parts, "", *map(printable, lines)])
+    verdict = {True: "yes", False: "NO", None: "not judged; run the network, or run the program file on the RTL"}[report["exact"]]
+    return "\n".join([*parts, "", *said(lines, paint), said_exact(verdict, report["exact"], paint)])

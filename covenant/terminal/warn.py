@@ -3,6 +3,7 @@
 import sys
 
 from acg.text import printable
+from covenant.terminal.colour import painter
 
 __all__ = ["given", "warn"]
 
@@ -11,7 +12,7 @@ _given: list[str] = []
 
 def warn(text: str) -> None:
     """Print one line on standard error; what cannot be printed is escaped."""
-    print(f"covenant: warning: {printable(text)}", file=sys.stderr, flush=True)
+    print(f"{painter(sys.stderr)('covenant: warning:', 'warning')} {printable(text)}", file=sys.stderr, flush=True)
     _given.append(text)
 
 

@@ -1,6 +1,7 @@
 """What every command has in common: JSON on request, silence on request, the next step on a terminal, completion in shells, no colour in pipes."""
 
 import argparse
+import io
 import json
 import re
 import shlex
@@ -12,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from covenant.cli import _parser, main
+from covenant.terminal.colour import STYLES, coloured, painter
 from covenant.terminal.completion import SHELLS, script
 from covenant.terminal.next_step import NEXT, say_next
+from covenant.terminal.show import said, said_exact
+from covenant.terminal.warn import warn
 
 DIGITS = "examples/digits_cnn.onnx"
 (_COMMANDS,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
@@ -83,6 +87,7 @@ def test_the_next_step_is_a_command_that_is_understood(command, files, capsys, m
     say_next(options, 0)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
     say_next(options, 1)
     say_next(_parser().parse_args([*words, "--quiet"]), 0)
     assert capsys.readouterr().err == ""
@@ -131,12 +136,52 @@ def test_scripts_of_all_shells(capsys):
         assert all(name in text for name in _COMMANDS.choices) and "edge16" in text and "--waves" in text
 
 
-def test_nothing_is_painted(files, capfd, monkeypatch):
-    """NO_COLOR and a pipe ask for the same: no escape sequence."""
+class Stream(io.StringIO):
+    """A terminal, or none."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.isatty = lambda: terminal
+
+
+@pytest.mark.parametrize(("variables", "terminal", "wanted"), [
+    ({}, True, True), ({}, False, False), ({"TERM": "dumb"}, True, False), ({"NO_COLOR": "1"}, True, False), ({"NO_COLOR": ""}, True, True),
+    ({"FORCE_COLOR": "1"}, False, True), ({"FORCE_COLOR": "", "TERM": "xterm"}, False, False), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
+    ({"FORCE_COLOR": "1", "TERM": "dumb"}, True, True),
+])
+def test_who_is_painted(variables, terminal, wanted, monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert coloured(Stream(terminal)) is wanted
+
+
+def _said(capfd, files, tmp_path):
+    """What commands say that end well, warn, refuse and do not know an option."""
+    assert main(arguments("run", files)) == 0
+    assert main(["compile", str(tmp_path / "gone.onnx")]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", "--odd"])
+    assert ended.value.code == 2
+    warn("one thing")
+    paint = painter(sys.stdout)
+    print(said_exact("yes", True, paint), said_exact("NO", False, paint), *said(["WARNING: one"], paint))
+    return "".join(capfd.readouterr())
+
+
+def test_colours_say_nothing_of_their_own(files, capfd, monkeypatch, tmp_path):
+    """A pipe and NO_COLOR ask for the same, no escape sequence; with colours it is the same text."""
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    plain = _said(capfd, files, tmp_path)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    painted = _said(capfd, files, tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
-    for command in ("predict", "run", "compare", "ops"):
-        assert main(arguments(command, files)) == 0
-    assert "\033" not in "".join(capfd.readouterr())
+    assert "\033" not in plain and plain == _said(capfd, files, tmp_path)
+    assert re.sub("\033\\[[0-9;]*m", "", painted) == plain
+    for text, style in (("exact: yes", "good"), ("exact: NO", "bad"), ("WARNING: one", "warning"), ("covenant:", "bad"),
+                        ("covenant predict: error:", "bad"), ("covenant: warning:", "warning")):
+        assert f"\033[{STYLES[style]}m{text}\033[0m" in painted, text
 
 
 def test_a_machine_as_a_drawing(tmp_path, capsys):

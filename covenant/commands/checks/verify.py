@@ -1,10 +1,12 @@
 """``covenant verify``: the co-verification suite on chosen and on random architectures."""
 
+import sys
 from collections import Counter
 
 from acg.graph import architecture_names
 from covenant.errors import BROKEN, EXACT
 from covenant.files import write_json
+from covenant.terminal.colour import painter
 from covenant.terminal.show import table
 from covenant.verify.campaign import Row, run_campaign
 from covenant.verify.coverage import add_runs, summary
@@ -14,9 +16,10 @@ __all__ = ["verify"]
 
 
 def _show(row: Row) -> None:
-    state = "exact" if row.exact else "refused" if row.refused else "BROKEN"
+    state, style = ("exact", "good") if row.exact else ("refused", "warning") if row.refused else ("BROKEN", "bad")
     measured = "-" if row.measured is None else f"{row.measured:,}"
-    print(f"{row.arch:10s} {row.name:24s} {row.instructions:6,} instructions  predicted {row.predicted:>10,}  measured {measured:>10}  {state}", flush=True)
+    print(f"{row.arch:10s} {row.name:24s} {row.instructions:6,} instructions  predicted {row.predicted:>10,}  measured {measured:>10}  "
+          f"{painter(sys.stdout)(state, style)}", flush=True)
     for line in (row.refused,) if row.refused else row.divergence:
         print(f"         {line}", flush=True)
     if row.divergence:
@@ -66,7 +69,7 @@ def verify(options) -> int:
     if options.json != "-":
         for row in rows:
             if row.divergence:
-                print(f"BROKEN: {row.replay}")
+                print(f"{painter(sys.stdout)('BROKEN:', 'bad')} {row.replay}")
         print(table(("kind of engine", "architectures", "instructions"), [(kind, count["architectures"], f"{count['instructions']:,}")
                                                                           for kind, count in kinds.items()], right=frozenset({1, 2})))
         architectures = len({row.arch for row in rows})

@@ -9,6 +9,7 @@ from acg.manual.summary import totals, warnings
 from covenant.errors import EXACT, UserError
 from covenant.files import require_writable, write_json, write_text
 from covenant.layers import peak_macs
+from covenant.terminal.colour import painter
 from covenant.terminal.show import table
 
 __all__ = ["arch"]
@@ -123,5 +124,5 @@ def _checked(row: dict) -> str:
         f"  bytes a cycle: external memory {row['external_bytes_per_cycle']:,}; ports of {_by_name(row['port_bytes_per_cycle'])}",
         f"  bytes on chip: {row['on_chip_bytes']:,}; {_by_name(row['on_chip_bytes_by_memory'])}",
         f"  bits an instruction: {row['instruction_bits']:,}; of them used by {_by_name(row['instruction_bits_by_engine'])}",
-        *(f"warning: {warning}" for warning in row["warnings"]),
+        *(f"{painter(sys.stdout)('warning:', 'warning')} {warning}" for warning in row["warnings"]),
     ])

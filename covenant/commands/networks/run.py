@@ -14,6 +14,7 @@ from covenant.networks import CompiledNetwork, open_network
 from covenant.optimised import optimiser
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs, program_inputs, take
+from covenant.terminal.colour import painter
 from covenant.terminal.progress import Progress
 from covenant.terminal.show import run_table
 from covenant.terminal.warn import given
@@ -119,7 +120,7 @@ def run(options) -> int:
             report["optimised"] = search.report(len(reports))
         reports.append(report)
         if options.json != "-":
-            print(run_table(report) if isinstance(network, CompiledNetwork) else run_text(report))
+            print((run_table if isinstance(network, CompiledNetwork) else run_text)(report, painter(sys.stdout)))
             if search is not None:
                 print(search.said(len(reports) - 1))
             sys.stdout.flush()
