@@ -64,12 +64,15 @@ class Body:
         Where a tile is several iterations: what follows its last one, beside the first ones of the next tile. Each reads cells of `items` or of `ending`.
     idle : int
         Packets of an iteration that are left free for what follows the last one.
+    lead : int
+        Packets by which an iteration begins later than what follows the last one of the tile before.
     """
 
     items: tuple[Item, ...]
     constants: tuple[Item, ...]
     ending: tuple[Item, ...] = ()
     idle: int = 0
+    lead: int = 0
 
     @property
     def written(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ done. What follows a tile stands in copies of the body, the head, with the stage
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acg.kinds.core.packets import Op
 from compiler.kernels.body import Body, Item
@@ -97,6 +97,7 @@ def _prologue(body: Body, placed: Schedule, core: Core) -> tuple[list[tuple[int,
 def pack(body: Body, core: Core) -> Packed:
     """Schedule a body, give it registers, and make its packets. Raises Misfit where the core cannot hold it."""
     placed = schedule(body.items, core, body.idle)
+    placed = replace(placed, times=tuple(time + body.lead for time in placed.times))
     ending = place_ending(body.items, placed, body.ending, core) if body.ending else Ending((), (), 0)
     found = arcs(body.items, placed.times, core, placed.interval)
     registers = allocate(found, placed.interval, core.registers, constants=body.kept, ending=ending_arcs(body.ending, ending, core))

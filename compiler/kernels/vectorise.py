@@ -7,7 +7,7 @@
 A *plane* is a granule of channels of all pixels, so that a vector is so many neighbouring pixels. DOT spreads one word (4 channels of a pixel) over all
 lanes (output channels); DOTH takes one word for either half of the lanes, so that half as many output channels meet two pixels. A tile is `rows` vectors of
 pixels, beside or below each other, by `blocks` of output channels. REQ narrows a pixel's lanes into a quarter of a register; four pixels of all planes of a
-block fill it.
+block fill it. Sums that leave as they are (`raw`) need no packing: the lanes of a plane are four granules of their own.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Contraction:
         By DOTH: a block is half as many output channels, for two pixels half a vector apart. The stride divides that.
     pixels : int
         Results of a row: those of a whole vector, or fewer where rows are short. What is stored beyond them is a later tile's to make.
+    raw : bool
+        Results are the int32 sums; never by halves.
     """
 
     words: tuple[int, ...]
@@ -55,6 +57,12 @@ class Contraction:
     groups: int
     halves: bool
     pixels: int
+    raw: bool = False
+
+    @property
+    def parameters(self) -> int:
+        """Vectors of parameters: bias, and scale where there is one, of each block."""
+        return self.blocks * (1 if self.raw else 2)
 
     @property
     def apart(self) -> int:
@@ -62,7 +70,7 @@ class Contraction:
         return QUARTERS // self.stride
 
     def moved(self, core: Core) -> int:
-        """Granules of a store."""
+        """Granules of a store; of sums those of one pixel."""
         return QUARTERS if not self.halves else core.pixels if self.apart == QUARTERS else self.apart
 
     def vectors(self, core: Core) -> int:
@@ -138,11 +146,17 @@ def contraction(shape: Contraction, core: Core) -> Body:
             "STV", (*order, ("half", quarters // QUARTERS), ("group", shape.groups)), None, {"a": ("y", lambda i: (i["block"], i["row"], i["half"]))},
             {"first": lambda i: QUARTERS * i["group"]}, stream="out0",
         )  # fmt: skip
+    sums = Statement(
+        "STV", (*order, ("pixel", pixels), ("group", shape.groups)), None, {"a": ("acc", lambda i: (i["block"], i["row"], i["pixel"]))},
+        {"first": lambda i: QUARTERS * i["group"]}, stream="out0",
+    )  # fmt: skip
     constants = Statement("LDV", (("block", shape.blocks),), ("bias", lambda i: (i["block"],)), stream="in2")
     scales = Statement("LDV", (("block", shape.blocks),), ("scale", lambda i: (i["block"],)), stream="in2")
     made = _swapped(unroll(products), shape.sums(core))
-    items, ending = (*unroll(loads), *made), unroll([finish, rest, stores])
-    kept = unroll([constants, scales])
+    items, ending = (*unroll(loads), *made), unroll([sums] if shape.raw else [finish, rest, stores])
+    kept = unroll([constants] if shape.raw else [constants, scales])
     if shape.whole:
         return Body((*items, *ending), kept)
-    return Body(items, kept, ending)
+    # A sum is stored before the next tile's first product lands on it: more stores than packets between the two.
+    stored = shape.sums(core) * shape.groups if shape.raw else 0
+    return Body(items, kept, ending, idle=stored, lead=stored)

@@ -24,8 +24,6 @@ _SLOTS = {"MATMUL": ("DOT", "LDV", "STV"), "MAC": ("DOTV", "LDW", "LDV", "STV"),
 
 
 def _contraction(codelet: Codelet, unit: CoreUnit) -> str | None:
-    if codelet.finish.kind != "float":
-        return "its results are int32 sums, which leave a core as bytes only"
     if codelet.operands["w"].dtype == "i9":
         return "weights of more than 8 bits"
     if codelet.sums or codelet.addend is not None or codelet.heads:
@@ -98,6 +96,6 @@ def refusal(codelet: Codelet, unit: CoreUnit) -> str | None:
         return "REQUANTIZE takes REQ, which no slot issues"
     if codelet.finish.table is not None and unit.table_or_none is None:
         return "it has no memory of tables"
-    if codelet.operands["y"].dtype not in ("i8", "u8"):
+    if codelet.operands["y"].dtype not in ("i8", "u8") and not (codelet.finish.kind == "raw" and codelet.family in ("contraction", "product")):
         return f"results of type {codelet.operands['y'].dtype}, which leave a core as bytes only"
     return RECIPES[codelet.family](codelet, unit)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acg.graph import load_graph
-from compiler.errors import IRError, UnsupportedError
+from compiler.errors import IRError
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.network import RANGES, Network, Tensor
 from compiler.ir.rules import verify
@@ -109,15 +109,6 @@ def test_spread_and_constant_operands_on_cores(kind, seed):
     check_on_cores(*sketch(seed, kind, broadcast="both"), resident=seed < 2)
     check_on_cores(*sketch(seed, kind, constant=True, broadcast="b" if seed % 2 else ""), resident=seed < 2)
     check_on_cores(*numbers_a_channel(seed, kind), resident=seed < 2)
-
-
-def test_a_scale_for_each_channel_of_a_tensor_is_refused_on_a_core():
-    with pytest.raises(UnsupportedError) as error:
-        check_on_cores(*sketch(0, "add", per_channel=True))
-    assert [entry.reason for entry in error.value.entries] == [
-        "no engines of dsp_tiny offer ADD + REQUANTIZE on memories they share: core has no kernel for it: a scale for each channel of a tensor beside another "
-        "operand"
-    ]
 
 
 @pytest.mark.parametrize("axes", [(2,), (3,), (2, 3), (1,), (1, 3), (1, 2, 3), (0, 2), (0, 1, 2, 3)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from acg.graph import load_graph
 from acg.timing.core import packets
 from compiler.errors import UnsupportedError
+from compiler.ir.elementwise import Binary
 from compiler.ir.network import RANGES, Tensor
 from compiler.ir.rowwise import Softmax
 from compiler.passes import compile_network
@@ -90,11 +92,27 @@ def test_softmax_is_exact(dtype: str) -> None:
         check_program(network, compile_network(network, TINY), TINY, sketch.arrays())
 
 
+@pytest.mark.parametrize(("shape", "outputs", "kernel", "attrs"), [
+    ((2, 20, 6, 7), 33, (3, 3), {"pads": (1, 1, 1, 1)}), ((1, 70, 9, 9), 40, (3, 3), {"strides": (2, 2)}), ((1, 300, 5, 13), 6, (1, 1), {}),
+    ((1, 12, 7, 7), 12, (3, 3), {"group": 3}),
+])  # fmt: skip
+def test_int32_sums_are_exact(shape: tuple[int, int, int, int], outputs: int, kernel: tuple[int, int], attrs: dict) -> None:
+    for graph in (TINY, DSP):
+        sketch = Sketch(outputs)
+        network = sketch.network(sketch.conv(sketch.input(shape), outputs, kernel, raw=True, **attrs))
+        check_program(network, compile_network(network, graph), graph, sketch.arrays())
+
+
 def test_what_has_no_kernel_is_refused_with_the_reason() -> None:
     sketch = Sketch(0)
-    network = sketch.network(sketch.conv(sketch.input((1, 5, 4, 4)), 7, raw=True))
+    a, b = (sketch.input((1, 5, 4, 4)) for _ in range(2))
+    y = sketch.tensor(a.shape)
+    low, high = RANGES[y.dtype]
+    scales = np.full(5, a.scale, np.float32)
+    network = sketch.network(sketch.node(Binary("add", scales, a.zero_point, b.scale, b.zero_point, y.scale, y.zero_point, low, high), [a, b], y))
     with pytest.raises(UnsupportedError) as caught:
         compile_network(network, TINY)
     assert [entry.reason for entry in caught.value.entries] == [
-        "no engines of dsp_tiny offer MATMUL on memories they share: core has no kernel for it: results of type i32, which leave a core as bytes only"
+        "no engines of dsp_tiny offer ADD + REQUANTIZE on memories they share: core has no kernel for it: a scale for each channel of a tensor beside another "
+        "operand"
     ]

@@ -7,10 +7,11 @@ from acg.graph import load_graph
 from acg.timing.core import packets
 from compiler.errors import IRError
 from compiler.ir.matmul import MatMul, batches
-from compiler.ir.network import EdgeInput, EdgeOutput, Network, Node, Tensor, f32
+from compiler.ir.network import RANGES, EdgeInput, EdgeOutput, Network, Node, Tensor, f32
 from compiler.ir.rules import verify
 from compiler.passes import Options, compile_network
 from tests.compiler.ir_reference import check_program
+from tests.compiler.random_networks import Sketch
 from verif.random.architectures import random_architecture
 
 GRAPHS = {name: load_graph(name) for name in ("tiny", "edge16", "wide", "dot16")}
@@ -79,9 +80,21 @@ def test_products_on_random_architectures(seed):
 def test_products_on_cores(arch):
     """The second operand is turned on the core; resident operands and such that come in boxes."""
     for case in CASES:
-        for seed, kind in enumerate(({}, {"bias": True})):
+        for seed, kind in enumerate(({}, {"bias": True}, {"raw": True})):
             graph, arrays = product(*case, seed=seed, **kind)
             check_program(graph, compile_network(graph, CORES[arch], options=Options(resident=seed != 1)), CORES[arch], arrays)
+
+
+@pytest.mark.parametrize("arch", CORES)
+def test_products_of_what_a_core_has_made(arch):
+    """Both operands are on chip before the first product begins, two of each."""
+    sketch = Sketch(1)
+    a, b = (sketch.unary(sketch.input(shape, "i8")) for shape in ((2 * 5, 9, 1, 1), (2 * 9, 7, 1, 1)))
+    y = sketch.tensor((2 * 5, 7, 1, 1))
+    low, high = RANGES[y.dtype]
+    sketch.node(MatMul(a.scale, a.zero_point, b.scale, b.zero_point, y.scale, y.zero_point, (0, 1), (0, 1), y_low=low, y_high=high), [a, b], y)
+    network = sketch.network(y)
+    check_program(network, compile_network(network, CORES[arch]), CORES[arch], sketch.arrays())
 
 
 def test_a_product_on_a_core_is_bound_by_its_multiplying_slots():

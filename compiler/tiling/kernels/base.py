@@ -14,6 +14,7 @@ from compiler.kernels.body import Body
 from compiler.kernels.cache import kernel, least_packets
 from compiler.kernels.core import Core, Misfit
 from compiler.kernels.pack import Packed
+from compiler.layout import ELEMENT_BYTES
 from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import Region
@@ -128,7 +129,7 @@ class KernelTiler(ABC):
         """Bytes of an operand that are loaded for a strip, or stored from it."""
         n0, n1, y0, y1, x0, x1, c0, c1 = self.box(operand, strip)
         g = self.core.granule_bytes
-        return 0 if self.context.is_resident(operand) else (n1 - n0) * (y1 - y0) * (x1 - x0) * ceil_div(c1 - c0, g) * g
+        return 0 if self.context.is_resident(operand) else (n1 - n0) * (y1 - y0) * (x1 - x0) * ceil_div(c1 - c0, g) * g * ELEMENT_BYTES[operand.dtype]
 
     def input_view(self, operand: Operand, strip: Strip) -> View:
         """View of what a strip reads: the resident tensor, or a box loaded for it."""

@@ -39,6 +39,8 @@ class KernelContractionTiler(KernelTiler):
         oh, ow = self.y.shape[2:]
         #: All pixels lie in a row, whatever rows and images they belong to.
         self.flat = (self.window.kernel, self.window.step, self.window.pad) == ((1, 1), (1, 1), (0, 0)) and self.x.shape[2:] == (oh, ow)
+        #: Results are the int32 sums.
+        self.raw = self.codelet.finish.kind == "raw"
         self._weights: dict[int, Buffer] = {}
 
     def run(self) -> None:
@@ -69,7 +71,7 @@ class KernelContractionTiler(KernelTiler):
 
     def passes(self, strip: Strip) -> list[Pass]:
         """Kernels over the output channels of a strip; their weights fit. Raises CompilerError where none do."""
-        problem = Problem(self.x.shape[1], self.y.shape[1], self.window.kernel, self.window.step, self.grid(strip))
+        problem = Problem(self.x.shape[1], self.y.shape[1], self.window.kernel, self.window.step, self.grid(strip), self.raw)
         try:
             for blocks in (2, 1):
                 found = passes(problem, self.core, most_blocks=blocks)
@@ -84,12 +86,12 @@ class KernelContractionTiler(KernelTiler):
 
     def constant_bytes(self, one: Pass) -> int:
         """Bytes of weights and parameters of a pass."""
-        return (one.weights + 2 * one.shape.blocks) * self.core.vector_bytes
+        return (one.weights + one.shape.parameters) * self.core.vector_bytes
 
     def strips(self) -> list[Strip]:
-        """Strips of rows that fit; all images at once where pixels lie in a row."""
+        """Strips of rows that fit; all images at once where pixels lie in a row and the images have the same weights."""
         n, _, oh, ow = self.y.shape
-        if self.flat and self.context.is_resident(self.x) and self.resident_y and n * oh * ow <= MOST_PIXELS and self.pieces() == 1:
+        if self.flat and self.w.constant.size and self.context.is_resident(self.x) and self.resident_y and n * oh * ow <= MOST_PIXELS and self.pieces() == 1:
             return [Strip(0, n, 0, oh)]
         return [
             Strip(strip.n0, strip.n1, strip.y0 + lo, strip.y0 + hi) for strip in super().strips()
@@ -119,7 +121,8 @@ class KernelContractionTiler(KernelTiler):
         launch = Launch(self.unit, one.packed, self.kernel(one.packed, label), **({"tiles": 1, "iterations": tiles} if shape.whole else
                                                                          {"tiles": tiles, "iterations": one.iterations}))  # fmt: skip
         launch.numbers(a=(self.x.dtype == "i8", self.x.zero), w=(self.w.dtype == "i8", self.w.zero))
-        self.finish(launch, region, label)
+        if not self.raw:
+            self.finish(launch, region, label)
         self._activations(launch, one, view, strip)
         self._weights_of(launch, strip, one, number, region, label)
         self._results(launch, one, out, strip)
@@ -128,7 +131,7 @@ class KernelContractionTiler(KernelTiler):
     def _weights_of(self, launch: Launch, strip: Strip, one: Pass, number: int, region: Region, label: str) -> None:
         """The streams of weights and of parameters."""
         constants, vector, pixels = self.constants(one, number, region, label), self.core.vector_bytes, self.core.pixels
-        parameters = 2 * one.shape.blocks
+        parameters = one.shape.parameters
         launch.stream("in1", constants, parameters * vector, [Step(one.weights, vector)], pixels)
         launch.stream("in2", constants, 0, [Step(parameters, vector)], pixels)
 
@@ -157,11 +160,11 @@ class KernelContractionTiler(KernelTiler):
         steps = [
             Step(one.tiles[0], rows * row, rows), Step(one.tiles[1], columns * pixel, 0, columns), Step(shape.blocks, groups * out.granule_bytes),
             Step(shape.rows, row, 1) if one.down else Step(shape.rows, shape.pixels * pixel, 0, shape.pixels),
-            Step(ceil_div(shape.pixels, moved), moved * pixel, 0, moved),
+            Step(shape.pixels, pixel, 0, 1) if shape.raw else Step(ceil_div(shape.pixels, moved), moved * pixel, 0, moved),
             Step(1 if shape.halves else shape.groups, out.granule_bytes),
         ]
         start = out.at(strip.n0, strip.y0, 0, one.first * self.core.granule_bytes)
-        launch.stream("out0", out.buffer, start, steps, moved, Bounds((0, 0), one.problem.grid))
+        launch.stream("out0", out.buffer, start, steps, moved, Bounds((0, 0), one.problem.grid), one_pixel=shape.raw)
 
     def constants(self, one: Pass, number: int, region: Region, label: str) -> Buffer:
         """Buffer of the parameters of a pass, weights behind them, loaded unless it still stands there."""
@@ -171,11 +174,13 @@ class KernelContractionTiler(KernelTiler):
         return self._weights[number]
 
     def parameters(self, one: Pass, region: Region) -> bytes:
-        """Vectors of bias of each block, then of scale."""
+        """Vectors of bias of each block, then of scale unless the results are sums."""
         finish = self.codelet.finish
         bias, scale = finish.bias, finish.scale
         outputs = self.y.shape[1]
         bias = bias if bias.size else np.zeros(outputs, np.int32)
+        if self.raw:
+            return _lanes(bias.astype(np.int32), one).astype("<i4").tobytes()
         scale = scale if scale.size else np.full(outputs, region.scale_a, np.float32)
         return np.concatenate([_lanes(values, one) for values in (bias.astype(np.int32), scale.astype(np.float32).view(np.int32))]).astype("<i4").tobytes()
 

@@ -111,8 +111,9 @@ class Launch:
         self.fields[field] = before + zero
         return self
 
-    def stream(self, name: str, place: Buffer, offset_bytes: int, steps: Sequence[Step], granules: int, bounds: Bounds | None = None) -> Launch:
-        """An operand or the result: ``granules`` an access, from a byte of a buffer on."""
+    def stream(self, name: str, place: Buffer, offset_bytes: int, steps: Sequence[Step], granules: int, bounds: Bounds | None = None, *,
+               one_pixel: bool = False) -> Launch:
+        """An operand or the result: ``granules`` an access, neighbouring pixels unless they are ``one_pixel``, from a byte of a buffer on."""
         fields, granule = self.fields, self.unit.core.granule_bytes
         memory = place.memory
         within, size = (memory.within, memory.within_bytes) if isinstance(memory, Partition) else (memory.name, memory.size_bytes)
@@ -126,7 +127,8 @@ class Launch:
             if bounds is not None:
                 fields |= {f"{name}_y_step_{level}": step.y, f"{name}_x_step_{level}": step.x}
         if bounds is not None:
-            fields |= {f"{name}_bounded": 1, f"{name}_y_origin": bounds.origin[0], f"{name}_x_origin": bounds.origin[1], f"{name}_x_step_word": 1,
+            fields |= {f"{name}_bounded": 1, f"{name}_y_origin": bounds.origin[0], f"{name}_x_origin": bounds.origin[1],
+                       f"{name}_x_step_word": int(not one_pixel),
                        f"{name}_y_bound": bounds.size[0], f"{name}_x_bound": bounds.size[1]}  # fmt: skip
         (self.writes if name.startswith("out") else self.reads).append(place)
         return self

@@ -30,13 +30,14 @@ MOST_SUMS, LEAST_PHASES = 16, 2
 
 @dataclass(frozen=True)
 class Problem:
-    """A contraction: channels in and out, kernel (y, x), stride (y, x), and the grid of results (rows, columns) of a launch."""
+    """A contraction: channels in and out, kernel (y, x), stride (y, x), the grid of results (rows, columns) of a launch, and whether those are the sums."""
 
     inputs: int
     outputs: int
     kernel: tuple[int, int]
     stride: tuple[int, int]
     grid: tuple[int, int]
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,14 @@ def _words(problem: Problem, core: Core, whole: bool) -> tuple[int, ...]:
 def _shapes(problem: Problem, core: Core, blocks: int, groups: int, halves: bool, rows: int, pixels: int) -> Iterator[tuple[Contraction, tuple[int, ...]]]:
     """Shapes of a tile of these blocks and rows, preferred first, with the words of all steps."""
     stride = problem.stride[1]
-    whole = Contraction(_words(problem, core, True), True, stride, rows, blocks, groups, halves, pixels)
+    whole = Contraction(_words(problem, core, True), True, stride, rows, blocks, groups, halves, pixels, problem.raw)
     multiplying = len(core.slots_of("DOTH" if halves else "DOT"))
     if sum(whole.words) * whole.sums(core) // multiplying <= core.packets * WHOLE:
         yield whole, whole.words
     words = _words(problem, core, False)
     for steps in range(1, len(words)):
         if len(words) % steps == 0 and steps * words[0] >= LEAST_PHASES:
-            yield Contraction(words[:steps], False, stride, rows, blocks, groups, halves, pixels), words
+            yield Contraction(words[:steps], False, stride, rows, blocks, groups, halves, pixels, problem.raw), words
 
 
 def _pass(problem: Problem, core: Core, first: int, granules: int, blocks: int, groups: int, halves: bool) -> Pass | None:
@@ -122,7 +123,8 @@ def _pass(problem: Problem, core: Core, first: int, granules: int, blocks: int, 
                 made = Pass(first, granules, shape, down, words, packed, core, problem)
                 if made.iterations == 1 or made.iterations > packed.head_iterations:
                     found.append(made)
-                    break
+                    if not problem.raw:  # the longer the steps, the fewer packets for sums that are stored
+                        break
         rows //= 2
     return min(found, key=lambda each: each.cycles, default=None)
 
@@ -147,7 +149,7 @@ def passes(problem: Problem, core: Core, *, most_blocks: int = 2) -> list[Pass]:
         granules = min(left, groups * most_blocks)
         blocks = max(1, granules // groups)
         granules = min(left, blocks * groups)
-        halves = granules == 1 and groups == 2 and core.can("DOTH") and QUARTERS % problem.stride[1] == 0
+        halves = granules == 1 and groups == 2 and not problem.raw and core.can("DOTH") and QUARTERS % problem.stride[1] == 0
         made = _pass(problem, core, first, granules, blocks, min(granules, groups), halves)
         while made is None and blocks > 1:
             blocks -= 1

@@ -76,7 +76,7 @@ class KernelProductTiler(KernelContractionTiler):
     def passes(self, strip: Strip) -> list[Pass]:
         """Kernels over the columns of a product. Raises CompilerError where none do."""
         try:
-            return passes(Problem(self.x.shape[1], self.y.shape[1], (1, 1), (1, 1), self.grid(strip)), self.core, most_blocks=self.blocks)
+            return passes(Problem(self.x.shape[1], self.y.shape[1], (1, 1), (1, 1), self.grid(strip), self.raw), self.core, most_blocks=self.blocks)
         except Misfit as misfit:
             raise self.misfit(misfit) from None
 
@@ -105,7 +105,7 @@ class KernelProductTiler(KernelContractionTiler):
             self._turned[key] = self._turn(key[0], one, label)
         launch.stream("in1", self._turned[key], 0, [Step(one.weights, self.core.vector_bytes)], self.core.pixels)
         parameters = self.context.load_constant(f"{self.codelet.name}.w", self.parameters(one, region), self.unit.weight, label)
-        launch.stream("in2", parameters, 0, [Step(2 * one.shape.blocks, self.core.vector_bytes)], self.core.pixels)
+        launch.stream("in2", parameters, 0, [Step(one.shape.parameters, self.core.vector_bytes)], self.core.pixels)
 
     def _turn(self, image: int, one: Pass, label: str) -> Buffer:
         """Buffer of the turned weights of a pass of a matrix."""
