@@ -30,7 +30,7 @@ MOST_SUMS, LEAST_PHASES = 16, 2
 
 @dataclass(frozen=True)
 class Problem:
-    """A contraction: channels in and out, kernel (y, x), stride (y, x), the grid of results (rows, columns) of a launch, and whether those are the sums."""
+    """A contraction: channels in and out, kernel (y, x), stride (y, x), the grid of results (rows, columns) of a launch; `raw`: those are the sums."""
 
     inputs: int
     outputs: int
