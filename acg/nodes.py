@@ -77,7 +77,7 @@ class Engine:
     @cached_property
     def copies(self) -> bool:
         """Whether it moves data between external and on-chip memory, as all do that have a port on the bus; the others compute."""
-        return any("external" in port.memories for port in self.specification.ports)
+        return self.specification.copies
 
     def number(self, size: str) -> int:
         """A size that is a number, or the number itself in digits."""

@@ -196,6 +196,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--most", type=_positive, default=15, metavar="N", help="changes that are shown (default 15; JSON has all)")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="changes compiled at the same time (default 1)")
 
+    sub = command("explore", "search a space of machines for those that are best for networks; every point is a real compilation")
+    sub.add_argument("file", metavar="SPACE.yaml", help="base machine, networks, what may vary, constraints, objectives (docs/exploration.md)")
+    sub.add_argument("-o", "--output", metavar="FOLDER", help="points, front, page and journal; a search that was interrupted goes on there "
+                     "(default build/explore/SPACE)")
+    sub.add_argument("--verify", type=_count, default=0, metavar="K", help="run the networks on the RTL of the front's first K machines (default 0)")
+    sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="points compiled at the same time (default 1)")
+    sub.add_argument("--cluster", metavar="ADDRESS", help="workers of a Dask cluster: tcp://HOST:PORT, or local:N for one made here")
+    sub.add_argument("--memory", type=float, default=6.0, metavar="GB", help="of a synthesis of area samples at most (default 6)")
+    sub.add_argument("--minutes", type=float, default=30.0, metavar="M", help="of a synthesis of a block at most (default 30)")
+
     sub = command("trace", "write the timeline of a program as a Perfetto trace: engines, bank ports, queues, waits")
     sub.add_argument("file", metavar="FILE", help="program file or ONNX network")
     arch(sub, None)

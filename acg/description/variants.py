@@ -23,7 +23,7 @@ from acg.kinds.spec import BUS, CHUNK
 from acg.nodes import Engine
 from acg.operations import signature
 
-__all__ = ["Variant", "resized", "variants"]
+__all__ = ["Variant", "resized", "resized_text", "variants"]
 
 #: Factors that numbers are multiplied by, and latencies divided by.
 FACTORS = (2, 4)
@@ -46,16 +46,51 @@ def variants(graph: Graph) -> Iterator[Variant]:
         yield _variant(graph, change, edit)
 
 
-def resized(graph: Graph, *, name: str, sizes: Mapping[tuple[str, str], int | str]) -> Graph:
-    """The machine called ``name`` with these sizes, by (engine or memory, key); all that depends on them follows. Raises ArchitectureError, KeyError."""
+def resized(graph: Graph, *, name: str, sizes: Mapping[tuple[str, str], int | str], engines: Mapping[str, int] | None = None) -> Graph:
+    """The machine called ``name`` with these sizes, by (engine or memory, key), and that many of each engine in ``engines``; all that depends on them
+    follows. "control" has queue_depth and outstanding_bursts. Of no engine its links go too, and memories that nothing else reads or writes; of two and
+    more twins stand on the same memories. Raises ArchitectureError, KeyError.
+    """
+    return parse_graph(resized_text(graph, name=name, sizes=sizes, engines=engines), name=graph.name)
+
+
+def resized_text(graph: Graph, *, name: str, sizes: Mapping[tuple[str, str], int | str], engines: Mapping[str, int] | None = None) -> str:
+    """As `resized`, the description alone, which may be one that no machine can have. Raises KeyError."""
     data = yaml.safe_load(graph.description)
     for (node, key), value in sizes.items():
-        table = data["engines"] if node in data["engines"] else data["memories"]
-        if node not in table or key not in table[node]:
+        table = _place(data, node, key)
+        if key not in table:
             raise KeyError(f"{node}.{key}")
-        table[node][key] = value
+        table[key] = value
+    for engine, count in (engines or {}).items():
+        if engine not in data["engines"]:
+            raise KeyError(engine)
+        if count == 0:
+            _remove(data, engine)
+        for number in range(2, count + 1):
+            _second(graph.engines[engine], number)(data)
     data["name"] = name
-    return _built(graph, data)
+    return _text(data)
+
+
+def _place(data: _Data, node: str, key: str) -> _Data:
+    """The part of a description in which a size of a node stands; an empty one where there is no such node."""
+    if node == "control":
+        return data["control"]["fetch"] if key == "outstanding_bursts" else data["control"] if key == "queue_depth" else {}
+    return data["engines"].get(node) or data["memories"].get(node) or {}
+
+
+def _remove(data: _Data, engine: str) -> None:
+    """Take an engine out, and the memories on chip that have no other reader or writer than engines that only fill or empty them."""
+    del data["engines"][engine]
+    mine = {link["from"] if link["to"] == engine else link["to"] for link in data["links"] if engine in (link["from"], link["to"])}
+    data["links"] = [link for link in data["links"] if engine not in (link["from"], link["to"])]
+    copies = {name for name, item in data["engines"].items() if kind_of(item["kind"]).copies}
+    for memory in mine:
+        users = {end for link in data["links"] if memory in (link["from"], link["to"]) for end in (link["from"], link["to"])} - {memory}
+        if users <= copies and data["memories"][memory]["kind"] != "external":
+            del data["memories"][memory]
+            data["links"] = [link for link in data["links"] if memory not in (link["from"], link["to"])]
 
 
 def _variant(graph: Graph, change: str, edit: Callable[[_Data], None]) -> Variant:
@@ -68,8 +103,12 @@ def _variant(graph: Graph, change: str, edit: Callable[[_Data], None]) -> Varian
 
 
 def _built(graph: Graph, data: _Data) -> Graph:
-    _follow(graph, data)
-    return parse_graph(yaml.safe_dump(data, sort_keys=False, width=1000), name=graph.name)
+    return parse_graph(_text(data), name=graph.name)
+
+
+def _text(data: _Data) -> str:
+    _follow(data)
+    return yaml.safe_dump(data, sort_keys=False, width=1000)
 
 
 def _changes(graph: Graph, data: _Data) -> Iterator[tuple[str, Callable[[_Data], None]]]:
@@ -118,11 +157,11 @@ def _set(table: str, name: str, key: str, value: str) -> Callable[[_Data], None]
     return lambda data: data[table][name].update({key: value})
 
 
-def _second(engine: Engine) -> Callable[[_Data], None]:
+def _second(engine: Engine, number: int = 2) -> Callable[[_Data], None]:
     """A twin of an engine on the same memories but tables that it writes; of memories that stand within it, on twins of theirs."""
 
     def edit(data: _Data) -> None:
-        twin = f"{engine.name}_2"
+        twin = f"{engine.name}_{number}"
         data["engines"][twin] = copy.deepcopy(data["engines"][engine.name])
         own: dict[str, str] = {}
         for link in list(data["links"]):
@@ -134,7 +173,7 @@ def _second(engine: Engine) -> Callable[[_Data], None]:
                 continue
             if engine.specification.port(link["port"]).built_in:
                 if memory not in own:
-                    own[memory] = f"{memory}_2"
+                    own[memory] = f"{memory}_{number}"
                     data["memories"][own[memory]] = copy.deepcopy(data["memories"][memory])
                     data["links"] += [{**other, "to": own[memory]} for other in list(data["links"]) if other["to"] == memory]
                 memory = own[memory]
@@ -143,7 +182,7 @@ def _second(engine: Engine) -> Callable[[_Data], None]:
     return edit
 
 
-def _follow(graph: Graph, data: _Data) -> None:
+def _follow(data: _Data) -> None:
     """Mend what depends on the sizes of a changed description."""
     for engine in data["engines"].values():
         kind = kind_of(engine["kind"])

@@ -52,21 +52,21 @@ class Source:
         return f"{self.name}:{line}: {dotted}"
 
 
-def read_yaml(text: str, *, name: str) -> Source:
-    """Parse ``text``; raise ArchitectureError naming ``name`` and the line for anything not strict YAML."""
+def read_yaml(text: str, *, name: str, what: str = "an architecture description") -> Source:
+    """Parse ``text``; raise ArchitectureError naming ``name`` and the line for anything not strict YAML. ``what`` the file should be, in messages."""
     lines: dict[tuple, int] = {}
     problems: list[str] = []
     values = 0
-    _check_size(text, name)
+    _check_size(text, name, what)
 
     def build(node: yaml.Node, path: tuple, depth: int) -> Any:
         nonlocal values
         values += 1
         if depth > MOST_DEPTH:
-            raise _too_deep(name, node.start_mark.line + 1)
+            raise _too_deep(name, node.start_mark.line + 1, what)
         if values > MOST_VALUES:
             line = node.start_mark.line + 1
-            raise ArchitectureError([f"{name}:{line}: more than {MOST_VALUES} values, aliases written out; expected an architecture description"])
+            raise ArchitectureError([f"{name}:{line}: more than {MOST_VALUES} values, aliases written out; expected {what}"])
         lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             result: dict = {}
@@ -101,32 +101,32 @@ def read_yaml(text: str, *, name: str) -> Source:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ArchitectureError([f"{name}:{line}: not YAML: {reason}; expected an architecture description"]) from None
+        raise ArchitectureError([f"{name}:{line}: not YAML: {reason}; expected {what}"]) from None
     if root is None:
-        raise ArchitectureError([f"{name}:1: the file is empty; expected an architecture description"])
+        raise ArchitectureError([f"{name}:1: the file is empty; expected {what}"])
     try:
         data = build(root, (), 0)
     except RecursionError:
-        raise ArchitectureError([f"{name}:1: nested without end; expected an architecture description"]) from None
+        raise ArchitectureError([f"{name}:1: nested without end; expected {what}"]) from None
     if problems:
         raise ArchitectureError(problems)
     return Source(name, data, lines)
 
 
-def _too_deep(name: str, line: int) -> ArchitectureError:
-    return ArchitectureError([f"{name}:{line}: nested more than {MOST_DEPTH} deep; expected an architecture description"])
+def _too_deep(name: str, line: int, what: str) -> ArchitectureError:
+    return ArchitectureError([f"{name}:{line}: nested more than {MOST_DEPTH} deep; expected {what}"])
 
 
-def _check_size(text: str, name: str) -> None:
+def _check_size(text: str, name: str, what: str) -> None:
     """Refuse what the parser would take seconds for: it looks ahead at every bracket, again for each that encloses it."""
     if len(text.encode(errors="surrogatepass")) > MOST_BYTES:
-        raise ArchitectureError([f"{name}:1: more than {MOST_BYTES} bytes; expected an architecture description"])
+        raise ArchitectureError([f"{name}:1: more than {MOST_BYTES} bytes; expected {what}"])
     depth = 0
     for number, line in enumerate(text.splitlines(), 1):
         for character in re.sub(r"(^|\s)#.*", "", line):
             depth = max(0, depth + (character in "[{") - (character in "]}"))
             if depth > MOST_DEPTH:
-                raise _too_deep(name, number)
+                raise _too_deep(name, number, what)
 
 
 def _show(node: yaml.Node) -> str:

@@ -341,6 +341,11 @@ class EngineKind:
     code_fault: CodeFault | None = None
     code_manual: Callable[["Engine"], Sequence[tuple[tuple[str, ...], Sequence[tuple[object, ...]]]]] | None = None
 
+    @property
+    def copies(self) -> bool:
+        """Whether it moves data between external and on-chip memory: it has a port on the bus."""
+        return any("external" in port.memories for port in self.ports)
+
     def port(self, name: str) -> Port:
         """The port of this name."""
         return next(port for port in self.ports if port.name == name)

@@ -57,6 +57,8 @@ def _machine_of_two(options) -> str:
 NEXT: dict[str, Callable[..., str]] = {
     "rtl": lambda options: f"covenant run MODEL --arch {shlex.quote(options.arch)} runs a network on it",
     "compile": lambda options: f"covenant run {shlex.quote(options.output)}" if options.output else "covenant rtl ARCH has the driver that loads it",
+    "explore": lambda options: f"covenant explore {shlex.quote(options.file)} --verify 3 runs the best on the RTL" if not options.verify else
+    "covenant arch diff BASE MACHINE.yaml says what is different about a machine of the front",
     "synth": lambda options: f"covenant advise MODEL --arch {shlex.quote(options.arch[0])} says what a larger or smaller machine costs in cycles",
     "predict": lambda options: (
         f"covenant run {_network(options)} --fallback host" if options.fallback else f"covenant report {_network(options)} -o {_page(options)}"
