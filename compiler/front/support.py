@@ -27,6 +27,7 @@ from compiler.front.constraints import (
     countable_group,
     countable_row,
     cropped_by_scale,
+    difference_in_int32,
     eight_bits,
     elements_left,
     equal_groups,
@@ -48,6 +49,7 @@ from compiler.front.constraints import (
     least_norm,
     listed,
     matrix_weights,
+    moderate_alpha,
     most_copies,
     most_digits_of_constant,
     most_operands,
@@ -143,7 +145,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
          finite_values),
     ),
     ("", "DequantizeLinear"): Operator(
-        "edge, weights", (constant_parameters, one_scale, usable_scale, eight_bits, constant_integers, fitting_scales, not_blocked)
+        "edge, weights", (constant_parameters, one_scale, usable_scale, eight_bits, constant_integers, difference_in_int32, fitting_scales, not_blocked)
     ),
     ("", "Conv"): Operator("Conv, BlockwiseConv", (quantised_operand, *_VOLUME, kernel_of_weights, *_WEIGHTS)),
     ("", "Gemm"): Operator("Conv, BlockwiseConv, MatMul", (quantised_operand, usable_alpha, *_WEIGHTS)),
@@ -184,6 +186,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     ("", "Dropout"): Operator("nothing", (inference_only,)),
     **{("", name): Operator("clamp of the producer, Unary", _TABLE) for name in _CLAMP},
     **{("", name): Operator("Unary", _TABLE) for name in (*TABLE_FUNCTIONS, *DECISIONS)},
+    ("", "Celu"): Operator("Unary", (*_TABLE, moderate_alpha)),
     ("", "Where"): Operator("Expression, Unary", (quantised_operand, known_condition, *_SUMMED[1:], *_MIXED)),
     **{("", name): Operator("Reshape or nothing", (constant_parameters, same_elements)) for name in _SHAPES},
     ("", "Einsum"): Operator("Binary, Conv, MatMul, Move, Reduction", (product_of_two, *_COMBINED, *_WEIGHTS)),

@@ -439,3 +439,19 @@ def test_int8_abs_of_raw_integers():
             "An element-wise function must depend on one 8-bit tensor and constant scalars only. Found x, an integer tensor of type i8.",
         )
     ]
+
+
+@pytest.mark.parametrize("alpha", [3.4e38, -2000.0, 1e-9])
+def test_celu_of_an_alpha_that_float32_exponentials_lose(alpha):
+    model = model_of([dequantize("x", "xf", "x"), node("Celu", "xf", "cf", alpha=alpha), quantize("cf", "y", "y")], X, {"y": (U8, (1, 3, 4, 4))}, P)
+    assert [reason for _, _, reason in refused(model)] == [
+        f"Celu's alpha must be 2^-20 to 1024 in magnitude: onnxruntime takes 1 from float32 exp(x / alpha), and alpha times what that loses shows beyond. "
+        f"Found alpha {np.float32(alpha):g}."]
+
+
+def test_a_constant_whose_distance_from_its_zero_point_is_beyond_int32():
+    initializers = P | {"b": np.array([-12209], np.int32), "b_scale": np.float32(0.01), "b_zero": np.int32(2**31 - 1)}
+    model = model_of([dequantize("x", "xf", "x"), node("DequantizeLinear", "b b_scale b_zero", "bf", axis=0), node("Add", "xf bf", "cf"), quantize("cf", "y", "y")],
+                     X, {"y": (U8, (1, 3, 4, 4))}, initializers)
+    assert [reason for _, _, reason in refused(model)] == [
+        f"A constant integer less its zero point must fit int32, in which onnxruntime subtracts. Found {-12209 - (2**31 - 1)}."]

@@ -75,6 +75,11 @@ def constant_integers(known: bool) -> bool:
     return known
 
 
+def difference_in_int32(difference: np.ndarray) -> bool:
+    """A constant integer less its zero point must fit int32, in which onnxruntime subtracts."""
+    return bool(np.all((difference >= -(1 << 31)) & (difference < 1 << 31)))
+
+
 def fitting_scales(fits: bool) -> bool:
     """Scales and zero points of a constant must be one, one for each slice along the axis, or one for each block of block_size slices."""
     return fits
@@ -94,6 +99,11 @@ def float_only(value: object, to: int) -> bool:
 def one_source(sources: Sequence[str]) -> bool:
     """An element-wise function must depend on one 8-bit tensor and constant scalars only."""
     return len(set(sources)) == 1
+
+
+def moderate_alpha(alpha: float) -> bool:
+    """Celu's alpha must be 2^-20 to 1024 in magnitude: onnxruntime takes 1 from float32 exp(x / alpha), and alpha times what that loses shows beyond."""
+    return 2.0**-20 <= abs(alpha) <= 1024
 
 
 def finite_values(values: np.ndarray) -> bool:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from compiler.front.constraints import computed_divisor, equal_sides, finite_values, one_source, quantised_operand
+from compiler.front.constraints import computed_divisor, equal_sides, finite_values, moderate_alpha, one_source, quantised_operand
 from compiler.front.floats.formula import KINDS, clamped, joint_shape, number, numbers_of, operation, scalar_of
 from compiler.front.floats.integers import table_bytes
 from compiler.front.floats.pieces import PIECES
@@ -108,6 +108,8 @@ def clamp(node: OnnxNode) -> list[Value]:
 def table_function(node: OnnxNode) -> list[Value]:
     """Evaluate a function of one 8-bit tensor and constant scalars for its 256 values; of a result that nothing has quantised, as operations."""
     value = node.value(0)
+    if node.op == "Celu":
+        node.require(moderate_alpha, float(node.attribute("alpha", 1.0)), found=f"alpha {node.attribute('alpha', 1.0):g}")
     if isinstance(value, Unquantised) and node.op in PIECES:
         return [PIECES[node.op](node, value)]
     if isinstance(value, Unquantised) and node.op == "Pow" and scalar_of(node.value(1)) in (2, 3):

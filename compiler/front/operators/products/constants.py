@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.front.constraints import constant_integers, fitting_scales, usable_scale
+from compiler.front.constraints import constant_integers, difference_in_int32, fitting_scales, usable_scale
 from compiler.front.state.onnx_node import OnnxNode
 from compiler.front.state.values import Const, RealConst, along
 
@@ -53,7 +53,10 @@ def real_constant(node: OnnxNode, array: np.ndarray, scale: np.ndarray | None, z
     array = unpacked(array)
     scale = np.ones(1, np.float32) if scale is None else scale
     zero = np.zeros(1, array.dtype) if zero is None else unpacked(zero)
-    return RealConst(array, _parameter(node, scale.astype(np.float32), array, axis, block), _parameter(node, zero, array, axis, block))
+    shift = _parameter(node, zero, array, axis, block)
+    difference = array.astype(np.int64) - shift.astype(np.int64)
+    node.require(difference_in_int32, difference, found=f"{difference.min() if difference.min() < -(1 << 31) else difference.max() if difference.size else 0}")
+    return RealConst(array, _parameter(node, scale.astype(np.float32), array, axis, block), shift)
 
 
 def dequantised_constant(node: OnnxNode, value: Const) -> RealConst:
