@@ -153,6 +153,11 @@ class CoreUnit:
     links: Mapping[str, tuple[str, ...]]
 
     @property
+    def apart(self) -> bool:
+        """Whether what it stores can never be loaded: no memory is behind both ports."""
+        return not set(self.links["load"]) & set(self.links["store"])
+
+    @property
     def products(self) -> int:
         """Slots that multiply a broadcast word."""
         return len(self.core.where.get("DOT", ()))

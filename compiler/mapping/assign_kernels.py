@@ -85,6 +85,8 @@ def refusal(codelet: Codelet, unit: CoreUnit) -> str | None:
     """Why a core cannot run a codelet, in words; None where it can."""
     if codelet.family not in RECIPES:
         return f"codelets of the family {codelet.family} have none yet"
+    if unit.apart:
+        return "no memory that it stores to is one that it loads from"
     names = dict.fromkeys(operation.name for operation in codelet.operations) if codelet.program is None else ()
     needed = [(name, slot) for name in names for slot in _SLOTS.get(name, ())]
     lacks = next((f"{name} takes {slot}, which no slot issues" for name, slot in needed if not unit.core.can(slot)), None)

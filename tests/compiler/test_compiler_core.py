@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from acg.graph import load_graph
+from acg.graph import load_graph, parse_graph
 from acg.timing.core import packets
 from compiler.errors import UnsupportedError
 from compiler.ir.elementwise import Binary
@@ -116,3 +116,15 @@ def test_what_has_no_kernel_is_refused_with_the_reason() -> None:
         "no engines of dsp_tiny offer ADD + REQUANTIZE on memories they share: core has no kernel for it: a scale for each channel of a tensor beside another "
         "operand"
     ]
+
+
+def test_a_core_that_cannot_load_what_it_stores_is_refused() -> None:
+    text = TINY.description.replace("  - {from: act, to: core, port: load}\n", "")
+    assert text != TINY.description
+    sketch = Sketch(0)
+    sketch.conv(sketch.input((1, 4, 4, 4)), 4, (1, 1))
+    with pytest.raises(UnsupportedError) as error:
+        compile_network(sketch.network(list(sketch.tensors.values())[-1]), parse_graph(text))
+    assert [entry.reason for entry in error.value.entries] == [
+        "no engines of dsp_tiny offer MATMUL + REQUANTIZE on memories they share: core has no kernel for it: no memory that it stores to is one that it "
+        "loads from"]
