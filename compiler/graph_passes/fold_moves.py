@@ -17,7 +17,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from compiler.ir.edit import rebuild
-from compiler.ir.move import Source, compose, neighbours
+from compiler.ir.move import Source, compose, neighbours, origins
 from compiler.ir.network import Move, Network, Node, Reshape, Shape4, Tensor
 from compiler.ir.rules import verify
 
@@ -108,17 +108,17 @@ def _edges(network: Network) -> Network:
             given = shapes(node)
 
             def score(view: Shape4, node=node, move=move, at=at, given=given) -> int:
-                return neighbours(move, [*given[:at], view, *given[at + 1 :]], tensors[node.outputs[0]].shape)
+                return neighbours(origins(move, [*given[:at], view, *given[at + 1 :]]), tensors[node.outputs[0]].shape)
 
             tensors[edge.tensor] = replace(tensors[edge.tensor], shape=max([tensors[edge.tensor].shape, *_views(edge.shape)], key=score))
     for out in network.outputs:
         producer = network.producer(out.tensor)
         alone = not network.consumers(out.tensor) and sum(o.tensor == out.tensor for o in network.outputs) == 1
         if producer is not None and isinstance(producer.attrs, Move) and alone:
-            move, given = producer.attrs, shapes(producer)
+            found = origins(producer.attrs, shapes(producer))
 
-            def result(view: Shape4, move=move, given=given) -> int:
-                return neighbours(move, given, view)
+            def result(view: Shape4, found=found) -> int:
+                return neighbours(found, view)
 
             tensors[out.tensor] = replace(tensors[out.tensor], shape=max([tensors[out.tensor].shape, *_views(out.shape)], key=result))
     return rebuild(network, tensors=tensors)

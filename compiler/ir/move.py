@@ -14,7 +14,7 @@ A transposition of a 2x3 matrix, and its inverse, composed:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -117,17 +117,32 @@ def keeps_places(move: Move, x: tuple[int, int, int, int], y: tuple[int, int, in
     return bool(np.array_equal(placed(x)[move.index], placed(y)))
 
 
-def neighbours(move: Move, inputs: Sequence[tuple[int, int, int, int]], y: tuple[int, int, int, int]) -> int:
+@dataclass(frozen=True)
+class Origins:
+    """Where each element of a result comes from: its place in the memory of all inputs together (-2: from none), and whether it opens a pixel there."""
+
+    place: np.ndarray
+    opens: np.ndarray
+    stays: Callable[[tuple[int, int, int, int]], bool]
+
+
+def origins(move: Move, inputs: Sequence[tuple[int, int, int, int]]) -> Origins:
+    """What `neighbours` asks of a Move and the views of its inputs, whatever the view of the result."""
+    starts = np.cumsum([0, *(int(np.prod(s)) + 1 for s in inputs)])
+    places = [placed(s) for s in inputs]
+    table = np.concatenate([start + place for start, place in zip(starts, places, strict=False)])
+    first = np.concatenate([place % s[1] == 0 for place, s in zip(places, inputs, strict=True)])
+    known = np.maximum(move.index, 0)
+    return Origins(np.where(move.index < 0, -2, table[known]), np.where(move.index < 0, True, first[known]),
+                   lambda y: len(inputs) == 1 and keeps_places(move, inputs[0], y))
+
+
+def neighbours(found: Origins, y: tuple[int, int, int, int]) -> int:
     """Return how many elements stand behind the same element of their pixel as in the input: the more, the longer the copies of a Move.
 
     A Move that leaves everything at its place counts for more than any that does not.
     """
-    starts = np.cumsum([0, *(int(np.prod(s)) + 1 for s in inputs)])
-    table = np.concatenate([start + placed(s) for start, s in zip(starts, inputs, strict=False)])
-    first = np.concatenate([placed(s) % s[1] == 0 for s in inputs])
-    come = np.where(move.index < 0, -2, table[np.maximum(move.index, 0)])
-    opens = np.where(move.index < 0, True, first[np.maximum(move.index, 0)])
-    ordered, breaks = np.empty_like(come), np.empty_like(opens)
-    ordered[placed(y)], breaks[placed(y)] = come, opens | (placed(y) % y[1] == 0)
-    kept = int(((np.diff(ordered) == 1) & ~breaks[1:]).sum())
-    return kept + move.index.size * (len(inputs) == 1 and keeps_places(move, inputs[0], y))
+    ordered, breaks = (array.reshape(y).transpose(0, 2, 3, 1).reshape(-1) for array in (found.place, found.opens))
+    follows = (np.diff(ordered) == 1) & ~breaks[1:]
+    follows[y[1] - 1 :: y[1]] = False  # what opens a pixel of the result
+    return int(follows.sum()) + ordered.size * found.stays(y)
