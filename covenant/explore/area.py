@@ -149,7 +149,8 @@ def _block(block: str, kind: str, samples: list[tuple[Mapping[str, float], float
 def _changes(name: str, samples: list[tuple[Mapping[str, float], float]]) -> bool:
     """Whether cells differ between two samples that differ in this number alone, or in numbers that always have its value."""
     with_it = {other for other in samples[0][0] if all(numbers[other] == numbers[name] for numbers, _ in samples)}
-    return any(x != y and a[name] != b[name] and all(a[other] == b[other] for other in a if other not in with_it) for (a, x), (b, y) in combinations(samples, 2))
+    return any(x != y and a[name] != b[name] and all(a[other] == b[other] for other in a if other not in with_it)
+               for (a, x), (b, y) in combinations(samples, 2))
 
 
 def _least_squares(terms: list[tuple[str, ...]], samples: list[tuple[Mapping[str, float], float]]) -> list[float]:

@@ -30,7 +30,8 @@ def explored_data(explored: Explored) -> dict:
         "front": [points[number]["name"] for number in explored.front], "points": points,
     }
     if explored.area is not None:
-        data["area"] = {"target": explored.area.target, "samples": explored.area.samples, "errors": explored.area.errors(), "failed": list(explored.area.failed)}
+        area = explored.area
+        data["area"] = {"target": area.target, "samples": area.samples, "errors": area.errors(), "failed": list(area.failed)}
     if explored.technology is not None:
         data["energy"] = {"sources": list(explored.technology.sources)}
     return data
