@@ -99,8 +99,8 @@ def read_technology(path: str | Path) -> Technology:
     memories = sorted((float(name.removeprefix(_MEMORY).removesuffix("_kib")), line.value) for name, line in lines.items() if name.startswith(_MEMORY))
     if missing or not memories:
         raise UserError(f"{path}: without {', '.join(missing) or _MEMORY + 'KIB_kib'}; expected the lines {wanted}")
-    return Technology(*(lines[name].value for name in _UNITS), tuple(memories),
-                      tuple(f"{name}: {line.value:g} {line.unit}, {line.node}, {line.source} ({line.licence})" for name, line in lines.items()))
+    said = tuple(f"{name}: {line.value:g} {line.unit}, {line.node}, {line.source} ({line.licence})" for name, line in lines.items())
+    return Technology(**{name: lines[name].value for name in _UNITS}, memories=tuple(memories), sources=said)
 
 
 def counts(graph: Graph, instructions: Sequence[Instruction]) -> Counter[tuple[str, str]]:
@@ -158,7 +158,7 @@ def _arithmetic(engine: Engine, fields: Mapping[str, int], controls: Mapping[str
     """What a step computes, and how many of it."""
     for name in engine.operations:
         formula = OPERATIONS[name]
-        if formula.reduced or "MAC" in name:
+        if formula.reduced or (len(formula.operands) == 2 and formula.result.element == "i32"):
             chosen = next((control.name for control in controls.values() if name in dict(control.codes)), None)
             if chosen is None or fields.get(chosen, 0) == dict(controls[chosen].codes)[name]:
                 return "macs", engine.issues(name) * prod(engine.extent(name, dimension) for dimension in (*formula.parallel, *formula.reduced))

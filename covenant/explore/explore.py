@@ -67,7 +67,8 @@ def explore(space: Space, pool: Pool, journal: Journal, digests: dict[str, str],
             progress: Progress = lambda *_: None) -> Explored:
     """Search a space. ``digests``: of each network's file, which the pool's workers have under it. The same space gives the same points and front with
     any number of workers, and when it is interrupted and goes on."""
-    search, found, known = search_of(space), [], 0
+    search, known = search_of(space), 0
+    found: list[Found] = []
     networks = tuple((name, weight, digests[name]) for name, weight in space.networks)
     wanted = min(space.points, space.size)
     while len(found) < wanted:

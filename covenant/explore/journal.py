@@ -50,7 +50,7 @@ class Journal:
             self._stream.truncate(whole)
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror}); expected a folder that can be written to") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path}: no journal of covenant explore; expected one, or a folder without it: give another -o") from None
 
     def __len__(self) -> int:

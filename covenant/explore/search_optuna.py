@@ -28,7 +28,7 @@ class OptunaSearch:
             optuna.samplers.TPESampler(seed=space.seed)
         self._fail = optuna.trial.TrialState.FAIL
         self._study = optuna.create_study(directions=["minimize"] * len(space.objectives), sampler=sampler)
-        self._distributions = {
+        self._distributions: dict[str, optuna.distributions.BaseDistribution] = {
             dimension.name: optuna.distributions.IntDistribution(0, len(dimension.values) - 1) if all(isinstance(v, int) for v in dimension.values) else
             optuna.distributions.CategoricalDistribution(tuple(range(len(dimension.values)))) for dimension in space.dimensions}
         self._study.enqueue_trial(dict(zip(self._distributions, space.base_point(), strict=True)))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from acg.description.yaml_source import MOST_BYTES, Source, read_yaml
 from acg.errors import ArchitectureError
@@ -56,11 +56,18 @@ class _Range(_Model):
         return self
 
     def values(self) -> tuple[int, ...]:
-        found, value = [], self.first
+        value = self.first
+        found: list[int] = []
         while value <= self.last and len(found) <= _MOST_VALUES:
             found.append(value)
             value = value * self.times if self.times else value + (self.step or 1)
         return tuple(found)
+
+
+#: A range, or each value.
+_Values = Annotated[
+    Annotated[_Range, Tag("range")] | Annotated[list[Whole | str], Field(min_length=1, max_length=_MOST_VALUES), Tag("list")],
+    Discriminator(lambda value: "range" if isinstance(value, dict) else "list")]
 
 
 class _LimitModel(_Model):
@@ -77,7 +84,7 @@ class _Search(_Model):
 class _SpaceModel(_Model):
     base: Annotated[str, Field(min_length=1)]
     networks: Annotated[dict[str, Annotated[Whole, Field(ge=1)]], Field(min_length=1)]
-    numbers: dict[str, _Range | Annotated[list[Whole | str], Field(min_length=1, max_length=_MOST_VALUES)]] = {}
+    numbers: dict[str, _Values] = {}
     engines: dict[str, Annotated[list[Annotated[Whole, Field(ge=0, le=4)]], Field(min_length=1)]] = {}
     constraints: dict[str, _LimitModel] = {}
     objectives: Annotated[list[str], Field(min_length=1)] = ["cycles", "on_chip_bytes"]
@@ -194,7 +201,7 @@ def read_space(path: str | Path) -> Space:
 
 
 def _line(source: Source, problem) -> str:
-    path = tuple(part for part in problem["loc"] if part not in ("[key]", "_Range") and not str(part).startswith("list["))
+    path = tuple(part for place, part in enumerate(problem["loc"]) if part != "[key]" and not (place == 2 and part in ("range", "list")))
     if problem["type"] == "extra_forbidden":
         return f"{source.where(path)}: unknown key; expected only the keys of docs/exploration.md, remove it or mend its spelling"
     if problem["type"] == "missing":

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from covenant.errors import UserError
-from covenant.workers.shared import give
+from covenant.workers.given import give
 
 __all__ = ["dask_cluster"]
 

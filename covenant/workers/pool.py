@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from covenant.errors import UserError
-from covenant.workers.shared import give
+from covenant.workers.given import give
 
 __all__ = ["MOST_TRIES", "Pool", "Task", "WorkerLost", "in_order", "workers"]
 
@@ -37,6 +37,15 @@ class Task:
     function: Callable[..., Any]
     arguments: tuple
     name: str
+
+
+@dataclass
+class _Begun:
+    """A task that was given to a pool, how often."""
+
+    task: Task
+    future: Future
+    tries: int = 1
 
 
 class Pool(Protocol):
@@ -133,22 +142,24 @@ def in_order(pool: Pool, tasks: Iterable[Task]) -> Iterator[Any]:
             yield pool.submit(task).result()
         return
     ahead = _AHEAD * pool.count
-    pending = deque([task, _submitted(pool, task), 1] for task in islice(source, ahead))
+    pending = deque(_Begun(task, _submitted(pool, task)) for task in islice(source, ahead))
     while pending:
-        task, future, tries = pending[0]
+        first = pending[0]
         try:
-            result = future.result()
+            result = first.future.result()
         except BrokenProcessPool:
+            task, tries = first.task, first.tries
             if tries == MOST_TRIES:
                 raise WorkerLost(f"{task.name}: its worker ended {tries} times without a result, the last time without a word; expected it to take less "
                                  "memory, see the system's log, and try fewer --jobs") from None
             pool.renew()
-            for entry in pending:  # a pool that broke has lost all of them
-                if not _done(entry[1]):
-                    entry[1:] = _submitted(pool, entry[0]), entry[2] + (entry is pending[0])
+            first.tries += 1
+            for begun in pending:  # a pool that broke has lost all that had not ended
+                if not _done(begun.future):
+                    begun.future = _submitted(pool, begun.task)
             continue
         pending.popleft()
-        pending.extend([task, _submitted(pool, task), 1] for task in islice(source, 1))
+        pending.extend(_Begun(task, _submitted(pool, task)) for task in islice(source, 1))
         yield result
 
 
