@@ -24,8 +24,9 @@ from hwgen.control.progress import Progress
 from hwgen.control.queue import Queue
 from hwgen.control.registers import Control, ControlRegister
 from hwgen.control.sequencer import Sequencer
+from hwgen.memory.banked import PortWidths
 from hwgen.memory.columns import ColumnScratchpad
-from hwgen.memory.scratchpad import PortWidths, Scratchpad
+from hwgen.memory.scratchpad import Scratchpad
 from hwgen.units.builders import builder_of
 from hwgen.units.socket import PortSocket, Socket
 
@@ -290,9 +291,11 @@ class Accelerator(wiring.Component):
                         m.d.comb += getattr(table, signal).eq(getattr(writer.port, signal))
             if memory.kind != "scratchpad" or not users:  # what nothing reaches is not built
                 continue
-            columns = max(use.words for _, use in users)
-            build = partial(ColumnScratchpad, columns=columns) if columns > 1 else Scratchpad
-            pad = build(banks=memory.banks, depth_words=memory.depth_words, word_bits=8 * memory.word_bytes, read_latency_cycles=memory.read_latency_cycles,
+            # Unaligned accesses begin at any of their own words, of which one of the memory may be several.
+            widest = max(len(use.port.data) for _, use in users)
+            word_bits = min([8 * memory.word_bytes, *(len(use.port.data) // use.words for _, use in users if use.words > 1)])
+            build = partial(ColumnScratchpad, columns=widest // word_bits) if any(use.words > 1 for _, use in users) else Scratchpad
+            pad = build(banks=memory.banks, depth_words=memory.bank_bytes * 8 // word_bits, word_bits=word_bits, read_latency_cycles=memory.read_latency_cycles,
                         readers=[use.shape for _, use in readers], writers=[use.shape for _, use in writers])
             m.submodules[f"memory_{memory.name}"] = pad
             for port, (_, use) in zip([*pad.read_ports, *pad.write_ports], [*readers, *writers], strict=True):

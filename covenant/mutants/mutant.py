@@ -39,6 +39,7 @@ _TESTS = {
     "hwgen/units/socket.py": ("tests/hwgen/test_hwgen_builders.py",),
     "hwgen/datapath/delay.py": ("tests/hwgen/test_hwgen_window.py",),
     "hwgen/datapath/operands.py": ("tests/hwgen/test_hwgen_window.py", "tests/hwgen/core/test_hwgen_core_multiply.py"),
+    "hwgen/memory/banked.py": ("tests/hwgen/test_hwgen_scratchpad.py", "tests/hwgen/test_hwgen_columns.py"),
     "hwgen/memory/ports.py": ("tests/hwgen/test_hwgen_scratchpad.py",),
     "acg/timing/unit.py": ("tests/acg/test_acg_timing_vector.py",),
     "acg/timing/matrix.py": ("tests/acg/test_acg_timing_matrix.py", "tests/hwgen/test_hwgen_matrix.py"),

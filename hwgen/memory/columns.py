@@ -1,20 +1,18 @@
-"""A banked memory that some ports enter at any word: as `hwgen.memory.scratchpad`, each bank cut into columns.
+"""A banked memory of which some ports enter at any word and some are several words wide: as `hwgen.memory.scratchpad`, each bank cut into columns.
 
-A port word of an unaligned port is ``columns`` memory words one after the other, from any word on. Word w lies in column ``w % columns`` of row
-``w // columns``, so such an access reads one word of every column: of its first row, or in columns left of the first word of the row behind. The port
-turns them by the place of the first word. Rows of a bank follow each other across banks, hence an access may reach two banks.
+Word w lies in column ``w % columns`` of row ``w // columns``. A port word of an aligned port is a word, an aligned part of one, or a power of two of words
+side by side in a row. Of an unaligned port it is up to ``columns`` words one after the other, from any word on: one word of every column, of its first row,
+or in columns left of the first word of the row behind. The port turns them by the place of the first word. Rows of a bank follow each other across banks,
+hence such an access may reach two banks.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for, exact_log2
+from amaranth.lib import memory
+from amaranth.utils import exact_log2
 
-from hwgen.memory.ports import ReadPort, UnalignedReadPort, UnalignedWritePort, WritePort
-from hwgen.memory.scratchpad import PortWidths, choose, report
+from hwgen.memory.banked import Banked, PortWidths, choose, report
 
 __all__ = ["ColumnScratchpad"]
 
@@ -31,85 +29,30 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Request:
-    """One port's request. ``enables[column]``; ``places[column]`` each column's; ``first``: column of the first word; ``part`` of a word for a narrow
-    port; ``hits``: one bit a bank; ``outside``: any enabled word is beyond the memory; ``byte_address``."""
+    """One port's request. ``enables[column]``; ``places[column]`` each column's; ``first``: column of the first word, of an aligned port by its port words,
+    None where a port word is a row; ``part`` of a word for a narrow port; ``hits``: one bit a bank; ``outside``: any enabled word is beyond the memory;
+    ``byte_address``."""
 
     enables: list
     places: list
-    first: Value
+    first: Value | None
     part: Value | None
     hits: list
     outside: Value
     byte_address: Value
 
 
-class ColumnScratchpad(wiring.Component):
-    """Banks of memory shared by requesters of different widths, some of which begin at any word.
+class ColumnScratchpad(Banked):
+    """Banks of rows of ``columns`` words, a power of two; ``depth_words`` is a multiple of it.
 
-    What `hwgen.memory.scratchpad.Scratchpad` says of narrower ports, latencies, order of reads and writes, conflicts and errors holds here. An unaligned port
-    has an enable a word: words that are not enabled are neither read nor written, may lie anywhere, and arrive as something. Its address is that of
-    its first word and wraps at the end of its bits.
-
-    Parameters
-    ----------
-    banks, depth_words, word_bits, read_latency_cycles : int
-        As there; ``depth_words`` a multiple of ``columns``.
-    columns : int
-        Words of an unaligned access, a power of two of at least 2.
-    readers, writers : sequence of PortWidths
-        Requesters; ``unaligned`` ones have as many bits as some words, at most ``columns``, and address words.
+    An unaligned port has an enable a word: words that are not enabled are neither read nor written, may lie anywhere, and arrive as something. Its address
+    is that of its first word and wraps at the end of its bits. An aligned port counts its own port words.
     """
 
-    def __init__(self, *, banks: int, depth_words: int, word_bits: int, read_latency_cycles: int, columns: int,
-                 readers: Sequence[PortWidths], writers: Sequence[PortWidths]):
-        for name, value in (("banks", banks), ("depth_words", depth_words), ("word_bits", word_bits),
-                            ("read_latency_cycles", read_latency_cycles), ("columns", columns)):
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"ColumnScratchpad: {name} must be an integer, not {value!r}")
-            if value < 1:
-                raise ValueError(f"ColumnScratchpad: {name} must be at least 1, not {value}")
-        if word_bits < 8 or word_bits & (word_bits - 1):
-            raise ValueError(f"ColumnScratchpad: word_bits must be a power of two and at least 8, not {word_bits}")
-        if columns < 2 or columns & (columns - 1):
-            raise ValueError(f"ColumnScratchpad: columns must be a power of two and at least 2, not {columns}")
-        if depth_words % columns:
-            raise ValueError(f"ColumnScratchpad: depth_words must be a multiple of {columns} columns, not {depth_words}")
-        for kind, shapes in (("reader", readers), ("writer", writers)):
-            for number, shape in enumerate(shapes):
-                bits = shape.data_bits
-                if shape.unaligned and (bits % word_bits or not 1 <= bits // word_bits <= columns):
-                    raise ValueError(f"ColumnScratchpad: {kind} {number} has data_bits {bits}; it must be 1 to {columns} words of {word_bits}")
-                if not shape.unaligned and (not 8 <= bits <= word_bits or bits & (bits - 1)):
-                    raise ValueError(f"ColumnScratchpad: {kind} {number} has data_bits {bits}; it must be a power of two between 8 and {word_bits}")
-        self.banks, self.depth_words, self.word_bits, self.columns = banks, depth_words, word_bits, columns
-        self.rows = depth_words // columns
-        self.read_latency_cycles = read_latency_cycles
-        self.readers, self.writers = tuple(readers), tuple(writers)
-        #: Bits a write enable covers: one byte if a writer masks bytes, else the narrowest writer, a word at most.
-        self.granularity_bits = 8 if any(w.byte_masked for w in writers) else min([word_bits, *(w.data_bits for w in writers)])
-        members = {f"read_{i}": In(self._signature(r, UnalignedReadPort, ReadPort)) for i, r in enumerate(readers)}
-        members |= {f"write_{i}": In(self._signature(w, UnalignedWritePort, WritePort)) for i, w in enumerate(writers)}
-        super().__init__(members | {
-            "conflict": Out(1),
-            "address_error": Out(1),
-            "error_port": Out(bits_for(max(len(readers) + len(writers) - 1, 0))),
-            "error_address": Out(32),
-        })
-
-    def _signature(self, shape: PortWidths, unaligned: type, plain: type) -> wiring.Signature:
-        if shape.unaligned:
-            return unaligned(addr_bits=shape.addr_bits, data_bits=shape.data_bits, words=shape.data_bits // self.word_bits)
-        return plain(addr_bits=shape.addr_bits, data_bits=shape.data_bits)
-
     @property
-    def read_ports(self) -> list:
-        """Ports of the readers, in order."""
-        return [getattr(self, f"read_{i}") for i in range(len(self.readers))]
-
-    @property
-    def write_ports(self) -> list:
-        """Ports of the writers, in order."""
-        return [getattr(self, f"write_{i}") for i in range(len(self.writers))]
+    def rows(self) -> int:
+        """Of a bank."""
+        return self.depth_words // self.columns
 
     def _place(self, m: Module, row: Value, name: str) -> _Place:
         hits = [Signal(name=f"{name}_at_{b}") for b in range(self.banks)]
@@ -129,24 +72,37 @@ class ColumnScratchpad(wiring.Component):
             m.d.comb += beyond.eq(from_[self.banks])
         return _Place(hits, bank, inner, beyond)
 
-    def _decode(self, m: Module, port, shape: PortWidths, name: str) -> _Request:
-        column_bits = exact_log2(self.columns)
-        part_bits = 0 if shape.unaligned else exact_log2(self.word_bits // shape.data_bits)
-        first = Signal(column_bits, name=f"{name}_first")
-        row = Signal(max(len(port.addr) - part_bits - column_bits, 1), name=f"{name}_first_row")
-        m.d.comb += [first.eq(port.addr[part_bits:]), row.eq(port.addr[part_bits + column_bits:])]
+    def _decode_aligned(self, m: Module, port, shape: PortWidths, name: str) -> _Request:
+        span = max(1, shape.data_bits // self.word_bits)
+        part_bits = exact_log2(max(1, self.word_bits // shape.data_bits))
+        first_bits = exact_log2(self.columns // span)
+        first = Signal(first_bits, name=f"{name}_first") if first_bits else None
+        row = Signal(max(len(port.addr) - part_bits - first_bits, 1), name=f"{name}_first_row")
+        if first is not None:
+            m.d.comb += first.eq(port.addr[part_bits:])
+        m.d.comb += row.eq(port.addr[part_bits + first_bits:])
         here = self._place(m, row, name)
         byte_address = Signal(32, name=f"{name}_byte_address")
-        unit_bits = self.word_bits if shape.unaligned else shape.data_bits
-        m.d.comb += byte_address.eq(port.addr << exact_log2(unit_bits // 8))
+        m.d.comb += byte_address.eq(port.addr << exact_log2(shape.data_bits // 8))
         enables = [Signal(name=f"{name}_in_{column}") for column in range(self.columns)]
+        m.d.comb += [enable.eq(port.en if first is None else port.en & (first == column // span)) for column, enable in enumerate(enables)]
+        part = None
+        if part_bits:
+            part = Signal(part_bits, name=f"{name}_part")
+            m.d.comb += part.eq(port.addr[:part_bits])
+        return _Request(enables, [here] * self.columns, first, part, [port.en & hit for hit in here.hits], port.en & here.beyond, byte_address)
+
+    def _decode(self, m: Module, port, shape: PortWidths, name: str) -> _Request:
         if not shape.unaligned:
-            m.d.comb += [enable.eq(port.en & (first == column)) for column, enable in enumerate(enables)]
-            part = None
-            if part_bits:
-                part = Signal(part_bits, name=f"{name}_part")
-                m.d.comb += part.eq(port.addr[:part_bits])
-            return _Request(enables, [here] * self.columns, first, part, [port.en & hit for hit in here.hits], port.en & here.beyond, byte_address)
+            return self._decode_aligned(m, port, shape, name)
+        column_bits = exact_log2(self.columns)
+        first = Signal(column_bits, name=f"{name}_first")
+        row = Signal(max(len(port.addr) - column_bits, 1), name=f"{name}_first_row")
+        m.d.comb += [first.eq(port.addr), row.eq(port.addr[column_bits:])]
+        here = self._place(m, row, name)
+        byte_address = Signal(32, name=f"{name}_byte_address")
+        m.d.comb += byte_address.eq(port.addr << exact_log2(self.word_bits // 8))
+        enables = [Signal(name=f"{name}_in_{column}") for column in range(self.columns)]
         following = Signal(len(row), name=f"{name}_next_row")
         m.d.comb += following.eq(row + 1 if len(port.addr) > column_bits else row)
         there = self._place(m, following, f"{name}_next")
@@ -175,6 +131,10 @@ class ColumnScratchpad(wiring.Component):
             whole = Cat(port.data, Const(0, self.columns * self.word_bits - shape.data_bits))
             words = turn(m, whole, self.word_bits, request.first, up=True, name=f"{name}_words")
             return [(words.word_select(column, self.word_bits), Const(-1, units)) for column in range(self.columns)]
+        if shape.data_bits > self.word_bits:
+            span = shape.data_bits // self.word_bits
+            mask = port.mask if shape.byte_masked else Const(-1, span * units)
+            return [(port.data.word_select(c % span, self.word_bits), mask.word_select(c % span, units)) for c in range(self.columns)]
         parts = self.word_bits // shape.data_bits
         number = shape.data_bits // self.granularity_bits
         covered = port.mask if shape.byte_masked else Const((1 << number) - 1, number)
@@ -186,49 +146,28 @@ class ColumnScratchpad(wiring.Component):
 
     def _read_back(self, m: Module, port, shape: PortWidths, request: _Request, words: list[list[Value]], name: str) -> None:
         """The port's data from the banks' outputs ``words[column][bank]``, at the declared latency."""
-        unaligned = shape.unaligned
-        moving: dict[str, Value] = {"first": request.first}
-        moving |= {f"bank_{c}": request.places[c].bank for c in (range(self.columns) if unaligned else (0,))}
-        if request.part is not None:
-            moving["part"] = request.part
-        depth = min(self.read_latency_cycles, 2)
-        valid: Value = port.en
-        for stage in range(depth):
-            entered = Signal(name=f"{name}_valid_{stage}")
-            m.d.sync += entered.eq(valid)
-            registers = {what: Signal(len(value), name=f"{name}_{what}_{stage}", reset_less=True) for what, value in moving.items()}
-            with m.If(valid):
-                m.d.sync += [registers[what].eq(value) for what, value in moving.items()]
-            valid, moving = entered, dict(registers)
+        moving: dict[str, Value] = {} if request.first is None else {"first": request.first}
+        moving |= {f"bank_{c}": request.places[c].bank for c in (range(self.columns) if shape.unaligned else (0,))}
+        valid, known, part = self._on_the_way(m, port.en, moving, request.part, name)
 
-        def banked(column: int, bank: Value) -> Signal:
-            word = Signal(self.word_bits, name=f"{name}_word_{column}")
-            with m.Switch(bank):
-                for b, stored in enumerate(words[column][:-1]):
-                    with m.Case(b):
-                        m.d.comb += word.eq(stored)
-                with m.Default():
-                    m.d.comb += word.eq(words[column][-1])
-            return word
+        def banked(column: int) -> Signal:
+            return self._chosen(m, known[f"bank_{column if shape.unaligned else 0}"], words[column], f"{name}_word_{column}")
 
-        if unaligned:
-            stored = Cat(banked(c, moving[f"bank_{c}"]) for c in range(self.columns))
-            value: Value = turn(m, stored, self.word_bits, moving["first"], up=False, name=f"{name}_turned")[:shape.data_bits]
+        if shape.unaligned:
+            stored = Cat(banked(c) for c in range(self.columns))
+            value: Value = turn(m, stored, self.word_bits, known["first"], up=False, name=f"{name}_turned")[:shape.data_bits]
         else:
-            chosen = Signal(self.word_bits, name=f"{name}_data")
-            with m.Switch(moving["first"]):
-                for column in range(self.columns):
-                    with m.Case(column):
-                        m.d.comb += chosen.eq(banked(column, moving["bank_0"]))
-            value = chosen if request.part is None else chosen.word_select(moving["part"], shape.data_bits)
-        for stage in range(depth, self.read_latency_cycles):
-            held = Signal(shape.data_bits, name=f"{name}_held_{stage}", reset_less=True)
-            entered = Signal(name=f"{name}_valid_{stage}")
-            m.d.sync += entered.eq(valid)
-            with m.If(valid):
-                m.d.sync += held.eq(value)
-            value, valid = held, entered
-        m.d.comb += port.data.eq(value)
+            span = max(1, shape.data_bits // self.word_bits)
+            chosen = Signal(span * self.word_bits, name=f"{name}_data")
+            if request.first is None:
+                m.d.comb += chosen.eq(Cat(banked(c) for c in range(self.columns)))
+            else:
+                with m.Switch(known["first"]):
+                    for first in range(self.columns // span):
+                        with m.Case(first):
+                            m.d.comb += chosen.eq(Cat(banked(first * span + c) for c in range(span)))
+            value = chosen if part is None else chosen.word_select(part, shape.data_bits)
+        m.d.comb += port.data.eq(self._behind(m, valid, value, name))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -260,16 +199,6 @@ class ColumnScratchpad(wiring.Component):
                          port.data.eq(choose([(hit, columns[c][0]) for hit, columns in zip(hits, written, strict=True)]))]
             with m.If(Cat(hits).any()):
                 m.d.comb += port.en.eq(choose([(hit, columns[c][1]) for hit, columns in zip(hits, written, strict=True)]))
-
-    def _output(self, m: Module, port, name: str) -> Value:
-        if self.read_latency_cycles == 1:
-            return port.data
-        valid = Signal(name=f"{name}_valid")
-        held = Signal(self.word_bits, name=f"{name}_held", reset_less=True)
-        m.d.sync += valid.eq(port.en)
-        with m.If(valid):
-            m.d.sync += held.eq(port.data)
-        return held
 
 
 def turn(m: Module, value: Value, unit_bits: int, by: Value, *, up: bool, name: str) -> Value:

@@ -3,7 +3,7 @@
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ReadPort", "UnalignedReadPort", "UnalignedWritePort", "WritePort"]
+__all__ = ["ReadPort", "UnalignedPort", "WritePort"]
 
 
 def _positive(where: str, name: str, value: object) -> int:
@@ -59,9 +59,9 @@ class WritePort(wiring.Signature):
         })
 
 
-class UnalignedReadPort(wiring.Signature):
-    """A read port that begins at any word of its memory: ``en`` at cycle t brings the words whose ``mask`` bit was set, from ``addr`` on, at cycle t + the
-    memory's read latency; other words of ``data`` are something.
+class UnalignedPort(wiring.Signature):
+    """A port that begins at any word of its memory. Reading, ``en`` at cycle t brings the words whose ``mask`` bit was set, from ``addr`` on, at cycle t + the
+    memory's read latency, other words of ``data`` are something; writing, the words whose bit is set are seen by reads with ``en`` at cycle t + 1 and later.
 
     Parameters
     ----------
@@ -71,31 +71,17 @@ class UnalignedReadPort(wiring.Signature):
         Width of an access in bits.
     words : int
         Words of an access.
+    reads : bool
     """
 
-    def __init__(self, *, addr_bits: int, data_bits: int, words: int):
-        self.addr_bits = _positive("UnalignedReadPort", "addr_bits", addr_bits)
-        self.data_bits = _positive("UnalignedReadPort", "data_bits", data_bits)
-        self.words = _positive("UnalignedReadPort", "words", words)
+    def __init__(self, *, addr_bits: int, data_bits: int, words: int, reads: bool):
+        self.addr_bits = _positive("UnalignedPort", "addr_bits", addr_bits)
+        self.data_bits = _positive("UnalignedPort", "data_bits", data_bits)
+        self.words = _positive("UnalignedPort", "words", words)
+        self.reads = reads
         super().__init__({
             "en": Out(1),
             "addr": Out(addr_bits),
             "mask": Out(words),
-            "data": In(data_bits),
-        })
-
-
-class UnalignedWritePort(wiring.Signature):
-    """A write port that begins at any word of its memory: ``en`` at cycle t writes the words whose ``mask`` bit is set, seen by reads with ``en`` at cycle
-    t + 1 and later. Parameters as of `UnalignedReadPort`."""
-
-    def __init__(self, *, addr_bits: int, data_bits: int, words: int):
-        self.addr_bits = _positive("UnalignedWritePort", "addr_bits", addr_bits)
-        self.data_bits = _positive("UnalignedWritePort", "data_bits", data_bits)
-        self.words = _positive("UnalignedWritePort", "words", words)
-        super().__init__({
-            "en": Out(1),
-            "addr": Out(addr_bits),
-            "data": Out(data_bits),
-            "mask": Out(words),
+            "data": In(data_bits) if reads else Out(data_bits),
         })

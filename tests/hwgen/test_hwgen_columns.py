@@ -7,14 +7,16 @@ from itertools import chain
 import pytest
 from amaranth.sim import Simulator
 
+from hwgen.memory.banked import PortWidths
 from hwgen.memory.columns import ColumnScratchpad
-from hwgen.memory.scratchpad import PortWidths
 
 CASES = [  # banks, depth_words, word_bits, columns, latency; readers and writers: bits, minus the words of an unaligned one; writers masked
     (4, 8, 32, 4, 1, [-4, 32, 8], [(-4, False), (16, True)]),
     (3, 12, 16, 4, 2, [-4, -2], [(-2, False), (16, False)]),
     (1, 2, 8, 2, 3, [-2], [(-2, False)]),
     (2, 16, 8, 8, 4, [8, -8], [(8, False)]),
+    (4, 8, 32, 4, 1, [-4, 64, 128, 16], [(64, True), (-3, False), (8, False)]),
+    (3, 12, 16, 4, 2, [64, -4, 32], [(64, False), (32, True)]),
 ]
 
 
@@ -24,7 +26,7 @@ def make(banks, depth_words, word_bits, columns, latency, readers, writers):
     def shape(width, masked=False):
         if width < 0:
             return PortWidths(-width * word_bits, bits, unaligned=True)
-        return PortWidths(width, bits + (word_bits // width - 1).bit_length() + 1, masked)
+        return PortWidths(width, max(1, (banks * depth_words * word_bits // width - 1).bit_length()), masked)
 
     return ColumnScratchpad(banks=banks, depth_words=depth_words, word_bits=word_bits, columns=columns, read_latency_cycles=latency,
                             readers=[shape(width) for width in readers], writers=[shape(*writer) for writer in writers])
@@ -150,10 +152,12 @@ def test_errors_name_the_port_and_the_byte(requests, conflict, address_error, po
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"columns": 3}, "ColumnScratchpad: columns must be a power of two and at least 2, not 3"),
+    ({"columns": 3}, "ColumnScratchpad: columns must be a power of two, not 3"),
     ({"depth_words": 6}, "ColumnScratchpad: depth_words must be a multiple of 4 columns, not 6"),
     ({"readers": [PortWidths(160, 3, unaligned=True)]}, "ColumnScratchpad: reader 0 has data_bits 160; it must be 1 to 4 words of 32"),
-    ({"writers": [PortWidths(64, 3)]}, "ColumnScratchpad: writer 0 has data_bits 64; it must be a power of two between 8 and 32"),
+    ({"writers": [PortWidths(256, 3)]}, "ColumnScratchpad: writer 0 has data_bits 256; it must be a power of two between 8 and 128"),
+    ({"columns": 1, "readers": [PortWidths(32, 3, unaligned=True)]},
+     "ColumnScratchpad: reader 0 has data_bits 32; it must be of an aligned port, where there are no columns"),
 ])
 def test_impossible_parameters_are_refused(change, message):
     parameters = {"banks": 2, "depth_words": 8, "word_bits": 32, "read_latency_cycles": 1, "columns": 4, "readers": [], "writers": []} | change

@@ -6,7 +6,8 @@ import re
 import pytest
 from amaranth.sim import Simulator
 
-from hwgen.memory.scratchpad import PortWidths, Scratchpad
+from hwgen.memory.banked import PortWidths
+from hwgen.memory.scratchpad import Scratchpad
 
 
 class Model:

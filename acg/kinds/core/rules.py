@@ -27,19 +27,24 @@ def _sizes(graph: Graph, engine: Engine) -> Found:
 
 
 def _memories(graph: Graph, engine: Engine) -> Found:
-    granule, words = engine.number("granule_bytes"), engine.number("vector_bytes") // engine.number("granule_bytes")
+    granule, vector = engine.number("granule_bytes"), engine.number("vector_bytes")
     seen = set()
     for link in (*graph.links_of(engine.name, "load"), *graph.links_of(engine.name, "store")):
         memory = graph.memories[link.memory]
         if link.memory in seen:
             continue
         seen.add(link.memory)
-        if memory.word_bytes != granule:
-            yield (("memories", memory.name), f"has words of {memory.word_bytes} bytes; expected {granule}, a granule of {engine.name!r}, whose vectors begin "
-                   "at any word")
-        if words and memory.depth_words % words:
+        if granule and memory.word_bytes % granule:
+            yield (("memories", memory.name), f"has words of {memory.word_bytes} bytes; expected a multiple of {granule}, a granule of {engine.name!r}, at "
+                   "any of which vectors begin")
+        elif vector and memory.bank_bytes % vector:
+            words = max(1, vector // memory.word_bytes)
             yield (("memories", memory.name, "depth_words"), f"found {memory.depth_words}; expected a multiple of {words}, the words of a vector of "
                    f"{engine.name!r}")
+        other = next((o for o in graph.words_of(memory.name) if o.words > 1 and o.port_bytes != granule), None)
+        if other is not None:
+            yield (("engines", engine.name, "granule_bytes"), f"found {granule}; expected {other.port_bytes}, a granule of {other.engine!r}, which shares "
+                   f"{memory.name!r}")
 
 
 def least_latency(graph: Graph, engine: Engine, slot: str) -> int:

@@ -15,6 +15,7 @@ CORE = (
     Mutant("columns.next-bank", _COLUMNS, "bank.eq(Mux(late, there.bank, here.bank))", "bank.eq(here.bank)", "select"),
     Mutant("columns.turn", _COLUMNS, "distance = 1 << bit if up else -(1 << bit)", "distance = 1 << bit", "select"),
     Mutant("columns.outside", _COLUMNS, "Cat(enables[c] & places[c].beyond for c in range(self.columns)).any()", "port.en & here.beyond", "check"),
+    Mutant("columns.wide", _COLUMNS, "port.en & (first == column // span)", "port.en & (first == column % (self.columns // span))", "select"),
     Mutant("columns.mask", _COLUMNS, "enable.eq(port.en & turned[column])", "enable.eq(port.en)", "check"),
     # sequencer
     Mutant("core_sequencer.iteration", _SEQUENCER, "with m.If(place == 0):", "with m.If(place == 1):", "late"),

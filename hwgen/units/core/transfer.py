@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from hwgen.datapath.float32 import wire
-from hwgen.memory.ports import UnalignedReadPort, UnalignedWritePort
+from hwgen.memory.ports import UnalignedPort
 from hwgen.units.core.stream import CoreStream
 
 __all__ = ["LOADS", "STORES", "LoadLink", "Transfer", "least_cycles"]
@@ -81,8 +81,8 @@ class Transfer(wiring.Component):
             "begin": In(1), "held": In(layout), "halt": In(1), **{f"issue_{name}": In(1) for name in self.operations},
             "a": In(bits), "s": In(bits_for(max(1, in_streams - 1, out_streams - 1))), "first": In(bits_for(self.words - 1)), "step": In(1),
             "illegal": Out(1), "d": Out(bits),
-            **{f"load_{i}": Out(UnalignedReadPort(addr_bits=address["in"], data_bits=bits, words=self.words)) for i in range(len(load))},
-            **{f"store_{i}": Out(UnalignedWritePort(addr_bits=address["out"], data_bits=bits, words=self.words)) for i in range(stores)},
+            **{f"load_{i}": Out(UnalignedPort(addr_bits=address["in"], data_bits=bits, words=self.words, reads=True)) for i in range(len(load))},
+            **{f"store_{i}": Out(UnalignedPort(addr_bits=address["out"], data_bits=bits, words=self.words, reads=False)) for i in range(stores)},
         })
 
     def _issued(self, *names: str) -> Value:
