@@ -106,6 +106,8 @@ def _roles(graph: Graph, without: frozenset[str] = frozenset()) -> dict[str, dic
                     free.append(link)
     given = {name: set(roles) for name, roles in found.items()}
     for link in free:
+        if graph.engines[link.engine].tables and given[link.memory]:
+            continue  # a programmable engine reads bytes, whatever stands there
         for role in _suited(link):
             if role in given[link.memory] or (role in (ACTIVATIONS, SUMS) and not given[link.memory] & set(_suited(link))):
                 found[link.memory].setdefault(role, []).append(link)
@@ -185,7 +187,8 @@ def partitions(graph: Graph, cut: Cut) -> dict[tuple[str, str], Partition]:
                 found[name, role] = _cut(graph, memory, role, roles[name][role], first, banks)
                 first += banks
             continue
-        element = next((link.element for link in graph.words_of(name)), _BYTE)
+        links = sorted(graph.words_of(name), key=lambda link: bool(graph.engines[link.engine].tables))  # a programmable engine reads bytes of anything
+        element = next((link.element for link in links), _BYTE)
         whole = _partition(memory, name, memory.word_bytes, memory.banks, element, 0)
         found |= {(name, role): whole for role in ("", *roles.get(name, ()))}
     return found

@@ -141,7 +141,8 @@ class WindowUnit:
 
 @dataclass(frozen=True)
 class CoreUnit:
-    """A programmable engine: what its kernels are made for, memories of activations and results, of weights and parameters, of code and of tables."""
+    """A programmable engine: what its kernels are made for, memories of activations and results, of weights and parameters, of code and of tables, and
+    `reads`, all that its streams can load from."""
 
     engine: Engine
     core: Core
@@ -149,6 +150,7 @@ class CoreUnit:
     weight: Partition
     code: Partition
     table_or_none: Partition | None
+    reads: tuple[Partition, ...]
     #: Memories of each port, in the order of its links.
     links: Mapping[str, tuple[str, ...]]
 
@@ -256,11 +258,11 @@ class Target:
         results = {memory.name for memory in self._memories(engine, "store")}
         read = self._memories(engine, "load")
         near = next((memory for memory in read if memory.name in results), read[0])
-        weight = next((memory for memory in read if memory.name != near.name), near)
+        weight = next((memory for memory in read if memory.name != near.name and memory.element.bits == 8), near)
         table = next(iter(self._memories(engine, "table")), None)
         code = self._memories(engine, "code")[0]
         links = {port.name: tuple(link.memory for link in self.graph.links_of(engine.name, port.name)) for port in engine.ports}
-        return CoreUnit(engine, core_of(engine, code.size_bytes // engine.number("packet_bytes")), near, weight, code, table, links)
+        return CoreUnit(engine, core_of(engine, code.size_bytes // engine.number("packet_bytes")), near, weight, code, table, read, links)
 
     def _vector(self, engine: Engine) -> VectorUnit:
         a, b, y = (self._memories(engine, port) for port in ("a", "b", "y"))

@@ -17,7 +17,7 @@ from compiler.codelets import Codelet
 from compiler.codelets.sliding import FAMILY as SLIDING
 from compiler.decisions import Decisions
 from compiler.errors import UnsupportedEntry, UnsupportedError
-from compiler.mapping.assign_kernels import refusal
+from compiler.mapping.assign_kernels import finishes, refusal
 from compiler.mapping.assign_own import assign_own
 from compiler.mapping.assign_rowwise import rowwise_units
 from compiler.mapping.assign_sliding import sliding_units
@@ -63,6 +63,9 @@ def bindings(codelet: Codelet, target: Target) -> Iterator[Assigned]:
     for unit in target.cores:
         if refusal(codelet, unit) is None:
             yield Assigned(codelet, None, None, unit.activation, unit.activation, core_or_none=unit)
+        for beside in target.matrix:
+            if finishes(codelet, beside, unit):
+                yield Assigned(codelet, beside, None, beside.activation, unit.activation, core_or_none=unit)
     if codelet.family == SLIDING:
         for window, finishing, home in sliding_units(codelet, target):
             yield Assigned(codelet, None, finishing, window.activation, home, window_or_none=window)

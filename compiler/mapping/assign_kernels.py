@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 from compiler.codelets import Codelet
 from compiler.kernels.core import Misfit
+from compiler.kernels.recipes import finishing
 from compiler.kernels.recipes.numbered import FLOATS
 from compiler.kernels.recipes.numbered import NEEDED as NUMBERED
 from compiler.kernels.rows.cutting import cut_for
-from compiler.target import CoreUnit
+from compiler.target import CoreUnit, MatrixUnit
 from compiler.window import Window
 
-__all__ = ["RECIPES", "refusal"]
+__all__ = ["RECIPES", "finishes", "refusal"]
 
 #: Operations of slots that each operation of a chain needs.
 _SLOTS = {"MATMUL": ("DOT", "LDV", "STV"), "MAC": ("DOTV", "LDW", "LDV", "STV"), "SUM": ("DOTV", "LDW", "LDV", "STV"), "MAXIMUM": ("MAXV", "LDV", "STV"),
@@ -101,3 +102,14 @@ def refusal(codelet: Codelet, unit: CoreUnit) -> str | None:
     if codelet.operands["y"].dtype not in ("i8", "u8") and not (codelet.finish.kind == "raw" and codelet.family in ("contraction", "product")):
         return f"results of type {codelet.operands['y'].dtype}, which leave a core as bytes only"
     return RECIPES[codelet.family](codelet, unit)
+
+
+def finishes(codelet: Codelet, matrix: MatrixUnit, unit: CoreUnit) -> bool:
+    """Whether a core can finish the sums that a matrix unit makes of a codelet: it reads them, and planes of channels are blocks of both."""
+    core = unit.core
+    return (
+        codelet.family == "contraction" and codelet.finish.kind == "float" and not codelet.sums and codelet.addend is None and not codelet.heads
+        and codelet.operands["y"].dtype in ("i8", "u8") and (codelet.finish.table is None or unit.table_or_none is not None)
+        and core.can(*finishing.NEEDED) and core.in_streams > 1 and matrix.rows == matrix.columns == core.granule_bytes and core.lanes % core.granule_bytes == 0
+        and not matrix.broadcasts and any(memory.name == matrix.accumulator.name for memory in unit.reads) and matrix.activation.name == unit.activation.name
+    )

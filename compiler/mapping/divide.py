@@ -17,7 +17,7 @@ from math import prod
 
 from compiler.codelets import Codelet
 from compiler.mapping.assigned import Assigned
-from compiler.mapping.price import Occupancy
+from compiler.mapping.price import Occupancy, contraction_packets, finishing_packets, lane_packets
 from compiler.planes import planes
 from compiler.target import Target
 from compiler.tiles import ceil_div
@@ -29,6 +29,8 @@ Box = tuple[int, int, int, int, int, int]
 DIVIDING_CYCLES = 100
 #: Cycles from the start of a step of a row program until its result can be read; and what part of its time dividing one must save.
 STEP_CYCLES, ROWS_WORTH = 24, 0.25
+#: Part of the work of two layers behind each other that overlaps where other engines do them: the last tiles of one and the first of the next.
+OVERLAP = 0.125
 #: Families whose layers can be divided, and those on lanes alone.
 CONTRACTIONS = ("contraction", "expression", "product", "blockwise")
 LANES = ("depthwise", "window", "elementwise")
@@ -62,9 +64,11 @@ class Divider:
         self.occupancy = Occupancy(target.graph)
         self.bus = target.external.bus_bytes
         #: Whether there is one engine of each kind, and nothing to divide.
-        self.single = len(target.matrix) < 2 and len(target.vector) < 2
+        self.single = len(target.matrix) < 2 and len(target.vector) < 2 and not (target.matrix and target.cores)
         self.free: dict[str, float] = {}
         self.ready: dict[str, float] = {}
+        #: The engine that is busiest with making a tensor, and for how long.
+        self.made: dict[str, tuple[str, float]] = {}
 
     def divide(self, step: Assigned, *, undivided: bool = False) -> Shares:
         """The shares of a step's team; none where it has no team or gains nothing."""
@@ -74,10 +78,11 @@ class Divider:
         codelet = step.codelet
         n, c, h, w = codelet.operands["y"].shape
         box, start = (0, n, 0, h, 0, w), max([self.ready.get(o.tensor, 0.0) for role, o in codelet.operands.items() if role != "y"] or [0.0])
-        ends = [self._end(member, start, box, (0, c)) for member in team]
+        ends = [self._end(member, start, box, (0, c)) - self._ahead(member, box, (0, c)) for member in team]
         best, chosen = min(ends), ends.index(min(ends))
         shares: tuple[Share, ...] = ()
-        for found in () if undivided or not step.team or not divisible(codelet) else self._cuts(step, start):
+        whole = undivided or not step.team or not divisible(codelet) or any(member.core_or_none is not None for member in team)
+        for found in () if whole else self._cuts(step, start):
             end = max(self._end(step.team[s.index], start, s.box, s.channels, len(found)) for s in found) + DIVIDING_CYCLES
             if found[0].channels != (0, c):  # each member reads all of the input, from a copy of its own
                 end += codelet.operands["x"].shape[0] * prod(codelet.operands["x"].shape[1:]) / step.team[0].matrix.rows
@@ -85,6 +90,9 @@ class Divider:
                 best, shares = end, found
         for share in shares or (Share(chosen, box, (0, c)),):
             self._occupy(team[share.index], start, share)
+        work = self._work(team[chosen], box, (0, c))
+        if work:
+            self.made[codelet.operands["y"].tensor] = max(work.items(), key=lambda item: item[1])
         self.ready[codelet.operands["y"].tensor] = best
         return shares, chosen
 
@@ -123,7 +131,7 @@ class Divider:
     @staticmethod
     def _main(member: Assigned) -> list[str]:
         """The engine that decides when a member is free: the matrix unit where it has one."""
-        unit = member.matrix_or_none or member.vector_or_none
+        unit = member.matrix_or_none or member.vector_or_none or member.core_or_none
         return [unit.engine.name] if unit is not None else []
 
     def _work(self, member: Assigned, box: Box, channels: tuple[int, int]) -> dict[str, float]:
@@ -147,6 +155,12 @@ class Divider:
                 vectors = len(codelet.program.steps)
             if member.vector_or_none is not None:
                 work[member.vector.engine.name] = positions * ceil_div(c, member.vector.lanes) * vectors
+            if member.core_or_none is not None:
+                core = member.core.core
+                work[member.core.engine.name] = positions * ceil_div(c, core.granule_bytes) * finishing_packets(core)
+        elif member.core_or_none is not None:
+            packets = contraction_packets if codelet.family == "contraction" else lane_packets
+            work[member.core.engine.name] = packets(codelet, member.core.core, positions, c)
         elif member.vector_or_none is not None:
             taps = prod(loop.extent for loop in codelet.loops if loop.reduction) if codelet.family in LANES else 1
             steps = len(codelet.program.steps) if codelet.program is not None else 1
@@ -167,6 +181,17 @@ class Divider:
             cycles = max(work.values(), default=0.0)
             ends.append(start + (cycles / 2 + STEP_CYCLES * len(codelet.program.steps)) * (1 if members == 1 else 1 + ROWS_WORTH))
         return max(ends)
+
+    def _ahead(self, member: Assigned, box: Box, channels: tuple[int, int]) -> float:
+        """Cycles by which a member ends sooner as it begins while another engine still makes its operand, where a programmable engine may be either."""
+        if not self.target.cores:
+            return 0.0
+        main = self._main(member)
+        makers = [self.made[o.tensor] for role, o in member.codelet.operands.items() if role != "y" and o.tensor in self.made]
+        if not makers or any(name in main for name, _ in makers):
+            return 0.0
+        own = max(self._work(member, box, channels).values(), default=0.0)
+        return OVERLAP * min([own, *(cycles for _, cycles in makers)])
 
     def _occupy(self, member: Assigned, start: float, share: Share) -> None:
         for name, cycles in self._work(member, share.box, share.channels).items():

@@ -24,6 +24,7 @@ from compiler.tiling.contraction.expression import ExpressionTiler
 from compiler.tiling.contraction.expression_price import Choices, ExpressionPricer
 from compiler.tiling.contraction.price import Choice, ContractionPricer, ContractionSizes
 from compiler.tiling.contraction.product import ProductPricer, ProductTiler
+from compiler.tiling.kernels.finishing import FinishedTiler
 from compiler.tiling.kernels.tilers import tiler_of
 from compiler.tiling.lanes.lanes import LaneTiler
 from compiler.tiling.moves.move import move
@@ -114,7 +115,7 @@ def _tile_step(context: TileContext, step: Assigned, shares: Shares, memo: dict[
         step = step.team[member] if step.team else step
     if step.codelet.move is not None:
         move(context, step, memo)
-    elif step.core_or_none is not None:
+    elif step.core_or_none is not None and step.matrix_or_none is None:
         tiler_of(step.codelet)(context, step).run()
     elif step.own_or_none is not None:
         OwnTiler(context, step).run()
@@ -140,6 +141,8 @@ def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[
                *context.decisions.of(step.codelet.name))
         if key not in memo:
             memo[key] = pricer.best()
+        if step.core_or_none is not None:
+            tiling = FinishedTiler
         return tiling(context, step, ContractionSizes.of(step), memo[key], part).tiles()
     both = share(context, step, part)
     if both is not None:

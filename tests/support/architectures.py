@@ -4,7 +4,7 @@ import re
 
 from acg.graph import ARCHITECTURES, Graph, architecture_names, load_graph, parse_graph
 
-__all__ = ["FIXED_FUNCTION", "broadcasting", "changed", "joined", "renamed", "text_of", "with_window"]
+__all__ = ["FIXED_FUNCTION", "broadcasting", "changed", "joined", "renamed", "small_hybrid", "text_of", "with_window"]
 
 
 #: Descriptions of archs/ whose engines run no code of their own.
@@ -83,3 +83,15 @@ def with_window(text: str, *, taps: int = 9, kernel_rows: int = 3, row_words: in
     ports = (("activation", "act"), ("weight", "wgt"), ("accumulator", "acc"))
     links = "".join(f"  - {{from: {memory}, to: window, port: {port}}}\n" for port, memory in ports) + "  - {from: window, to: acc, port: result}\n"
     return text.replace("links:\n", engine + "links:\n").rstrip("\n") + "\n" + links
+
+
+def small_hybrid(matrix: int = 4) -> Graph:
+    """`hybrid` in small: the core of dsp_tiny, and tiny's matrix unit beside it, its sums in a memory whose words are several granules."""
+    text = text_of("dsp_tiny").replace("name: dsp_tiny", "name: small_hybrid")
+    unit = (f"  matrix:\n    kind: matrix\n    organisation: systolic\n    rows: {matrix}\n    columns: {matrix}\n"
+            f'    capabilities: ["(i32,{matrix})=MATMUL((i9,{matrix}),(i9,{matrix},{matrix}))"]\n')
+    text = text.replace("  kernels: {", f"  acc: {{kind: scratchpad, element: i32, lanes: {matrix}, banks: 4, depth_words: 64, read_latency_cycles: 1}}\n  kernels: {{")
+    text = text.replace("  core:\n", unit + "  core:\n")
+    links = (("act", "matrix", "activation"), ("wgt", "matrix", "weight"), ("acc", "matrix", "accumulator"), ("matrix", "acc", "result"))
+    lines = "".join(f"  - {{from: {source}, to: {target}, port: {port}}}\n" for source, target, port in links)
+    return parse_graph(text.rstrip("\n") + "\n" + lines + "  - {from: acc, to: core, port: load, element: i8}\n  - {from: acc, to: store, port: source}\n")

@@ -96,7 +96,7 @@ class ContractionTiler:
         label = f"n{n0} y{y0} x{x0} c{block[0] * self.columns}"
         acc = self.context.buffer(f"{self.codelet.name}.acc", accumulator, positions * pitch * 4, accumulator.bank_bytes)
         self.reduce(spot, block, acc, pitch, label)
-        if self.step.vector_or_none is None:
+        if self.step.vector_or_none is None and self.step.core_or_none is None:
             self.store_accumulators(spot, block, acc, pitch, label)
         else:
             self.finish(spot, block, acc, pitch, label)
@@ -155,14 +155,20 @@ class ContractionTiler:
         first_y, first_x = self.window.origin(0, y0, ky0), self.window.origin(1, x0, kx0)
         down, right = self.window.dilation[0] * view.row_bytes, self.window.dilation[1] * view.pixel_bytes
         row_step = view.image_bytes if batched else self.window.step[0] * view.row_bytes
+        first, apart = self.sums(oy * ox, ox, pitch, channel)
+        depth = view.granule_bytes or self.rows  # from a block of input channels to the next
         counts = {"oc": group[1] - group[0], "ky": ky1 - ky0, "kx": kx1 - kx0, "ic": ib1 - ib0, "oy": oy, "ox": ox}
         contract(
             self.context, self.matrix, counts,
             x=(view.buffer, view.at(n0, first_y, first_x, ib0 * self.rows), (self.x.dtype == "i8", self.x.zero)),
-            x_steps={"ky": down, "kx": right, "ic": self.rows, "oy": row_step, "ox": self.window.step[1] * view.pixel_bytes},
-            w=(weights, (w.dtype == "i8", w.zero)), y=(acc, channel * 4), y_steps={"oy": ox * pitch * 4, "ox": pitch * 4}, accumulate=accumulate,
+            x_steps={"ky": down, "kx": right, "ic": depth, "oy": row_step, "ox": self.window.step[1] * view.pixel_bytes},
+            w=(weights, (w.dtype == "i8", w.zero)), y=(acc, first), y_steps=apart, accumulate=accumulate,
             label=label, pads=self.window.pads(view, (first_y, first_x), {"ky": "ky", "kx": "kx", "oy": "" if batched else "oy", "ox": "ox"}),
         )
+
+    def sums(self, positions: int, columns: int, pitch: int, channel: int) -> tuple[int, dict[str, int]]:
+        """Byte of the sums of a channel of the tile, and bytes from sum to sum of each loop: side by side with those of the other channels of a position."""
+        return channel * 4, {"oy": columns * pitch * 4, "ox": pitch * 4}
 
     def weights(self, group: tuple[int, int], chunk: Chunk, plane: int, label: str, piece: int = 0) -> Buffer:
         """Buffer of the weights of these blocks, loaded unless it still stands there."""
@@ -204,13 +210,15 @@ class ContractionTiler:
 
     def finish(self, spot: Spot, block: tuple[int, int], acc: Buffer, pitch: int, label: str) -> None:
         """Requantise a tile into the output, and store it where the output is external."""
-        vector, finish = self.step.vector, self.codelet.finish
+        finish = self.codelet.finish
         n0, n1, y0, y1, x0, x1 = spot
         channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.sizes.out_channels)
         whole = self.choice.whole_output
         box = (n0, n1, y0, y1, x0, x1, *((0, self.sizes.out_channels) if whole else (channel, channel_end)))
         places = self.context.places(self.y, spot) if self.resident_y else [(self.output_view(spot, box), spot)]
-        piece = channel_end - channel if not self.codelet.per_channel else self.sizes.parameter_channels(vector, channel_end - channel)
+        piece = channel_end - channel
+        if self.codelet.per_channel and self.step.vector_or_none is not None:
+            piece = self.sizes.parameter_channels(self.step.vector, piece)
         for view, (a, b, *rest) in places:
             first = (a - n0) * (x1 - x0) * pitch
             for region in regions(finish, (rest[0], rest[1], rest[2], rest[3])):

@@ -20,6 +20,7 @@ from compiler.codelets import Codelet
 from compiler.errors import CompilerError
 from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share
+from compiler.mapping.price import finishing_packets
 from compiler.planes import planes
 from compiler.target import VectorUnit
 from compiler.tiles import ceil_div
@@ -70,7 +71,7 @@ class ContractionSizes:
         """Sizes from a codelet and its engines."""
         codelet: Codelet = step.codelet
         n, oc, oh, ow = codelet.operands["y"].shape
-        lanes = step.vector.lanes if step.vector_or_none else step.matrix.columns
+        lanes = step.vector.lanes if step.vector_or_none else step.core.core.granule_bytes if step.core_or_none else step.matrix.columns
         return cls(
             n, oh, ow, oc, codelet.operands["x"].shape[1], Window.of(codelet).kernel, codelet.group, step.matrix.rows, step.matrix.columns,
             max(lanes, step.matrix.columns), ceil_div(oc, lanes),
@@ -158,7 +159,7 @@ class ContractionPricer:
         self.y_stored = context.residency.root(self.y.tensor) in context.residency.external
         self.x_lanes, self.y_lanes = (context.residency.layouts[context.residency.root(o.tensor)].lanes for o in (self.x, self.y))
         self.making = context.making_cycles(self.x)
-        self.raw = step.vector_or_none is None
+        self.raw = step.vector_or_none is None and step.core_or_none is None
         self.vector_passes = 1
         self.bus = context.target.external.bus_bytes
         self.deepest = max(b - a for a, b in (self.sizes.input_blocks((g, g + 1)) for g in range(self.sizes.blocks)))
@@ -244,6 +245,8 @@ class ContractionPricer:
         matrix = self.passes * spots * (positions if self.step.matrix.broadcasts else max(positions, s.rows, 8))
         lanes = self.step.vector.lanes if self.step.vector_or_none else s.lanes_out
         vector = whole * ceil_div(s.out_channels, lanes) * self.vector_passes if self.step.vector_or_none else 0
+        if self.step.core_or_none is not None:
+            vector = int(whole * ceil_div(s.out_channels, s.lanes_out) * finishing_packets(self.step.core.core))
         if self.step.matrix.broadcasts:
             number = self.parts(choice)
             vector += whole * ceil_div(s.out_channels, lanes) * ceil_div(self.deepest, choice.input_blocks) * (number if number > 1 else 2 * number)

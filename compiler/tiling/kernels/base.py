@@ -16,13 +16,14 @@ from compiler.kernels.core import Core, Misfit
 from compiler.kernels.pack import Packed
 from compiler.layout import ELEMENT_BYTES
 from compiler.mapping.assign_engines import Assigned
+from compiler.target import CoreUnit
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import Region
 from compiler.tiling.kernels.launch import Launch, code_of
 from compiler.tiling.tile_context import TileContext
 from compiler.window import Window
 
-__all__ = ["KernelTiler", "Strip", "cheapest"]
+__all__ = ["KernelStore", "KernelTiler", "Strip", "cheapest"]
 
 #: Into how many strips a layer is cut whose operand or result moves meanwhile, and for how many bytes each.
 MOST_PIECES, PIECE_BYTES = 10, 12288
@@ -64,6 +65,23 @@ def cheapest(recipe: Callable[[Any, Core], Body], shapes: Iterable[Any], core: C
     return best[1:]
 
 
+class KernelStore:
+    """Kernels of a codelet that stand in code memory: up to half of it, the other half is for the next one's."""
+
+    def __init__(self, context: TileContext, name: str, unit: CoreUnit) -> None:
+        self.context, self.name, self.unit = context, name, unit
+        self._kernels: dict[bytes, Buffer] = {}
+
+    def buffer(self, packed: Packed, label: str) -> Buffer:
+        """Buffer of a kernel's code, loaded unless it still stands there."""
+        content = code_of(self.unit, packed)
+        if content not in self._kernels:
+            if sum(map(len, self._kernels)) + len(content) > self.unit.code.size_bytes // 2:
+                self._kernels.clear()
+            self._kernels[content] = self.context.load_constant(f"{self.name}.k", content, self.unit.code, label)
+        return self._kernels[content]
+
+
 class KernelTiler(ABC):
     """Emits the operations of one codelet, which reads x through a window and perhaps other operands where the result is."""
 
@@ -76,7 +94,7 @@ class KernelTiler(ABC):
         self.window = Window.of(self.codelet)
         self.resident_y = context.is_resident(self.y)
         self.stored = context.residency.root(self.y.tensor) in context.residency.external
-        self._kernels: dict[bytes, Buffer] = {}
+        self._kernels = KernelStore(context, self.codelet.name, self.unit)
 
     @abstractmethod
     def run(self) -> None:
@@ -157,12 +175,7 @@ class KernelTiler(ABC):
 
     def kernel(self, packed: Packed, label: str) -> Buffer:
         """Buffer of a kernel's code, loaded unless it still stands there."""
-        content = code_of(self.unit, packed)
-        if content not in self._kernels:
-            if sum(map(len, self._kernels)) + len(content) > self.unit.code.size_bytes // 2:
-                self._kernels.clear()
-            self._kernels[content] = self.context.load_constant(f"{self.codelet.name}.k", content, self.unit.code, label)
-        return self._kernels[content]
+        return self._kernels.buffer(packed, label)
 
     def finish(self, launch: Launch, region: Region | None, label: str) -> None:
         """The numbers of the codelet's requantisation, in set 0."""
