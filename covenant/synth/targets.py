@@ -28,7 +28,7 @@ def script(target: str, top: str, *, liberty: str | None = None, netlist: str | 
     """
     lines = ["read_verilog design.v"]
     if target == "ecp5":
-        lines.append(f"synth_ecp5 -noflatten -top {top}" + (f" -json {netlist}" if netlist else ""))
+        lines.append(f"synth_lattice -family ecp5 -noflatten -nowidelut -top {top}" + (f" -json {netlist}" if netlist else ""))
     elif target == "xilinx":
         lines.append(f"synth_xilinx -family xcup -noiopad -top {top}")
     else:

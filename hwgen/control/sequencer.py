@@ -171,6 +171,7 @@ class Sequencer(wiring.Component):
         return m
 
     def _watchdog(self, m: Module):
-        quiet_cycles = Signal(32)
-        m.d.sync += quiet_cycles.eq(Mux(self.running & ~self.activity, quiet_cycles + 1, 0))
-        return (self.watchdog_cycles != 0) & (quiet_cycles >= self.watchdog_cycles)
+        # Activity comes from everywhere, hence into a register alone; the count begins at 1 for the cycle that this takes.
+        still, quiet_cycles = Signal(name="still"), Signal(32, init=1, name="quiet_cycles")
+        m.d.sync += [still.eq(self.running & ~self.activity), quiet_cycles.eq(Mux(still, quiet_cycles + 1, 1))]
+        return (self.watchdog_cycles != 0) & still & (quiet_cycles >= self.watchdog_cycles)

@@ -12,8 +12,10 @@ where ``i`` is the k-th tuple of indices in row-major order (level 0 outermost).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,7 +33,7 @@ def _widths(where: str, name: str, widths: Iterable[int]) -> tuple[int, ...]:
 
 
 class LoopCounter(wiring.Component):
-    """Counters of a loop nest, one step a cycle.
+    """Counters of a loop nest, one step a cycle. What is last stands in registers, so that no comparison is between a step and what it moves.
 
     Parameters
     ----------
@@ -41,14 +43,14 @@ class LoopCounter(wiring.Component):
     Members
     -------
     load : In(1)
-        Sets all indices to 0; seen in the next cycle. Wins over ``step``.
+        Takes the counts and sets all indices to 0; seen in the next cycle. Wins over ``step``.
     step : In(1)
         Advances to the next iteration; seen in the next cycle. A step from the last iteration returns to the first.
     n_0, n_1, ... : In(width)
-        Number of iterations of each level minus one. Must be stable from the cycle after ``load`` on.
-    advance : Out(levels)
-        One-hot: bit l is set when ``step`` increments level l (and clears the levels inside it). No bit is set without
-        ``step``, nor in the step from the last iteration. Combinational, for an :class:`AddressGenerator`.
+        Number of iterations of each level minus one, in the cycle of ``load``.
+    moving : Out(levels)
+        One-hot: bit l is set when a step would increment level l (and clear the levels inside it). No bit is set in the last iteration. Combinational,
+        for an :class:`AddressGenerator`; whether there is a step has no part in it.
     last : Out(levels)
         Bit l: level l and all levels inside it are in their last iteration, so bit 0 marks the end of the nest.
     zero : Out(levels)
@@ -64,7 +66,7 @@ class LoopCounter(wiring.Component):
             "load": In(1),
             "step": In(1),
             **{f"n_{level}": In(width) for level, width in enumerate(self.count_widths)},
-            "advance": Out(self.levels),
+            "moving": Out(self.levels),
             "last": Out(self.levels),
             "zero": Out(self.levels),
         })
@@ -73,20 +75,22 @@ class LoopCounter(wiring.Component):
         m = Module()
         inner_last = Const(1)
         for level in reversed(range(self.levels)):
-            index = Signal(self.count_widths[level], name=f"index_{level}", reset_less=True)
-            at_last = Signal(name=f"at_last_{level}")
+            given, width = getattr(self, f"n_{level}"), self.count_widths[level]
+            count, left = (Signal(width, name=f"{name}_{level}", reset_less=True) for name in ("count", "left"))
+            single, at_last, at_first = (Signal(name=f"{name}_{level}", reset_less=True) for name in ("single", "at_last", "at_first"))
             m.d.comb += [
-                at_last.eq(index == getattr(self, f"n_{level}")),
                 self.last[level].eq(at_last & inner_last),
-                self.zero[level].eq(index == 0),
-                self.advance[level].eq(self.step & inner_last & ~at_last),
+                self.zero[level].eq(at_first),
+                self.moving[level].eq(inner_last & ~at_last),
             ]
-            with m.If(self.step & inner_last):
-                m.d.sync += index.eq(index + 1)
-                with m.If(at_last):
-                    m.d.sync += index.eq(0)
             with m.If(self.load):
-                m.d.sync += index.eq(0)
+                m.d.sync += [count.eq(given), left.eq(given), single.eq(given == 0), at_last.eq(given == 0), at_first.eq(1)]
+            with m.Elif(self.step & inner_last):
+                m.d.sync += [
+                    left.eq(Mux(at_last, count, left - 1)),
+                    at_last.eq(Mux(at_last, single, left == 1)),
+                    at_first.eq(at_last),
+                ]
             inner_last = self.last[level]
         return m
 
@@ -113,10 +117,10 @@ class AddressGenerator(wiring.Component):
         Takes ``base`` and starts over; the loop counter's ``load`` in the same cycle.
     base : In(width)
         Sampled in the cycle of ``load``, free afterwards.
-    advance : In(levels)
-        The loop counter's ``advance``.
+    step, moving : In(1), In(levels)
+        The loop counter's.
     stride_<l> : In(signed(stride_widths[l]))
-        Added when level l advances. Must be stable from the cycle after ``load`` on.
+        Added when a step moves level l. Must be stable from the cycle after ``load`` on.
     value : Out(width)
         The present sum, from a register.
     """
@@ -132,7 +136,8 @@ class AddressGenerator(wiring.Component):
         super().__init__({
             "load": In(1),
             "base": In(width),
-            "advance": In(levels),
+            "step": In(1),
+            "moving": In(levels),
             **{f"stride_{level}": In(signed(bits)) for level, bits in self.stride_widths.items()},
             "value": Out(width),
         })
@@ -150,24 +155,22 @@ class AddressGenerator(wiring.Component):
                 partial.append(partial[-1] if partial else Signal(self.width, name="base_taken", reset_less=True))
         registers = list({id(register): register for register in partial}.values())
 
+        # What a step would lead to, whether there is one or not: a step is an enable alone. Gates and an OR, as one level moves at most.
         start = Signal(self.width)
         stride = Signal(signed(max([*self.stride_widths.values(), 1])))
         following = Signal(self.width)
-        for level in range(self.levels):
-            with m.If(self.advance[level]):
-                m.d.comb += start.eq(partial[level])
-                if level in self.stride_widths:
-                    m.d.comb += stride.eq(getattr(self, f"stride_{level}"))
-        m.d.comb += following.eq(start + stride)
+        starts = [Mux(self.moving[level], partial[level], 0) for level in range(self.levels)]
+        strides = [Mux(self.moving[level], getattr(self, f"stride_{level}"), 0)[:bits].as_signed() for level, bits in self.stride_widths.items()]
+        m.d.comb += [start.eq(reduce(or_, starts)), stride.eq(reduce(or_, strides, Const(0, signed(1)))), following.eq(start + stride)]
 
         for register in registers:
             outermost = next(level for level in range(self.levels) if partial[level] is register)
             # A step of a level outside (or at) this register's own moves it; a stride-less level that shares it
             # leaves it where it is.
-            moving = [self.advance[level] for level in range(self.levels)
+            moving = [self.moving[level] for level in range(self.levels)
                       if level <= outermost and not (level == outermost and level not in self.stride_widths)]
             if moving:
-                with m.If(Cat(moving).any()):
+                with m.If(self.step & Cat(moving).any()):
                     m.d.sync += register.eq(following)
             with m.If(self.load):
                 m.d.sync += register.eq(self.base)
@@ -186,6 +189,6 @@ def follow(m: Module, name: str, nest: LoopCounter, base: Value, strides: Mappin
     """A value of ``width`` bits, by submodule ``name`` of ``m``, that starts at ``base`` with the nest, or with ``load``, and moves by a stride a level."""
     widths = {level: len(stride) + (not stride.shape().signed) for level, stride in strides.items()}
     m.submodules[name] = generator = AddressGenerator(width=width, levels=nest.levels, stride_widths=widths)
-    m.d.comb += [generator.load.eq(nest.load if load is None else load), generator.advance.eq(nest.advance), generator.base.eq(base)]
+    m.d.comb += [generator.load.eq(nest.load if load is None else load), generator.step.eq(nest.step), generator.moving.eq(nest.moving), generator.base.eq(base)]
     m.d.comb += [getattr(generator, f"stride_{level}").eq(stride) for level, stride in strides.items()]
     return generator.value

@@ -1,6 +1,6 @@
-"""The lookup table of the vector unit: 256 byte entries a bank, a read port for every lane.
+"""The lookup table of the vector unit: 256 byte entries a bank, a copy for every lane.
 
-Each memory has one write port and a read port a lane; synthesis copies it as often as the memories of the target need.
+Each memory has one write port and one read port, as block RAM has: a memory of a read port a lane was more than synthesis could map for 16 lanes.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -8,7 +8,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
-from hwgen.memory.ports import WritePort
+from hwgen.memory.ports import UNORDERED, WritePort
 
 __all__ = ["ENTRIES", "LookupTable"]
 
@@ -67,17 +67,20 @@ class LookupTable(wiring.Component):
         columns = self.write_bytes // row_bytes
         rows = self.banks * ENTRIES // self.write_bytes
         byte_bits = exact_log2(self.write_bytes)
-        columns_read = []
+        columns_read: list[list] = []
         for column in range(columns):
-            storage = m.submodules[f"column_{column}"] = memory.Memory(shape=data.ArrayLayout(8, row_bytes), depth=rows, init=[])
-            write = storage.write_port(granularity=1)
             part = slice(column * row_bytes, (column + 1) * row_bytes)
-            m.d.comb += [
-                write.addr.eq(self.write.addr),
-                write.data.eq(self.write.data[8 * part.start:8 * part.stop]),
-                write.en.eq(Mux(self.write.en, self.write.mask[part], 0)),
-            ]
-            columns_read.append([storage.read_port() for _ in range(self.lanes)])
+            columns_read.append([])
+            for lane in range(self.lanes):
+                storage = memory.Memory(shape=data.ArrayLayout(8, row_bytes), depth=rows, init=[], attrs=UNORDERED)
+                m.submodules[f"column_{column}_{lane}"] = storage
+                write = storage.write_port(granularity=1)
+                m.d.comb += [
+                    write.addr.eq(self.write.addr),
+                    write.data.eq(self.write.data[8 * part.start:8 * part.stop]),
+                    write.en.eq(Mux(self.write.en, self.write.mask[part], 0)),
+                ]
+                columns_read[-1].append(storage.read_port())
         for lane in range(self.lanes):
             entry = Signal(8 + len(self.bank), name=f"entry_{lane}")
             m.d.comb += entry.eq(Cat(self.index.word_select(lane, 8), self.bank))

@@ -3,7 +3,10 @@
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ReadPort", "UnalignedPort", "WritePort"]
+__all__ = ["UNORDERED", "ReadPort", "UnalignedPort", "WritePort"]
+
+#: Attributes of a memory of which no word is read and written in one cycle: synthesis need not build what a read sees then.
+UNORDERED = {"no_rw_check": 1}
 
 
 def _positive(where: str, name: str, value: object) -> int:

@@ -7,6 +7,7 @@ from amaranth.lib import memory
 from amaranth.utils import exact_log2
 
 from hwgen.memory.banked import Banked, PortWidths, choose, report
+from hwgen.memory.ports import UNORDERED
 
 __all__ = ["Scratchpad"]
 
@@ -24,7 +25,22 @@ class _Request:
 
 
 class Scratchpad(Banked):
-    """Banks of any number of words; no requester is wider than a word: port address = word address * (word_bits / data_bits) + part."""
+    """Banks of any number of words; no requester is wider than a word: port address = word address * (word_bits / data_bits) + part.
+
+    Where there is one reader and one writer at most nothing can meet, and all banks stand in one memory.
+    """
+
+    def __init__(self, **parameters):
+        super().__init__(**parameters)
+        if len(self.readers) <= 1 and len(self.writers) <= 1:
+            self.banks, self.depth_words = 1, self.banks * self.depth_words
+
+    @property
+    def apart(self) -> bool:
+        """Whether no word is read and written in one cycle by any legal program: who reads one and who writes one would have bytes in common, as one of the
+        two is always as wide as a word. Instructions with common bytes await each other (`verif.hazards`), and within one instruction nothing reads
+        what an earlier iteration writes (`acg.rules.order`). What a read sees otherwise is the old data in simulation, and anything in synthesised memory."""
+        return all(r.data_bits == self.word_bits for r in self.readers) or all(w.data_bits == self.word_bits and not w.byte_masked for w in self.writers)
 
     def _decode(self, m: Module, port, name: str) -> _Request:
         part_bits = exact_log2(self.word_bits // len(port.data))
@@ -84,7 +100,7 @@ class Scratchpad(Banked):
 
         words = []
         for b in range(self.banks):
-            m.submodules[f"bank_{b}"] = bank = memory.Memory(shape=self.word_bits, depth=self.depth_words, init=[])
+            m.submodules[f"bank_{b}"] = bank = memory.Memory(shape=self.word_bits, depth=self.depth_words, init=[], attrs=UNORDERED if self.apart else {})
             if self.readers:
                 port = bank.read_port()
                 m.d.comb += port.en.eq(Cat(r.hits[b] for r in reads).any())

@@ -29,7 +29,7 @@ def splitter(module=hwgen.units.copy.bursts, *, outstanding_bursts: int = 2, cla
         dut.done.eq(done & ~dut.quiet), dut.stop.eq(stop),
     ]
     under_way = Signal(range(outstanding_bursts + 2))
-    m.d.sync += under_way.eq(under_way + dut.push - dut.done)
+    m.d.sync += under_way.eq(under_way + dut.push - dut.done - dut.refused)
     pending = b.past(dut.offer & ~dut.accept, "was_pending")
     end = Signal(ADDRESS_BITS + 2)
     m.d.comb += end.eq(dut.address + BUS_BYTES * (dut.length + 1))
@@ -44,8 +44,9 @@ def splitter(module=hwgen.units.copy.bursts, *, outstanding_bursts: int = 2, cla
         page, rest = b.look("dut.next_page", ADDRESS_BITS - 10), b.look("dut.next_rest", 12)
         inside = b.look("dut.inside_row", 1)
         b.inside(b.look("dut.busy", 1) | ~inside, "a row is left only while busy")
-        b.inside(~inside | ((page << 10) + rest < SIZE_BYTES), "what is left of a row is in the memory")
+        b.inside(~inside | dut.refused | ((page << 10) + rest < SIZE_BYTES), "what is left of a row is in the memory")
         b.inside(b.look("dut.under_way", range(outstanding_bursts + 1)) == under_way, "bursts under way")
+        b.inside(~dut.refused | dut.outside, "what is refused is reported")
         b.inside(~dut.offer | (end[10:] == dut.address[10:]) | (end == (Cat(dut.address[10:] + 1) << 10)), "a burst stays in its split")
     return b
 

@@ -18,7 +18,7 @@ def bench(module=hwgen.datapath.agu, *, count_widths: Sequence[int], width: int,
     counts = [b.constant(bits, f"n_{level}") for level, bits in enumerate(count_widths)]
     steps = {level: b.constant(bits, f"stride_{level}").as_signed() for level, bits in strides.items()}
     m.d.comb += [
-        loops.load.eq(load), loops.step.eq(step), sums.load.eq(load), sums.base.eq(base), sums.advance.eq(loops.advance),
+        loops.load.eq(load), loops.step.eq(step), sums.load.eq(load), sums.base.eq(base), sums.step.eq(step), sums.moving.eq(loops.moving),
         *(getattr(loops, f"n_{level}").eq(count) for level, count in enumerate(counts)),
         *(getattr(sums, f"stride_{level}").eq(value) for level, value in steps.items()),
     ]
@@ -33,6 +33,8 @@ def bench(module=hwgen.datapath.agu, *, count_widths: Sequence[int], width: int,
     with m.If(load):
         m.d.sync += [taken.eq(base), *(item.eq(0) for item in index)]
     last = Cat(Cat(ended[level:]).all() for level in range(levels))
+    loaded = Signal()
+    m.d.sync += loaded.eq(loaded | load)
     # A step past the end returns the counter to its first iteration; the generator stays, as its users load it anew.
     over = Signal()
     with m.If(load):
@@ -45,12 +47,15 @@ def bench(module=hwgen.datapath.agu, *, count_widths: Sequence[int], width: int,
         m.d.comb += value.eq(taken + sum(steps[level] * index[level] for level in steps if level <= upto))
         return value[:width]
 
-    b.always(loops.last == last, "last: this level and all inside it are in their last iteration")
-    b.always(loops.zero == Cat(item == 0 for item in index), "zero: the level is in its first iteration")
-    b.always(over | (sums.value == total(levels - 1)), "value is the base plus the sum of stride times index")
+    b.always(~loaded | (loops.last == last), "last: this level and all inside it are in their last iteration")
+    b.always(~loaded | (loops.zero == Cat(item == 0 for item in index)), "zero: the level is in its first iteration")
+    b.always(~loaded | over | (sums.value == total(levels - 1)), "value is the base plus the sum of stride times index")
     for level in range(levels):
-        b.inside(b.look(f"loops.index_{level}", count_widths[level]) == index[level], "indices")
-        b.inside(index[level] <= counts[level], "indices are in range")
+        b.inside(~loaded | (b.look(f"loops.count_{level}", count_widths[level]) == counts[level]), "counts")
+        b.inside(~loaded | (b.look(f"loops.left_{level}", count_widths[level]) == counts[level] - index[level]), "iterations left")
+        for name, wanted in (("single", counts[level] == 0), ("at_last", ended[level]), ("at_first", index[level] == 0)):
+            b.inside(~loaded | (b.look(f"loops.{name}_{level}", 1) == wanted), f"registered flags: {name}")
+        b.inside(~loaded | (index[level] <= counts[level]), "indices are in range")
         if level in strides and not claims_only:
-            b.inside(over | (b.look(f"sums.partial_{level}", width) == total(level)), "partial sums")
+            b.inside(~loaded | over | (b.look(f"sums.partial_{level}", width) == total(level)), "partial sums")
     return b

@@ -24,7 +24,7 @@ def test_value_follows_the_loops(seed):
     m = Module()
     m.submodules.counter = counter
     m.submodules.generator = generator
-    m.d.comb += [generator.load.eq(counter.load), generator.advance.eq(counter.advance)]
+    m.d.comb += [generator.load.eq(counter.load), generator.step.eq(counter.step), generator.moving.eq(counter.moving)]
     checked = 0
 
     async def bench(ctx):
@@ -35,11 +35,13 @@ def test_value_follows_the_loops(seed):
             base = rng.randrange(1 << width)
             ctx.set(counter.load, 1)
             ctx.set(generator.base, base)
+            for level, count in enumerate(counts):
+                ctx.set(getattr(counter, f"n_{level}"), count - 1)
             await ctx.tick()
             ctx.set(counter.load, 0)
             ctx.set(generator.base, rng.randrange(1 << width))
-            for level, count in enumerate(counts):
-                ctx.set(getattr(counter, f"n_{level}"), count - 1)
+            for level in range(levels):
+                ctx.set(getattr(counter, f"n_{level}"), rng.randrange(3))
             for level, stride in strides.items():
                 ctx.set(getattr(generator, f"stride_{level}"), stride)
             abandoned = rng.randrange(1, 12) if rng.random() < 0.4 else None  # iterations after which the nest is left for the next one

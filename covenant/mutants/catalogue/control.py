@@ -18,8 +18,8 @@ CONTROL = (
     Mutant("control.write-accept", "hwgen/control/registers.py", "accept.eq(axil.awvalid & axil.wvalid & ~axil.bvalid)",
            "accept.eq(axil.awvalid & axil.wvalid)", "wait"),
     Mutant("control.read-accept", "hwgen/control/registers.py", "axil.arready.eq(~axil.rvalid)", "axil.arready.eq(1)", "wait"),
-    Mutant("control.read-default", "hwgen/control/registers.py", "m.d.sync += [axil.rdata.eq(0), axil.rresp.eq(Response.SLVERR)]",
-           "m.d.sync += axil.rdata.eq(0)", "check"),
+    Mutant("control.read-default", "hwgen/control/registers.py", "Mux(Cat(found).any(), Response.OKAY, Response.SLVERR)",
+           "Response.OKAY", "check"),
     Mutant("control.answer-dropped", "hwgen/control/registers.py", "with m.If(axil.bready):\n            m.d.sync += axil.bvalid.eq(0)",
            "m.d.sync += axil.bvalid.eq(0)", "protocol"),
     # dispatch
@@ -84,8 +84,8 @@ CONTROL = (
            "m.If(self.start):\n                m.d.sync += self.done.eq(self.done)", "reset"),
     Mutant("sequencer.interrupt", "hwgen/control/sequencer.py", "~self.soft_reset) | self.error)", "~self.soft_reset))", "check"),
     Mutant("sequencer.watchdog", "hwgen/control/sequencer.py", "(quiet_cycles >= self.watchdog_cycles)", "(quiet_cycles > self.watchdog_cycles)", "bound"),
-    Mutant("sequencer.watchdog-on-work", "hwgen/control/sequencer.py", "Mux(self.running & ~self.activity, quiet_cycles + 1, 0)",
-           "Mux(self.running, quiet_cycles + 1, 0)", "check"),
+    Mutant("sequencer.watchdog-on-work", "hwgen/control/sequencer.py", "still.eq(self.running & ~self.activity)",
+           "still.eq(self.running)", "check"),
     Mutant("sequencer.cycles", "hwgen/control/sequencer.py", "with m.If(self.begin | self.clear):", "with m.If(self.clear):", "reset"),
     # top
     Mutant("top.dispatch-clear", "hwgen/top.py", "dispatch.clear.eq(sequencer.begin | clear)", "dispatch.clear.eq(clear)", "reset"),

@@ -6,13 +6,10 @@ __all__ = ["MEMORIES"]
 
 MEMORIES = (
     # agu
-    Mutant("agu.count", "hwgen/datapath/agu.py", 'at_last.eq(index == getattr(self, f"n_{level}"))', 'at_last.eq(index >= getattr(self, f"n_{level}")[1:])',
-           "bound"),
-    Mutant("agu.advance-at-end", "hwgen/datapath/agu.py", "self.advance[level].eq(self.step & inner_last & ~at_last)",
-           "self.advance[level].eq(self.step & inner_last)", "bound"),
-    Mutant("agu.zero", "hwgen/datapath/agu.py", "self.zero[level].eq(index == 0)", "self.zero[level].eq(at_last)", "operator"),
-    Mutant("agu.load-does-not-restart", "hwgen/datapath/agu.py", "with m.If(self.load):\n                m.d.sync += index.eq(0)",
-           "with m.If(self.load):\n                pass", "reset"),
+    Mutant("agu.count", "hwgen/datapath/agu.py", "at_last.eq(Mux(at_last, single, left == 1))", "at_last.eq(Mux(at_last, single, left == 2))", "bound"),
+    Mutant("agu.moving-at-end", "hwgen/datapath/agu.py", "self.moving[level].eq(inner_last & ~at_last)", "self.moving[level].eq(inner_last)", "bound"),
+    Mutant("agu.zero", "hwgen/datapath/agu.py", "self.zero[level].eq(at_first)", "self.zero[level].eq(at_last)", "operator"),
+    Mutant("agu.load-does-not-restart", "hwgen/datapath/agu.py", "left.eq(given), single.eq(given == 0)", "single.eq(given == 0)", "reset"),
     Mutant("agu.sum", "hwgen/datapath/agu.py", "following.eq(start + stride)", "following.eq(start - stride)", "operator"),
     Mutant("agu.stride-sign", "hwgen/datapath/agu.py", "stride = Signal(signed(max([*self.stride_widths.values(), 1])))",
            "stride = Signal(max([*self.stride_widths.values(), 1]))", "number"),

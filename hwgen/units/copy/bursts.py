@@ -96,7 +96,10 @@ class BurstSplitter(wiring.Component):
         Pulse at the first push of each row; whether the row is the instruction's last; its first byte's external address and on-chip
         address (two's complement, two bits wider than the field); bytes minus one; selected memory.
     outside : Out(1)
-        The present row is not within the memory; ``row_ext`` (low bits) is its address. Held, and nothing pushed, until ``stop``.
+        Pulse: the row of the cycle before is not within the memory; ``row_ext`` (low bits) was its address then. Nothing is pushed until ``stop`` follows in
+        the next cycle. From a register, so that no push waits for the comparison.
+    refused : Out(1)
+        Such a row's burst was pushed in the cycle before: it is never offered, and no longer under way.
     absent : Out(1)
         The instruction selects a memory that does not exist; ``row_select`` is its number. Held, and nothing pushed, until ``stop``.
     """
@@ -117,7 +120,7 @@ class BurstSplitter(wiring.Component):
             "push": Out(1), "push_last": Out(1), "push_address": Out(address_bits),
             "row": Out(1), "row_last": Out(1), "row_ext": Out(address_bits), "row_local": Out(widths["local_address"] + 2),
             "row_size": Out(widths["n_3"]), "row_select": Out(widths["select"]),
-            "outside": Out(1), "absent": Out(1),
+            "outside": Out(1), "refused": Out(1), "absent": Out(1),
         })
 
     def _generator(self, m: Module, loops: LoopCounter, instr: data.View, side: str) -> AddressGenerator:
@@ -128,7 +131,8 @@ class BurstSplitter(wiring.Component):
         m.d.comb += [
             generator.load.eq(self.start),
             generator.base.eq(self.instr[f"{side}_address"]),
-            generator.advance.eq(loops.advance),
+            generator.step.eq(loops.step),
+            generator.moving.eq(loops.moving),
             *(getattr(generator, f"stride_{level}").eq(instr[f"{side}_stride_{level}"]) for level in range(LEVELS)),
         ]
         return generator
@@ -141,7 +145,7 @@ class BurstSplitter(wiring.Component):
         m.d.comb += self.ready.eq(~busy)
 
         m.submodules.loops = loops = LoopCounter(count_widths=[self.widths[f"n_{level}"] for level in range(LEVELS)])
-        m.d.comb += [loops.load.eq(self.start), *(getattr(loops, f"n_{level}").eq(instr[f"n_{level}"]) for level in range(LEVELS))]
+        m.d.comb += [loops.load.eq(self.start), *(getattr(loops, f"n_{level}").eq(self.instr[f"n_{level}"]) for level in range(LEVELS))]
         ext = self._generator(m, loops, instr, "ext").value
         local = self._generator(m, loops, instr, "local").value
 
@@ -166,15 +170,19 @@ class BurstSplitter(wiring.Component):
 
         width = max(len(ext), len(rest) + 2) + 1
         row_end = Signal(width)
+        beyond = Signal()
         m.d.comb += [
             row_end.eq(ext.as_signed() + instr.n_3),
-            self.outside.eq(busy & ~self.stop & ~inside_row & (ext[-1] | (row_end >= self.size_bytes))),
+            beyond.eq(busy & ~self.stop & ~inside_row & (ext[-1] | (row_end >= self.size_bytes))),
         ]
+        m.d.sync += [self.outside.eq(beyond & ~self.outside), self.refused.eq(beyond & self.push)]
         if self.memories < 1 << self.widths["select"]:
             m.d.comb += self.absent.eq(busy & ~self.stop & (instr.select >= self.memories))
 
         under_way = Signal(range(self.outstanding_bursts + 1))
+        waiting = Signal()
         m.d.comb += [
+            self.offer.eq(waiting & ~self.refused),
             self.quiet.eq(under_way == 0),
             self.push.eq(busy & ~self.stop & ~self.outside & ~self.absent & (under_way != self.outstanding_bursts) & (~self.offer | self.accept)),
             self.push_last.eq(loops.last[0] & ~crosses),
@@ -187,12 +195,14 @@ class BurstSplitter(wiring.Component):
             self.row_select.eq(instr.select),
             loops.step.eq(self.push & ~crosses),
         ]
-        m.d.sync += under_way.eq(under_way + self.push - self.done)
-        with m.If(self.accept):
-            m.d.sync += self.offer.eq(0)
+        m.d.sync += under_way.eq(under_way + self.push - self.done - self.refused)
+        with m.If(self.accept | self.refused):
+            m.d.sync += waiting.eq(0)
+        with m.If(self.refused):
+            m.d.sync += inside_row.eq(0)
         with m.If(self.push):
             m.d.sync += [
-                self.offer.eq(1),
+                waiting.eq(1),
                 self.address.eq(self.push_address),
                 self.length.eq(final_offset[beat_bits:] - offset[beat_bits:]),
                 inside_row.eq(crosses),

@@ -168,14 +168,14 @@ class LoadUnit(wiring.Component):
                 m.d.sync += port.en.eq(gathered & ~misplaced & ~stopped)
             m.d.sync += [port.addr.eq(address), port.data.eq(turned), port.mask.eq(mask)]
 
-        m.d.sync += self.error.eq(misplaced | failed | bursts.outside | bursts.absent)
+        m.d.sync += self.error.eq(misplaced | failed | (bursts.outside & ~stopped) | bursts.absent)
         with m.If(misplaced):
             m.d.sync += [self.error_code.eq(self.codes["address"]), self.error_address.eq(Cat(Const(0, lane_bits), address))]
         with m.Elif(failed):
             m.d.sync += [self.error_code.eq(self.codes["bus"]), self.error_address.eq(Cat(Const(0, beat_bits), row.ext))]
         with m.Elif(bursts.absent):
             m.d.sync += [self.error_code.eq(self.codes["illegal"]), self.error_address.eq(bursts.row_select)]
-        with m.Else():
+        with m.Elif(~bursts.outside):  # of the row before, if it is
             m.d.sync += [self.error_code.eq(self.codes["external"]), self.error_address.eq(bursts.row_ext)]
         with m.If(misplaced | failed | bursts.outside | bursts.absent | self.halt):
             m.d.sync += stopped.eq(1)

@@ -127,7 +127,7 @@ class StoreUnit(wiring.Component):
         ]
         m.d.sync += [
             offered.eq(bursts.push),
-            tokens.eq(tokens + offered - (step & send & begins)),
+            tokens.eq(tokens + (offered & ~bursts.refused) - (step & send & begins)),
             credits.eq(credits - (step & send) + (axi.wvalid & axi.wready)),
         ]
         with m.If(step):
@@ -160,14 +160,14 @@ class StoreUnit(wiring.Component):
         ]
         self._beats(m, plan, latency, queue_depth)
 
-        m.d.sync += self.error.eq(misplaced | failed | bursts.outside | bursts.absent)
+        m.d.sync += self.error.eq(misplaced | failed | (bursts.outside & ~stopped) | bursts.absent)
         with m.If(failed):
             m.d.sync += self.error_code.eq(self.codes["bus"])
         with m.Elif(misplaced):
             m.d.sync += [self.error_code.eq(self.codes["address"]), self.error_address.eq(Cat(Const(0, lane_bits), row.address))]
         with m.Elif(bursts.absent):
             m.d.sync += [self.error_code.eq(self.codes["illegal"]), self.error_address.eq(bursts.row_select)]
-        with m.Else():
+        with m.Elif(~bursts.outside):  # of the row before, if it is
             m.d.sync += [self.error_code.eq(self.codes["external"]), self.error_address.eq(bursts.row_ext)]
         with m.If(misplaced | failed | bursts.outside | bursts.absent | self.halt):
             m.d.sync += stopped.eq(1)

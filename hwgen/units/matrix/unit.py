@@ -133,7 +133,7 @@ class MatrixUnit(wiring.Component):
             last_read.eq(reading & (rows_left == 0)),
             load_done.eq(~reading | last_read),
             taken.eq(~pending | take_stream),
-            *[getattr(passes, f"n_{level}").eq(loading[f"n_{level}"]) for level in range(4)],
+            *[getattr(passes, f"n_{level}").eq(self.instr[f"n_{level}"]) for level in range(4)],
             has_more.eq(more & ~passes.last[0]),
             self.ready.eq(~has_more & load_done & taken & ~self.halt),
             passes.load.eq(self.start),
@@ -159,7 +159,7 @@ class MatrixUnit(wiring.Component):
         gap = Signal(range(timing.hazard_cycles), reset_less=False)
         weights_near = 1 if self.organisation == "systolic" else load_done
         m.d.comb += [
-            *[getattr(nest, f"n_{level}").eq(stream[f"n_{level}"]) for level in range(6)],
+            *[getattr(nest, f"n_{level}").eq(loading[f"n_{level}"]) for level in range(6)],
             take_stream.eq(pending & weights_near & (~streaming | nest.last[4]) & (gap == 0) & ~self.halt),
             nest.load.eq(take_stream & pending_first),
             nest.step.eq(streaming),

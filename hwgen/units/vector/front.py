@@ -45,7 +45,7 @@ def drive_port(m: Module, port, *, enable: Value, address: Value) -> Value:
     return enable & beyond
 
 
-def _stream(m: Module, prefix: str, levels: Sequence[int], *, instr, held: dict[str, Signal], load: Value, advance: Value,
+def _stream(m: Module, prefix: str, levels: Sequence[int], *, instr, held: dict[str, Signal], load: Value, counter: LoopCounter,
             name: str = "stride", extra_bits: int = 0, origin: str = "base") -> Signal:
     """An address generator over fields <prefix>_<origin> and <prefix>_<name>_<level>."""
     base = instr[f"{prefix}_{origin}"]
@@ -53,7 +53,7 @@ def _stream(m: Module, prefix: str, levels: Sequence[int], *, instr, held: dict[
     generator = AddressGenerator(width=len(base) + extra_bits, levels=LEVELS, stride_widths={
         level: len(stride) + (not stride.shape().signed) for level, stride in strides.items()})
     m.submodules[f"{prefix}_{name}"] = generator
-    m.d.comb += [generator.load.eq(load), generator.base.eq(base), generator.advance.eq(advance)]
+    m.d.comb += [generator.load.eq(load), generator.base.eq(base), generator.step.eq(counter.step), generator.moving.eq(counter.moving)]
     for level, stride in strides.items():
         gated = stride
         if prefix == "y" and name == "stride" and level >= 4 and not isinstance(held["reduce"], Const):
@@ -72,23 +72,23 @@ def build_front(m: Module, pipeline: Pipeline, unit: wiring.Component, held: dic
     tuple of Value and list of (Value, Value)
         Whether an instruction is being issued; pairs (access beyond its port, address).
     """
-    counter = LoopCounter(count_widths=[len(held[f"n_{level}"]) for level in range(LEVELS)])
+    counter = LoopCounter(count_widths=[len(unit.instr[f"n_{level}"]) for level in range(LEVELS)])
     m.submodules.counter = counter
     issuing = Signal()
     step = Signal()
     m.d.comb += [step.eq(issuing & ~halt), counter.load.eq(unit.start), counter.step.eq(step)]
-    m.d.comb += [getattr(counter, f"n_{level}").eq(held[f"n_{level}"]) for level in range(LEVELS)]
+    m.d.comb += [getattr(counter, f"n_{level}").eq(unit.instr[f"n_{level}"]) for level in range(LEVELS)]
     m.d.comb += unit.ready.eq((~issuing | counter.last[0]) & ~halt)
     with m.If(unit.start):
         m.d.sync += issuing.eq(1)
     with m.Elif(counter.last[0] | halt):
         m.d.sync += issuing.eq(0)
 
-    common = {"instr": unit.instr, "held": held, "load": unit.start, "advance": counter.advance}
+    common = {"instr": unit.instr, "held": held, "load": unit.start, "counter": counter}
     # Wide enough for any origin, steps and counts: coordinates do not wrap.
     coordinates = {}
     for axis, levels in (("y", (2, 4)), ("x", (3, 5))):
-        extra = max(len(held[f"n_{level}"]) + len(held[f"{axis}_step_{level}"]) for level in levels) + 2
+        extra = max(len(unit.instr[f"n_{level}"]) + len(held[f"{axis}_step_{level}"]) for level in levels) + 2
         coordinates[axis] = _stream(m, axis, levels, name="step", origin="origin", extra_bits=extra, **common)
     inside = Signal()
     # Unsigned: a negative coordinate is beyond any bound.

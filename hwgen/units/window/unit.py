@@ -47,8 +47,8 @@ class WindowUnit(wiring.Component):
             "result": Out(WritePort(addr_bits=address_bits["accumulator"], data_bits=lanes * 32)),
         })
 
-    def _nest(self, m: Module, name: str, levels, held, *, load, step) -> LoopCounter:
-        return nest_of(m, f"{name}_nest", [held[f"n_{level}"] for level in levels], load=load, step=step)
+    def _nest(self, m: Module, name: str, levels, given, *, load, step) -> LoopCounter:
+        return nest_of(m, f"{name}_nest", [given[f"n_{level}"] for level in levels], load=load, step=step)
 
     def _taps_of(self, body):
         """Taps of a kernel; the limits keep each count within them."""
@@ -78,7 +78,7 @@ class WindowUnit(wiring.Component):
          decide) = (Signal(name=name) for name in names.split())
         left = Signal(range(self.taps + 2))
         weight_address = Signal(len(self.weight.addr), reset_less=True)
-        passes = self._nest(m, "pass", (0,), loading, load=self.start, step=take_weights & ~self.start)
+        passes = self._nest(m, "pass", (0,), self.instr, load=self.start, step=take_weights & ~self.start)
         m.d.comb += [
             self.ready.eq((~pending | (decide_first & passes.last[0])) & ~halt), take_weights.eq(self.start | (decide_first & ~passes.last[0])),
             reading.eq((left > 1) & loading.multiply), self.weight.en.eq(reading & ~halt), self.weight.addr.eq(weight_address),
@@ -94,7 +94,7 @@ class WindowUnit(wiring.Component):
 
         # The stream: a word of the box a cycle, then none until the last window of the pass, or that of the instruction, is complete.
         elapsed, until, all_until = (Signal(len(span) + 1, name=name, reset_less=True) for name in ("elapsed", "until", "all_until"))
-        walk = self._nest(m, "walk", (0, 1, 2), stream, load=take_stream & pending_first, step=walking)
+        walk = self._nest(m, "walk", (0, 1, 2), loading, load=take_stream & pending_first, step=walking)
         address = follow(m, "a", walk, loading.a_base, {level: stream[f"a_stride_{level}"] for level in range(3)}, len(self.activation.addr))
         m.d.comb += [
             over.eq(elapsed >= all_until),
@@ -112,7 +112,7 @@ class WindowUnit(wiring.Component):
         # Positions: a pass is armed R cycles after its stream was taken; its first window is complete `first` cycles later.
         arm, arm_first = late(m, [take_stream, take_stream & pending_first], read, name="arm", clear=halt)
         lead, wait, gap = (Signal(len(most), reset_less=True, name=name) for name, most in (("lead", first), ("wait", row_step), ("gap", row_step)))
-        place = self._nest(m, "place", (0, 3, 4), emit, load=arm_first, step=decide)
+        place = self._nest(m, "place", (0, 3, 4), loading, load=arm_first, step=decide)
         reach = 2 + max(len(loading.n_1), len(loading.n_2), len(loading.y_lead), len(loading.x_lead),
                         *(len(loading[f"n_{level}"]) + len(loading[f"{axis}_step"]) + 1 for level, axis in ((3, "y"), (4, "x"))))
         y, x = (follow(m, axis, place, loading[f"{axis}_lead"], {level: emit[f"{axis}_step"] + 1}, reach) for level, axis in ((1, "y"), (2, "x")))
@@ -120,7 +120,7 @@ class WindowUnit(wiring.Component):
         m.d.comb += [decide_first.eq(armed & (lead == 0) & ~halt), decide.eq(decide_first | (running & (wait == 0) & ~halt))]
         m.d.sync += [lead.eq(lead - 1), wait.eq(wait - 1), armed.eq((armed & ~decide_first) | arm)]
         with m.If(decide):
-            m.d.sync += [running.eq(place.advance[1:].any()), wait.eq(Mux(place.advance[2], emit.x_step, gap - 1))]
+            m.d.sync += [running.eq(place.moving[1:].any()), wait.eq(Mux(place.moving[2], emit.x_step, gap - 1))]
         with m.If(arm):
             m.d.sync += lead.eq(first)
         with m.If(arm_first):

@@ -52,13 +52,13 @@ class AbsdiffUnit(wiring.Component):
         # A word of each operand a cycle, while `asking`.
         asking, busy = Signal(name="asking"), Signal(name="busy")
         m.submodules.nest = nest = LoopCounter(count_widths=[Shape.cast(self.body[f"n_{level}"].shape).width for level in range(LEVELS)])
-        m.d.comb += [nest.load.eq(self.start), nest.step.eq(asking), *[getattr(nest, f"n_{level}").eq(held[f"n_{level}"]) for level in range(LEVELS)]]
+        m.d.comb += [nest.load.eq(self.start), nest.step.eq(asking), *[getattr(nest, f"n_{level}").eq(self.instr[f"n_{level}"]) for level in range(LEVELS)]]
         address = {}
         for port, levels in STREAMS.items():
             strides = {level: Shape.cast(self.body[f"{port}_stride_{level}"].shape).width for level in levels}
             generator = AddressGenerator(width=len(getattr(self, port).addr), levels=LEVELS, stride_widths=strides)
             m.submodules[f"generate_{port}"] = generator
-            m.d.comb += [generator.load.eq(nest.load), generator.advance.eq(nest.advance), generator.base.eq(self.instr[f"{port}_base"])]
+            m.d.comb += [generator.load.eq(nest.load), generator.step.eq(nest.step), generator.moving.eq(nest.moving), generator.base.eq(self.instr[f"{port}_base"])]
             m.d.comb += [getattr(generator, f"stride_{level}").eq(held[f"{port}_stride_{level}"]) for level in levels]
             address[port] = generator.value
         remain = Signal(Shape.cast(self.body["channels"].shape).width, reset_less=True)  # channels from this word on

@@ -63,7 +63,7 @@ class BitserialUnit(wiring.Component):
         m.d.comb += [
             weighed.eq(weighing & (phase == self.timing.weight_cycles - 1)),
             done.eq(positions & (phase == self.timing.position_cycles - 1)),
-            *[getattr(nest, f"n_{level}").eq(held[f"n_{level}"]) for level in range(LEVELS)],
+            *[getattr(nest, f"n_{level}").eq(self.instr[f"n_{level}"]) for level in range(LEVELS)],
             nest.load.eq(self.start),
             nest.step.eq(done),
             self.idle.eq(~(weighing | positions)),
@@ -110,7 +110,7 @@ class BitserialUnit(wiring.Component):
             shapes = {level: Shape.cast(self.body[f"{stride}_{level}"].shape) for level in levels}
             generator = AddressGenerator(width=width, levels=LEVELS, stride_widths={level: s.width + (not s.signed) for level, s in shapes.items()})
             m.submodules[f"generate_{name}"] = generator
-            m.d.comb += [generator.load.eq(nest.load), generator.advance.eq(nest.advance), generator.base.eq(self.instr[base])]
+            m.d.comb += [generator.load.eq(nest.load), generator.step.eq(nest.step), generator.moving.eq(nest.moving), generator.base.eq(self.instr[base])]
             m.d.comb += [getattr(generator, f"stride_{level}").eq(held[f"{stride}_{level}"]) for level in levels]
             value[name] = generator.value
         # Unsigned: a negative coordinate is at least half of the range, above every bound.
