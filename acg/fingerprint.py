@@ -19,7 +19,8 @@ _FIRST_SIZES = (("organisation", ""), ("rows", 0), ("columns", 0), ("lanes", 0),
 def _further_sizes(engine: Engine) -> list[list]:
     first = {name for name, _ in _FIRST_SIZES}
     tables = [[name, [[key, value] for key, value in table.items()]] for name, table in engine.tables.items()]
-    return [[name, value] for name, value in engine.sizes.items() if name not in first] + tables
+    depths = [["pipeline", [[name, value] for name, value in engine.pipeline.items()]]] if engine.pipeline else []
+    return [[name, value] for name, value in engine.sizes.items() if name not in first] + tables + depths
 
 
 def _outside(engine: Engine) -> list[str]:

@@ -45,7 +45,8 @@ def _engine(name: str, index: int, model, where: str, chunk_bytes: int) -> Engin
     if any(port.lanes[1] == CHUNK for port in kind.ports):
         numbers[CHUNK] = chunk_bytes
     capabilities = tuple(parse_capability(text, where=where, sizes=numbers) for text in model.capabilities)
-    return Engine(name, index, model.kind, capabilities, MappingProxyType(sizes), MappingProxyType(tables))
+    pipeline = {depth.name: value for depth in kind.depths if (value := getattr(model.pipeline, depth.name)) != depth.usual}
+    return Engine(name, index, model.kind, capabilities, MappingProxyType(sizes), MappingProxyType(tables), MappingProxyType(pipeline))
 
 
 def _link(engine: Engine, memory: Memory, port: str, reads: bool, element: str, bus_bytes: int, chunk_bytes: int) -> Link:

@@ -60,7 +60,8 @@ class Memory:
 @dataclass(frozen=True)
 class Engine:
     """An engine node. ``index`` is its place in the description: instruction ``engine`` field minus one, and wait index; ``sizes`` are the numbers
-    and words that the description gives it, as its kind asks for them, and those derived of them; ``tables`` the nested ones."""
+    and words that the description gives it, as its kind asks for them, and those derived of them; ``tables`` the nested ones; ``pipeline`` registers of parts
+    of its pipeline that have others than usual, in the order of the kind."""
 
     name: str
     index: int
@@ -68,6 +69,7 @@ class Engine:
     capabilities: tuple[Capability, ...]
     sizes: Mapping[str, int | str] = field(default_factory=lambda: MappingProxyType({}))
     tables: Mapping[str, Mapping[str, int | tuple[str, ...]]] = field(default_factory=lambda: MappingProxyType({}))
+    pipeline: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @cached_property
     def specification(self) -> EngineKind:
@@ -78,6 +80,11 @@ class Engine:
     def copies(self) -> bool:
         """Whether it moves data between external and on-chip memory, as all do that have a port on the bus; the others compute."""
         return self.specification.copies
+
+    @cached_property
+    def registers(self) -> Mapping[str, int]:
+        """Registers of each part of its pipeline, by the names of its kind."""
+        return MappingProxyType({depth.name: self.pipeline.get(depth.name, depth.usual) for depth in self.specification.depths})
 
     def number(self, size: str) -> int:
         """A size that is a number, or the number itself in digits."""

@@ -211,7 +211,7 @@ class Accelerator(wiring.Component):
         on_chip = [port for port in engine.ports if port.memories != ("external",)]
         links = {port.name: graph.links_of(engine.name, port.name) for port in on_chip}
         plug = self._builders[engine.kind](Socket(
-            sizes=engine.sizes, tables=engine.tables, operations=engine.operations, body=self._body(engine.name),
+            sizes=engine.sizes, tables=engine.tables, registers=engine.registers, operations=engine.operations, body=self._body(engine.name),
             ports={port.name: tuple(self._port(link, port.built_in) for link in links[port.name]) for port in on_chip},
             bus_bits=external.bus_bits, bus_address_bits=external.address_bits, external_bytes=external.size_bytes,
             chunk_bytes=graph.chunk_bytes(engine.name), codes={code.name: code for code in ErrorCode},

@@ -188,6 +188,11 @@ def _check_engine(graph: Graph, engine: Engine, source: Source, say: Say) -> Non
             say(("engines", engine.name, "capabilities"), f"found {capability}; expected {instead}, {why}")
     for capability in {c: None for c in engine.capabilities if engine.capabilities.count(c) > 1}:
         say(("engines", engine.name, "capabilities"), f"{capability} stands twice; expected it once, remove one of the two")
+    for depth in kind.depths:
+        given = source.data["engines"][engine.name].get("pipeline", {}).get(depth.name)
+        if given is not None and depth.offered_by and not engine.operations & {*depth.offered_by}:
+            say(("engines", engine.name, "pipeline", depth.name), f"found {given} registers of a part that is not there; expected one of "
+                f"{', '.join(depth.offered_by)} among the capabilities, or no such line")
     # A stream of several ports has one address: what its first port says of it holds for the others.
     later = {name for stream in kind.streams for name in stream.ports[1:]}
     for size in kind.sizes:

@@ -1,5 +1,6 @@
 """The strict schema of an architecture description (YAML)."""
 
+import re
 from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal
@@ -103,10 +104,14 @@ def _table_type(table: Table) -> Any:
 
 
 def _engine_model(kind: EngineKind) -> type[_Model]:
-    """What a description says of an engine of this kind: its sizes, its tables and its capabilities."""
+    """What a description says of an engine of this kind: its sizes, its tables, its pipeline where it is deeper than usual, and its capabilities."""
     fields: dict[str, Any] = {"kind": (Literal[kind.name], ...)}
     fields |= {size.name: (_size_type(size), ...) for size in kind.sizes}
     fields |= {table.name: (_table_type(table), ...) for table in kind.tables}
+    if kind.depths:
+        depths: dict[str, Any] = {depth.name: (Annotated[int, Field(strict=True, ge=depth.usual, le=depth.most)], depth.usual) for depth in kind.depths}
+        pipeline = create_model(f"{kind.name.capitalize()}PipelineModel", __base__=_Model, **depths)
+        fields["pipeline"] = (pipeline, pipeline())
     return create_model(f"{kind.name.capitalize()}Model", __base__=_Model, **fields, capabilities=(Capabilities, ...))
 
 
@@ -163,7 +168,7 @@ def _line(source: Source, problem) -> str:
         return f"{where}: unknown key; expected only the keys of {document('reference/description.md')}, remove it or mend its spelling"
     if kind == "missing":
         return f"{where}: missing; expected a value, add the key"
-    message = problem["msg"][0].lower() + problem["msg"][1:]
+    message = re.sub(r" or instance of \w+PipelineModel$", "", problem["msg"][0].lower() + problem["msg"][1:])
     value = repr(problem["input"])
     if len(value) > 60:
         value = value[:57] + "..."

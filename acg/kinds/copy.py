@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from acg.kinds.rules import chunk_limit
-from acg.kinds.spec import BUS, CHUNK, COUNT_BITS, Control, Counts, EngineKind, Offer, Port, Size, Stream
+from acg.kinds.spec import BUS, CHUNK, COUNT_BITS, Control, Counts, Depth, EngineKind, Offer, Port, Size, Stream
 from acg.timing.dma import LoadTiming, StoreTiming
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _load_timing(graph: Graph, engine: Engine) -> LoadTiming:
     external = graph.external
     return LoadTiming(
         bus_bytes=external.bus_bytes, chunk_bytes=graph.chunk_bytes(engine.name), outstanding_bursts=engine.number("outstanding_bursts"),
-        read_latency_cycles=external.read_latency_cycles,
+        read_latency_cycles=external.read_latency_cycles, address_cycles=engine.registers["address"],
     )
 
 
@@ -34,6 +34,7 @@ def _store_timing(graph: Graph, engine: Engine) -> StoreTiming:
     return StoreTiming(
         bus_bytes=external.bus_bytes, chunk_bytes=graph.chunk_bytes(engine.name), outstanding_bursts=engine.number("outstanding_bursts"),
         write_latency_cycles=external.write_latency_cycles, source_latency_cycles=graph.read_latency_cycles(engine.name, "source"),
+        address_cycles=engine.registers["address"],
     )
 
 
@@ -50,6 +51,7 @@ def _copy(name: str, *, loads: bool) -> EngineKind:
         name=name,
         doc="{outstanding_bursts} bursts outstanding, {chunk} bytes a cycle",
         sizes=(Size("outstanding_bursts", 1, 64),),
+        depths=(Depth("address", 0, 1, "between the address generators and the splitting of rows"),),
         ports=(external, local) if loads else (local, external),
         body=(
             Control("select", links_of=local.name),

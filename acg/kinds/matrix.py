@@ -10,7 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from acg.kinds.rules import block, read_and_written, same, timed, words_apart
-from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
+from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, Depth, EngineKind, Offer, Port, Size, Stream
 from acg.timing.matrix import MatrixTiming
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ MATRIX = EngineKind(
     name="matrix",
     doc="{organisation}, {rows} x {columns}",
     sizes=(Size("organisation", choices=("systolic", "dot")), Size("rows"), Size("columns")),
+    depths=(Depth("address", 0, 1, "between the loop counter and the address generators"), Depth("multiply", 0, 2, "behind each product of the array")),
     ports=(
         Port("activation", True, (1, "rows"), elements=("i8",)),
         Port("weight", True, (1, "columns"), elements=("i8",)),

@@ -21,11 +21,13 @@ Found = Iterator[tuple[tuple[str, ...], str]]
 
 
 def timed(timing: Callable[..., EngineTiming], sizes: Sequence[str], ports: Sequence[str]) -> Callable[[Graph, Engine], EngineTiming]:
-    """A fresh timing state of an engine: ``timing`` is given these sizes, and of these ports the read latency as ``<port>_latency_cycles``."""
+    """A fresh timing state of an engine: ``timing`` is given these sizes, and of these ports the read latency as ``<port>_latency_cycles``; and
+    ``registers``, those of its pipeline, where its kind has any that a description can say."""
 
     def state(graph: Graph, engine: Engine) -> EngineTiming:
         latencies = {f"{port}_latency_cycles": graph.read_latency_cycles(engine.name, port) for port in ports}
-        return timing(**{size: engine.sizes[size] for size in sizes}, **latencies)
+        registers = {"registers": engine.registers} if engine.specification.depths else {}
+        return timing(**{size: engine.sizes[size] for size in sizes}, **latencies, **registers)
 
     return state
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from acg.footprint import Access
     from acg.nodes import Engine, Graph
 
-__all__ = ["BUS", "CHUNK", "Axis", "CodeFault", "Control", "Counts", "Derived", "EngineKind", "Item", "Limit", "Offer",
+__all__ = ["BUS", "CHUNK", "Axis", "CodeFault", "Control", "Counts", "Depth", "Derived", "EngineKind", "Item", "Limit", "Offer",
            "Order", "Port", "Rule", "Size", "Stream", "Table", "Work"]
 
 #: Widths of a port that are no size of the engine: bytes of a bus beat, and what a copy moves a cycle, the least of the bus and the words behind it.
@@ -42,6 +42,21 @@ class Derived:
     name: str
     size: str
     divisor: int
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Registers of a part of the datapath: ``usual`` unless a description says another number, up to ``most``.
+
+    ``what`` stands between them, in order, or where they stand; ``offered_by``: the part is there only where the engine offers one of these operations; left
+    out, always.
+    """
+
+    name: str
+    usual: int
+    most: int
+    what: str
+    offered_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -315,6 +330,8 @@ class EngineKind:
         What in an instruction must not depend on how far the unit's pipeline has got; None for a unit whose parts cannot.
     derived : tuple[Derived, ...]
     tables : tuple[Table, ...]
+    depths : tuple[Depth, ...]
+        How deep its pipeline may be, part by part: what its timing and its unit both read (`acg.nodes.Engine.registers`).
     issues : callable or None
         (engine, operation) -> how many of an operation it begins a cycle; one, if left out.
     code_fault : CodeFault or None
@@ -337,6 +354,7 @@ class EngineKind:
     order: Order | None = None
     derived: tuple[Derived, ...] = ()
     tables: tuple[Table, ...] = ()
+    depths: tuple[Depth, ...] = ()
     issues: Callable[["Engine", str], int] | None = None
     code_fault: CodeFault | None = None
     code_manual: Callable[["Engine"], Sequence[tuple[tuple[str, ...], Sequence[tuple[object, ...]]]]] | None = None

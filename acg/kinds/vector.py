@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from acg.kinds.rules import needs_wide
-from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, EngineKind, Offer, Port, Size, Stream
-from acg.timing.vector import BINARY, FLOAT, PRODUCTS, VectorTiming, stages
+from acg.kinds.spec import COUNT_BITS, Axis, Control, Counts, Depth, EngineKind, Offer, Port, Size, Stream
+from acg.timing.vector import BINARY, FLOAT, MOST, NEEDED_BY, PRODUCTS, STAGES, VectorTiming, stages
 
 if TYPE_CHECKING:
     from acg.footprint import Access
@@ -27,8 +27,18 @@ ESTIMATES: dict[str, int] = {"RECIPROCAL_ESTIMATE": 1, "RSQRT_ESTIMATE": 2}
 _ALL = (0, 1, 2, 3, 4, 5)
 
 
+#: What stands between the registers of the stages that can be cut.
+_CUTS = {
+    "operand": "words of the memories, operands", "multiply": "the product, what of it is used",
+    "convert": "magnitude, two parts of its normalisation, float32",
+    "scale": "partial products, their sum, its normalisation, float32", "binary": "of a sum: order, alignment, sum, two parts of its normalisation, float32",
+    "rescale": "partial products, two products, their sum, its normalisation, float32", "integer": "alignment, integer", "saturate": "zero point, limits",
+}
+
+
 def _timing(graph: Graph, engine: Engine) -> VectorTiming:
-    return VectorTiming(read_latency_cycles=graph.read_latency_cycles(engine.name, "a", "b", "parameter"), stages=stages(engine.operations))
+    return VectorTiming(read_latency_cycles=graph.read_latency_cycles(engine.name, "a", "b", "parameter"), stages=stages(engine.operations, engine.registers),
+                        address_cycles=engine.registers["address"])
 
 
 def _work(graph: Graph, engine: Engine, fields: Fields) -> int:
@@ -115,6 +125,10 @@ VECTOR = EngineKind(
     name="vector",
     doc="{lanes} lanes",
     sizes=(Size("lanes"),),
+    depths=(
+        Depth("address", 0, 1, "between the loop counter and the address generators"),
+        *(Depth(name, cycles, MOST[name], what, NEEDED_BY.get(name, ())) for name, cycles in STAGES if (what := _CUTS.get(name))),
+    ),
     ports=(
         Port("a", True, (1, "lanes"), most=8),
         Port("b", True, (1, "lanes"), most=8, beat="a"),

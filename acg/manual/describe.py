@@ -71,6 +71,7 @@ def describe(graph: Graph) -> str:
     for engine in graph.engines.values():
         chunk = {"chunk": graph.chunk_bytes(engine.name)}
         size = engine.specification.doc.format_map({**engine.sizes, **chunk})
+        size += "".join(f", {number} registers in {part}" for part, number in engine.pipeline.items())
         engines.append((engine.index, engine.name, engine.kind, size, ", ".join(capability.operation for capability in engine.capabilities)))
     control = graph.control
     return "\n\n".join([

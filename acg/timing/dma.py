@@ -6,10 +6,12 @@ Both engines are two stages. The *address stage* walks the rows of an instructio
 without bubble between rows or instructions; the address stage may be any number of instructions ahead, as far as the limit of K
 outstanding bursts lets it. With p_k the push of burst k, s_k the step index (over all rows) of its first beat, l_k that of its last:
 
-    p_k    = max(p_(k-1) + 1, start + 1 of its instruction, done_(k-K) + 1)
+    p_k    = max(p_(k-1) + 1, start + 1 + address of its instruction, done_(k-K) + 1)
     D(s)   = max(D(s-1) + 1, p_k + lead  if s = s_k)              cycle of step s
     done_k = D(l_k) + tail                                        the burst no longer counts as outstanding
     ready_cycle = p_last + 1,   retire = D(last step) + 2 for a load, done_last + 1 for a store
+
+where ``address`` registers, none unless a description says so, stand between the address generators and the splitting of rows.
 
 Load: address handshake at p + 1, first beat ``read_latency_cycles`` later and consumed by the step itself: lead = 1 + read latency,
 tail = 0. Chunk c of a row (off = ext_address % B, lo = local_address % U, n bytes) needs the beats up to
@@ -60,7 +62,7 @@ def _check_at_least(where: str, minimum: int, **values: int) -> None:
 class DmaTiming(ABC):
     """State and recursion common to both engines; ``lead`` and ``tail`` in cycles as in the module's docstring."""
 
-    def __init__(self, *, bus_bytes: int, chunk_bytes: int, outstanding_bursts: int, lead: int, tail: int):
+    def __init__(self, *, bus_bytes: int, chunk_bytes: int, outstanding_bursts: int, lead: int, tail: int, address_cycles: int = 0):
         where = type(self).__name__
         _check_power(where, bus_bytes=bus_bytes, chunk_bytes=chunk_bytes)
         _check_at_least(where, 1, outstanding_bursts=outstanding_bursts)
@@ -69,6 +71,7 @@ class DmaTiming(ABC):
         self.bus_bytes = bus_bytes
         self.chunk_bytes = chunk_bytes
         self.outstanding_bursts = outstanding_bursts
+        self.address_cycles = address_cycles
         self._split = split_bytes(bus_bytes)
         self._lead = lead
         self._tail = tail
@@ -154,7 +157,7 @@ class DmaTiming(ABC):
         """Walk all bursts of an instruction that starts at ``cycle``."""
         if cycle < self.ready_cycle:
             raise ValueError(f"{type(self).__name__}: start at cycle {cycle}, but the engine is not ready before {self.ready_cycle}")
-        self._push = max(self._push, cycle)
+        self._push = max(self._push, cycle + self.address_cycles)
         size, ext, local = fields["n_3"], fields["ext_address"], fields["local_address"]
         counts = [fields["n_0"], fields["n_1"], fields["n_2"]]
         rows = counts[0] * counts[1] * counts[2]
@@ -234,13 +237,15 @@ class LoadTiming(DmaTiming):
         Most bursts addressed and not yet read to the end.
     read_latency_cycles : int
         Address handshake to first beat; at least 1.
+    address_cycles : int
+        Registers of the address stage.
     """
 
-    def __init__(self, *, bus_bytes: int, chunk_bytes: int, outstanding_bursts: int, read_latency_cycles: int):
+    def __init__(self, *, bus_bytes: int, chunk_bytes: int, outstanding_bursts: int, read_latency_cycles: int, address_cycles: int = 0):
         _check_at_least(type(self).__name__, 1, read_latency_cycles=read_latency_cycles)
         self.read_latency_cycles = read_latency_cycles
         super().__init__(bus_bytes=bus_bytes, chunk_bytes=chunk_bytes, outstanding_bursts=outstanding_bursts,
-                         lead=1 + read_latency_cycles, tail=0)
+                         lead=1 + read_latency_cycles, tail=0, address_cycles=address_cycles)
 
     def _row_steps(self, off: int, lo: int, size: int, beats: int) -> tuple[int, Callable[[int], int]]:
         bus, chunk = self.bus_bytes, self.chunk_bytes
@@ -268,14 +273,17 @@ class StoreTiming(DmaTiming):
         Last write beat to its response; at least 1.
     source_latency_cycles : int
         Read latency of the slowest source memory, at least 1; reads of all sources take as long.
+    address_cycles : int
+        Registers of the address stage.
     """
 
-    def __init__(self, *, bus_bytes: int, chunk_bytes: int, outstanding_bursts: int, write_latency_cycles: int, source_latency_cycles: int):
+    def __init__(self, *, bus_bytes: int, chunk_bytes: int, outstanding_bursts: int, write_latency_cycles: int, source_latency_cycles: int,
+                 address_cycles: int = 0):
         _check_at_least(type(self).__name__, 1, write_latency_cycles=write_latency_cycles, source_latency_cycles=source_latency_cycles)
         self.write_latency_cycles = write_latency_cycles
         self.source_latency_cycles = source_latency_cycles
         super().__init__(bus_bytes=bus_bytes, chunk_bytes=chunk_bytes, outstanding_bursts=outstanding_bursts,
-                         lead=2, tail=source_latency_cycles + STORE_SEND_CYCLES + write_latency_cycles)
+                         lead=2, tail=source_latency_cycles + STORE_SEND_CYCLES + write_latency_cycles, address_cycles=address_cycles)
 
     def _row_steps(self, off: int, lo: int, size: int, beats: int) -> tuple[int, Callable[[int], int]]:
         bus, chunk = self.bus_bytes, self.chunk_bytes

@@ -32,7 +32,7 @@ class _Definition(DmaTiming):
     def start(self, cycle: int, fields: Mapping[str, int]) -> int:
         """As in the fast class."""
         bus, split, limit = self.bus_bytes, self._split, self.outstanding_bursts
-        self._push = max(self._push, cycle)
+        self._push = max(self._push, cycle + self.address_cycles)
         for ext, local in _row_addresses(fields):
             row_burst = previous = None
             for number, beat in enumerate(self._row_beats(ext % bus, local % self.chunk_bytes, fields["n_3"])):

@@ -26,12 +26,13 @@ where each constant has one source in the hardware:
 ``D``
     Cycles from taking weights to the first use. ``systolic``: 1, because row r needs its weights r cycles after row 0,
     so loading runs just ahead of the wavefront. ``dot``: W, because all rows are used at once.
-``L = max(activation latency, weight latency, accumulator latency - 1 - A)``
-    Read latency; the faster memories' commands are held back to meet the slowest.
+``L = address + max(activation latency, weight latency, accumulator latency - 1 - A)``
+    Read latency; the faster memories' commands are held back to meet the slowest, and those of weights to meet addresses that come ``address`` registers
+    later than the loop counter: none unless a description says so.
 ``A``
     Cycles from an activation word at the array's edge to its sums at the accumulator. ``systolic``: rows + columns
     (down a column, and the skew between columns). ``dot``: 2 + ceil(log4(rows)): activation register, product register,
-    and a register after each two levels of the adder tree.
+    and a register after each two levels of the adder tree. Both: ``multiply`` registers more behind each product, none unless a description says so.
 ``+ 2`` and ``P``
     First position's address register (1), command register (1); the write comes one cycle after the sum (1) and the
     last position P - 1 cycles after the first (-1).
@@ -54,6 +55,7 @@ instruction must name either the same words in the same order or none in common.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from acg.timing.unit import UnitTiming
 
@@ -61,6 +63,8 @@ __all__ = ["ORGANISATIONS", "MatrixTiming"]
 
 #: Organisations of the array: weight-stationary systolic, or one adder tree a column.
 ORGANISATIONS = ("systolic", "dot")
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 class MatrixTiming(UnitTiming):
@@ -74,6 +78,8 @@ class MatrixTiming(UnitTiming):
         ``systolic`` or ``dot``.
     activation_latency_cycles, weight_latency_cycles, accumulator_latency_cycles : int
         Read latencies of the memories, at least 1.
+    registers : mapping of str to int
+        ``address`` and ``multiply``, where they are not 0.
 
     Attributes
     ----------
@@ -85,12 +91,14 @@ class MatrixTiming(UnitTiming):
         H, the least period of passes.
     read_cycles : int
         L, from a read command's cycle to its data, the same for activations and weights.
+    address_cycles : int
+        Registers between loop counter and address generators.
     array_cycles : int
         A, from an activation word at the array's edge to its sums.
     """
 
     def __init__(self, *, rows: int, columns: int, organisation: str, activation_latency_cycles: int,
-                 weight_latency_cycles: int, accumulator_latency_cycles: int):
+                 weight_latency_cycles: int, accumulator_latency_cycles: int, registers: Mapping[str, int] = _NONE):
         super().__init__(
             rows=rows, columns=columns, activation_latency_cycles=activation_latency_cycles, weight_latency_cycles=weight_latency_cycles,
             accumulator_latency_cycles=accumulator_latency_cycles,
@@ -105,8 +113,10 @@ class MatrixTiming(UnitTiming):
         else:
             self.lead_cycles = rows
             self.array_cycles = 2 + ((rows - 1).bit_length() + 1) // 2
-        self.read_cycles = max(activation_latency_cycles, weight_latency_cycles,
-                               accumulator_latency_cycles - 1 - self.array_cycles)
+        self.array_cycles += registers.get("multiply", 0)
+        self.address_cycles = registers.get("address", 0)
+        self.read_cycles = self.address_cycles + max(activation_latency_cycles, weight_latency_cycles,
+                                                     accumulator_latency_cycles - 1 - self.array_cycles)
         self._stream_free_cycle = 0
 
     def run(self, cycle: int, fields: Mapping[str, int]) -> tuple[int, int]:

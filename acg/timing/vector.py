@@ -5,17 +5,18 @@ occupies it for N cycles and the next may start right then. An instruction start
 s + 1 + i; its operands are on the memory ports ``read_latency_cycles`` later; its result is on the write port after
 the registers of its stages. It retires in the cycle in which its last iteration reaches the write port:
 
-    retire = s + N + read_latency_cycles + sum of stages
+    retire = s + N + address + read_latency_cycles + sum of stages
 
-A unit has those of `STAGES` that one of its operations needs. hwgen builds its pipeline from this very table, so RTL and prediction share the
-number of stages by construction.
+where ``address`` registers, none unless a description says so, stand between the loop counter and the address generators. Of a stage the description may
+say how many registers it has, from those of `STAGES` up to those of `MOST`. A unit has those of `STAGES` that one of its operations needs. hwgen builds its
+pipeline from this very table, so RTL and prediction share the number of stages by construction.
 """
 
 from collections.abc import Collection, Mapping
 
 from acg.timing.unit import UnitTiming
 
-__all__ = ["BINARY", "FLOAT", "PIPELINE_CYCLES", "PRODUCTS", "STAGES", "Stages", "VectorTiming", "depth_cycles", "stages"]
+__all__ = ["BINARY", "FLOAT", "MOST", "NEEDED_BY", "PIPELINE_CYCLES", "PRODUCTS", "STAGES", "Stages", "VectorTiming", "depth_cycles", "stages"]
 
 Stages = tuple[tuple[str, int], ...]
 
@@ -41,8 +42,11 @@ STAGES: Stages = (
     ("write", 1),       # memory and bytes selected, address and enable of the write port
 )
 
+#: Most registers of the stages that can be cut further.
+MOST = {"operand": 2, "multiply": 2, "convert": 4, "scale": 4, "binary": 6, "rescale": 5, "integer": 2, "saturate": 2}
+
 #: Operations of which a unit offers one where it has the stage; every unit has the others.
-_NEEDED_BY: dict[str, tuple[str, ...]] = {
+NEEDED_BY: dict[str, tuple[str, ...]] = {
     "multiply": PRODUCTS, "reduce": (*PRODUCTS, "SUM", "MAXIMUM"), "bias": FLOAT, "convert": FLOAT, "scale": FLOAT, "binary": BINARY,
     "rescale": ("REQUANTIZE",), "table": ("TABLE",),
 }
@@ -51,9 +55,10 @@ _NEEDED_BY: dict[str, tuple[str, ...]] = {
 PIPELINE_CYCLES = sum(cycles for _, cycles in STAGES)
 
 
-def stages(operations: Collection[str]) -> Stages:
-    """Stages of a unit that offers these operations, in their order."""
-    return tuple((name, cycles) for name, cycles in STAGES if name not in _NEEDED_BY or any(needs in operations for needs in _NEEDED_BY[name]))
+def stages(operations: Collection[str], registers: Mapping[str, int] | None = None) -> Stages:
+    """Stages of a unit that offers these operations, in their order; ``registers`` of stages that have others than usual."""
+    return tuple((name, (registers or {}).get(name, cycles)) for name, cycles in STAGES
+                 if name not in NEEDED_BY or any(needs in operations for needs in NEEDED_BY[name]))
 
 
 def depth_cycles(stage: str, present: Stages = STAGES) -> int:
@@ -76,11 +81,13 @@ class VectorTiming(UnitTiming):
         The largest read latency among the memories of ports a, b and parameter; the unit aligns all of them to it.
     stages : Stages
         Those that the unit has; all, if left out.
+    address_cycles : int
+        Registers between loop counter and address generators.
     """
 
-    def __init__(self, *, read_latency_cycles: int, stages: Stages = STAGES):
+    def __init__(self, *, read_latency_cycles: int, stages: Stages = STAGES, address_cycles: int = 0):
         super().__init__(read_latency_cycles=read_latency_cycles)
-        self._latency_cycles = read_latency_cycles + sum(cycles for _, cycles in stages)
+        self._latency_cycles = address_cycles + read_latency_cycles + sum(cycles for _, cycles in stages)
 
     def run(self, cycle: int, fields: Mapping[str, int]) -> tuple[int, int]:
         """The counts n_0..n_5 decide."""

@@ -105,6 +105,11 @@ def _kind(kind: EngineKind) -> str:
         table(("size", "value"), sizes),
         table(("port", "it", "elements an access", "on memories", "of elements", "links", "built for"), ports),
     ]
+    if kind.depths:
+        parts.append("Registers of its pipeline, a number each under `pipeline`, where they are others than usual:\n\n" + table(
+            ("part", "registers", "usually", "of", "built for"),
+            [(f"`{depth.name}`", f"{depth.usual} to {depth.most}", str(depth.usual), depth.what, ", ".join(depth.offered_by) or "always")
+             for depth in kind.depths]))
     if kind.limits:
         parts.append(table(("product of", "at most", "which is"),
                            [(" * ".join(f"`{field}`" for field in limit.fields), " * ".join(f"`{most}`" for most in limit.most), limit.what)

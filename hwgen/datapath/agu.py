@@ -14,12 +14,13 @@ where ``i`` is the k-th tuple of indices in row-major order (level 0 outermost).
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["AddressGenerator", "LoopCounter", "follow", "nest_of"]
+__all__ = ["AddressGenerator", "LoopCounter", "Walk", "follow", "nest_of"]
 
 
 def _widths(where: str, name: str, widths: Iterable[int]) -> tuple[int, ...]:
@@ -185,10 +186,20 @@ def nest_of(m: Module, name: str, counts: Sequence[Value], *, load: Value, step:
     return nest
 
 
-def follow(m: Module, name: str, nest: LoopCounter, base: Value, strides: Mapping[int, Value], width: int, *, load: Value | None = None) -> Signal:
+class Walk(NamedTuple):
+    """What address generators follow where it is not the loop counter itself: its members, later."""
+
+    levels: int
+    load: Value
+    step: Value
+    moving: Value
+
+
+def follow(m: Module, name: str, nest: LoopCounter | Walk, base: Value, strides: Mapping[int, Value], width: int, *, load: Value | None = None) -> Signal:
     """A value of ``width`` bits, by submodule ``name`` of ``m``, that starts at ``base`` with the nest, or with ``load``, and moves by a stride a level."""
     widths = {level: len(stride) + (not stride.shape().signed) for level, stride in strides.items()}
     m.submodules[name] = generator = AddressGenerator(width=width, levels=nest.levels, stride_widths=widths)
-    m.d.comb += [generator.load.eq(nest.load if load is None else load), generator.step.eq(nest.step), generator.moving.eq(nest.moving), generator.base.eq(base)]
+    m.d.comb += [generator.load.eq(nest.load if load is None else load), generator.step.eq(nest.step), generator.moving.eq(nest.moving)]
+    m.d.comb += generator.base.eq(base)
     m.d.comb += [getattr(generator, f"stride_{level}").eq(stride) for level, stride in strides.items()]
     return generator.value

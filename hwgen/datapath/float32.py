@@ -8,13 +8,16 @@ Exponents between stages are biased by 127, 10 bits, two's complement. A zero or
 exponent (`_ZERO`, `_INFINITE`), far enough out that neither normalisation nor a rounding carry brings it back.
 """
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 
 from acg.primitives import RECIPROCAL_PATTERN, RSQRT_PATTERN
 
 __all__ = [
-    "add_align", "add_round", "add_sum", "constant_products", "constant_sum", "estimate", "int_normalise", "int_round", "lesser", "limited_byte",
-    "normalise", "product", "round_product", "round_to_int32", "round_to_integer", "wire",
+    "absolute", "add_align", "add_order", "add_round", "add_shift", "add_sum", "coarse", "constant_products", "constant_sum", "estimate", "fine",
+    "int_normalise", "int_round", "integer_places", "lesser", "limited", "limited_byte", "mantissa", "normalise", "pack", "partial_products", "product",
+    "product_sign", "round_product", "round_sum", "round_to_int32", "round_to_integer", "shift_product", "signed_integer", "whole_product", "wire",
 ]
 
 _EXPONENT_BITS = 10
@@ -33,22 +36,44 @@ def wire(m: Module, value, name: str) -> Signal:
     return signal
 
 
-def normalise(m: Module, value: Value, name: str) -> tuple[Signal, Value]:
-    """Shift left until the top bit is set, or by the largest possible count for 0. Returns (shifted, count)."""
-    width = len(value)
-    current = wire(m, value, f"{name}_shift_0")
+#: Bits of a count of which the first of two stages of a normalisation shifts by the highest.
+_COARSE_BITS = 2
+
+
+def _shift_left(m: Module, value: Value, steps: Sequence[int], name: str) -> tuple[Value, list[Value]]:
+    """Shift left by each of falling powers of two that leaves the top bit no lower. Returns (shifted, bits of the count, lowest first)."""
+    width, current = len(value), value
     count: list[Value] = []
-    step = 1 << (width - 1).bit_length() >> 1
-    while step:
+    for step in steps:
         empty = wire(m, current[width - step:] == 0, f"{name}_empty_{step}")
         current = wire(m, Mux(empty, current << step, current)[:width], f"{name}_shift_{step}")
         count.insert(0, empty)
-        step >>= 1
-    return current, wire(m, Cat(count), f"{name}_count")
+    return current, count
 
 
-def _pack(m: Module, *, sign: Value, exponent: Value, fraction: Value, up: Value, raise_exponent: Value | int, name: str) -> Signal:
-    """Round and pack, flushing below the smallest normal and overflowing to infinity: one adder for all carries."""
+def _steps(width: int) -> list[int]:
+    return [1 << bit for bit in reversed(range((width - 1).bit_length()))]
+
+
+def coarse(m: Module, value: Value, name: str) -> tuple[Value, Value]:
+    """First half of `normalise`: (shifted by the high bits of the count, these bits)."""
+    shifted, count = _shift_left(m, wire(m, value, f"{name}_shift_0"), _steps(len(value))[:_COARSE_BITS], name)
+    return shifted, Cat(count)
+
+
+def fine(m: Module, shifted: Value, high: Value, name: str) -> tuple[Value, Value]:
+    """Second half of `normalise`."""
+    shifted, count = _shift_left(m, shifted, _steps(len(shifted))[_COARSE_BITS:], name)
+    return shifted, wire(m, Cat(*count, high), f"{name}_count")
+
+
+def normalise(m: Module, value: Value, name: str) -> tuple[Value, Value]:
+    """Shift left until the top bit is set, or by the largest possible count for 0. Returns (shifted, count)."""
+    return fine(m, *coarse(m, value, name), name)
+
+
+def pack(m: Module, *, sign: Value, exponent: Value, fraction: Value, up: Value, raise_exponent: Value | int = 0, name: str) -> Signal:
+    """What rounding found, as a pattern: add, flushing below the smallest normal and overflowing to infinity: one adder for all carries."""
     raised = Cat(Value.cast(up)[0], Const(0, 22), Value.cast(raise_exponent)[0])
     packed = wire(m, (Cat(fraction, exponent) + raised)[:33], f"{name}_packed")
     negative = packed[32]
@@ -60,11 +85,16 @@ def _pack(m: Module, *, sign: Value, exponent: Value, fraction: Value, up: Value
 
 def int_normalise(m: Module, value: Value, name: str) -> Values:
     """First half of int to float32: sign, normalised magnitude (the width of ``value``, at most 32 bits) and shift count."""
+    parts = absolute(m, value, name)
+    shifted, count = normalise(m, parts["magnitude"], name)
+    return {"sign": parts["sign"], "magnitude": shifted, "shift": count}
+
+
+def absolute(m: Module, value: Value, name: str) -> Values:
+    """Sign and magnitude of an integer, the latter as wide as it."""
     value = value.as_signed()
     sign = value[-1]
-    magnitude = wire(m, Mux(sign, -value, value)[:len(value)], f"{name}_magnitude")
-    shifted, count = normalise(m, magnitude, name)
-    return {"sign": sign, "magnitude": shifted, "shift": count}
+    return {"sign": sign, "magnitude": wire(m, Mux(sign, -value, value)[:len(value)], f"{name}_magnitude")}
 
 
 def int_round(m: Module, *, sign: Value, magnitude: Value, shift: Value, name: str) -> Signal:
@@ -80,7 +110,7 @@ def int_round(m: Module, *, sign: Value, magnitude: Value, shift: Value, name: s
         fraction = Cat(Const(0, 24 - width), magnitude[:width - 1])
         up = Const(0, 1)
     exponent = Mux(magnitude[-1], exponent, _ZERO)
-    rounded = _pack(m, sign=sign & magnitude[-1], exponent=exponent, fraction=fraction, up=up, raise_exponent=0, name=name)
+    rounded = pack(m, sign=sign & magnitude[-1], exponent=exponent, fraction=fraction, up=up, raise_exponent=0, name=name)
     return rounded
 
 
@@ -92,25 +122,49 @@ def _product_exponent(m: Module, x: Value, y: Value, name: str) -> Signal:
     return wire(m, Mux(zero, _ZERO, Mux(infinite, _INFINITE, (x + y - 127)[:_EXPONENT_BITS])), f"{name}_exponent")
 
 
-def _mantissa(x: Value) -> Value:
+def mantissa(x: Value) -> Value:
+    """24 bits of a pattern that is no subnormal."""
     return Cat(x[:23], Const(1, 1))
+
+
+#: Bits of an operand of a multiplier of most FPGAs; wider products are sums of several.
+_MULTIPLIER_BITS = 18
+
+
+def partial_products(m: Module, x: Value, y: Value, name: str) -> Values:
+    """The products, ``high``, ``left``, ``right`` and ``low``, of which `whole_product` is the sum: each a multiplier of `_MULTIPLIER_BITS` bits."""
+    (x_low, x_high), (y_low, y_high) = ((value[:_MULTIPLIER_BITS], value[_MULTIPLIER_BITS:]) for value in (x, y))
+    parts = {"high": x_high * y_high, "left": x_high * y_low, "right": x_low * y_high, "low": x_low * y_low}
+    return {part: wire(m, value, f"{name}_{part}") for part, value in parts.items()}
+
+
+def whole_product(m: Module, *, high: Value, left: Value, right: Value, low: Value, width: int, name: str) -> Signal:
+    """Sum of `partial_products`, of so many bits."""
+    ends = wire(m, Cat(low, high), f"{name}_ends")
+    return wire(m, (ends + ((left + right) << _MULTIPLIER_BITS))[:width], f"{name}_product")
 
 
 def product(m: Module, x: Value, y: Value, name: str) -> Values:
     """First half of a multiplication of two patterns: sign, exponent, 48-bit product of the mantissas."""
-    return {
-        "sign": x[31] ^ y[31],
-        "exponent": _product_exponent(m, x, y, name),
-        "product": wire(m, _mantissa(x) * _mantissa(y), f"{name}_product"),
-    }
+    return {**product_sign(m, x, y, name), "product": wire(m, mantissa(x) * mantissa(y), f"{name}_product")}
+
+
+def product_sign(m: Module, x: Value, y: Value, name: str) -> Values:
+    """Sign and exponent of a product of two patterns."""
+    return {"sign": x[31] ^ y[31], "exponent": _product_exponent(m, x, y, name)}
 
 
 def round_product(m: Module, *, sign: Value, exponent: Value, product: Value, sticky: Value | int = 0, name: str) -> Signal:
     """Second half of a multiplication: normalise by at most one bit, round. ``sticky``: anything below the 48 bits."""
+    return pack(m, sign=sign, exponent=exponent, **shift_product(m, product, sticky, name), name=name)
+
+
+def shift_product(m: Module, product: Value, sticky: Value | int, name: str) -> Values:
+    """What of a product `pack` takes: fraction, and whether to round up and to raise the exponent."""
     high = product[47]
     shifted = wire(m, Mux(high, product, product << 1)[:48], f"{name}_shifted")
     up = shifted[23] & (shifted[24] | (shifted[:23] != 0) | sticky)
-    return _pack(m, sign=sign, exponent=exponent, fraction=shifted[24:47], up=up, raise_exponent=high, name=name)
+    return {"fraction": shifted[24:47], "up": up, "raise_exponent": high}
 
 
 def _larger(m: Module, x: Value, y: Value, name: str) -> Signal:
@@ -122,9 +176,17 @@ def add_align(m: Module, x: Value, y: Value, name: str) -> Values:
 
     ``large`` is the larger mantissa (24 bits), ``small`` the other with 3 bits below, the lowest of them sticky.
     """
+    return add_shift(m, **add_order(m, x, y, name), name=name)
+
+
+def add_order(m: Module, x: Value, y: Value, name: str) -> Values:
+    """First half of `add_align`: both patterns, ``large`` and ``small``, and ``zero_sign``."""
     swap = ~_larger(m, x, y, name)
-    large = wire(m, Mux(swap, y, x), f"{name}_large")
-    small = wire(m, Mux(swap, x, y), f"{name}_small")
+    return {"large": wire(m, Mux(swap, y, x), f"{name}_large"), "small": wire(m, Mux(swap, x, y), f"{name}_small"), "zero_sign": x[31] & y[31]}
+
+
+def add_shift(m: Module, *, large: Value, small: Value, zero_sign: Value, name: str) -> Values:
+    """Second half of `add_align`."""
     distance = wire(m, (large[23:31] - small[23:31])[:8], f"{name}_distance")
     # At a distance of 27 all 24 bits are sticky already; clamped there, no bit of the 51 is ever lost.
     shift = wire(m, Mux(distance > 27, 27, distance)[:5], f"{name}_shift")
@@ -134,8 +196,8 @@ def add_align(m: Module, x: Value, y: Value, name: str) -> Values:
     aligned = Cat(spread[24] | (spread[:24] != 0), spread[25:51])
     return {
         "sign": large[31],
-        "zero_sign": x[31] & y[31],
-        "subtract": x[31] ^ y[31],
+        "zero_sign": zero_sign,
+        "subtract": large[31] ^ small[31],
         "exponent": large[23:31],
         "large": Cat(large[:23], large[23:31] != 0),
         "small": wire(m, Mux(present, aligned, 0)[:27], f"{name}_aligned"),
@@ -151,10 +213,14 @@ def add_sum(m: Module, *, subtract: Value, large: Value, small: Value, name: str
 def add_round(m: Module, *, sign: Value, zero_sign: Value, exponent: Value, total: Value, name: str) -> Signal:
     """Last third of an addition: normalise, round, pack."""
     shifted, count = normalise(m, total, name)
+    return pack(m, **round_sum(m, sign=sign, zero_sign=zero_sign, exponent=exponent, shifted=shifted, count=count), name=name)
+
+
+def round_sum(m: Module, *, sign: Value, zero_sign: Value, exponent: Value, shifted: Value, count: Value) -> Values:
+    """What of a normalised sum `pack` takes."""
     some = shifted[27]
-    exponent = Mux(some, (exponent + 1 - count)[:_EXPONENT_BITS], _ZERO)
-    up = shifted[3] & (shifted[4] | (shifted[:3] != 0))
-    return _pack(m, sign=Mux(some, sign, zero_sign), exponent=exponent, fraction=shifted[4:27], up=up, raise_exponent=0, name=name)
+    return {"sign": Mux(some, sign, zero_sign), "exponent": Mux(some, (exponent + 1 - count)[:_EXPONENT_BITS], _ZERO), "fraction": shifted[4:27],
+            "up": shifted[3] & (shifted[4] | (shifted[:3] != 0))}
 
 
 def lesser(m: Module, x: Value, y: Value, name: str) -> Signal:
@@ -165,10 +231,9 @@ def lesser(m: Module, x: Value, y: Value, name: str) -> Signal:
 def constant_products(m: Module, x: Value, scale: Value, scale_low: Value, name: str) -> Values:
     """First third of a multiplication by a 52-bit constant: 24 x 24 and 24 x 28 bits."""
     return {
-        "sign": x[31] ^ scale[31],
-        "exponent": _product_exponent(m, x, scale, name),
-        "high": wire(m, _mantissa(x) * _mantissa(scale), f"{name}_high"),
-        "low": wire(m, _mantissa(x) * scale_low, f"{name}_low"),
+        **product_sign(m, x, scale, name),
+        "high": wire(m, mantissa(x) * mantissa(scale), f"{name}_high"),
+        "low": wire(m, mantissa(x) * scale_low, f"{name}_low"),
     }
 
 
@@ -179,15 +244,24 @@ def constant_sum(m: Module, *, high: Value, low: Value, name: str) -> Values:
 
 def round_to_integer(m: Module, x: Value, name: str) -> Signal:
     """Nearest integer of a pattern, ties to even, limited to [-1024, 1024]: signed, 12 bits."""
+    return signed_integer(m, **integer_places(m, x, name), name=name)
+
+
+def integer_places(m: Module, x: Value, name: str) -> Values:
+    """First half of `round_to_integer`: sign, magnitude below the point's left, whether to round up, whether beyond the limits."""
     exponent = x[23:31]
     # |x| = mantissa * 2^(exponent - 150), below 1024 up to exponent 136. The point stands above 26 bits; a distance of 12
     # puts |x| below one half, where it stays.
     distance = wire(m, (136 - exponent)[:9].as_signed(), f"{name}_distance")
     shift = Mux(distance > 12, 12, distance)[:4]
-    spread = wire(m, (Cat(Const(0, 12), _mantissa(x)) >> shift)[:36], f"{name}_spread")
-    up = spread[25] & (spread[26] | (spread[:25] != 0))
-    magnitude = wire(m, Mux(distance < 0, 1024, spread[26:36] + up)[:11], f"{name}_magnitude")
-    return wire(m, Mux(x[31], -magnitude, magnitude)[:12].as_signed(), name)
+    spread = wire(m, (Cat(Const(0, 12), mantissa(x)) >> shift)[:36], f"{name}_spread")
+    return {"sign": x[31], "magnitude": spread[26:36], "up": spread[25] & (spread[26] | (spread[:25] != 0)), "beyond": distance < 0}
+
+
+def signed_integer(m: Module, *, sign: Value, magnitude: Value, up: Value, beyond: Value, name: str) -> Signal:
+    """Second half of `round_to_integer`."""
+    rounded = wire(m, Mux(beyond, 1024, magnitude + up)[:11], f"{name}_magnitude")
+    return wire(m, Mux(sign, -rounded, rounded)[:12].as_signed(), name)
 
 
 def round_to_int32(m: Module, x: Value, name: str) -> Signal:
@@ -197,7 +271,7 @@ def round_to_int32(m: Module, x: Value, name: str) -> Signal:
     # 32 places from exponent 126 on, where |x| is at least one half; below that it is under one half.
     places = wire(m, (exponent - 125)[:9].as_signed(), f"{name}_places")
     shift = Mux(places < 0, 0, Mux(places > 32, 32, places))[:6]
-    spread = wire(m, (_mantissa(x) << shift)[:57], f"{name}_spread")
+    spread = wire(m, (mantissa(x) << shift)[:57], f"{name}_spread")
     up = spread[24] & (spread[25] | (spread[:24] != 0))
     magnitude = wire(m, (spread[25:57] + up)[:32], f"{name}_magnitude")
     huge = wire(m, exponent >= 158, f"{name}_huge")
@@ -207,7 +281,11 @@ def round_to_int32(m: Module, x: Value, name: str) -> Signal:
 
 def limited_byte(m: Module, integer: Value, *, zero: Value, least: Value, most: Value, name: str) -> Value:
     """Low byte of ``integer`` + ``zero``, limited to [least, most]; ``least`` wins should the two be crossed."""
-    shifted = wire(m, integer + zero, f"shifted_{name}")
+    return limited(m, wire(m, integer + zero, f"shifted_{name}"), least=least, most=most, name=name)
+
+
+def limited(m: Module, shifted: Value, *, least: Value, most: Value, name: str) -> Value:
+    """Low byte of a number limited to [least, most], as in `limited_byte`."""
     below_most = wire(m, Mux(shifted > most, most, shifted), f"below_most_{name}")
     return Mux(below_most < least, least, below_most)[:8]
 

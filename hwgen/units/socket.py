@@ -55,6 +55,8 @@ class Socket:
         External memory, and what a copy moves a cycle on chip.
     codes : Mapping[str, int]
         Error codes by name.
+    registers : Mapping[str, int]
+        Of each part of its pipeline, by the names of its kind.
     limits : tuple[tuple[tuple[str, ...], int, tuple[str, ...]], ...]
         Of its instructions: the product of the fields is at most the number times the product of the other fields; `hwgen.units.limits` looks.
     """
@@ -70,6 +72,7 @@ class Socket:
     codes: Mapping[str, int]
     limits: tuple[tuple[tuple[str, ...], int, tuple[str, ...]], ...] = ()
     tables: Mapping[str, Mapping[str, int | Sequence[str]]] = field(default_factory=lambda: MappingProxyType({}))
+    registers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,15 @@ def engine_members(body: data.Layout) -> dict[str, wiring.Member]:
 
 def one_link_each(make: Callable[..., wiring.Component]) -> Callable[[Socket], Plug]:
     """A builder for units whose ports have one link each and are members of their names: ``make`` is given the sizes by name, ``layout`` of the body,
-    ``address_bits`` and ``latency_cycles`` by port and, of a kind with limits, these and the error code that is ``illegal``."""
+    ``address_bits`` and ``latency_cycles`` by port and, of a kind with limits, these and the error code that is ``illegal``; of one whose pipeline may be
+    deeper, its ``registers``."""
 
     def build(socket: Socket) -> Plug:
         links = {port: link for port, (link,) in socket.ports.items()}
-        limits = {"limits": socket.limits, "illegal": socket.codes["ILLEGAL"]} if socket.limits else {}
+        more = {"limits": socket.limits, "illegal": socket.codes["ILLEGAL"]} if socket.limits else {}
+        more |= {"registers": socket.registers} if socket.registers else {}
         unit = make(**socket.sizes, layout=socket.body, address_bits={port: link.address_bits for port, link in links.items()},
-                    latency_cycles={port: link.read_latency_cycles for port, link in links.items()}, **limits)
+                    latency_cycles={port: link.read_latency_cycles for port, link in links.items()}, **more)
         return Plug(unit, {port: (getattr(unit, port),) for port in links})
 
     return build

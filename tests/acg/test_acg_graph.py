@@ -103,6 +103,36 @@ def test_sizes_that_do_not_fit_are_refused_together():
     assert len(problems) == 3
 
 
+def test_registers_of_the_pipeline():
+    """What is usual is no difference; what is deeper is another machine; other names, numbers and parts that are not there are refused."""
+    text = (ARCHITECTURES / "tiny.yaml").read_text()
+
+    def deeper(numbers, text=text):
+        return parse_graph(text.replace("    lanes: 4\n", f"    lanes: 4\n    pipeline: {numbers}\n"))
+
+    usual = parse_graph(text)
+    assert fingerprint(deeper("{address: 0, convert: 2}")) == fingerprint(usual)
+    deep = deeper("{address: 1, binary: 6}")
+    assert deep.engines["vector"].registers == {**usual.engines["vector"].registers, "address": 1, "binary": 6}
+    assert len({fingerprint(usual), fingerprint(deep), fingerprint(deeper("{binary: 5}"))}) == 3
+    refused = {
+        "{binary: 2}": "input should be greater than or equal to 3", "{binary: 7}": "input should be less than or equal to 6",
+        "{binary: 4.0}": "input should be a valid integer", "{binary: null}": "input should be a valid integer", "3": "input should be a valid dictionary",
+    }
+    for numbers, expected in refused.items():
+        with pytest.raises(ArchitectureError) as caught:
+            deeper(numbers)
+        assert str(caught.value).endswith(f"; {expected}"), numbers
+    with pytest.raises(ArchitectureError) as caught:
+        deeper("{decode: 1}")
+    assert str(caught.value) == ("architecture:29: engines.vector.pipeline.decode: unknown key; expected only the keys of docs/reference/description.md, "
+                                 "remove it or mend its spelling")
+    with pytest.raises(ArchitectureError) as caught:
+        deeper("{rescale: 4}", text.replace("      - (i8,4)=REQUANTIZE((f32,4),(f32,4))\n", ""))
+    assert str(caught.value) == ("architecture:29: engines.vector.pipeline.rescale: found 4 registers of a part that is not there; expected one of REQUANTIZE "
+                                 "among the capabilities, or no such line")
+
+
 def test_one_bank_cannot_serve_two_operands():
     (problem,) = _refusal(TINY.replace("banks: 4, depth_words: 1024", "banks: 1, depth_words: 1024"))
     assert problem.endswith("memories.act.banks: found 1; expected at least 2, one instruction reads operands a and b at the same time and a bank has one read port")

@@ -22,7 +22,7 @@ def copy(n=(1, 1, 1, 64), ext=0, local=0, ext_strides=(0, 0, 0), local_strides=(
 def draw_parameters(rng):
     bus = rng.choice([4, 8, 16, 32])
     chunk = rng.choice([size for size in (1, 2, 4, 8, 16, 32) if size <= bus])
-    common = {"bus_bytes": bus, "chunk_bytes": chunk, "outstanding_bursts": rng.choice([1, 1, 2, 3, 4, 8])}
+    common = {"bus_bytes": bus, "chunk_bytes": chunk, "outstanding_bursts": rng.choice([1, 1, 2, 3, 4, 8]), "address_cycles": rng.randint(0, 1)}
     latency = rng.choice([1, 2, 3, 7, 24, 40])
     if rng.random() < 0.5:
         return LoadTiming, LoadDefinition, {**common, "read_latency_cycles": latency}

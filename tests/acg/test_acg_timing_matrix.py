@@ -29,7 +29,7 @@ def test_closed_form_equals_the_recursion(seed):
     print(f"seed {seed}")
     unit = MatrixTiming(rows=rng.randint(1, 20), columns=rng.randint(1, 20), organisation=rng.choice(["systolic", "dot"]),
                         activation_latency_cycles=rng.randint(1, 5), weight_latency_cycles=rng.randint(1, 5),
-                        accumulator_latency_cycles=rng.randint(1, 5))
+                        accumulator_latency_cycles=rng.randint(1, 5), registers={"address": rng.randint(0, 1), "multiply": rng.randint(0, 2)})
     ready = free = 0
     for _ in range(200):
         passes = rng.choice([1, 1, 2, 3, rng.randint(1, 12)])
@@ -59,6 +59,15 @@ def test_constants_of_edge16():
     dot = MatrixTiming(rows=16, columns=16, organisation="dot", activation_latency_cycles=1, weight_latency_cycles=1,
                        accumulator_latency_cycles=1)
     assert dot.start(0, fields(1, 1)) == 16 + 1 + 1 + (2 + 2) + 2
+
+
+def test_registers_are_waited_for_once():
+    """By hand: an address register and two behind each product are three cycles of the first result, and none of the next pass."""
+    common = {"rows": 4, "columns": 4, "organisation": "systolic", "activation_latency_cycles": 1, "weight_latency_cycles": 1, "accumulator_latency_cycles": 1}
+    usual, deep = MatrixTiming(**common), MatrixTiming(**common, registers={"address": 1, "multiply": 2})
+    assert usual.start(0, fields(3, 9)) == 1 + 2 * 9 + 9 + 1 + 8 + 2
+    assert deep.start(0, fields(3, 9)) == 1 + 2 * 9 + 9 + 1 + 8 + 2 + 3
+    assert deep.ready_cycle == usual.ready_cycle
 
 
 def test_errors_say_what_to_do():

@@ -40,6 +40,15 @@ def test_stages_that_no_operation_needs():
         "operand", "multiply", "reduce", "bias", "convert", "scale", "integer", "saturate", "write"]
 
 
+def test_registers_beyond_the_usual():
+    """By hand: one in front of the addresses, two more of the sum, none of a stage that is not there."""
+    few = stages(["ADD"], {"binary": 5, "rescale": 5})
+    assert few == (("operand", 1), ("bias", 1), ("convert", 2), ("scale", 2), ("binary", 5), ("integer", 1), ("saturate", 1), ("write", 1))
+    timing = VectorTiming(read_latency_cycles=1, stages=few, address_cycles=1)
+    assert timing.start(0, counts(1, 1, 1, 1, 1, 9)) == 9 + 1 + 1 + 14
+    assert timing.ready_cycle == 9
+
+
 def test_refusals():
     timing = VectorTiming(read_latency_cycles=2)
     timing.start(10, counts(1, 1, 1, 1, 1, 3))

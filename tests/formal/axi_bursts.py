@@ -26,9 +26,10 @@ def splitter(module=hwgen.units.copy.bursts, *, outstanding_bursts: int = 2, cla
     start, accept, done, stop = (b.free(1, name) for name in ("start", "accept", "done", "stop"))
     m.d.comb += [
         dut.start.eq(start & dut.ready), dut.instr.eq(b.free(BODY.size, "instr")), dut.accept.eq(accept & dut.offer),
-        dut.done.eq(done & ~dut.quiet), dut.stop.eq(stop),
+        dut.stop.eq(stop),
     ]
     under_way = Signal(range(outstanding_bursts + 2))
+    m.d.comb += dut.done.eq(done & (under_way > dut.refused))  # what was never offered is never done
     m.d.sync += under_way.eq(under_way + dut.push - dut.done - dut.refused)
     pending = b.past(dut.offer & ~dut.accept, "was_pending")
     end = Signal(ADDRESS_BITS + 2)
@@ -46,7 +47,7 @@ def splitter(module=hwgen.units.copy.bursts, *, outstanding_bursts: int = 2, cla
         b.inside(b.look("dut.busy", 1) | ~inside, "a row is left only while busy")
         b.inside(~inside | dut.refused | ((page << 10) + rest < SIZE_BYTES), "what is left of a row is in the memory")
         b.inside(b.look("dut.under_way", range(outstanding_bursts + 1)) == under_way, "bursts under way")
-        b.inside(~dut.refused | dut.outside, "what is refused is reported")
+        b.inside(~dut.refused | (dut.outside & (under_way != 0)), "what is refused is reported, and was under way")
         b.inside(~dut.offer | (end[10:] == dut.address[10:]) | (end == (Cat(dut.address[10:] + 1) << 10)), "a burst stays in its split")
     return b
 

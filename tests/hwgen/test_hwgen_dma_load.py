@@ -98,22 +98,22 @@ CASES = [*((bus, chunk) for bus in (4, 8, 16) for chunk in (1, 2, 4, 8, 16) if c
 @pytest.mark.parametrize(("bus", "chunk"), CASES)
 def test_random_streams(bus, chunk, repeat):
     rng = random.Random(f"{SEED}/{bus}/{chunk}/{repeat}")
-    outstanding, latency = rng.randint(1, 8), rng.choice([1, 2, 3, 9, 24])
+    outstanding, latency, address_cycles = rng.randint(1, 8), rng.choice([1, 2, 3, 9, 24]), rng.randint(0, 1)
     external = random_bytes([SEED, bus, chunk, repeat], SIZE_BYTES)
     gap = rng.choice([0, 0, 100])
     program = [(number * rng.randint(0, gap), draw_copy(rng, bus, chunk, budget=160)) for number in range(7)]
-    dut = unit(bus, chunk, outstanding)
-    note = f"replay: {SEED}/{bus}/{chunk}/{repeat}, outstanding {outstanding}, latency {latency}"
+    dut = unit(bus, chunk, outstanding, address_cycles=address_cycles)
+    note = f"replay: {SEED}/{bus}/{chunk}/{repeat}, outstanding {outstanding}, latency {latency}, address {address_cycles}"
     starts, readies, retires, errors, memories, source, _ = run(dut, external, program, latency=latency)
     wanted = expected(program, external)
-    parameters = {"bus_bytes": bus, "chunk_bytes": chunk, "outstanding_bursts": outstanding, "read_latency_cycles": latency}
+    parameters = {"bus_bytes": bus, "chunk_bytes": chunk, "outstanding_bursts": outstanding, "read_latency_cycles": latency, "address_cycles": address_cycles}
     predicted = predict(parameters, program)
     assert (starts, readies, retires) == predicted, note
     assert not errors, note
     assert all(np.array_equal(got, want) for got, want in zip(memories, wanted, strict=True)), note
     assert source.most <= outstanding, note
 
-    stalled = run(unit(bus, chunk, outstanding), external, program, latency=latency, rng=rng)
+    stalled = run(unit(bus, chunk, outstanding, address_cycles=address_cycles), external, program, latency=latency, rng=rng)
     assert len(stalled[2]) == len(program), note
     assert all(late >= early for late, early in zip(stalled[2], retires, strict=True)), note
     assert not stalled[3], note
@@ -143,13 +143,13 @@ def test_full_rate_over_rows_and_instructions():
     (copy(select=3, ext=SIZE_BYTES - 3), (3, 3)),
     (copy(n=(1, 1, 2, 4), local=0, local_strides=(0, 0, -8)), (4, (1 << LOCAL_BITS + 2) - 8)),
 ])
-@pytest.mark.parametrize("stall", [False, True])
-def test_outside(fields, error, stall):
+@pytest.mark.parametrize(("stall", "address_cycles"), [(False, 0), (True, 0), (False, 1)])
+def test_outside(fields, error, stall, address_cycles):
     """The range error of a row pulses once, no burst touches it, and the unit falls idle; an earlier instruction is complete."""
     before = copy(n=(1, 1, 2, 40), ext=100, local=200, ext_strides=(0, 0, 50), local_strides=(0, 0, 40))
     external = random_bytes(SEED, SIZE_BYTES)
     rng = random.Random(SEED) if stall else None
-    _, _, retires, errors, memories, _, _ = run(unit(8, 4, 4), external, [(0, before), (60, fields), (0, before)], latency=5, rng=rng)
+    _, _, retires, errors, memories, _, _ = run(unit(8, 4, 4, address_cycles=address_cycles), external, [(0, before), (60, fields), (0, before)], latency=5, rng=rng)
     assert errors == [error]
     assert len(retires) == 1
     assert np.array_equal(memories[0][200:280], expected([(0, before)], external)[0][200:280])

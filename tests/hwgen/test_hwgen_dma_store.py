@@ -126,15 +126,15 @@ CASES = [*((bus, chunk) for bus in (4, 8, 16) for chunk in (1, 2, 4, 8, 16) if c
 def test_random_streams(bus, chunk, repeat):
     rng = random.Random(f"{SEED}/{bus}/{chunk}/{repeat}")
     outstanding, latency = rng.randint(1, 8), rng.choice([1, 2, 3, 9, 24])
-    sources = (rng.randint(1, 3), rng.randint(1, 3))
+    sources, address_cycles = (rng.randint(1, 3), rng.randint(1, 3)), rng.randint(0, 1)
     memories = contents(bus, chunk, repeat)
     gap = rng.choice([0, 0, 100])
     program = [(number * rng.randint(0, gap), draw_copy(rng, bus, chunk, budget=160)) for number in range(7)]
-    note = f"replay: {SEED}/{bus}/{chunk}/{repeat}, outstanding {outstanding}, latency {latency}, sources {sources}"
-    starts, readies, retires, errors, external, sink, _ = run(unit(bus, chunk, outstanding, sources), memories, program, latency=latency)
+    note = f"replay: {SEED}/{bus}/{chunk}/{repeat}, outstanding {outstanding}, latency {latency}, sources {sources}, address {address_cycles}"
+    starts, readies, retires, errors, external, sink, _ = run(unit(bus, chunk, outstanding, sources, address_cycles=address_cycles), memories, program, latency=latency)
     wanted = expected(program, memories)
     parameters = {"bus_bytes": bus, "chunk_bytes": chunk, "outstanding_bursts": outstanding, "write_latency_cycles": latency,
-                  "source_latency_cycles": max(sources)}
+                  "source_latency_cycles": max(sources), "address_cycles": address_cycles}
     assert (starts, readies, retires) == predict(parameters, program), note
     assert not errors, note
     assert np.array_equal(external, wanted), note
@@ -142,7 +142,7 @@ def test_random_streams(bus, chunk, repeat):
     assert sink.strobed == sum(rows), note
     assert sink.most <= outstanding, note
 
-    stalled = run(unit(bus, chunk, outstanding, sources), memories, program, latency=latency, rng=rng)
+    stalled = run(unit(bus, chunk, outstanding, sources, address_cycles=address_cycles), memories, program, latency=latency, rng=rng)
     assert len(stalled[2]) == len(program), note
     assert all(late >= early for late, early in zip(stalled[2], retires, strict=True)), note
     assert not stalled[3], note

@@ -64,9 +64,9 @@ def walk(fields):
 class Bench(MemoryBench):
     """A matrix unit of some size."""
 
-    def __init__(self, *, rows, columns, organisation, latencies, seed):
+    def __init__(self, *, rows, columns, organisation, latencies, seed, registers=None):
         generator = np.random.default_rng(seed)
-        self.sizes, latency = {"rows": rows, "columns": columns, "organisation": organisation}, dict(zip(ADDRESS_BITS, latencies, strict=True))
+        self.sizes, latency = {"rows": rows, "columns": columns, "organisation": organisation, "registers": registers or {}}, dict(zip(ADDRESS_BITS, latencies, strict=True))
         unit = MatrixUnit(**self.sizes, layout=layout(), address_bits=ADDRESS_BITS, latency_cycles=latency)
         memory = {
             "activation": generator.integers(0, 256, (64, rows), np.uint8),
@@ -86,17 +86,20 @@ CONFIGURATIONS = [
     (4, 4, (1, 1, 1)), (2, 8, (1, 2, 3)), (8, 2, (3, 1, 2)), (4, 4, (1, 3, 1)), (2, 8, (2, 1, 1)), (3, 5, (2, 2, 2)), (1, 1, (1, 1, 3)),
     (5, 1, (1, 1, 9)),
 ]
+#: Shapes and deeper pipelines of them.
+DEEP = [((2, 3, (1, 2, 1)), {"address": 1}), ((3, 2, (2, 1, 1)), {"multiply": 1}), ((2, 2, (1, 1, 9)), {"address": 1, "multiply": 2})]
 
 
 @pytest.mark.sim
 @pytest.mark.parametrize("organisation", ["systolic", "dot"])
-@pytest.mark.parametrize(("rows", "columns", "latencies"), CONFIGURATIONS)
+@pytest.mark.parametrize(("shape", "registers"), [*((shape, {}) for shape in CONFIGURATIONS), *DEEP])
 @pytest.mark.parametrize("eager", [True, False])
-def test_random_streams(organisation, rows, columns, latencies, eager):
+def test_random_streams(organisation, shape, registers, eager):
+    rows, columns, latencies = shape
     seed = rows * 1000 + columns * 100 + latencies[0] * 10 + latencies[1] + eager
     print(f"seed {seed}")
     rng = random.Random(seed)
-    bench = Bench(rows=rows, columns=columns, organisation=organisation, latencies=latencies, seed=seed)
+    bench = Bench(rows=rows, columns=columns, organisation=organisation, latencies=latencies, seed=seed, registers=registers)
     plan, latest = [], 0
     for _ in range(24):
         if plan and rng.random() < 0.3:

@@ -7,7 +7,7 @@ import pytest
 from acg import primitives
 from acg.kinds.vector import ESTIMATES
 from acg.regmap import ErrorCode
-from acg.timing.vector import PIPELINE_CYCLES, STAGES
+from acg.timing.vector import MOST, PIPELINE_CYCLES, STAGES
 from hwgen.layout import body_layout
 from hwgen.units.vector.unit import FIELDS, VectorDestination, VectorSource, VectorUnit
 from tests.hwgen.vector_bench import LEVELS, OPERATIONS, WIDTHS, Bench, float_patterns, pattern, plain, random_fields, unit
@@ -27,6 +27,14 @@ CONFIGURATIONS = {
     "broadcast": {"lanes": 4, "a": ((8, 1), (32, 3)), "b": ((8, 2),), "y": (8, 32), "operations": (*OPERATIONS, "BROADCAST_MAC")},
     "broadcast of one lane": {"lanes": 1, "a": ((8, 2),), "b": ((8, 1),), "y": (32,), "operations": (*OPERATIONS, "BROADCAST_MAC")},
 }
+#: Deeper pipelines: every stage cut everywhere, and numbers between.
+DEEP = {
+    "as deep as can be": {"address": 1, **MOST},
+    "some cuts": {"convert": 3, "scale": 3, "binary": 4, "rescale": 4},
+    "other cuts": {"address": 1, "operand": 2, "binary": 5, "saturate": 2},
+}
+CONFIGURATIONS |= {name: {"lanes": 1, "a": ((8, 1), (32, 2)), "b": ((8, 1), (32, 1)), "y": (8, 32), "operations": without(), "registers": registers}
+                   for name, registers in DEEP.items()}
 #: Units that offer little: one or two operations each.
 PRUNED = {
     "maximum and table": {"a": ((8, 1),), "b": (), "operations": ("MAXIMUM", "TABLE")},

@@ -6,7 +6,7 @@ from amaranth.sim import Simulator
 
 from acg import primitives
 from acg.kinds.vector import ESTIMATES
-from acg.timing.vector import VectorTiming, stages
+from acg.timing.vector import VectorTiming
 from hwgen.layout import body_layout
 from hwgen.units.vector.unit import CODES, FIELDS, NEEDED_BY, OPTIONAL_FIELDS, VectorDestination, VectorSource, VectorUnit
 from verif.iss.vector import execute_vector
@@ -52,11 +52,12 @@ def encode(layout, fields):
     return word
 
 
-def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=2, table_write_bytes=4, operations=OPERATIONS):
+def unit(*, lanes=2, a=((8, 1),), b=((8, 1),), p_latency=1, y=(8,), table_banks=2, table_write_bytes=4, operations=OPERATIONS, registers=None):
     return VectorUnit(
         operations=operations, body=body(operations, lanes), lanes=lanes, a_sources=[VectorSource(bits, 6, latency) for bits, latency in a],
         b_sources=[VectorSource(bits, 6, latency) for bits, latency in b], p_addr_bits=4, p_read_latency_cycles=p_latency,
-        y_destinations=[VectorDestination(bits, 7) for bits in y], table_banks=table_banks, table_write_bytes=table_write_bytes)
+        y_destinations=[VectorDestination(bits, 7) for bits in y], table_banks=table_banks, table_write_bytes=table_write_bytes,
+        registers=registers)
 
 
 def expected_accesses(fields):
@@ -123,7 +124,7 @@ class Bench:
     def run(self, program, *, gap=lambda: 0, halt_at=None, cycles=None):
         """Run (fields, ...) in order; ``gap()`` cycles of delay before each start. Checks ready and idle in every cycle."""
         dut, layout = self.dut, body(self.dut.offers, self.dut.lanes)
-        timing = VectorTiming(read_latency_cycles=dut.read_latency_cycles, stages=stages(dut.offers))
+        timing = VectorTiming(read_latency_cycles=dut.read_latency_cycles, stages=dut.stages, address_cycles=dut.address_cycles)
         predicted = []
 
         async def bench(ctx):

@@ -204,7 +204,23 @@ def random_architecture_text(seed: int, *, prefix: str = "", most: int = 32) -> 
         lines += [f"  {name_of[role]}: {nodes[role]}" for role in draw.shuffled(list(nodes))]
     lines.append("links:")
     lines += [f"  - {{from: {name_of[source]}, to: {name_of[target]}, port: {port}}}" for source, target, port in draw.shuffled(draft.links)]
-    return _further(draw, "\n".join(lines) + "\n", prefix, [name for name in _NAMES if name not in names])
+    text = _deeper("\n".join(lines) + "\n", np.random.default_rng([seed, 0xDEE9]))
+    return _further(draw, text, prefix, [name for name in _NAMES if name not in names])
+
+
+def _deeper(text: str, rng: np.random.Generator) -> str:
+    """The description with deeper pipelines in some of its engines, in every other machine."""
+    if rng.random() < 0.5:
+        return text
+
+    def engine(match: re.Match) -> str:
+        kind = KINDS[match[1]]
+        operations = {operation_of(signature.strip('"')) for signature in _signatures(match[0])}
+        depths = [depth for depth in kind.depths if rng.random() < 0.4 and (not depth.offered_by or operations & {*depth.offered_by})]
+        numbers = ", ".join(f"{depth.name}: {rng.integers(depth.usual, depth.most + 1)}" for depth in depths)
+        return match[0].replace(", capabilities:", f", pipeline: {{{numbers}}}, capabilities:") if numbers else match[0]
+
+    return re.sub(r"\{kind: (\w+), [^\n]*capabilities: [^\n]*", engine, text)
 
 
 def _further(draw: _Draw, text: str, prefix: str, names: list[str]) -> str:

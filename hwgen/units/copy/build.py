@@ -11,6 +11,7 @@ def _common(socket: Socket) -> dict:
     return {
         "bus_bits": socket.bus_bits, "address_bits": socket.bus_address_bits, "size_bytes": socket.external_bytes, "chunk_bytes": socket.chunk_bytes,
         "outstanding_bursts": socket.sizes["outstanding_bursts"], "body": socket.body,
+        "address_cycles": socket.registers["address"],
         **{f"code_{name.lower()}": socket.codes[name] for name in ("BUS", "EXTERNAL", "ADDRESS", "ILLEGAL")},
     }
 

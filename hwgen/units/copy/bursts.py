@@ -1,6 +1,6 @@
 """Address stage of the load and store units: walks an instruction's rows and splits each into AXI bursts."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -76,6 +76,8 @@ class BurstSplitter(wiring.Component):
         Body of the instruction with the fields :data:`BODY_FIELDS`, counts minus one.
     memories : int
         On-chip memories that ``select`` chooses from.
+    address_cycles : int
+        0, or 1: a row waits in a register between the address generators and its bursts, and each instruction begins a cycle later.
 
     Members
     -------
@@ -104,13 +106,15 @@ class BurstSplitter(wiring.Component):
         The instruction selects a memory that does not exist; ``row_select`` is its number. Held, and nothing pushed, until ``stop``.
     """
 
-    def __init__(self, *, bus_bytes: int, address_bits: int, size_bytes: int, outstanding_bursts: int, body: data.Layout, memories: int):
+    def __init__(self, *, bus_bytes: int, address_bits: int, size_bytes: int, outstanding_bursts: int, body: data.Layout, memories: int,
+                 address_cycles: int = 0):
         self.bus_bytes = bus_bytes
         self.address_bits = address_bits
         self.size_bytes = size_bytes
         self.outstanding_bursts = outstanding_bursts
         self.body = body
         self.memories = memories
+        self.address_cycles = address_cycles
         self.split_bytes = min(BOUNDARY_BYTES, MAX_BEATS * bus_bytes)
         widths = {name: Shape.cast(body[name].shape).width for name in BODY_FIELDS}
         self.widths = widths
@@ -137,6 +141,28 @@ class BurstSplitter(wiring.Component):
         ]
         return generator
 
+    def _beyond(self, m: Module, ext: Value, instr: data.View) -> Signal:
+        """Whether a row is not within the memory."""
+        row_end = Signal(max(len(ext), self.widths["n_3"] + 2) + 1, name="row_end")
+        beyond = Signal(name="beyond")
+        m.d.comb += [row_end.eq(ext.as_signed() + instr.n_3), beyond.eq(ext[-1] | (row_end >= self.size_bytes))]
+        return beyond
+
+    def _row_register(self, m: Module, loops: LoopCounter, ext: Value, local: Value, beyond: Value, done: Value) -> tuple[Value, ...]:
+        """The present row in registers, followed by the next once it is done: its addresses; whether it is the last, is beyond, is there."""
+        walking, there, take = (Signal(name=f"row_{name}") for name in ("walking", "there", "take"))
+        m.d.comb += [take.eq(walking & (~there | done)), loops.step.eq(take)]
+        values = [Signal(len(value), name=f"row_{name}", reset_less=True) for name, value in
+                  (("ext_held", ext), ("local_held", local), ("is_last", loops.last[0]), ("is_beyond", beyond))]
+        with m.If(take):
+            m.d.sync += [held.eq(value) for held, value in zip(values, (ext, local, loops.last[0], beyond), strict=True)]
+            with m.If(loops.last[0]):
+                m.d.sync += walking.eq(0)
+        m.d.sync += there.eq((there & ~done) | take)
+        with m.If(self.start):
+            m.d.sync += walking.eq(1)
+        return (*values, there)
+
     def elaborate(self, platform) -> Module:
         m = Module()
         beat_bits, split_bits = exact_log2(self.bus_bytes), exact_log2(self.split_bytes)
@@ -146,8 +172,13 @@ class BurstSplitter(wiring.Component):
 
         m.submodules.loops = loops = LoopCounter(count_widths=[self.widths[f"n_{level}"] for level in range(LEVELS)])
         m.d.comb += [loops.load.eq(self.start), *(getattr(loops, f"n_{level}").eq(self.instr[f"n_{level}"]) for level in range(LEVELS))]
-        ext = self._generator(m, loops, instr, "ext").value
-        local = self._generator(m, loops, instr, "local").value
+        ext, local = (self._generator(m, loops, instr, side).value for side in ("ext", "local"))
+        beyond = self._beyond(m, ext, instr)
+        last_row, there, done_row = loops.last[0], busy, Signal(name="done_row")
+        if self.address_cycles:
+            ext, local, last_row, beyond, there = self._row_register(m, loops, ext, local, beyond, done_row)
+        else:
+            m.d.comb += loops.step.eq(done_row)
 
         # A burst: from `offset` within its page (of split_bytes), `rest` + 1 bytes of the row still to come.
         inside_row = Signal()
@@ -168,14 +199,9 @@ class BurstSplitter(wiring.Component):
             final_offset.eq(Mux(crosses, self.split_bytes - 1, last_byte)),
         ]
 
-        width = max(len(ext), len(rest) + 2) + 1
-        row_end = Signal(width)
-        beyond = Signal()
-        m.d.comb += [
-            row_end.eq(ext.as_signed() + instr.n_3),
-            beyond.eq(busy & ~self.stop & ~inside_row & (ext[-1] | (row_end >= self.size_bytes))),
-        ]
-        m.d.sync += [self.outside.eq(beyond & ~self.outside), self.refused.eq(beyond & self.push)]
+        refusing = Signal()
+        m.d.comb += refusing.eq(there & ~self.stop & ~inside_row & beyond)
+        m.d.sync += [self.outside.eq(refusing & ~self.outside), self.refused.eq(refusing & self.push)]
         if self.memories < 1 << self.widths["select"]:
             m.d.comb += self.absent.eq(busy & ~self.stop & (instr.select >= self.memories))
 
@@ -184,16 +210,16 @@ class BurstSplitter(wiring.Component):
         m.d.comb += [
             self.offer.eq(waiting & ~self.refused),
             self.quiet.eq(under_way == 0),
-            self.push.eq(busy & ~self.stop & ~self.outside & ~self.absent & (under_way != self.outstanding_bursts) & (~self.offer | self.accept)),
-            self.push_last.eq(loops.last[0] & ~crosses),
+            self.push.eq(there & ~self.stop & ~self.outside & ~self.absent & (under_way != self.outstanding_bursts) & (~self.offer | self.accept)),
+            self.push_last.eq(last_row & ~crosses),
             self.push_address.eq(Cat(Const(0, beat_bits), offset[beat_bits:], page)),
             self.row.eq(self.push & ~inside_row),
-            self.row_last.eq(loops.last[0]),
+            self.row_last.eq(last_row),
             self.row_ext.eq(ext),
             self.row_local.eq(local.as_signed()),
             self.row_size.eq(instr.n_3),
             self.row_select.eq(instr.select),
-            loops.step.eq(self.push & ~crosses),
+            done_row.eq(self.push & ~crosses),
         ]
         m.d.sync += under_way.eq(under_way + self.push - self.done - self.refused)
         with m.If(self.accept | self.refused):

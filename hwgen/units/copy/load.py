@@ -38,6 +38,8 @@ class LoadUnit(wiring.Component):
         For each destination in select order, the width of its port's address, in chunks. Accesses beyond are ADDRESS errors.
     outstanding_bursts : int
         Most bursts addressed and not read to the end.
+    address_cycles : int
+        As of `BurstSplitter`.
     body : data.Layout
         Layout of the instruction body (fields :data:`hwgen.units.copy.bursts.BODY_FIELDS`, counts minus one).
     code_bus, code_external, code_address, code_illegal : int
@@ -56,7 +58,8 @@ class LoadUnit(wiring.Component):
     """
 
     def __init__(self, *, bus_bits: int, address_bits: int, size_bytes: int, chunk_bytes: int, destination_addr_bits: Sequence[int],
-                 outstanding_bursts: int, body: data.Layout, code_bus: int = 6, code_external: int = 7, code_address: int = 4, code_illegal: int = 3):
+                 outstanding_bursts: int, body: data.Layout, code_bus: int = 6, code_external: int = 7, code_address: int = 4, code_illegal: int = 3,
+                 address_cycles: int = 0):
         self.destination_addr_bits = tuple(destination_addr_bits)
         check_unit("LoadUnit", bus_bits=bus_bits, chunk_bytes=chunk_bytes, address_bits=address_bits, size_bytes=size_bytes,
                    outstanding_bursts=outstanding_bursts, port_addr_bits=self.destination_addr_bits, body=body)
@@ -65,6 +68,7 @@ class LoadUnit(wiring.Component):
         self.size_bytes = size_bytes
         self.chunk_bytes = chunk_bytes
         self.outstanding_bursts = outstanding_bursts
+        self.address_cycles = address_cycles
         self.body = body
         self.codes = {"bus": code_bus, "external": code_external, "address": code_address, "illegal": code_illegal}
         super().__init__({
@@ -85,7 +89,7 @@ class LoadUnit(wiring.Component):
         m.d.comb += stop.eq(stopped | self.halt)
         m.submodules.bursts = bursts = BurstSplitter(
             bus_bytes=bus, address_bits=self.address_bits, size_bytes=self.size_bytes, outstanding_bursts=self.outstanding_bursts,
-            body=self.body, memories=len(self.destinations))
+            body=self.body, memories=len(self.destinations), address_cycles=self.address_cycles)
         m.d.comb += [
             bursts.start.eq(self.start), bursts.instr.eq(self.instr), self.ready.eq(bursts.ready), bursts.stop.eq(stop),
             axi.arvalid.eq(bursts.offer), axi.araddr.eq(bursts.address), axi.arlen.eq(bursts.length), bursts.accept.eq(axi.arready),
@@ -175,8 +179,8 @@ class LoadUnit(wiring.Component):
             m.d.sync += [self.error_code.eq(self.codes["bus"]), self.error_address.eq(Cat(Const(0, beat_bits), row.ext))]
         with m.Elif(bursts.absent):
             m.d.sync += [self.error_code.eq(self.codes["illegal"]), self.error_address.eq(bursts.row_select)]
-        with m.Elif(~bursts.outside):  # of the row before, if it is
-            m.d.sync += [self.error_code.eq(self.codes["external"]), self.error_address.eq(bursts.row_ext)]
+        with m.Else():
+            m.d.sync += [self.error_code.eq(self.codes["external"]), self.error_address.eq(Mux(bursts.outside, self.error_address, bursts.row_ext))]
         with m.If(misplaced | failed | bursts.outside | bursts.absent | self.halt):
             m.d.sync += stopped.eq(1)
         # Behind the last beat under way only steps without a beat are left, one a cycle, and each of them writes.

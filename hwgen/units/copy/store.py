@@ -44,6 +44,8 @@ class StoreUnit(wiring.Component):
         For each source, its read latency; data of faster ones is delayed to the slowest.
     outstanding_bursts : int
         Most bursts addressed and not answered.
+    address_cycles : int
+        As of `BurstSplitter`.
     body : data.Layout
         Layout of the instruction body (fields :data:`hwgen.units.copy.bursts.BODY_FIELDS`, counts minus one).
     code_bus, code_external, code_address, code_illegal : int
@@ -62,7 +64,7 @@ class StoreUnit(wiring.Component):
 
     def __init__(self, *, bus_bits: int, address_bits: int, size_bytes: int, chunk_bytes: int, source_addr_bits: Sequence[int],
                  source_latency_cycles: Sequence[int], outstanding_bursts: int, body: data.Layout,
-                 code_bus: int = 6, code_external: int = 7, code_address: int = 4, code_illegal: int = 3):
+                 code_bus: int = 6, code_external: int = 7, code_address: int = 4, code_illegal: int = 3, address_cycles: int = 0):
         self.source_addr_bits = tuple(source_addr_bits)
         self.source_latency_cycles = tuple(source_latency_cycles)
         check_unit("StoreUnit", bus_bits=bus_bits, chunk_bytes=chunk_bytes, address_bits=address_bits, size_bytes=size_bytes,
@@ -75,6 +77,7 @@ class StoreUnit(wiring.Component):
         self.size_bytes = size_bytes
         self.chunk_bytes = chunk_bytes
         self.outstanding_bursts = outstanding_bursts
+        self.address_cycles = address_cycles
         self.body = body
         self.codes = {"bus": code_bus, "external": code_external, "address": code_address, "illegal": code_illegal}
         super().__init__({
@@ -96,7 +99,7 @@ class StoreUnit(wiring.Component):
         m.d.comb += stop.eq(stopped | self.halt)
         m.submodules.bursts = bursts = BurstSplitter(
             bus_bytes=bus, address_bits=self.address_bits, size_bytes=self.size_bytes, outstanding_bursts=self.outstanding_bursts,
-            body=self.body, memories=len(self.sources))
+            body=self.body, memories=len(self.sources), address_cycles=self.address_cycles)
         m.d.comb += [
             bursts.start.eq(self.start), bursts.instr.eq(self.instr), self.ready.eq(bursts.ready), bursts.stop.eq(stop),
             axi.awvalid.eq(bursts.offer), axi.awaddr.eq(bursts.address), axi.awlen.eq(bursts.length), bursts.accept.eq(axi.awready),
@@ -167,8 +170,8 @@ class StoreUnit(wiring.Component):
             m.d.sync += [self.error_code.eq(self.codes["address"]), self.error_address.eq(Cat(Const(0, lane_bits), row.address))]
         with m.Elif(bursts.absent):
             m.d.sync += [self.error_code.eq(self.codes["illegal"]), self.error_address.eq(bursts.row_select)]
-        with m.Elif(~bursts.outside):  # of the row before, if it is
-            m.d.sync += [self.error_code.eq(self.codes["external"]), self.error_address.eq(bursts.row_ext)]
+        with m.Else():
+            m.d.sync += [self.error_code.eq(self.codes["external"]), self.error_address.eq(Mux(bursts.outside, self.error_address, bursts.row_ext))]
         with m.If(misplaced | failed | bursts.outside | bursts.absent | self.halt):
             m.d.sync += stopped.eq(1)
         m.d.comb += self.idle.eq(bursts.quiet & (bursts.ready | stop))

@@ -18,6 +18,8 @@ class DotArray(wiring.Component):
     ----------
     rows, columns : int
         Size, at least 1.
+    multiply_cycles : int
+        Registers behind each product beyond the organisation's own.
     sum_bits : int
         Width of a column's sum.
 
@@ -38,10 +40,11 @@ class DotArray(wiring.Component):
         Sums over the rows for the activation word of :attr:`latency_cycles` ago.
     """
 
-    def __init__(self, *, rows: int, columns: int, sum_bits: int):
+    def __init__(self, *, rows: int, columns: int, sum_bits: int, multiply_cycles: int = 0):
         self.rows = rows
         self.columns = columns
         self.sum_bits = sum_bits
+        self.multiply_cycles = multiply_cycles
         super().__init__({
             "activation": In(signed(9)).array(rows),
             "valid": In(1),
@@ -54,7 +57,7 @@ class DotArray(wiring.Component):
     @property
     def latency_cycles(self) -> int:
         """Cycles from ``activation`` to its ``sums``: activation, product, and a register a two levels of the tree."""
-        stages, terms = 2, self.rows
+        stages, terms = 2 + self.multiply_cycles, self.rows
         while terms > 1:
             stages, terms = stages + 1, -(-terms // 4)
         return stages
@@ -98,13 +101,18 @@ class DotArray(wiring.Component):
                     m.d.sync += active.eq(shadow)
                 with m.If(valid[0]):
                     m.d.sync += product.eq(activations[row] * active)
+                for stage in range(self.multiply_cycles):
+                    late = Signal(signed(18), name=f"product_{at}_{stage}", reset_less=True)
+                    with m.If(valid[1 + stage]):
+                        m.d.sync += late.eq(product)
+                    product = late
                 terms.append(product)
             stage = 0
             while len(terms) > 1:
                 sums = []
                 for group in range(0, len(terms), 4):
                     total = Signal(signed(self.sum_bits), name=f"sum_{stage}_{group // 4}_{column}", reset_less=True)
-                    with m.If(valid[1 + stage]):
+                    with m.If(valid[1 + self.multiply_cycles + stage]):
                         m.d.sync += total.eq(sum(terms[group + 1:group + 4], terms[group]))
                     sums.append(total)
                 terms, stage = sums, stage + 1

@@ -22,6 +22,8 @@ class SystolicArray(wiring.Component):
     ----------
     rows, columns : int
         Size, at least 1.
+    multiply_cycles : int
+        Registers behind each product beyond the organisation's own.
     sum_bits : int
         Width of a partial sum.
 
@@ -40,10 +42,11 @@ class SystolicArray(wiring.Component):
         Sums over the rows for the activation word of :attr:`latency_cycles` ago.
     """
 
-    def __init__(self, *, rows: int, columns: int, sum_bits: int):
+    def __init__(self, *, rows: int, columns: int, sum_bits: int, multiply_cycles: int = 0):
         self.rows = rows
         self.columns = columns
         self.sum_bits = sum_bits
+        self.multiply_cycles = multiply_cycles
         super().__init__({
             "activation": In(signed(9)).array(rows),
             "weight": In(signed(9)).array(columns),
@@ -55,7 +58,7 @@ class SystolicArray(wiring.Component):
     @property
     def latency_cycles(self) -> int:
         """Cycles from ``activation`` to its ``sums``: a column's height and the skew between the columns."""
-        return self.rows + self.columns
+        return self.rows + self.columns + self.multiply_cycles
 
     @property
     def lead_cycles(self) -> int:
@@ -104,6 +107,8 @@ class SystolicArray(wiring.Component):
                 with m.If(swap_at[row + column]):
                     m.d.sync += active.eq(shadow)
                 product = left * active
+                for stage in range(self.multiply_cycles):
+                    product = register(signed(18), f"product_{at}_{stage}", product)
                 above[column] = register(signed(self.sum_bits), f"sum_{at}", product if row == 0 else above[column] + product)
 
         for column in range(self.columns):

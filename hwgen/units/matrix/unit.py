@@ -14,7 +14,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from acg.timing.matrix import MatrixTiming
-from hwgen.datapath.agu import LoopCounter, follow
+from hwgen.datapath.agu import LoopCounter, Walk, follow
 from hwgen.memory.ports import ReadPort, WritePort
 from hwgen.units.matrix.dot import DotArray
 from hwgen.units.matrix.systolic import SystolicArray
@@ -64,6 +64,8 @@ class MatrixUnit(wiring.Component):
         The instruction body, raw encoded (counts minus one).
     address_bits, latency_cycles : mapping
         Of ``activation``, ``weight`` and ``accumulator``: widths of addresses, in port words, and read latencies, at least 1.
+    registers : mapping of str to int
+        As of `MatrixTiming`.
 
     Members
     -------
@@ -78,9 +80,10 @@ class MatrixUnit(wiring.Component):
     """
 
     def __init__(self, *, rows: int, columns: int, organisation: str, layout: data.Layout, address_bits: Mapping[str, int],
-                 latency_cycles: Mapping[str, int]):
+                 latency_cycles: Mapping[str, int], registers: Mapping[str, int] | None = None):
+        self.registers = registers or {}
         self.latency = {port: latency_cycles[port] for port in ("activation", "weight", "accumulator")}
-        self.timing = MatrixTiming(rows=rows, columns=columns, organisation=organisation,
+        self.timing = MatrixTiming(rows=rows, columns=columns, organisation=organisation, registers=self.registers,
                                    **{f"{port}_latency_cycles": latency for port, latency in self.latency.items()})
         self.rows = rows
         self.columns = columns
@@ -107,7 +110,8 @@ class MatrixUnit(wiring.Component):
         timing = self.timing
         rows, columns = self.rows, self.columns
         sum_bits = 18 + (rows - 1).bit_length()
-        m.submodules.array = array = _ARRAYS[self.organisation](rows=rows, columns=columns, sum_bits=sum_bits)
+        m.submodules.array = array = _ARRAYS[self.organisation](
+            rows=rows, columns=columns, sum_bits=sum_bits, multiply_cycles=self.registers.get("multiply", 0))
         if (array.latency_cycles, array.lead_cycles) != (timing.array_cycles, timing.lead_cycles):
             raise AssertionError(f"MatrixUnit: the array takes {array.latency_cycles} cycles and a lead of {array.lead_cycles}, "
                                  f"but the timing contract says {timing.array_cycles} and {timing.lead_cycles}")
@@ -181,13 +185,20 @@ class MatrixUnit(wiring.Component):
             "y": (self._coordinate_bits("y", (1, 4)), "y_origin", "y_step", (1, 4)),
             "x": (self._coordinate_bits("x", (2, 5)), "x_origin", "x_step", (2, 5)),
         }
+        # Where addresses come later than the counter, so does what they are compared with; strides stay until the last position has moved.
+        late = timing.address_cycles
+        line = _Delay(m, Cat(nest.load, nest.step, nest.moving), late, name="walk", reset_less=False).after(late)
+        walk = Walk(nest.levels, line[0], line[1], line[2:])
+        bounds = _Delay(m, Cat(stream.y_bound, stream.x_bound), late, name="bounds").after(late)
+        y_bound, x_bound = bounds[:len(stream.y_bound)], bounds[len(stream.y_bound):]
         value = {}
         for name, (width, base, stride, levels) in generators.items():
             strides = {level: stream[f"{stride}_{level}"] for level in levels}
-            value[name] = follow(m, f"generate_{name}", nest, loading[base], strides, width)
+            origin = _Delay(m, Cat(loading[base]), late, name=f"{name}_origin").after(late)
+            value[name] = follow(m, f"generate_{name}", walk, origin.as_signed() if self._shape(base).signed else origin, strides, width)
         inside = Signal()
         # Unsigned: a negative coordinate is at least half of the range, which is above every bound.
-        m.d.comb += inside.eq(streaming & (value["y"] < stream.y_bound) & (value["x"] < stream.x_bound))
+        m.d.comb += inside.eq(walk.step & (value["y"] < y_bound) & (value["x"] < x_bound))
 
         self._feed_array(m, array, take_weights=take_weights, reading=reading, weight_address=weight_address, loading=loading,
                          streaming=streaming, pass_first=pass_first, inside=inside, activation_address=value["a"], stream=stream)
@@ -221,11 +232,13 @@ class MatrixUnit(wiring.Component):
         if self.organisation == "dot":
             valid = _Delay(m, streaming, read + 1, name="valid_line", reset_less=False)
             m.d.comb += array.valid.eq(valid.after(read + 1))
-        held = 1 + read - self.latency["activation"]
+        late = self.timing.address_cycles
+        held = 1 + read - late - self.latency["activation"]
         command = _Delay(m, Cat(inside, activation_address), held, name="activation_command", reset_less=False).after(held)
         m.d.comb += [self.activation.en.eq(command[0] & ~self.halt), self.activation.addr.eq(command[1:])]
-        number = _Delay(m, Cat(stream.a_zero, stream.a_signed, inside), read + 1, name="activation_number").after(read + 1)
-        self._subtract(m, array.activation, self.activation.data, number[:10], enable=number[10])
+        number = _Delay(m, Cat(stream.a_zero, stream.a_signed), read + 1, name="activation_number").after(read + 1)
+        enable = _Delay(m, inside, read + 1 - late, name="activation_inside").after(read + 1 - late)
+        self._subtract(m, array.activation, self.activation.data, number, enable=enable)
 
     def _subtract(self, m: Module, operands, word, number, enable) -> None:
         """Each byte of ``word`` less the zero point (``number``: 9 bits of zero point, signedness), 0 where not enabled."""
@@ -240,8 +253,9 @@ class MatrixUnit(wiring.Component):
         at_sum = 1 + self.timing.read_cycles + self.timing.array_cycles
         at_read = at_sum - self.latency["accumulator"]
         positions = _Delay(m, Cat(streaming, streaming & ~overwrite, end), at_sum + 1, name="position_line", reset_less=False)
-        addresses = _Delay(m, address, at_sum + 1, name="address_line")
-        m.d.comb += [self.accumulator.en.eq(positions.after(at_read)[1] & ~self.halt), self.accumulator.addr.eq(addresses.after(at_read))]
+        late = self.timing.address_cycles
+        addresses = _Delay(m, address, at_sum + 1 - late, name="address_line")
+        m.d.comb += [self.accumulator.en.eq(positions.after(at_read)[1] & ~self.halt), self.accumulator.addr.eq(addresses.after(at_read - late))]
         add = positions.after(at_sum)[1]
         words = []
         for column in range(self.columns):
@@ -252,7 +266,7 @@ class MatrixUnit(wiring.Component):
         written = positions.after(at_sum + 1)
         m.d.comb += [
             self.result.en.eq(written[0] & ~self.halt),
-            self.result.addr.eq(addresses.after(at_sum + 1)),
+            self.result.addr.eq(addresses.after(at_sum + 1 - late)),
             self.result.data.eq(Cat(words)),
             self.result.mask.eq(-1),
             self.retire.eq(written[2] & ~self.halt),

@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from acg.kinds.vector import ESTIMATES
 from hwgen.datapath import float32
 from hwgen.memory.lookup import LookupTable
+from hwgen.units.vector.flow import Flow, Lane
 from hwgen.units.vector.front import drive_port
 from hwgen.units.vector.pipeline import Pipeline
 
@@ -50,26 +51,42 @@ def build_back(m: Module, pipeline: Pipeline, unit: wiring.Component, values: li
     stage = data_stage + unit.depth("rescale")
     is_float = pipeline.of("numeric", stage)
 
-    def integer(n: int, value: Value) -> Value:
-        if not unit.has("rescale"):
-            return _limited(m, value, f"limited_{n}")
-        return Mux(is_float, float32.round_to_integer(m, value, f"rounded_{n}"), _limited(m, value, f"limited_{n}"))
+    def aligned(n: int, lane: Lane) -> Lane:
+        plain = {"limited": _limited(m, lane["value"], f"limited_{n}")}
+        return {**float32.integer_places(m, lane["value"], f"rounded_{n}"), **plain} if unit.has("rescale") else plain
 
-    integers = pipeline.lanes(stage + 1, [{"integer": integer(n, value)[:12].as_signed()} for n, value in enumerate(values)])
+    def integer(n: int, lane: Lane) -> Lane:
+        limited = lane.pop("limited").as_signed()
+        if not lane:
+            return {"integer": limited}
+        return {"integer": Mux(pipeline.of("numeric", flow.at), float32.signed_integer(m, **lane, name=f"rounded_{n}"), limited)[:12].as_signed()}
+
+    registers = dict(unit.stages)
+    flow = Flow(pipeline, "integer", registers["integer"], [{"value": value} for value in values], stage)
+    for compute in (aligned, integer):
+        flow.step(compute)
+    integers = flow.lanes
     if wide and unit.offers & ESTIMATES.keys():
         code = pipeline.of("estimate", stage)
         guessing = float32.wire(m, is_float & (code != 0), "guessing")
         root = code == ESTIMATES["RSQRT_ESTIMATE"]
         values = [Mux(guessing, float32.estimate(m, value, root=root, name=f"guess_{n}"), value) for n, value in enumerate(values)]
-    values = words(stage + 1, values)
+    for number in range(stage, flow.at):
+        values = words(number + 1, values)
 
-    stage = data_stage + unit.depth("integer")
-    zero, least, most = (pipeline.of(name, stage) for name in ("y_zero", "y_low", "y_high"))
-    columns = []
-    for n, lane in enumerate(integers):
-        columns.append({"byte": float32.limited_byte(m, lane["integer"], zero=zero, least=least, most=most, name=str(n))})
-    saturated = Cat(lane["byte"] for lane in pipeline.lanes(stage + 1, columns))
-    values = words(stage + 1, values)
+    def shifted(n: int, lane: Lane) -> Lane:
+        return {"shifted": float32.wire(m, lane["integer"].as_signed() + pipeline.of("y_zero", limits.at), f"shifted_{n}")}
+
+    def saturated_byte(n: int, lane: Lane) -> Lane:
+        least, most = (pipeline.of(name, limits.at) for name in ("y_low", "y_high"))
+        return {"byte": float32.limited(m, lane["shifted"].as_signed(), least=least, most=most, name=str(n))}
+
+    limits = Flow(pipeline, "saturate", registers["saturate"], integers, flow.at)
+    for compute in (shifted, saturated_byte):
+        limits.step(compute)
+    saturated = Cat(lane["byte"] for lane in limits.lanes)
+    for number in range(flow.at, limits.at):
+        values = words(number + 1, values)
 
     stage = data_stage + unit.depth("saturate")
     plain: Value = saturated

@@ -16,7 +16,7 @@ def build_vector(socket: Socket) -> Plug:
         optional |= {"table_banks": table.banks, "table_write_bytes": table.write_bytes}
     unit = VectorUnit(
         operations=socket.operations, body=socket.body, lanes=int(socket.sizes["lanes"]), a_sources=sources["a"], b_sources=sources["b"],
-        y_destinations=[VectorDestination(link.element_bits, link.address_bits) for link in socket.ports["y"]], **optional)
+        y_destinations=[VectorDestination(link.element_bits, link.address_bits) for link in socket.ports["y"]], registers=socket.registers, **optional)
     ports = {port: tuple(getattr(unit, f"{port}_{number}") for number in range(len(socket.ports.get(port, ())))) for port in "aby"}
     ports |= {port: (getattr(unit, member),) for port, member in (("parameter", "p"), ("table", "table")) if port in socket.ports}
     return Plug(unit, ports)

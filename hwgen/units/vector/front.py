@@ -1,7 +1,8 @@
 """Front of the vector unit: loop nest, address streams, padding, read ports."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
@@ -45,15 +46,26 @@ def drive_port(m: Module, port, *, enable: Value, address: Value) -> Value:
     return enable & beyond
 
 
-def _stream(m: Module, prefix: str, levels: Sequence[int], *, instr, held: dict[str, Signal], load: Value, counter: LoopCounter,
+class Walk(NamedTuple):
+    """What address generators follow: the loop counter's members, and instruction fields as of ``load``."""
+
+    load: Value
+    step: Value
+    moving: Value
+    last: Value
+    zero: Value
+    instr: Mapping[str, Value]
+
+
+def _stream(m: Module, prefix: str, levels: Sequence[int], *, held: dict[str, Signal], walk: Walk,
             name: str = "stride", extra_bits: int = 0, origin: str = "base") -> Signal:
     """An address generator over fields <prefix>_<origin> and <prefix>_<name>_<level>."""
-    base = instr[f"{prefix}_{origin}"]
+    base = walk.instr[f"{prefix}_{origin}"]
     strides = {level: held[f"{prefix}_{name}_{level}"] for level in levels}
     generator = AddressGenerator(width=len(base) + extra_bits, levels=LEVELS, stride_widths={
         level: len(stride) + (not stride.shape().signed) for level, stride in strides.items()})
     m.submodules[f"{prefix}_{name}"] = generator
-    m.d.comb += [generator.load.eq(load), generator.base.eq(base), generator.step.eq(counter.step), generator.moving.eq(counter.moving)]
+    m.d.comb += [generator.load.eq(walk.load), generator.base.eq(base), generator.step.eq(walk.step), generator.moving.eq(walk.moving)]
     for level, stride in strides.items():
         gated = stride
         if prefix == "y" and name == "stride" and level >= 4 and not isinstance(held["reduce"], Const):
@@ -72,6 +84,7 @@ def build_front(m: Module, pipeline: Pipeline, unit: wiring.Component, held: dic
     tuple of Value and list of (Value, Value)
         Whether an instruction is being issued; pairs (access beyond its port, address).
     """
+    late = unit.address_cycles
     counter = LoopCounter(count_widths=[len(unit.instr[f"n_{level}"]) for level in range(LEVELS)])
     m.submodules.counter = counter
     issuing = Signal()
@@ -84,40 +97,53 @@ def build_front(m: Module, pipeline: Pipeline, unit: wiring.Component, held: dic
     with m.Elif(counter.last[0] | halt):
         m.d.sync += issuing.eq(0)
 
-    common = {"instr": unit.instr, "held": held, "load": unit.start, "counter": counter}
+    walk = Walk(counter.load, counter.step, counter.moving, counter.last, counter.zero, {name: unit.instr[name] for name, _ in unit.instr.shape()})
+    if late:  # the counter walks a cycle ahead of the addresses
+        names = Walk._fields[:-1]
+        walk = Walk(*(Signal(len(getattr(walk, name)), name=f"{name}_late", reset_less=name not in ("load", "step")) for name in names), held)
+        m.d.sync += [getattr(walk, name).eq(getattr(counter, name)) for name in names]
+        step = Signal(name="step_there")
+        m.d.comb += step.eq(walk.step & ~halt)
+        issuing = issuing | walk.step
+    common = {"held": held, "walk": walk}
     # Wide enough for any origin, steps and counts: coordinates do not wrap.
     coordinates = {}
     for axis, levels in (("y", (2, 4)), ("x", (3, 5))):
         extra = max(len(unit.instr[f"n_{level}"]) + len(held[f"{axis}_step_{level}"]) for level in levels) + 2
         coordinates[axis] = _stream(m, axis, levels, name="step", origin="origin", extra_bits=extra, **common)
     inside = Signal()
+
+    def field(name: str) -> Value:
+        """A field of the instruction whose iteration is addressed."""
+        return pipeline.of(name, 0)
+
     # Unsigned: a negative coordinate is beyond any bound.
-    m.d.comb += inside.eq((coordinates["y"] < held["y_bound"]) & (coordinates["x"] < held["x_bound"]))
+    m.d.comb += inside.eq((coordinates["y"] < field("y_bound")) & (coordinates["x"] < field("x_bound")))
 
     fresh = Signal()
-    m.d.sync += fresh.eq(unit.start)
+    m.d.sync += fresh.eq(walk.load)
     plain: Value = Const(1, 1)
     if unit.has("reduce"):
-        plain = held["reduce"] == REDUCE_NONE
-        pipeline.carry("restart", plain | (counter.zero[4] & counter.zero[5]))
-    pipeline.start(valid=step, fresh=fresh, emit=plain | counter.last[4] if unit.has("reduce") else plain)
+        plain = field("reduce") == REDUCE_NONE
+        pipeline.carry("restart", plain | (walk.zero[4] & walk.zero[5]))
+    pipeline.start(valid=step, fresh=fresh, emit=plain | walk.last[4] if unit.has("reduce") else plain)
     pipeline.carry("inside", inside)
-    pipeline.carry("last", counter.last[0])
+    pipeline.carry("last", walk.last[0])
     if unit.has_parameters:
         pipeline.carry("p_address", _stream(m, "p", (0, 1), **common))
     pipeline.carry("y_address", _stream(m, "y", range(LEVELS), **common))
 
     beyond = []
-    for prefix, ports, enable in (("a", unit.a_ports, step & inside), ("b", unit.b_ports, step & held["b_enable"])):
+    for prefix, ports, enable in (("a", unit.a_ports, step & inside), ("b", unit.b_ports, step & field("b_enable"))):
         if ports:
             address = _stream(m, prefix, range(LEVELS), **common)
             if prefix == "a" and unit.broadcasts:
                 # Elements while an element is broadcast: the low bits are its place in the word. Else words, and nothing above their bits.
                 bits = (unit.lanes - 1).bit_length()
                 pipeline.carry("a_lane", address[:bits])
-                address = Mux(held["broadcast"], address[bits:], address[:len(address) - bits])
+                address = Mux(field("broadcast"), address[bits:], address[:len(address) - bits])
             for number, port in enumerate(ports):
-                beyond.append((drive_port(m, port, enable=enable & (held[f"{prefix}_select"] == number), address=address), address))
+                beyond.append((drive_port(m, port, enable=enable & (field(f"{prefix}_select") == number), address=address), address))
     return issuing, beyond
 
 

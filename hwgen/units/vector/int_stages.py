@@ -1,10 +1,13 @@
 """Integer part of the vector unit: operands, product, reduction, bias."""
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 from acg.primitives import PRODUCT_OPERAND_BITS
 from acg.timing.vector import PRODUCTS
+from hwgen.units.vector.flow import Flow
 from hwgen.units.vector.front import broadcast_words, drive_port, lane_integer, operand_shape, source_words
 from hwgen.units.vector.pipeline import Pipeline
 
@@ -24,7 +27,8 @@ def build_integer(m: Module, pipeline: Pipeline, unit: wiring.Component, *, data
         combines two values there; pairs (parameter access beyond its port, address).
     """
     lanes = unit.lanes
-    stage = data_stage
+    registers = dict(unit.stages)
+    stage = data_stage + registers["operand"] - 1  # the first of two holds words
     a_words = source_words(pipeline, unit.a_ports, unit.a_sources, "a_select", at=stage, enable="inside")
     if unit.broadcasts:
         a_words = broadcast_words(m, pipeline, a_words, unit.a_sources, lanes=lanes, stage=stage)
@@ -48,27 +52,34 @@ def build_integer(m: Module, pipeline: Pipeline, unit: wiring.Component, *, data
     stage += 1
 
     multiplies, maxima, sums = unit.has("multiply"), "MAXIMUM" in unit.offers, bool(unit.offers & {*PRODUCTS, "SUM"})
-    if maxima:
-        ignored = pipeline.of("reduce", stage)[1] & ~pipeline.carried("inside", stage)
-    if multiplies:
-        multiply = pipeline.of("int_op", stage)
-
-    def combine(lane: int) -> dict[str, Value]:
-        a = operands[lane]["a"]
-        value = Signal(32, name=f"combined_{lane}")
-        if multiplies:
-            product = a[:PRODUCT_OPERAND_BITS].as_signed() * operands[lane]["b"][:PRODUCT_OPERAND_BITS].as_signed()
-            m.d.comb += value.eq(Mux(multiply, product, a))
-        else:
-            m.d.comb += value.eq(a)
-        return {"product": Mux(ignored, _INT32_MIN, value) if maxima else value}
-
-    products: list[dict[str, Value]] = [combine(lane) for lane in range(lanes)]
+    products: list[dict[str, Value]]
     seconds: list[dict[str, Value]] = [{"b": values["b"]} for values in operands] if unit.has("binary") else []
     if multiplies:
-        products = pipeline.lanes(stage + 1, products)
-        seconds = pipeline.lanes(stage + 1, seconds) if seconds else []
-        stage += 1
+        def product(lane: int, values: Mapping[str, Value]) -> dict[str, Value]:
+            a, b = (values[name][:PRODUCT_OPERAND_BITS].as_signed() for name in "ab")
+            return {"a": values["a"], "product": a * b}
+
+        def used(lane: int, values: Mapping[str, Value]) -> dict[str, Value]:
+            value = Signal(32, name=f"combined_{lane}")
+            m.d.comb += value.eq(Mux(pipeline.of("int_op", flow.at), values["product"], values["a"]))
+            if maxima:
+                ignored = pipeline.of("reduce", flow.at)[1] & ~pipeline.carried("inside", flow.at)
+                return {"product": Mux(ignored, _INT32_MIN, value)}
+            return {"product": value}
+
+        flow = Flow(pipeline, "multiply", registers["multiply"], operands, stage)
+        for compute in (product, used):
+            flow.step(compute)
+        for number in range(stage, flow.at):
+            seconds = pipeline.lanes(number + 1, seconds) if seconds else []
+        products, stage = flow.lanes, flow.at
+    else:
+        def widened(lane: int) -> Value:
+            value = Signal(32, name=f"combined_{lane}")
+            m.d.comb += value.eq(operands[lane]["a"])
+            return Mux(pipeline.of("reduce", stage)[1] & ~pipeline.carried("inside", stage), _INT32_MIN, value) if maxima else value
+
+        products = [{"product": widened(lane)} for lane in range(lanes)]
 
     totals = [values["product"] for values in products]
     if unit.has("reduce"):

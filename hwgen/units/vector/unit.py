@@ -10,7 +10,8 @@ The arithmetic is `acg.primitives`, the stages are those of `acg.timing.vector.S
 not built, neither stages nor fields nor ports.
 """
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
@@ -86,6 +87,8 @@ class VectorUnit(wiring.Component):
         Parameter memory: port word address bits, read latency; 0 where no operation needs parameters.
     y_destinations : sequence of VectorDestination
         Memories that y_select chooses from.
+    registers : mapping of str to int
+        Of stages that have others than `acg.timing.vector.STAGES` says, and ``address``: between the loop counter and the address generators.
     table_banks, table_write_bytes : int
         Lookup tables of 256 entries and bytes of their write port; 0 tables leave them out.
 
@@ -112,7 +115,7 @@ class VectorUnit(wiring.Component):
 
     def __init__(self, *, operations: Collection[str], body: data.Layout, lanes: int, a_sources: Sequence[VectorSource],
                  b_sources: Sequence[VectorSource], y_destinations: Sequence[VectorDestination], p_addr_bits: int = 0, p_read_latency_cycles: int = 0,
-                 table_banks: int = 0, table_write_bytes: int = 0):
+                 table_banks: int = 0, table_write_bytes: int = 0, registers: Mapping[str, int] | None = None):
         if not isinstance(body, data.Layout):
             raise TypeError(f"VectorUnit: body must be a data layout, not {body!r}")
         for operation in operations:
@@ -151,7 +154,8 @@ class VectorUnit(wiring.Component):
             raise ValueError("VectorUnit: table_banks must be at least 1 where TABLE is offered, not 0")
         if any(name in self.offers for name in ESTIMATES) and "estimate" not in names:
             raise ValueError("VectorUnit: body lacks field estimate")
-        self.stages = stages(operations)
+        self.stages = stages(operations, registers)
+        self.address_cycles = (registers or {}).get("address", 0)
         self.lanes = lanes
         self.a_sources = tuple(a_sources)
         self.b_sources = tuple(b_sources)
@@ -194,8 +198,12 @@ class VectorUnit(wiring.Component):
         pipeline = Pipeline(m, depth=data_stage + self.depth("write"), results_from=data_stage + self.depth("reduce"))
 
         held = {}
+        fresh = Signal(name="captured")
+        m.d.sync += fresh.eq(self.start)
         names = {name for name, _ in self.instr.shape()}
         for name in (*FIELDS, *OPTIONAL_FIELDS):
+            if name.startswith("n_"):
+                continue  # the loop counter keeps them
             if name not in names:
                 held[name] = Const(0, 1)
                 continue
@@ -204,7 +212,7 @@ class VectorUnit(wiring.Component):
             with m.If(self.start):
                 m.d.sync += held[name].eq(field)
         for name, value in held.items():
-            pipeline.field(name, value)
+            pipeline.field(name, self._addressed(m, name, value, fresh))
 
         issuing, beyond = build_front(m, pipeline, self, held, halt=self.halt)
         lanes, more = build_integer(m, pipeline, self, data_stage=data_stage, halt=self.halt)
@@ -217,21 +225,28 @@ class VectorUnit(wiring.Component):
         address = Const(0, 1)
         for condition, where in beyond:
             failed, address = failed | condition, Mux(condition, where, address)
-        illegal, number = self._absent(m, held)
+        illegal, number = self._absent(held, fresh)
         m.d.sync += [self.error.eq(failed | illegal), self.error_code.eq(Mux(failed, ErrorCode.ADDRESS, Mux(illegal, ErrorCode.ILLEGAL, ErrorCode.NONE)))]
         with m.If(failed | illegal):
             m.d.sync += self.error_address.eq(Mux(failed, address, number))
         return m
 
-    def _absent(self, m: Module, held: dict) -> tuple[Value, Value]:
+    def _addressed(self, m: Module, name: str, value: Value, entering: Value) -> Value:
+        """A field of the instruction whose iterations are addressed: that of the one which is counted, or registers behind it."""
+        if not self.address_cycles or isinstance(value, Const) or re.search(r"_(base|origin|stride_\d|step_\d)$", name):
+            return value  # these the address generators take
+        addressed = Signal(value.shape(), name=f"{name}_addressed", reset_less=True)
+        with m.If(entering):
+            m.d.sync += addressed.eq(value)
+        return addressed
+
+    def _absent(self, held: dict, fresh: Value) -> tuple[Value, Value]:
         """Whether the instruction that has just started chooses what does not exist, and the number it chooses: the first such field's."""
         choices = [
             ("a_select", range(len(self.a_ports)), Const(1)), ("b_select", range(len(self.b_ports)), held["b_enable"]),
             ("y_select", range(len(self.y_ports)), Const(1)), ("table_select", range(self.table_banks), held["table_enable"]),
             *((name, {0, *(code for operation, code in codes.items() if operation in self.offers)}, Const(1)) for name, codes in CODES.items()),
         ]
-        fresh = Signal()
-        m.d.sync += fresh.eq(self.start)
         illegal: Value = Const(0, 1)
         number: Value = Const(0, 1)
         for name, present, used in reversed(choices):
