@@ -9,6 +9,8 @@ exponent (`_ZERO`, `_INFINITE`), far enough out that neither normalisation nor a
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 
@@ -132,9 +134,11 @@ _MULTIPLIER_BITS = 18
 
 
 def partial_products(m: Module, x: Value, y: Value, name: str) -> Values:
-    """The products, ``high``, ``left``, ``right`` and ``low``, of which `whole_product` is the sum: each a multiplier of `_MULTIPLIER_BITS` bits."""
+    """The products, ``high``, ``left``, ``right`` and ``low``, of which `whole_product` is the sum: each a multiplier of `_MULTIPLIER_BITS` bits, but for
+    ``high``, whose few bits are rows of gates and their sum."""
     (x_low, x_high), (y_low, y_high) = ((value[:_MULTIPLIER_BITS], value[_MULTIPLIER_BITS:]) for value in (x, y))
-    parts = {"high": x_high * y_high, "left": x_high * y_low, "right": x_low * y_high, "low": x_low * y_low}
+    high = reduce(add, (Mux(bit, x_high << place, 0) for place, bit in enumerate(y_high)))
+    parts = {"high": high[:len(x_high) + len(y_high)], "left": x_high * y_low, "right": x_low * y_high, "low": x_low * y_low}
     return {part: wire(m, value, f"{name}_{part}") for part, value in parts.items()}
 
 
