@@ -19,9 +19,9 @@ COPIES = (
     Mutant("dma_bursts.crossing", _BURSTS, "crosses.eq(last_byte[split_bits:].any())", "crosses.eq(last_byte + 1 >= self.split_bytes)", "bound"),
     Mutant("dma_bursts.outside", _BURSTS, "(row_end >= self.size_bytes)", "(row_end > self.size_bytes)", "bound"),
     Mutant("dma_bursts.negative", _BURSTS, "(ext[-1] | (row_end >= self.size_bytes))", "(row_end >= self.size_bytes)", "check"),
-    Mutant("dma_bursts.stop", _BURSTS, "self.push.eq(busy & ~self.stop & ~self.outside", "self.push.eq(busy & ~self.outside", "reset"),
+    Mutant("dma_bursts.stop", _BURSTS, "self.push.eq(there & ~self.stop & ~self.outside", "self.push.eq(there & ~self.outside", "reset"),
     Mutant("dma_bursts.quiet", _BURSTS, "self.quiet.eq(under_way == 0)", "self.quiet.eq(1)", "wait"),
-    Mutant("dma_bursts.last", _BURSTS, "self.push_last.eq(loops.last[0] & ~crosses)", "self.push_last.eq(loops.last[0])", "bound"),
+    Mutant("dma_bursts.last", _BURSTS, "self.push_last.eq(last_row & ~crosses)", "self.push_last.eq(last_row)", "bound"),
     # dma_load
     Mutant("dma_load.take", _LOAD, "take.eq(end > 0)", "take.eq(end >= 0)", "bound"),
     Mutant("dma_load.write", _LOAD, "write.eq(end <= bus)", "write.eq(end < bus)", "bound"),

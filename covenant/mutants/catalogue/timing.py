@@ -24,7 +24,7 @@ TIMING = (
     Mutant("fetch_timing.room", _FETCH, "        if cycle < room_cycle:\n            cycle = room_cycle\n", "", "model"),
     Mutant("dma_timing.split", _DMA, "return min(4096, 256 * bus_bytes)", "return 4096", "model"),
     Mutant("dma_timing.limit", _DMA, "            if oldest >= push:\n                push = oldest + 1\n", "", "model"),
-    Mutant("dma_timing.lead", _DMA, "lead=1 + read_latency_cycles, tail=0)", "lead=read_latency_cycles, tail=0)", "model"),
+    Mutant("dma_timing.lead", _DMA, "lead=1 + read_latency_cycles, tail=0,", "lead=read_latency_cycles, tail=0,", "model"),
     Mutant("dma_timing.load-extra", _DMA, "extra = off + min(chunk - lo, size) > bus", "extra = off + min(chunk - lo, size) >= bus", "model"),
     Mutant("dma_timing.repeat", _DMA, "ahead = rows // block * shift", "ahead = (rows // block - 1) * shift", "model"),
     Mutant("dma_timing.bound", _DMA, "self._free += (total - limit) * steps", "self._free += total * steps", "model"),

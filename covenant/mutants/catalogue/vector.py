@@ -13,9 +13,9 @@ VECTOR = (
            '"p_read_latency_cycles": parameter.read_latency_cycles', '"p_read_latency_cycles": 1', "late", "dot"),
     # vector_front
     Mutant("vector_front.ready", _FRONT, "unit.ready.eq((~issuing | counter.last[0]) & ~halt)", "unit.ready.eq(~issuing & ~halt)", "late"),
-    Mutant("vector_front.restart", _FRONT, 'pipeline.carry("restart", plain | (counter.zero[4] & counter.zero[5]))',
-           'pipeline.carry("restart", plain | counter.zero[5])', "operator"),
-    Mutant("vector_front.broadcast-word", _FRONT, 'Mux(held["broadcast"], address[bits:], address[:len(address) - bits])', "address[bits:]", "select", "dot"),
+    Mutant("vector_front.restart", _FRONT, 'pipeline.carry("restart", plain | (walk.zero[4] & walk.zero[5]))',
+           'pipeline.carry("restart", plain | walk.zero[5])', "operator"),
+    Mutant("vector_front.broadcast-word", _FRONT, 'Mux(field("broadcast"), address[bits:], address[:len(address) - bits])', "address[bits:]", "select", "dot"),
     Mutant("vector_front.broadcast-lane", _FRONT, "Mux(bit, odd, even)", "Mux(bit, even, odd)", "select", "dot"),
     Mutant("vector_front.broadcast-late", _FRONT, 'Mux(pipeline.of("broadcast", stage), element',
            'Mux(pipeline.of("broadcast", stage - 1), element', "late", "dot"),
@@ -23,10 +23,10 @@ VECTOR = (
     Mutant("vector_int.maximum", _INT, "total.as_signed() > value.as_signed()", "total > value", "number"),
     Mutant("vector_int.parameter-late", _INT, "reading = stage - unit.p_read_latency_cycles", "reading = stage - 1", "late", "dot"),
     # vector_float
-    Mutant("vector_float.sticky", _FLOAT, 'sticky=lane["sticky"]', "sticky=0", "number"),
-    Mutant("vector_float.a-float", _FLOAT, 'converting = pipeline.of("numeric", stage) & ~pipeline.of("a_float", stage)',
-           'converting = pipeline.of("numeric", stage)', "operator", "dot"),
-    Mutant("vector_float.b-float", _FLOAT, 'b_pattern = pipeline.of("b_float", stage + 1)', 'b_pattern = pipeline.of("a_float", stage + 1)',
+    Mutant("vector_float.sticky", _FLOAT, 'lane["value"][:48], lane["sticky"],', 'lane["value"][:48], 0,', "number"),
+    Mutant("vector_float.a-float", _FLOAT, 'pipeline.of("numeric", at) & ~pipeline.of("a_float", at)',
+           'pipeline.of("numeric", at)', "operator", "dot"),
+    Mutant("vector_float.b-float", _FLOAT, 'return ~pipeline.of("b_float", at)', 'return ~pipeline.of("a_float", at)',
            "select", "dot"),
     # vector_back
     Mutant("vector_back.estimate-code", _BACK, 'root = code == ESTIMATES["RSQRT_ESTIMATE"]', 'root = code[0]', "select", "dot"),
