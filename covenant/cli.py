@@ -37,6 +37,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--shape", type=_shape, action="append", default=[], metavar="NAME=SIZE,...",
                          help="shape of an input, as in input=1,3,224,224; may be repeated (default: as the network declares)")
 
+    def cluster(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--cluster", metavar="ADDRESS", help="workers of a Dask cluster: tcp://HOST:PORT, or local:N for one made here")
+
     def fallback(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--fallback", choices=("host",), help="what no engine can do runs on onnxruntime between accelerator segments "
                          "(default: such nodes are refused, all at once)")
@@ -103,12 +106,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--programs", type=_count, metavar="N", help="random programs below the compiler on each --arch (default 0), "
                      "and in all on the random architectures (default 4 for each)")
     sub.add_argument("--illegal", type=_count, default=0, metavar="N", help="random programs with a damaged instruction on each architecture (default 0)")
+    sub.add_argument("--stalled", type=_count, default=0, metavar="N", help="random programs on a bus that stalls and answers late, on each architecture: "
+                     "the same bytes, never earlier than predicted (default 0)")
     sub.add_argument("--examples", action=argparse.BooleanOptionalAction, help="run the committed examples too (default: not on random architectures)")
     sub.add_argument("--tools", action=argparse.BooleanOptionalAction,
                      help="Verilator's -Wall, Icarus Verilog and Yosys read the Verilog too (default: where the examples run)")
     sub.add_argument("--seed", type=_count, default=1, help="first seed of architectures, networks and programs (default 1)")
     sub.add_argument("--minutes", type=_positive, metavar="M", help="go on with further random architectures until M minutes have passed")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="architectures verified at the same time (default 1)")
+    cluster(sub)
+    sub.add_argument("--journal", metavar="FOLDER", help="keep what was tried, by content of sources and machine, and do not try it again")
+    sub.add_argument("--summary", metavar="FOLDER", help="run nothing: totals of a journal")
     sub.add_argument("--nodes", type=_positive, default=5, metavar="N", help="most operators of a random network (default 5)")
     sub.add_argument("--size", choices=("tiny", "small", "medium"), help="of random networks (default small; tiny on random architectures)")
     sub.add_argument("--limit", type=_positive, default=1, metavar="N", help="samples a network (default 1)")
@@ -202,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
                      "(default build/explore/SPACE)")
     sub.add_argument("--verify", type=_count, default=0, metavar="K", help="run the networks on the RTL of the front's first K machines (default 0)")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="points compiled at the same time (default 1)")
-    sub.add_argument("--cluster", metavar="ADDRESS", help="workers of a Dask cluster: tcp://HOST:PORT, or local:N for one made here")
+    cluster(sub)
     sub.add_argument("--memory", type=float, default=6.0, metavar="GB", help="of a synthesis of area samples at most (default 6)")
     sub.add_argument("--minutes", type=float, default=30.0, metavar="M", help="of a synthesis of a block at most (default 30)")
 

@@ -1,25 +1,34 @@
 """What ``covenant verify`` runs: examples, random networks and random programs on named and on random architectures."""
 
+from __future__ import annotations
+
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
-from itertools import count, islice
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING
 
 from acg.errors import ArchitectureError
 from acg.graph import Graph, load_graph
 from covenant.errors import UserError
-from covenant.hardware import WAIVERS, rtl_text, simulator
+from covenant.hardware import WAIVERS, cache_folder, rtl_text, simulator
 from covenant.terminal.progress import Progress
 from covenant.verify.illegal import verify_illegal
 from covenant.verify.networks import examples, verify_example, verify_network
 from covenant.verify.programs import RUNS, verify_program
+from covenant.verify.stalled import STEPS, verify_stalled
+from covenant.workers import Pool, Task, in_order, workers
 from hwgen.names import top_name
-from verif.bench import BenchError, BuiltModel, ToolMissing
+from verif.bench import BenchError, BuiltModel, Description, ToolMissing
+from verif.hostile import build_hostile
 from verif.random.architectures import random_architecture
 from verif.random.cores import random_core
 from verif.tools import TOOLS, opinion
+
+if TYPE_CHECKING:
+    from covenant.verify.journal import Journal
 
 __all__ = ["RANDOM", "Job", "Row", "jobs_of", "open_architecture", "rows_of", "run_campaign"]
 
@@ -33,7 +42,8 @@ REDRAWS, REDRAW_STEP = 3, 1_000_000
 
 @dataclass(frozen=True)
 class Job:
-    """All that runs on one architecture. ``networks``, ``programs`` and ``illegal`` (programs with a damaged instruction) are seeds; ``nodes`` bounds a
+    """All that runs on one architecture. ``networks``, ``programs`` and ``illegal`` (programs with a damaged instruction) and ``stalled`` (programs on
+    a bus that stalls) are seeds; ``nodes`` bounds a
     random network's operators, ``size`` their shapes (None: small, tiny on a random architecture); ``tools``: other tools read the Verilog."""
 
     arch: str
@@ -48,11 +58,13 @@ class Job:
     size: str | None = None
     illegal: tuple[int, ...] = ()
     tools: bool = False
+    stalled: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run: ``kind`` is example, network, program, illegal, tool or build; ``replay`` the command that repeats it; ``bins``: :mod:`verif.coverage`."""
+    """One run: ``kind`` is example, network, program, stalled, illegal, tool or build; ``replay`` the command that repeats it; ``bins``:
+    :mod:`verif.coverage`; ``stalled_beats`` of the buses meanwhile."""
 
     arch: str
     kind: str
@@ -66,6 +78,7 @@ class Row:
     divergence: tuple[str, ...]
     replay: str
     bins: Mapping[str, int] = field(default_factory=dict)
+    stalled_beats: int = 0
 
     def as_json(self) -> dict:
         """The row of the JSON report."""
@@ -150,9 +163,30 @@ def _runs(job: Job, graph: Graph, model: BuiltModel, opt: str, command: str) -> 
             yield Row(job.arch, "program", f"random program {seed}", 0, 1, 0, None, False, None, (f"{type(error).__name__}: {error}",), replay)
             continue
         yield _verdict_row(job, "program", f"random program {seed}", outcome, replay, RUNS)
+    if job.stalled:
+        yield from _stalled(job, graph, command)
     for seed in job.illegal:
         replay = f"{command} --no-examples --networks 0 --programs 0 --illegal 1 --seed {seed}"
         yield _verdict_row(job, "illegal", f"illegal program {seed}", verify_illegal(graph, seed, model), replay, RUNS)
+
+
+def _stalled(job: Job, graph: Graph, command: str) -> Iterator[Row]:
+    """Programs on the hostile bench, which is a simulator of its own."""
+    text = rtl_text(graph)
+    try:
+        hostile = build_hostile([text], Description.from_graph(graph, top=top_name(graph.name)), cache_folder(),
+                                opt="O0" if job.arch.startswith(tuple(DRAWN)) else "O1")
+    except ToolMissing:
+        raise
+    except BenchError as error:
+        yield Row(job.arch, "build", "hostile bench", 0, 0, 0, None, False, None, (str(error),), f"{command} --no-examples --networks 0 --stalled 1")
+        return
+    for seed in job.stalled:
+        replay = f"{command} --no-examples --networks 0 --programs 0 --stalled 1 --seed {seed}"
+        verdict, beats = verify_stalled(graph, seed, hostile)
+        yield replace(_verdict_row(job, "stalled", f"stalled program {seed}", verdict, replay, STEPS), stalled_beats=beats)
+    if not job.keep and not hostile.model.cached:
+        shutil.rmtree(hostile.model.path, ignore_errors=True)
 
 
 def jobs_of(options) -> Iterator[Job]:
@@ -161,7 +195,7 @@ def jobs_of(options) -> Iterator[Job]:
     Random architecture k has the seed ``seed + k`` and the k-th part of the networks' and programs' seeds, so a larger count repeats none.
     """
     common = {"seed": options.seed, "limit": options.limit, "nodes": options.nodes, "quiet": options.quiet, "size": options.size,
-              "illegal": tuple(range(options.seed, options.seed + options.illegal))}
+              "illegal": tuple(range(options.seed, options.seed + options.illegal)), "stalled": tuple(range(options.seed, options.seed + options.stalled))}
     networks = 4 if options.networks is None else options.networks
     programs = options.programs or 0
     for arch in options.arch:
@@ -188,18 +222,47 @@ def _all_rows(job: Job) -> list[Row]:
 
 
 def run_campaign(options) -> Iterator[Row]:
-    """Rows of all jobs in order; with ``minutes``, until they have passed (a job that has begun is finished)."""
-    jobs = jobs_of(options)
+    """Rows of all jobs in order; with ``minutes``, until they have passed (a job that has begun is finished). Jobs that the journal of the options knows are
+    not run again."""
+    from covenant.verify.journal import Journal
+
     end = time.monotonic() + 60 * options.minutes if options.minutes else None
-    if options.jobs == 1:
+    journal = Journal(options.journal) if options.journal else None
+    try:
+        with workers(options.jobs, cluster=options.cluster) as pool:
+            yield from _campaign(jobs_of(options), pool, journal, end)
+    finally:
+        if journal is not None:
+            journal.close()
+
+
+def _campaign(jobs: Iterator[Job], pool: Pool, journal: Journal | None, end: float | None) -> Iterator[Row]:
+    """Rows of jobs in their order: those of the journal as they are, all others from the workers."""
+    from covenant.verify.journal import job_key
+
+    begun: deque[tuple[str, list[Row] | None]] = deque()
+
+    def missing() -> Iterator[Task]:
         for job in jobs:
-            yield from rows_of(job)
             if end is not None and time.monotonic() >= end:
                 return
-        return
-    with ProcessPoolExecutor(max_workers=options.jobs) as pool:
-        pending = [pool.submit(_all_rows, job) for job in islice(jobs, options.jobs)]
-        while pending:
-            yield from pending.pop(0).result()
-            if end is None or time.monotonic() < end:
-                pending += [pool.submit(_all_rows, job) for job in islice(jobs, 1)]
+            key = "" if journal is None else job_key(job, open_architecture(job.arch).description)
+            known = None if journal is None else journal.find(key)
+            begun.append((key, known))
+            if known is None:
+                yield Task(_all_rows if pool.count > 1 or journal is not None else rows_of, (job,), f"verify {job.arch}")
+
+    def known_first() -> Iterator[Row]:
+        while begun and begun[0][1] is not None:
+            yield from begun.popleft()[1] or ()
+
+    for rows in in_order(pool, missing()):
+        yield from known_first()
+        key, _ = begun.popleft()
+        found = []
+        for row in rows:
+            found.append(row)
+            yield row
+        if journal is not None:
+            journal.add(key, found)
+    yield from known_first()

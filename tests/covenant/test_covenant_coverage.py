@@ -7,7 +7,7 @@ import pytest
 
 from acg.graph import load_graph
 from covenant.cli import main
-from covenant.commands import verify
+from covenant.commands.checks import verify
 from covenant.errors import UserError
 from covenant.verify.campaign import Row
 from covenant.verify.coverage import add_runs, read_coverage, summary, unreached

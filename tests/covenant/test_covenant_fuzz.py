@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 from covenant import cli
-from covenant.commands import predict
+from covenant.commands.networks import predict
 from covenant.fuzz import run_case as running
 from covenant.fuzz.campaign import cases, run_campaign
 from covenant.fuzz.case import Case, draw

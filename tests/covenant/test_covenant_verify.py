@@ -17,7 +17,7 @@ from acg.regmap import RegisterMap
 from compiler.errors import CompilerError, IRError
 from covenant import hardware
 from covenant.cli import main
-from covenant.commands import verify
+from covenant.commands.checks import verify
 from covenant.errors import UserError
 from covenant.hardware import simulator
 from covenant.verify import campaign, networks
@@ -33,7 +33,7 @@ from verif.tools import Opinion
 
 def _options(**changes):
     return Namespace(**{"arch": [], "random_archs": 0, "networks": None, "programs": None, "examples": None, "seed": 1, "minutes": None, "jobs": 1,
-                        "nodes": 5, "limit": 1, "quiet": True, "size": None, "illegal": 0, "tools": None} | changes)
+                        "nodes": 5, "limit": 1, "quiet": True, "size": None, "illegal": 0, "tools": None, "stalled": 0, "journal": None, "cluster": None} | changes)
 
 
 @pytest.mark.parametrize("needed", [{0}, {99}, {3, 4}, {0, 50, 99}, {10, 40, 41, 90}])

@@ -10,6 +10,7 @@ from covenant.terminal.colour import painter
 from covenant.terminal.show import table
 from covenant.verify.campaign import Row, run_campaign
 from covenant.verify.coverage import add_runs, summary
+from covenant.verify.journal import journal_totals, totals_table
 from covenant.verify.rtl_coverage import counted_lines, line_table
 
 __all__ = ["verify"]
@@ -45,6 +46,13 @@ def verify(options) -> int:
 
     Without --arch and --random-archs, all architectures of archs/ are verified.
     """
+    if options.summary:
+        totals = journal_totals(options.summary)
+        if options.json:
+            write_json(options.json, totals)
+        if options.json != "-":
+            print(totals_table(totals))
+        return BROKEN if totals["broken"] or not totals["runs"] else EXACT
     if not options.arch:
         options.arch = [] if options.random_archs or options.minutes else architecture_names()
     rows: list[Row] = []
