@@ -13,6 +13,7 @@ from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
 from tests.compiler.test_compiler_rowwise import layer_model, parted_model, softmax_model
+from verif.random.networks import random_inputs, random_network
 
 UNEVEN = Path(__file__).parents[1] / "machines" / "uneven.yaml"
 CASES = {
@@ -51,3 +52,18 @@ def test_a_softmax_without_quantisation_leaves_as_floats(tmp_path, capsys):
     onnx.save(model, path)
     assert main(["run", str(path), "--arch", "tiny", "--on", "iss", "--quiet"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "exact: yes"
+
+
+def test_random_networks_reach_fine_softmax():
+    """A quarter of their Softmax are of a function that nothing quantises; these are exact."""
+    found = 0
+    for seed in range(100, 120):
+        model = random_network(seed, size="tiny", max_nodes=2, ops=("softmax",), form="qdq")
+        network = read_network(model, name=f"random_{seed}")
+        if found < 4 and "FineSoftmax" in {node.op for node in network.nodes}:
+            found += 1
+            graph = load_graph("tiny")
+            compiled = CompiledNetwork(network.name, graph, compile_network(network, graph), model)
+            report, _ = judge_network(compiled, [random_inputs(model, seed)], on="iss")
+            assert report["exact"], f"seed {seed}: {report['outputs']}"
+    assert found >= 2

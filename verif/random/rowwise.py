@@ -1,6 +1,6 @@
 """Random operators that reduce whole axes into a normalised tensor, drawn onto a network that `verif.random.networks` builds.
 
-    softmax     Softmax and LogSoftmax along any axis
+    softmax     Softmax and LogSoftmax along any axis; Softmax of a function that nothing quantises
     layernorm   LayerNormalization over the last axes, or over the last one as elementary operators, with quantisations between or without
 """
 
@@ -26,7 +26,10 @@ def softmax(draw: Any, x: Activation) -> Activation:
     axis = draw.integer(0, rank - 1) - (rank if draw.chance(0.5) else 0)
     if draw.chance(0.25):
         return b.quantised(b.node("LogSoftmax", [b.dequantised(x)], axis=axis), x.shape)
-    result = b.node("Softmax", [b.dequantised(x)], axis=axis)
+    operand = b.dequantised(x)
+    if draw.chance(0.25):  # written in digits, as scores behind a mask are (FineSoftmax)
+        operand = b.node(str(draw.rng.choice(["Tanh", "LeakyRelu", "Softplus"])), [operand])
+    result = b.node("Softmax", [operand], axis=axis)
     if draw.chance(0.5):
         return b.quantised(result, x.shape, lowest_zero=True)
     dtype = b.dtype()
