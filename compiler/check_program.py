@@ -46,7 +46,7 @@ def check_program(program: Program, graph: Graph, *, where: str = "program", acc
     if not program.outputs:
         raise ProgramError(where, found="no outputs", expected="at least one", do=AGAIN)
     for item in (*program.inputs, *program.outputs):
-        if item in program.inputs and item.tensor_dtype == "f32":
+        if item in program.inputs and (item.tensor_dtype == "f32" or item.dtype not in ("f32", item.tensor_dtype)):
             fault: str | None = f"type {item.dtype} kept as {item.tensor_dtype}"
         else:
             fault = edge_fault(item, most_elements=graph.external.size_bytes)

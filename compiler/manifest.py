@@ -74,7 +74,7 @@ def read_json(text: bytes) -> dict[str, Any]:
 
 def _kept_as(dtype: str, tensor_dtype: str) -> bool:
     """Whether a value of the network's edge may stand in memory as that type: float32 numbers as themselves or quantised."""
-    return dtype == "f32" if tensor_dtype == "f32" else dtype in ("f32", "i64", tensor_dtype)
+    return dtype == "f32" if tensor_dtype == "f32" else dtype in ("f32", "i64", tensor_dtype, "bool" if tensor_dtype == "u8" else "")
 
 
 def edge_fault(item: EdgeTensor, *, most_elements: int) -> str | None:
@@ -82,7 +82,7 @@ def edge_fault(item: EdgeTensor, *, most_elements: int) -> str | None:
 
     `most_elements` bounds what the host would lay out: the tensor, and with its padding where windows of it are stored.
     """
-    if item.dtype not in (*NUMPY_TYPES, "i64") or item.tensor_dtype not in ELEMENT_BYTES or not _kept_as(item.dtype, item.tensor_dtype):
+    if item.dtype not in (*NUMPY_TYPES, "i64", "bool") or item.tensor_dtype not in ELEMENT_BYTES or not _kept_as(item.dtype, item.tensor_dtype):
         return f"type {item.dtype} kept as {item.tensor_dtype}"
     shapes = f"shapes {item.shape}, {item.tensor_shape}, {item.stored_shape} in {item.lanes} lanes"
     if min(*item.shape, *item.tensor_shape, *item.stored_shape, item.lanes, 1) < 1 or prod(item.tensor_shape) > most_elements:

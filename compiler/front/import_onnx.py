@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from compiler.errors import ModelError, UnsupportedEntry, UnsupportedError
 from compiler.front.constraints import BOOL, by_schema, computable, computed_outputs, explain, listed, quantised_output
 from compiler.front.floats import decisions, elementwise, quantise
-from compiler.front.floats.lower import floats_of
+from compiler.front.floats.lower import floats_of, lower
 from compiler.front.floats.reductions import grid
 from compiler.front.floats.rules import affine
 from compiler.front.operators import pooling, qlinear_functions, reduction
@@ -36,7 +36,7 @@ from compiler.front.state.builder import Builder, default_view
 from compiler.front.state.folding import foldable
 from compiler.front.state.onnx_node import DTYPES, OnnxNode, Refusal
 from compiler.front.state.schema import misuse
-from compiler.front.state.values import Const, HostFloat, Quant, RealConst, Shape, Table, Unknown, Unquantised, Value
+from compiler.front.state.values import Const, HostFloat, Quant, Quantisation, RealConst, Shape, Table, Unknown, Unquantised, Value
 from compiler.front.support import COMBINATIONS, DECISIONS, OPERATORS, REDUCTIONS, TABLE_FUNCTIONS
 from compiler.front.validity.folding import FoldError, computed, require_small
 from compiler.ir.network import EdgeInput, EdgeOutput, Network
@@ -235,8 +235,7 @@ class _Import:
             if isinstance(result, Unknown):
                 continue
             if value.type.tensor_type.elem_type == BOOL:
-                reason = f"{explain(quantised_output)} Found {value.name}, of type bool: put Cast to float32 behind it."
-                self.entries.append(UnsupportedEntry(value.name, "graph output", reason))
+                self._bool_output(value.name, result)
                 continue
             if isinstance(result, Unquantised):
                 self._float_output(value.name, result)
@@ -251,6 +250,15 @@ class _Import:
             dtype = result.dtype if isinstance(result, Quant) else "f32"
             function = tuple(result.values().view(np.uint32).tolist()) if isinstance(result, Table) else ()
             self.builder.outputs.append(EdgeOutput(value.name, dtype, result.shape, tensor, function))
+
+    def _bool_output(self, name: str, result: Value) -> None:
+        """A comparison, or logic of some, that leaves the network: the machine writes bytes of 0 and 1."""
+        if isinstance(result, Table):
+            tensor = lower(self.builder, result, Quantisation(name, "u8", 1.0, 0, 0, 255), result.origin)
+            self.builder.outputs.append(EdgeOutput(name, "bool", result.shape, tensor))
+        else:
+            reason = f"{explain(quantised_output)} Found {name}, of type bool and no function of one 8-bit tensor: put Cast to float32 behind it."
+            self.entries.append(UnsupportedEntry(name, "graph output", reason))
 
     def _float_output(self, name: str, result: Unquantised) -> None:
         """A float result that leaves the network as float32 numbers."""

@@ -191,9 +191,10 @@ class EdgeInput:
 
 @dataclass(frozen=True)
 class EdgeOutput:
-    """ONNX graph output `name` of type `dtype` ('f32', 'i8', 'u8', 'i32', 'i64') and ONNX `shape`, taken from IR tensor `tensor`.
+    """ONNX graph output `name` of type `dtype` ('f32', 'i8', 'u8', 'i32', 'i64', 'bool') and ONNX `shape`, taken from IR tensor `tensor`.
 
-    An 'f32' output of an 8-bit tensor is dequantised on the host: float32((q - zero_point) * scale); an 'i64' one is widened there. `function`,
+    An 'f32' output of an 8-bit tensor is dequantised on the host: float32((q - zero_point) * scale); an 'i64' one is widened there, a 'bool' one is whether
+    the bytes of a 'u8' tensor are not 0. `function`,
     of an 'f32' output of an 8-bit tensor: what it is instead for each raw byte 0..255, as 256 float32 bit patterns.
     """
 
@@ -209,8 +210,8 @@ class EdgeOutput:
             array = np.array(self.function, np.uint32).view(np.float32)[array.view(np.uint8)]
         elif self.dtype == "f32" and tensor.dtype != "f32":
             array = (array.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale or 1.0)
-        if self.dtype == "i64":
-            array = array.astype(np.int64)
+        if self.dtype in ("i64", "bool"):
+            array = array.astype({"i64": np.int64, "bool": np.bool_}[self.dtype])
         return array.reshape(self.shape)
 
 

@@ -19,8 +19,8 @@ MAGIC = b"CVNTIMG1"
 _HEAD = struct.Struct("<8sQQQQII")
 _SEGMENT = struct.Struct("<QQQ")
 #: Names of the driver's element types, by the compiler's.
-_TYPES = {"i8": "COVENANT_I8", "u8": "COVENANT_U8", "i32": "COVENANT_I32", "f32": "COVENANT_F32", "i64": "COVENANT_I64"}
-_C_TYPES = {"i8": "int8_t", "u8": "uint8_t", "i32": "int32_t", "f32": "float", "i64": "int64_t"}
+_TYPES = {"i8": "COVENANT_I8", "u8": "COVENANT_U8", "i32": "COVENANT_I32", "f32": "COVENANT_F32", "i64": "COVENANT_I64", "bool": "COVENANT_U8"}
+_C_TYPES = {"i8": "int8_t", "u8": "uint8_t", "i32": "int32_t", "f32": "float", "i64": "int64_t", "bool": "uint8_t"}
 
 
 def image(program: Program) -> bytes:

@@ -99,7 +99,7 @@ def _twice(manifest, payloads):
 
 
 def _beside(manifest, payloads):
-    manifest["inputs"].append({**manifest["inputs"][0], "address": 4096, "dtype": "i64"})
+    manifest["inputs"].append({**manifest["inputs"][0], "address": 4096, "dtype": "f32"})
 
 
 FIT = f"expected types, shapes and sizes that fit each other; {AGAIN}"
@@ -109,10 +109,12 @@ SCHEMA = f"expected the fields of format 2; {AGAIN}"
 @pytest.mark.parametrize(("change", "expected"), [
     (lambda m, p: m.update(outputs=[]), f"program: found no outputs; expected at least one; {AGAIN}"),
     (_twice, f"program: found output out0 twice; expected each output once; {AGAIN}"),
-    (_beside, f"program, tensor in0: found i64 (1, 8, 6, 6) beside i8 (1, 8, 6, 6); expected one type and shape of an input; {AGAIN}"),
+    (_beside, f"program, tensor in0: found f32 (1, 8, 6, 6) beside i8 (1, 8, 6, 6); expected one type and shape of an input; {AGAIN}"),
     (lambda m, p: m.update(program_address=m["program_address"] + 4), "program: found instructions at {program + 4:#x}; expected a multiple of 128; " + AGAIN),
     (_edge(address=600), f"program: found input in0 and constants both at 0x260; expected places of their own; {AGAIN}"),
     (_edge(dtype="f64"), f"program, tensor in0: found type f64 kept as i8; {FIT}"),
+    (_edge(dtype="i64"), f"program, tensor in0: found type i64 kept as i8; {FIT}"),
+    (_edge(dtype="bool"), f"program, tensor in0: found type bool kept as i8; {FIT}"),
     (_edge(dtype="u8"), f"program, tensor in0: found type u8 kept as i8; {FIT}"),
     (_edge(tensor_dtype="f32", dtype="f32"), f"program, tensor in0: found type f32 kept as f32; {FIT}"),
     (_edge(zero_point=128), f"program, tensor in0: found zero point 128 of i8; {FIT}"),

@@ -87,7 +87,7 @@ def verify(network: Network) -> Network:
         expect(out.tensor in sources, f"output {out.name}", f"tensor {out.tensor}", "the output of a node")
         tensor = network.tensors[out.tensor]
         expect(int(np.prod(out.shape)) == tensor.elements, f"output {out.name}", f"shape {out.shape}", f"{tensor.elements} elements")
-        as_integers = tensor.dtype != "f32" and out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "")
+        as_integers = tensor.dtype != "f32" and out.dtype in (tensor.dtype, "i64" if tensor.scale is None else "", "bool" if tensor.dtype == "u8" else "")
         as_floats = tensor.dtype == "f32" or tensor.scale is not None or len(out.function) == FUNCTION_VALUES
         quantised = as_floats if out.dtype == "f32" else as_integers
         expect(quantised, f"output {out.name}", f"{out.dtype} taken from {tensor.dtype}", "the tensor's type, or f32 and a scale")
