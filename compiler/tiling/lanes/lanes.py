@@ -9,7 +9,7 @@ Loop levels of the instruction: 0 images, 1 channel blocks, 2 and 3 output posit
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -24,6 +24,7 @@ from compiler.target import narrow
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
 from compiler.tiling.contraction.price import INSTRUCTION_CYCLES, _cuts
+from compiler.tiling.lanes.spread import spread, within
 from compiler.tiling.nest import Nest
 from compiler.tiling.tile_context import TileContext
 from compiler.window import Window
@@ -285,22 +286,5 @@ class LaneTiler:
             self._constants = {k: v for k, v in self._constants.items() if k[0] != "p"} if c1 - c0 < self.y.shape[1] else self._constants
             self._constants[key] = self.context.load_constant(f"{self.codelet.name}.p", content, self.vector.parameter, label)
         return self._constants[key]
-
-
-#: Axes in which an operand may have one element for all: number, place of its bounds in a box, stride of a View.
-_SPREAD = ((0, 0, "image_bytes"), (2, 2, "row_bytes"), (3, 4, "pixel_bytes"))
-
-
-def within(operand: Operand, box: tuple) -> tuple:
-    """The part of `operand` that a box (n0, n1, y0, y1, x0, x1, c0, c1) of the result sees: all of an axis that its index leaves out."""
-    for axis, at, _ in _SPREAD:
-        if not operand.index[axis].terms:
-            box = (*box[:at], 0, 1, *box[at + 2 :])
-    return box
-
-
-def spread(operand: Operand, view: View) -> View:
-    """View of an operand that does not move along the axes that its index leaves out."""
-    return replace(view, **{name: 0 for axis, _, name in _SPREAD if not operand.index[axis].terms})  # type: ignore[arg-type]
 
 
