@@ -15,7 +15,7 @@ COVENANT := $(BIN)/covenant
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run rtl compile verify test formal lint bench models ops backend networks fuzz mutants accuracy silicon reference docs links clean
+.PHONY: help setup tools run rtl compile verify test formal lint bench models layers ops backend networks fuzz mutants accuracy silicon reference docs links clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench: setup ## speed, side by side, as ratios; and the cycle figures of the doc
 
 models: setup ## networks of the MLPerf Tiny and ImageNet classes on ARCH's RTL; on edge16 into docs/models.md
 	$(COVENANT) models --arch $(ARCH) --on rtl --optimise $(TRIES) --markdown $(if $(filter edge16,$(ARCH)),docs/models.md,build/models.$(ARCH).md)
+
+layers: setup ## docs/layers.md: fourteen layers on the RTL of edge16, mobile16 and dsp, against what their numbers allow at best
+	$(COVENANT) layers --on rtl --markdown docs/layers.md
 
 accuracy: setup ## docs/accuracy.md: 1,000 Fashion-MNIST images on the functional simulator, 64 on the RTL, against onnxruntime
 	$(BIN)/python examples/fashion_accuracy.py --arch $(ARCH) $(if $(filter edge16,$(ARCH)),--markdown docs/accuracy.md)

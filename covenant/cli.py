@@ -134,6 +134,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=_count, default=0, help="seed of the drawn input (default 0)")
     sub.add_argument("--markdown", metavar="FILE", help="write the table as a page of the documents")
 
+    sub = command("layers", "fourteen layers of ResNet-50, MobileNet and BERT: cycles against what a machine's numbers allow at best")
+    sub.add_argument("layer", metavar="LAYER", nargs="*", help="these only, as in stem_7x7s2 (default: all)")
+    sub.add_argument("--arch", action="append", metavar="ARCH", help="a name of archs/ or a YAML file; may be repeated (default edge16, mobile16, dsp)")
+    sub.add_argument("--on", action="append", choices=("rtl", "iss", "predict"),
+                     help="simulated RTL, the functional simulator, or the prediction alone, which is exact; once, or once a machine (default predict)")
+    sub.add_argument("--seed", type=_count, default=0, help="seed of the drawn inputs (default 0)")
+    sub.add_argument("--markdown", metavar="FILE", help="write the table as a page of the documents")
+
     sub = command("mutants", "inject small faults into the sources, one at a time, and see that each is noticed")
     sub.add_argument("--only", action="append", metavar="PATTERN", help="mutants whose names match, as in 'queue.*'; may be repeated (default: all)")
     sub.add_argument("--list", action="store_true", help="list them, run nothing")

@@ -14,6 +14,7 @@ from acg.regmap import RegisterMap
 from compiler.host import pack_inputs, unpack_outputs
 from compiler.program import Program
 from covenant import layers as layering
+from covenant.bound import Work, bound
 from covenant.hardware import simulator
 from covenant.terminal.progress import Progress
 from verif.bench import RunSpec, Session, Waves, run
@@ -148,15 +149,12 @@ def execute_rtl(graph: Graph, program: Program, samples: Sequence[dict[str, np.n
     )
 
 
-def _moved_bytes(program: Program) -> int:
-    """External bytes that must move at least once: constants as packed, inputs and outputs."""
-    return sum(len(data) for _, data in program.segments) + sum(item.size_bytes for item in (*program.inputs, *program.outputs))
-
-
 def ideal_cycles(graph: Graph, program: Program) -> int:
-    """Roofline bound: the larger of MACs at peak and external bytes (weights, parameters, network edges) at one beat a cycle."""
-    macs = sum(layer.macs for layer in program.layers)
-    return max(-(-macs // layering.peak_macs(graph)), -(-_moved_bytes(program) // graph.external.bus_bytes))
+    """Roofline bound: MACs at peak, or external bytes at one beat a cycle, of those that come (constants as packed, inputs) and those that go (outputs) the
+    larger: `covenant.bound`."""
+    read = sum(len(data) for _, data in program.segments) + sum(item.size_bytes for item in program.inputs)
+    written = sum(item.size_bytes for item in program.outputs)
+    return bound(graph, Work(sum(layer.macs for layer in program.layers), read=read, written=written)).cycles
 
 
 def layer_rows(graph: Graph, program: Program, execution: Execution) -> list[dict]:

@@ -103,10 +103,11 @@ def random_parameters(rng: np.random.Generator, width: int, hidden: int) -> dict
     return parameters
 
 
-def quantised(model: onnx.ModelProto, samples: Mapping[str, np.ndarray], *, signed: bool = True, **options: Any) -> onnx.ModelProto:
+def quantised(model: onnx.ModelProto, samples: Mapping[str, np.ndarray], *, signed: bool = True, extra: Mapping[str, Any] | None = None,
+              **options: Any) -> onnx.ModelProto:
     """Quantise a float model by onnxruntime: pre-processing, QDQ, int8 weights a channel; `samples` (S, ..) a model input.
 
-    Activations are int8 if `signed`, else uint8; `options` are those of quantize_static.
+    Activations are int8 if `signed`, else uint8; `options` are those of quantize_static, `extra` more of its extra_options.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -126,7 +127,7 @@ def quantised(model: onnx.ModelProto, samples: Mapping[str, np.ndarray], *, sign
         quantize_static(
             str(prepared), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QInt8 if signed else QuantType.QUInt8, weight_type=QuantType.QInt8,
-            extra_options={"QDQDisableWeightAdjustForInt32Bias": True}, **options,
+            extra_options={"QDQDisableWeightAdjustForInt32Bias": True, **(extra or {})}, **options,
         )  # fmt: skip
         result = onnx.load(target)
     del result.graph.value_info[:]

@@ -100,7 +100,11 @@ def _shapes(problem: Problem, core: Core, blocks: int, groups: int, halves: bool
     words = _words(problem, core, False)
     for steps in range(1, len(words)):
         if len(words) % steps == 0 and steps * words[0] >= LEAST_PHASES:
-            yield Contraction(words[:steps], False, stride, rows, blocks, groups, halves, pixels, problem.raw), words
+            shape = Contraction(words[:steps], False, stride, rows, blocks, groups, halves, pixels, problem.raw)
+            loads = steps * (rows * shape.vectors(core) + words[0] * blocks)
+            if max(sum(shape.words) * shape.sums(core) / multiplying, loads / len(core.slots_of("LDV"))) > core.packets:
+                return  # no code memory holds it, nor a longer one
+            yield shape, words
 
 
 def _pass(problem: Problem, core: Core, first: int, granules: int, blocks: int, groups: int, halves: bool) -> Pass | None:
