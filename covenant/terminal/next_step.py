@@ -74,6 +74,7 @@ NEXT: dict[str, Callable[..., str]] = {
     "disasm": lambda options: f"covenant predict {_network(options)} says when each instruction runs",
     "ops": lambda options: "covenant compile MODEL --arch ARCH -o FILE",
     "models": lambda options: f"covenant report MODEL{_arch(options)} -o FILE.html shows one of them whole",
+    "layers": lambda options: "covenant predict FILE.onnx --arch ARCH says where the cycles of a layer go; the files stand beside the cache, in models",
     "verify": lambda options: (
         "covenant coverage FILE says what was never reached" if options.coverage else "covenant verify --random-archs 10 takes machines that nobody drew"
     ),
