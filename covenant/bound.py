@@ -31,6 +31,8 @@ _CONTRACTIONS = ("MATMUL", "DOT", "BROADCAST_MAC")
 _ALSO = {"MAC": ("MAC", "WINDOW_MAC", *_CONTRACTIONS), "SUM": ("SUM", "MAC", "WINDOW_MAC", *_CONTRACTIONS), "MAXIMUM": ("MAXIMUM", "WINDOW_MAX")}
 #: Operations of engines that slide, and what they are lane by lane.
 _SLIDING = {"WINDOW_MAC": "MAC", "WINDOW_MAX": "MAXIMUM"}
+#: Operations of codelets that are no lane operations: multiply-accumulates, and bytes.
+_APART = (*_CONTRACTIONS, "COPY")
 #: Bytes of an element.
 _BYTES = {"i8": 1, "u8": 1, "i9": 2, "i32": 4, "f32": 4}
 
@@ -143,7 +145,7 @@ def work_of(codelet: Codelet) -> Work:
     else:
         for operation in codelet.operations:
             name = _SLIDING.get(operation.name, operation.name)
-            if name not in (*_CONTRACTIONS, "COPY"):
+            if name not in _APART:
                 lanes.setdefault(name, []).append(Lanes(results, reduced if name in _ALSO else 1))
     finish = codelet.finish
     read = 4 * (finish.bias.size + finish.scale.size)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from acg.errors import ArchitectureError, InstructionError
+from compiler.kept import keep_kernels
 from covenant import commands
+from covenant.caching import kernel_folder
 from covenant.errors import FAULT, REFUSED, UserError
 from covenant.terminal.colour import painter
 from covenant.terminal.completion import SHELLS
@@ -320,6 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _parser().print_help(sys.stderr)
         return REFUSED
     options = _parser().parse_args(given)
+    keep_kernels(kernel_folder)
     refusals: tuple[type[Exception], ...] = (UserError, ArchitectureError, InstructionError, *commands.input_errors())
     try:
         _keep_inputs(options)

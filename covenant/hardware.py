@@ -1,4 +1,4 @@
-"""From a graph to a built simulator; both steps are cached by content under ``build/cache`` of the current folder."""
+"""From a graph to a built simulator; both steps are cached by content (`covenant.caching`)."""
 
 import hashlib
 import os
@@ -12,6 +12,7 @@ import hwgen
 from acg.fingerprint import canonical
 from acg.graph import Graph
 from acg.packages import packages
+from covenant.caching import cache_folder
 from covenant.files import write_text
 from verif.bench import BuiltModel, Description, Watcher, build
 from verif.rtl_coverage import FOLDER_VARIABLE
@@ -23,14 +24,6 @@ WAIVERS = Path(str(hwgen.__file__)).parent / "lint.vlt"
 
 #: C++ optimisation of a simulator with waveforms: at O2 the compiler is at it for twice as long, and the run takes its time for writing.
 WAVES_OPTIMISATION = "O1"
-
-
-def cache_folder() -> Path:
-    """Folder of cached builds: ``COVENANT_CACHE`` if set, else ``build/cache`` of the project (of the current folder when installed)."""
-    if "COVENANT_CACHE" in os.environ:
-        return Path(os.environ["COVENANT_CACHE"])
-    project = Path(str(acg.__file__)).resolve().parent.parent
-    return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "build" / "cache"
 
 
 @cache

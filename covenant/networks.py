@@ -13,10 +13,12 @@ from compiler.check_program import AGAIN, ProgramError
 from compiler.errors import ModelError, UnsupportedError
 from compiler.front.reading.quantised import quantised_operator
 from compiler.ir.network import Network
+from compiler.kept import keep_kernels
 from compiler.loader import carried_architecture, load_program
 from compiler.passes import Options, compile_network
 from compiler.program import Program
 from compiler.read_network import read_network
+from covenant.caching import kernel_folder
 from covenant.errors import UserError
 from covenant.open_model import open_model
 from covenant.terminal.warn import warn
@@ -53,6 +55,7 @@ def compile_file(
     Raises CompilerError, UserError.
     """
     model = open_model(path, shapes)
+    keep_kernels(kernel_folder)
     try:
         ir = read_network(model, name=Path(path).name)
         for note in ir.notes:

@@ -41,7 +41,7 @@ QUICK = {
     "completion": ["bash"],
 }
 #: These take longer; their JSON and their silence are looked at where they are tested.
-SLOW = {"backend-test", "verify", "models", "quantize", "advise", "synth", "explore"}
+SLOW = {"backend-test", "verify", "models", "layers", "quantize", "advise", "synth", "explore"}
 
 
 @pytest.fixture(scope="module")
