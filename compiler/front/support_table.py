@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compiler.front.constraints import explain
@@ -82,17 +83,19 @@ def support_rows() -> list[SupportRow]:
     return rows
 
 
-def support_markdown() -> str:
-    """Return the support table as Markdown."""
+def support_markdown(machines: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Return the support table as Markdown; ``machines``: a column more for each, what it makes of the operators in the order of `support_rows`."""
+    machines = machines or {}
     lines = [
         f"ONNX opset {FIRST_OPSET} to {LAST_OPSET}; older and newer ones are converted by onnx where it can. Any operator is folded when all its inputs",
         "are constants.",
         "",
-        "| Operator | Becomes | Engine | Conditions |",
-        "|---|---|---|---|",
+        f"| Operator | Becomes | Engine | {''.join(f'On {name} | ' for name in machines)}Conditions |",
+        f"|---|---|---|{'---|' * len(machines)}---|",
     ]
-    for row in support_rows():
-        lines.append(f"| {row.operator} | {row.becomes} | {row.engine} | {'<br>'.join(row.conditions) or 'none'} |")
+    for number, row in enumerate(support_rows()):
+        told = "".join(f"{column[number]} | " for column in machines.values())
+        lines.append(f"| {row.operator} | {row.becomes} | {row.engine} | {told}{'<br>'.join(row.conditions) or 'none'} |")
     lines += ["", "Every node is held to these:", "", *(f"- {explain(constraint)}" for constraint in EVERYWHERE)]
     lines += ["", "What says nothing on a node may be given there:", "", "| Operator | Attribute or input | Says nothing |", "|---|---|---|"]
     return "\n".join([*lines, *(f"| {operator} | {name} | {when} |" for operator, name, when in immaterial_rows())]) + "\n"

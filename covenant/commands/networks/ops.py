@@ -17,9 +17,13 @@ HEAD = """<!-- Made by `covenant ops --markdown` (make ops) from compiler/front/
 
 What compiles, what it becomes, which engine does it, and under which conditions. A node that breaks a condition is named with the condition,
 all such nodes of a network at once; with `--fallback host` they run on onnxruntime between accelerator segments. `covenant ops` prints this
-table, `covenant ops Conv` one operator in full, `covenant ops --json -` all of it for machines.
+table, `covenant ops Conv` one operator in full, `covenant ops --json -` all of it for machines. *Engine* is that of a machine with a matrix and a vector unit.
+*On dsp* says whether a machine of one programmable core ([core.md](core.md)) runs the least network that has the operator, and if not why: each is compiled
+for it; `covenant ops --arch` says the same of any machine.
 
 """
+#: The machine that has a column of its own there.
+PROGRAMMABLE = "dsp"
 
 
 def _names(row: SupportRow) -> tuple[str, str]:
@@ -47,10 +51,19 @@ def _on_machine(options, rows: list[SupportRow]) -> None:
           "; what it lacks an engine would have to offer (arch show says what engines offer), or the host does it (compile --fallback host)"))
 
 
+def _document() -> str:
+    """The text of docs/operators.md."""
+    from covenant.analysis.operators import on_machine
+
+    found = on_machine(support_rows(), load_graph(PROGRAMMABLE))
+    runs = [item.lacks.replace("|", "\\|") if item.lacks is not None else "runs" if item.engines else "nothing to run" for item in found]
+    return HEAD + support_markdown({PROGRAMMABLE: runs})
+
+
 def ops(options) -> int:
     """Print the table: short, or named operators with their conditions, or Markdown, or JSON; with a machine which of them it runs."""
     if options.arch is not None and options.markdown:
-        raise UserError("ops: --markdown with --arch; expected --markdown alone, the text of docs/operators.md, which is that of no machine")
+        raise UserError("ops: --markdown with --arch; expected --markdown alone, the text of docs/operators.md, which names its machines")
     rows = support_rows()
     if options.operator:
         known = {name for row in rows for name in _names(row)}
@@ -66,7 +79,7 @@ def ops(options) -> int:
     if options.json == "-":
         return EXACT
     if options.markdown:
-        print(HEAD + support_markdown(), end="")
+        print(_document(), end="")
     elif options.operator:
         print("\n".join("\n".join([f"{row.operator}: {row.becomes} ({row.engine})", *(f"  {text}" for text in row.conditions)]) for row in rows))
     else:
