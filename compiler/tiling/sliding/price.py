@@ -1,7 +1,8 @@
 """Tiles of a codelet on a window engine: which fit, what they cost.
 
-Price in cycles: the busiest of window, vector, load and store, what nothing overlaps (a strip of rows through window and vector, at the beginning and at
-the end: twice; the store of the last tile), and a few an instruction. The window engine's share is its timing's (`acg.timing`), asked for each kind of tile.
+Price in cycles: the busiest of window, vector, load and store, what nothing overlaps, and a few an instruction. The first strip comes from external memory,
+or waits for its producer's last row while a strip passes through window and vector; the last one's tile passes and its strip is stored, or a consumer waits for
+it as long. The window engine's share is its timing's (`acg.timing`), asked for each kind of tile.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from compiler.tiling.sliding.geometry import Axis, Pass, Slide, passes
 from compiler.tiling.tile_context import TileContext
 from compiler.window import Window
 
-#: How often the time until a strip of all channels is complete is charged: its input waits for the producer's last row, its consumer for the strip.
-LATENESS = 2
+#: Rows of a tile of which every number is tried: a strip reads the rows of a kernel more than it makes, so one row more of few counts.
+MOST_SINGLE = 8
+#: Cycles of a burst besides its latency and its beats (`acg.timing.dma`).
+LOAD_CYCLES, STORE_CYCLES = 1, 6
 #: Loops of an instruction of a window engine and their levels: blocks of channels, positions of the box, outputs, kernel positions.
 LOOPS = {"c": 0, "iy": 1, "ix": 2, "oy": 3, "ox": 4, "ky": 5, "kx": 6}
 
@@ -80,6 +83,10 @@ class SlidingPricer:
         """Instructions of a piece of the kernel over a tile."""
         return list(product(self.axes[0].slides(rows, piece.y), self.axes[1].slides(columns, piece.x)))
 
+    def padded(self, channels: int) -> int:
+        """Bytes of so many channels of a pixel."""
+        return ceil_div(channels, self.granule) * self.granule
+
     def boxes(self, choice: SlidingChoice) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
         """Rows and columns of each tile of an image."""
         _, _, oh, ow = self.y.shape
@@ -89,15 +96,16 @@ class SlidingPricer:
         """Whether the engine takes a choice's instructions, and its buffers fit, `copies` of those that move at the same time."""
         unit, memories = self.unit, {self.unit.activation.name: 0}
         accumulator = unit.accumulator
-        pixel = ceil_div(choice.channels, self.granule) * self.granule
+        pixel = self.padded(choice.channels)
+        moved = pixel if choice.channels_outer else self.padded(self.y.shape[1])
         if choice.rows * choice.columns * pixel * 4 > accumulator.bank_bytes * max(1, accumulator.banks // copies):
             return False
         size = [min(self.window.size[i], (n - 1) * self.window.step[i] + (self.window.kernel[i] - 1) * self.window.dilation[i] + 1)
                 for i, n in enumerate((choice.rows, choice.columns))]  # fmt: skip
         if not self.resident_x:
-            memories[unit.activation.name] += copies * size[0] * size[1] * pixel
+            memories[unit.activation.name] += copies * size[0] * size[1] * moved
         if not self.resident_y:
-            memories[self.step.sink.name] = memories.get(self.step.sink.name, 0) + copies * choice.rows * choice.columns * pixel
+            memories[self.step.sink.name] = memories.get(self.step.sink.name, 0) + copies * choice.rows * choice.columns * moved
         if any(size > self.context.budget_bytes[name] for name, size in memories.items()):
             return False
         taps = self.window.kernel[0] * self.window.kernel[1]
@@ -140,30 +148,47 @@ class SlidingPricer:
         """Pixels of the input that a tile sees."""
         return prod(hi - lo for lo, hi in (self.window.reach(0, *rows), self.window.reach(1, *columns)))
 
+    def burst_cycles(self, size: int, pixel: int, *, stores: bool) -> float:
+        """Cycles that a copy takes for so many bytes of a pixel in external memory: some of its channels are a burst of their own, and of those so many
+        are on their way at once; all of them go on where the pixel before ends."""
+        target = self.context.target
+        outside, bus = target.external, target.external.bus_bytes
+        if size == pixel:
+            return size / bus
+        path = target.store_path(self.step.sink) if stores else target.load_path(self.unit.activation)
+        latency = outside.write_latency_cycles + STORE_CYCLES if stores else outside.read_latency_cycles + LOAD_CYCLES
+        beats = ceil_div(size, bus)
+        return max(beats, (latency + beats) / path.engine.number("outstanding_bursts"))
+
     def price(self, choice: SlidingChoice) -> float:
         """Cycles, see the file's head."""
         n, c, oh, ow = self.y.shape
-        bus, lanes = self.context.target.external.bus_bytes, self.step.vector.lanes
+        lanes = self.step.vector.lanes
         groups = [ceil_div(hi - lo, self.unit.lanes) for lo, hi in spans(c, choice.channels)]
         boxes = list(self.boxes(choice))
         window = n * sum(times * self.window_cycles(blocks, rows, columns) for blocks, times in Counter(groups).items() for rows, columns in boxes)
         vector = n * oh * ow * ceil_div(c, lanes)
-        pixel = ceil_div(c, self.granule) * self.granule
-        load = 0.0 if self.resident_x else n * pixel * sum(self.reached(rows, columns) for rows, columns in boxes) / bus
-        store = n * oh * ow * pixel / bus if self.stored else 0.0
+        pixel = self.padded(c)
+        sizes = [self.padded(hi - lo) for lo, hi in spans(c, choice.channels)] if choice.channels_outer else [pixel]
+        reached = 0 if self.resident_x else n * sum(self.reached(rows, columns) for rows, columns in boxes)
+        load = sum(reached * self.burst_cycles(size, pixel, stores=False) for size in sizes)
+        store = sum(n * oh * ow * self.burst_cycles(size, pixel, stores=True) for size in sizes) if self.stored else 0.0
         tiles = n * len(groups) * len(boxes)
         instructions = tiles * (1 + len(self.passes(*boxes[0])))
         strips, parts = (1, tiles / n) if choice.channels_outer and len(groups) > 1 else (len(boxes), len(groups))
-        late = LATENESS * (max(window, vector) + min(window, vector) / parts + load) / (n * strips)
-        return max(window, vector, load, store) + late + store / tiles + INSTRUCTION_CYCLES * instructions
+        passing = max(window, vector) + min(window, vector) / parts
+        begin = load if not self.resident_x else passing
+        end = (window + vector) / parts + store if self.stored else passing
+        return max(window, vector, load, store) + (begin + end) / (n * strips) + INSTRUCTION_CYCLES * instructions
 
     def best(self) -> SlidingChoice:
         """Cheapest choice that fits. Raises CompilerError when none fits."""
         _, c, oh, ow = self.y.shape
         channels = sorted({min(c, ceil_div(size, self.granule) * self.granule) for size in _cuts(c, 8)}, reverse=True)
+        few = sorted({*_cuts(oh, 12), *range(1, min(oh, MOST_SINGLE) + 1)}, reverse=True)
         for copies in (2, 1):
             for columns in _cuts(ow, 6):
-                choices = [SlidingChoice(rows, columns, channel, outer) for rows in _cuts(oh, 12) for channel in channels for outer in (False, True)]
+                choices = [SlidingChoice(rows, columns, channel, outer) for rows in few for channel in channels for outer in (False, True)]
                 fitting = [choice for choice in choices if self.fits(choice, copies)]
                 if fitting:
                     return self.context.decisions.cheapest(f"tile {self.step.codelet.name}", fitting, self.price)

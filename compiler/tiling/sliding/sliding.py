@@ -10,7 +10,6 @@ so is a dilation (`compiler.tiling.sliding.geometry`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 
 import numpy as np
 
@@ -33,33 +32,42 @@ class SlidingTiler:
         self._constants: dict[tuple, Buffer] = {}
 
     def tiles(self) -> Iterator[None]:
-        """Emit everything, tile by tile."""
+        """Emit everything, tile by tile. Where the tiles of a strip follow each other its boxes have all channels, in whole rows of external memory."""
         n, c, _, _ = self.y.shape
         spots = [(image, image + 1, *rows, *columns) for image in range(n) for rows, columns in self.pricer.boxes(self.choice)]
-        tiles = list(product(spots, spans(c, self.choice.channels)))
+        groups = list(spans(c, self.choice.channels))
         if self.choice.channels_outer:
-            tiles.sort(key=lambda tile: tile[1])
-        for spot, channels in tiles:
-            self.body((*spot, *channels))
-            yield
+            boxes: list[tuple[Box, list[tuple[int, int]]]] = [((*spot, *channels), [channels]) for channels in groups for spot in spots]
+        else:
+            boxes = [((*spot, 0, c), groups) for spot in spots]
+        for box, inner in boxes:
+            view, out = self.input_view(box, self.label(box)), self.output_view(box)
+            for number, channels in enumerate(inner, 1):
+                self.body((*box[:6], *channels), view, out)
+                if number == len(inner) and self.pricer.stored:
+                    self.context.store_box(self.y, box, out, self.label(box))
+                yield
 
-    def body(self, box: Box) -> None:
-        """One tile of outputs."""
-        n0, _, y0, y1, x0, x1, c0, c1 = box
-        label = f"n{n0} y{y0} x{x0} c{c0}"
+    def label(self, box: Box) -> str:
+        """Which tile it is."""
+        return f"n{box[0]} y{box[2]} x{box[4]} c{box[6]}"
+
+    def body(self, box: Box, view: View, out: View) -> None:
+        """One tile of outputs, from and to boxes that have it."""
+        _, _, y0, y1, x0, x1, c0, c1 = box
+        label = self.label(box)
         granule = self.pricer.granule
         pitch = ceil_div(c1 - c0, granule) * granule
-        view = self.input_view(box, label)
         accumulator = self.unit.accumulator
         acc = self.context.buffer(f"{self.codelet.name}.acc", accumulator, (y1 - y0) * (x1 - x0) * pitch * 4, accumulator.bank_bytes)
         for number, piece in enumerate(self.pricer.passes((y0, y1), (x0, x1))):
             self.slide(box, piece, view, acc, pitch, number > 0, label)
-        resident = self.context.is_resident(self.y)
-        out = self.context.whole(self.y) if resident else self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
         for region in regions(self.codelet.finish, (y0, y1, x0, x1)):
             self.requantise(box, region, acc, pitch, out, label)
-        if self.pricer.stored:
-            self.context.store_box(self.y, box, out, label)
+
+    def output_view(self, box: Box) -> View:
+        """The resident tensor, or a box for results."""
+        return self.context.whole(self.y) if self.context.is_resident(self.y) else self.context.view_box(self.y, box, self.step.sink, f"{self.codelet.name}.y")
 
     def input_view(self, box: Box, label: str) -> View:
         """The resident tensor, or the box of it that a tile sees, loaded for it."""
