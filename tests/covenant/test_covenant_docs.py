@@ -48,7 +48,7 @@ def test_the_tutorial_shows_files_as_they_are():
 def test_make_targets_that_are_named_exist():
     targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"^make ([a-z]+)", README, re.M)) == {
-        "bench", "compile", "docs", "formal", "fuzz", "help", "models", "mutants", "rtl", "run", "test", "verify",
+        "bench", "compile", "docs", "formal", "fuzz", "help", "layers", "models", "mutants", "rtl", "run", "test", "verify",
     } <= targets
 
 

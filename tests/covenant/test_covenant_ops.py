@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from acg.graph import load_graph
+from compiler.front import support_table
 from compiler.front.constraints import no_indices
 from compiler.front.support import OPERATORS
-from compiler.front import support_table
 from compiler.front.support_table import support_markdown, support_rows
 from covenant.analysis.operators import network_of
 from covenant.cli import main
@@ -28,7 +28,7 @@ def without_machines(text):
     """The document without its column of a machine, which takes seconds to make."""
     lines = text.splitlines()
     place = lines[lines.index(next(line for line in lines if line.startswith("| Operator | Becomes"))) :]
-    rows = {line for line in place[: place.index("")]}
+    rows = set(place[: place.index("")])
     return [re.sub(r"^((?:[^|]*\|){4})[^|]*\|", r"\1", line) if line in rows else line for line in lines]
 
 
