@@ -9,6 +9,7 @@ other is reduced:
     WINDOW_MAC y[l] += a[t,l] * w[t,l]      parallel l, reduced t
     WINDOW_MAX y[l] max= a[t,l]             parallel l, reduced t
     ADD ...    y[l] = a[l] + b[l]           lane by lane
+    FAKE_QUANTIZE  y[l] = a[l]              rounded, limited and scaled again: what a byte in between would be worth
     BROADCAST_MAC  y[l] += a * b[l]         parallel l, a has no dimension: one element of a word, in every lane
 
 The last dimension of an operand lies in one word, those before it are further words.
@@ -65,6 +66,7 @@ OPERATIONS: dict[str, Formula] = {
     "SUM": _lanes("i32", "i9"),
     "MAXIMUM": _lanes("i32", "i9"),
     **{name: _lanes("f32", "f32", "f32") for name in ("ADD", "MUL", "MIN", "MAX")},
+    "FAKE_QUANTIZE": _lanes("f32", "f32"),
     "REQUANTIZE": _lanes("i8", "f32", "f32"),
     "TABLE": _lanes("i8", "i8"),
     **{name: _lanes("f32", "f32") for name in ("RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE")},

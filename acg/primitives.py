@@ -32,7 +32,7 @@ import numpy as np
 
 __all__ = [
     "CONSTANT_LOW_BITS", "INT32_MAX", "INT32_MIN", "PRODUCT_OPERAND_BITS", "RECIPROCAL_PATTERN", "RSQRT_PATTERN", "add",
-    "divide_constant", "flush", "int32_to_float32", "lookup", "maximum", "minimum", "multiply", "multiply_constant", "product_operand",
+    "divide_constant", "fake_quantize", "flush", "int32_to_float32", "lookup", "maximum", "minimum", "multiply", "multiply_constant", "product_operand",
     "reciprocal_estimate", "round_to_int32", "rsqrt_estimate", "saturate", "scale_constant", "wrap_int32",
 ]
 
@@ -190,6 +190,12 @@ def saturate(value: np.ndarray, zero: int, low: int, high: int) -> np.ndarray:
     """``value + zero`` without wrap-around, limited to [low, high]; ``low`` wins should the two be crossed. Returns int32."""
     shifted = np.asarray(value, dtype=np.int64) + zero
     return np.maximum(np.minimum(shifted, high), low).astype(np.int32)
+
+
+def fake_quantize(x: np.ndarray, low: int, high: int, scale: np.ndarray) -> np.ndarray:
+    """What float32 ``x``, in steps of a tensor's scale, is worth once it has been that tensor's byte: the nearest integer in [low, high], which are the byte's
+    limits less its zero point, times ``scale``."""
+    return multiply(int32_to_float32(saturate(round_to_int32(x), 0, low, high)), scale)
 
 
 def lookup(table: np.ndarray, bank: int, index: np.ndarray) -> np.ndarray:

@@ -10,20 +10,26 @@ the registers of its stages. It retires in the cycle in which its last iteration
 where ``address`` registers, none unless a description says so, stand between the loop counter and the address generators. Of a stage the description may
 say how many registers it has, from those of `STAGES` up to those of `MOST`. A unit has those of `STAGES` that one of its operations needs. hwgen builds its
 pipeline from this very table, so RTL and prediction share the number of stages by construction.
+
+FAKE_QUANTIZE is a detour: between `scale` and what follows it, iterations of an instruction that chooses it go through ``DETOUR_CYCLES`` registers more; those
+of any other do not wait for what they do not need. So that none overtakes another, the next instruction starts as much later::
+
+    retire = s + N + address + read_latency_cycles + sum of stages + DETOUR_CYCLES        ready = s + N + DETOUR_CYCLES
 """
 
 from collections.abc import Collection, Mapping
 
 from acg.timing.unit import UnitTiming
 
-__all__ = ["BINARY", "FLOAT", "MOST", "NEEDED_BY", "PIPELINE_CYCLES", "PRODUCTS", "STAGES", "Stages", "VectorTiming", "depth_cycles", "stages"]
+__all__ = ["BINARY", "DETOUR_CYCLES", "FLOAT", "MOST", "NEEDED_BY", "PIPELINE_CYCLES", "PRODUCTS", "STAGES", "Stages", "VectorTiming", "depth_cycles",
+           "stages"]
 
 Stages = tuple[tuple[str, int], ...]
 
 #: Products of integers, operations on two float32 values, and all that go through float32.
 PRODUCTS = ("MAC", "BROADCAST_MAC")
 BINARY = ("ADD", "MUL", "MIN", "MAX")
-FLOAT = (*BINARY, "REQUANTIZE", "RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE")
+FLOAT = (*BINARY, "FAKE_QUANTIZE", "REQUANTIZE", "RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE")
 
 #: (stage, registers in it), from the cycle in which operands are on the memory ports to that of the write. hwgen gives
 #: each name exactly this many registers; a bypassed stage takes as long as a used one.
@@ -53,6 +59,10 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
 
 #: Registers between operands on the memory ports and the result on the write port, where a unit has all stages.
 PIPELINE_CYCLES = sum(cycles for _, cycles in STAGES)
+
+
+#: Registers of the detour: round, limit and convert, * float32 (product, round).
+DETOUR_CYCLES = 4
 
 
 def stages(operations: Collection[str], registers: Mapping[str, int] | None = None) -> Stages:
@@ -90,6 +100,7 @@ class VectorTiming(UnitTiming):
         self._latency_cycles = address_cycles + read_latency_cycles + sum(cycles for _, cycles in stages)
 
     def run(self, cycle: int, fields: Mapping[str, int]) -> tuple[int, int]:
-        """The counts n_0..n_5 decide."""
+        """The counts n_0..n_5, ``numeric`` and ``quantize`` decide."""
         iterations = fields["n_0"] * fields["n_1"] * fields["n_2"] * fields["n_3"] * fields["n_4"] * fields["n_5"]
-        return cycle + iterations, cycle + iterations + self._latency_cycles
+        detour = DETOUR_CYCLES if fields.get("quantize", 0) and fields.get("numeric", 0) else 0
+        return cycle + iterations + detour, cycle + iterations + detour + self._latency_cycles

@@ -49,6 +49,16 @@ def test_registers_beyond_the_usual():
     assert timing.ready_cycle == 9
 
 
+def test_the_detour_of_a_fake_quantisation():
+    """By hand: 4 registers more, and the next instruction 4 cycles later, whatever it is; without float32 there is nothing to round."""
+    timing = VectorTiming(read_latency_cycles=1)
+    assert timing.start(0, counts(1, 1, 1, 1, 1, 10) | {"numeric": 1, "quantize": 1}) == 10 + 4 + 1 + 18
+    assert timing.ready_cycle == 14
+    assert timing.start(14, counts(1, 1, 1, 1, 1, 3) | {"numeric": 1, "quantize": 0}) == 17 + 1 + 18
+    assert timing.ready_cycle == 17
+    assert timing.start(17, counts(1, 1, 1, 1, 1, 1) | {"numeric": 0, "quantize": 1}) == 18 + 1 + 18
+
+
 def test_refusals():
     timing = VectorTiming(read_latency_cycles=2)
     timing.start(10, counts(1, 1, 1, 1, 1, 3))

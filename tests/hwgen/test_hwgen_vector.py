@@ -25,6 +25,7 @@ CONFIGURATIONS = {
     "no b, no table": {"lanes": 4, "a": ((8, 2),), "b": (), "y": (32,), "table_banks": 0, "operations": without("TABLE", "RSQRT_ESTIMATE")},
     "floats read back": {"lanes": 2, "a": ((32, 1), (8, 1)), "b": ((8, 1), (8, 1), (32, 1)), "y": (8, 32), "operations": without()},
     "broadcast": {"lanes": 4, "a": ((8, 1), (32, 3)), "b": ((8, 2),), "y": (8, 32), "operations": (*OPERATIONS, "BROADCAST_MAC")},
+    "detour": {"lanes": 2, "a": ((32, 1), (8, 2)), "b": ((8, 1), (32, 1)), "y": (8, 32), "operations": (*OPERATIONS, "FAKE_QUANTIZE")},
     "broadcast of one lane": {"lanes": 1, "a": ((8, 2),), "b": ((8, 1),), "y": (32,), "operations": (*OPERATIONS, "BROADCAST_MAC")},
 }
 #: Deeper pipelines: every stage cut everywhere, and numbers between.
@@ -47,6 +48,7 @@ PRUNED = {
     "addition to floats": {"lanes": 1, "a": ((32, 1),), "b": ((32, 1),), "y": (8, 32), "table_banks": 0, "operations": ("ADD",)},
     "product of floats": {"lanes": 1, "a": ((32, 1),), "b": ((32, 1), (8, 1)), "y": (32,), "table_banks": 0, "operations": ("MUL", "SUM")},
     "lesser of floats": {"lanes": 1, "a": ((32, 1),), "b": ((32, 1),), "y": (32,), "table_banks": 0, "operations": ("MIN", "MAXIMUM")},
+    "fake quantisation alone": {"lanes": 1, "a": ((32, 1), (8, 3)), "b": (), "y": (32,), "table_banks": 0, "operations": ("FAKE_QUANTIZE", "SUM")},
     "estimate alone": {"lanes": 1, "a": ((32, 1),), "b": (), "y": (32,), "table_banks": 0, "operations": ("RSQRT_ESTIMATE",)},
 }
 
@@ -63,7 +65,7 @@ def test_random_instructions(name, delays):
     program = [random_fields(rng, dut, iterations=int(rng.choice([1, 4, 60]))) for _ in range(60)]
     bench.run(program, gap=(lambda: 0) if delays == "back to back" else (lambda: int(rng.choice([0, 0, 1, 2, 30]))))
     if delays == "back to back":
-        lengths = [int(np.prod([fields[f"n_{level}"] for level in LEVELS])) for fields in program]
+        lengths = [int(np.prod([fields[f"n_{level}"] for level in LEVELS])) + 4 * (fields.get("quantize", 0) & fields["numeric"]) for fields in program]
         assert bench.starts == [0, *np.cumsum(lengths)[:-1]]
     bench.check(program)
 
@@ -139,6 +141,33 @@ def test_division_reaches_the_write_port():
     real = (bench.a[0].astype(np.int32) - 128).astype(np.float32) * np.float32(0.0371)
     real = (real + (bench.b[0].astype(np.int32) - 3).astype(np.float32) * np.float32(0.0522)) / scale_y
     np.testing.assert_array_equal(bench.y[0][:64], np.clip(np.rint(real) + 7, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.sim
+def test_a_requantised_sum_added_in_one_instruction():
+    """A convolution's sums as bytes, added to other bytes, as two instructions make them: every other instruction of this program does it in one."""
+    rng = np.random.default_rng(6)
+    dut = unit(lanes=2, a=((32, 1), (8, 1)), b=((8, 1),), operations=(*OPERATIONS, "FAKE_QUANTIZE"))
+    bench = Bench(dut, rng)
+    bench.a[0][:] = rng.integers(-40000, 40000, bench.a[0].shape)
+    bench.p[:, :2] = rng.integers(-1000, 1000, (len(bench.p), 2))
+    bench.p[:, 2:] = rng.uniform(0.001, 0.01, (len(bench.p), 2)).astype(np.float32).view(np.int32)
+    walk = {"n_3": 32, "a_stride_3": 1, "b_enable": 1, "b_stride_3": 1, "y_stride_3": 1, "p_enable": 1, "numeric": 1, "y_low": 0, "y_high": 255}
+    scale_x, scale_b, scale_y = 0.0371, 0.0522, np.float32(0.0437)
+    scale, low = primitives.divide_constant(scale_y)
+    second = {"binary": 1, "scale_b": pattern(scale_b), "b_zero": 3, "scale_y": scale, "scale_y_low": low, "y_zero": 7}
+    program = []
+    for number in range(2):
+        program += [plain(**walk, p_base=number, quantize=1, q_low=5 - 120, q_high=250 - 120, q_scale=pattern(scale_x), y_base=32 * number, **second),
+                    plain(**{**walk, "b_enable": 0, "y_low": 5, "y_high": 250}, p_base=number, y_zero=120, y_base=64 + 32 * number)]
+    bench.run(program)
+    bench.check(program)
+    b = (bench.b[0][:32].astype(np.int32) - 3).astype(np.float32) * np.float32(scale_b)
+    for number in range(2):
+        byte = bench.y[0][64 + 32 * number :][:32]
+        assert byte.min() == 5 and byte.max() == 250 and len(np.unique(byte)) > 10
+        real = ((byte.astype(np.int32) - 120).astype(np.float32) * np.float32(scale_x) + b) / scale_y
+        np.testing.assert_array_equal(bench.y[0][32 * number :][:32], np.clip(np.rint(real) + 7, 0, 255).astype(np.uint8))
 
 
 def sweep(patterns, rng):
@@ -247,8 +276,8 @@ def test_choices_that_are_not_used_are_no_error(monkeypatch):
     ({"p_latency": 0}, ValueError, "VectorUnit: p: read_latency_cycles must be at least 1, not 0"),
     ({"y": (8, "8")}, ValueError, "VectorUnit: y_destinations[1]: element_bits must be an integer, not '8'"),
     ({"table_banks": -1}, ValueError, "VectorUnit: table_banks must be at least 0, not -1"),
-    ({"operations": ("MAC", "TOTAL")}, ValueError, "VectorUnit: operations must be of MAC, BROADCAST_MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, REQUANTIZE, "
-     "RECIPROCAL_ESTIMATE, RSQRT_ESTIMATE, TABLE, not 'TOTAL'"),
+    ({"operations": ("MAC", "TOTAL")}, ValueError, "VectorUnit: operations must be of MAC, BROADCAST_MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, FAKE_QUANTIZE, "
+     "REQUANTIZE, RECIPROCAL_ESTIMATE, RSQRT_ESTIMATE, TABLE, not 'TOTAL'"),
     ({"operations": ("SUM", "TABLE")}, ValueError,
      "VectorUnit: b_sources must be empty where none of MAC, BROADCAST_MAC, ADD, MUL, MIN, MAX is offered, not 1 memories"),
     ({"operations": ("MAC",)}, ValueError, "VectorUnit: table_banks must be 0 where TABLE is not offered, not 2"),

@@ -15,10 +15,10 @@ LEVELS = range(6)
 #: What a unit offers where nothing else is said.
 OPERATIONS = ("MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "TABLE")
 WORDS = {"a": 64, "b": 64, "p": 16, "y": 128}
-SIGNED = {"a_zero", "b_zero", "y_zero", "y_low", "y_high", "y_origin", "x_origin"}
+SIGNED = {"a_zero", "b_zero", "y_zero", "y_low", "y_high", "q_low", "q_high", "y_origin", "x_origin"}
 WIDTHS = {
-    "a_select": 2, "b_select": 2, "estimate": 2, "reduce": 2, "binary": 3, "scale_a": 32, "scale_b": 32, "scale_y": 32, "scale_y_low": 28,
-    **dict.fromkeys(["a_zero", "b_zero", "y_zero", "y_low", "y_high"], 9),
+    "a_select": 2, "b_select": 2, "estimate": 2, "reduce": 2, "binary": 3, "scale_a": 32, "scale_b": 32, "scale_y": 32, "scale_y_low": 28, "q_scale": 32,
+    **dict.fromkeys(["a_zero", "b_zero", "y_zero", "y_low", "y_high", "q_low", "q_high"], 9),
     **{f"{axis}_{name}": width for axis in "yx" for name, width in (("origin", 7), ("bound", 6), *((f"step_{n}", 4) for n in LEVELS))},
     **{f"n_{level}": 5 for level in LEVELS},
     **{f"{port}_base": (WORDS[port] - 1).bit_length() for port in WORDS},
@@ -207,10 +207,11 @@ def pattern(value):
     return int(np.float32(value).view(np.uint32))
 
 
-def plain(operations=(*OPERATIONS, *ESTIMATES, "BROADCAST_MAC"), **given):
+def plain(operations=(*OPERATIONS, *ESTIMATES, "BROADCAST_MAC", "FAKE_QUANTIZE"), **given):
     """A pass-through of one iteration."""
     fields = dict.fromkeys(fields_there(operations), 0) | {f"n_{level}": 1 for level in LEVELS}
-    known = {"y_bound": 1, "x_bound": 1, "scale_a": pattern(1), "scale_b": pattern(1), "scale_y": pattern(1), "y_low": -128, "y_high": 255}
+    known = {"y_bound": 1, "x_bound": 1, "scale_a": pattern(1), "scale_b": pattern(1), "scale_y": pattern(1), "y_low": -128, "y_high": 255,
+             "q_low": -256, "q_high": 255, "q_scale": pattern(1)}
     assert not set(given) - set(fields)
     return fields | {name: value for name, value in known.items() if name in fields} | given
 
@@ -234,7 +235,7 @@ def random_fields(rng, dut, *, iterations=60):
         if pick(0, 2):
             fields |= {f"{axis}_origin": pick(-6, 6), f"{axis}_bound": pick(1, 40)}
             fields |= {f"{axis}_step_{level}": pick(0, 4) for level in levels}
-    for name, limit in (("a_signed", 2), ("b_signed", 2), ("b_enable", 2), ("p_enable", 2), ("int_op", 2), ("numeric", 2),
+    for name, limit in (("a_signed", 2), ("b_signed", 2), ("b_enable", 2), ("p_enable", 2), ("int_op", 2), ("numeric", 2), ("quantize", 2),
                         ("table_enable", 2), ("table_select", max(1, dut.table_banks)),
                         ("a_select", len(dut.a_sources)), ("b_select", max(1, len(dut.b_sources))), ("y_select", len(dut.y_destinations))):
         fields[name] = pick(0, limit)
@@ -251,9 +252,11 @@ def random_fields(rng, dut, *, iterations=60):
     for name in ("a_zero", "b_zero", "y_zero"):
         fields[name] = pick(-256, 256)
     fields["y_low"], fields["y_high"] = sorted((pick(-256, 256), pick(-256, 256)))
+    fields["q_low"], fields["q_high"] = (pick(-256, 256), pick(-256, 256)) if pick(0, 6) == 0 else sorted((pick(-256, 256), pick(-256, 256)))
+    fields["q_scale"] = pattern(np.float32(2.0) ** rng.integers(-12, 6) * -rng.uniform(1, 2))
     scale = np.float32(2.0) ** rng.integers(-12, 6, 3) * rng.uniform(1, 2, 3).astype(np.float32)
     fields["scale_a"], fields["scale_b"] = pattern(scale[0] * 0.01), pattern(-scale[1])
     fields["scale_y"], fields["scale_y_low"] = primitives.divide_constant(scale[2]) if pick(0, 2) else primitives.scale_constant(scale[2])
     if pick(0, 8) == 0:   # infinities, zeros and subnormals from the fields
-        fields[str(rng.choice(["scale_a", "scale_b", "scale_y"]))] = int(rng.choice([0, 0x7F00_0000, 0x7F80_0000, 0x8000_0001, 0x0080_0000]))
+        fields[str(rng.choice(["scale_a", "scale_b", "scale_y", "q_scale"]))] = int(rng.choice([0, 0x7F00_0000, 0x7F80_0000, 0x8000_0001, 0x0080_0000]))
     return {name: value for name, value in fields.items() if name in fields_there(dut.offers)}

@@ -86,6 +86,8 @@ def _floats(value: np.ndarray, is_pattern: int) -> np.ndarray:
 def _scaled(value: np.ndarray, b: np.ndarray, scale: np.ndarray | int, fields: Mapping[str, int]) -> np.ndarray:
     """The float path, from int32 [n, V] to the float32 before rounding to an integer."""
     result = primitives.multiply(_floats(value, fields.get("a_float", 0)), np.asarray(scale, dtype=np.uint32).view(np.float32))
+    if fields.get("quantize", 0):
+        result = primitives.fake_quantize(result, fields["q_low"], fields["q_high"], np.asarray(fields["q_scale"], dtype=np.uint32).view(np.float32))
     binary = fields.get("binary", BINARY_NONE)
     if binary in _BINARY:
         scale_b = np.asarray(fields["scale_b"], dtype=np.uint32).view(np.float32)

@@ -26,6 +26,8 @@ _VECTOR = ("(i32,{v})=MAC((i9,{v}),(i9,{v}))", "(i32,{v})=SUM((i9,{v}))", "(i32,
 _ESTIMATES = ("(f32,{v})=RECIPROCAL_ESTIMATE((f32,{v}))", "(f32,{v})=RSQRT_ESTIMATE((f32,{v}))")
 #: What takes the place of a matrix unit, or stands beside it.
 _BROADCAST = "(i32,{v})=BROADCAST_MAC((i9),(i9,{v}))"
+#: What stands in the middle of a chain.
+_ROUNDING = "(f32,{v})=FAKE_QUANTIZE((f32,{v}))"
 _NAMES = ("a", "bank", "cell", "d0", "edge", "f_9", "grid", "heap", "in", "junction", "k", "lane", "mill", "nest", "out", "pool", "q2", "ring", "slab",
           "tile", "u", "vault", "well", "x7", "yard", "zone")
 
@@ -143,6 +145,8 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
         _prune(draw, draft, v)
     if draw.later.random() < 0.2:  # words of several parameter accesses
         draft.memories["par"] = draft.memories["par"].replace(f"lanes: {2 * v},", f"lanes: {4 * v},")
+    if draw.later.random() < 0.3:
+        _offer(draft, _ROUNDING.format(v=v))
     _without_idle_links(draft)
     memories = [name for name in draft.memories if name != "ext"]
     _copies(draw, draft, KINDS["load"], memories, ["act", "wgt", "par", "lut"])
@@ -151,12 +155,17 @@ def _compute(draw: _Draw, draft: _Draft, most: int) -> None:
 
 def _broadcast(draw: _Draw, draft: _Draft, v: int) -> None:
     """The vector units broadcast too; every other such machine has no matrix unit."""
-    for name in ("vector", "vector1"):
-        if name in draft.engines:
-            draft.engines[name] = draft.engines[name].replace("capabilities: [", f"capabilities: [\"{_BROADCAST.format(v=v)}\", ")
+    _offer(draft, _BROADCAST.format(v=v))
     if draw.later.random() < 0.5:
         draft.engines = {name: text for name, text in draft.engines.items() if not name.startswith("matrix")}
         draft.links = [link for link in draft.links if not {"matrix", "matrix1"} & set(link)]
+
+
+def _offer(draft: _Draft, capability: str) -> None:
+    """The vector units offer this too."""
+    for name in ("vector", "vector1"):
+        if name in draft.engines:
+            draft.engines[name] = draft.engines[name].replace("capabilities: [", f"capabilities: [\"{capability}\", ")
 
 
 def _prune(draw: _Draw, draft: _Draft, v: int) -> None:

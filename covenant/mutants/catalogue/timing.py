@@ -39,9 +39,10 @@ TIMING = (
     Mutant("matrix_timing.ready", _MATRIX, "return max(taken + load, stream), stream", "return taken + load, stream", "model"),
     Mutant("matrix_timing.latency", _MATRIX, "accumulator_latency_cycles - 1 - self.array_cycles)", "1)", "model", "dot"),
     Mutant("unit_timing.ready", "acg/timing/unit.py", "self._ready_cycle, retire = self.run(cycle, fields)", "_, retire = self.run(cycle, fields)", "model"),
-    Mutant("vector_timing.occupancy", _VECTOR, "return cycle + iterations, cycle", "return cycle + iterations + 1, cycle", "model"),
-    Mutant("vector_timing.latency", _VECTOR, ", cycle + iterations + self._latency_cycles",
+    Mutant("vector_timing.occupancy", _VECTOR, "return cycle + iterations + detour, cycle", "return cycle + iterations + detour + 1, cycle", "model"),
+    Mutant("vector_timing.latency", _VECTOR, ", cycle + iterations + detour + self._latency_cycles",
            ", cycle + iterations + self._latency_cycles - 1", "model"),
+    Mutant("vector_timing.detour", _VECTOR, "return cycle + iterations + detour, cycle", "return cycle + iterations, cycle", "model", "dot"),
     Mutant("vector_timing.ports", "acg/kinds/vector.py", '_latency_cycles(engine.name, "a", "b", "parameter"),',
            '_latency_cycles(engine.name, "a", "parameter"),', "model"),
 )

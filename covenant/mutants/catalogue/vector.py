@@ -12,7 +12,8 @@ VECTOR = (
     Mutant("vector_build.latency", "hwgen/units/vector/build.py",
            '"p_read_latency_cycles": parameter.read_latency_cycles', '"p_read_latency_cycles": 1', "late", "dot"),
     # vector_front
-    Mutant("vector_front.ready", _FRONT, "unit.ready.eq((~issuing | counter.last[0]) & ~halt)", "unit.ready.eq(~issuing & ~halt)", "late"),
+    Mutant("vector_front.ready", _FRONT, "ready = ~issuing | counter.last[0]", "ready = ~issuing", "late"),
+    Mutant("vector_front.pause", _FRONT, "ready = ready & ~ending & (pause == 0)", "ready = ready & ~ending", "late", "dot"),
     Mutant("vector_front.restart", _FRONT, 'pipeline.carry("restart", plain | (walk.zero[4] & walk.zero[5]))',
            'pipeline.carry("restart", plain | walk.zero[5])', "operator"),
     Mutant("vector_front.broadcast-word", _FRONT, 'Mux(field("broadcast"), address[bits:], address[:len(address) - bits])', "address[bits:]", "select", "dot"),
@@ -28,6 +29,9 @@ VECTOR = (
            'pipeline.of("numeric", at)', "operator", "dot"),
     Mutant("vector_float.b-float", _FLOAT, 'return ~pipeline.of("b_float", at)', 'return ~pipeline.of("a_float", at)',
            "select", "dot"),
+    Mutant("vector_float.detour-limit", _FLOAT, "Mux(below_most < least, least, below_most)[:9]", "below_most[:9]", "number", "dot"),
+    Mutant("vector_float.detour-operand", _FLOAT, 'steps = pipeline.step(2, [{"q": limited(n, lane["q"]), **kept(lane)}',
+           'steps = pipeline.step(2, [{"q": limited(n, lane["q"]), **waiting[n]}', "late", "dot"),
     # vector_back
     Mutant("vector_back.estimate-code", _BACK, 'root = code == ESTIMATES["RSQRT_ESTIMATE"]', 'root = code[0]', "select", "dot"),
     Mutant("vector_back.saturation-high", _FLOAT32, "Mux(shifted > most, most, shifted)", "shifted", "number"),
@@ -36,6 +40,8 @@ VECTOR = (
     # vector_pipeline
     Mutant("vector_pipeline.emit", _PIPELINE, 'entering = entering & self.carried("emit", stage - 1)',
            'entering = entering & self.carried("emit", 0)', "late"),
+    Mutant("vector_pipeline.detour-address", _PIPELINE, "self._left(name, register) if number == self._detour_stage and move is self._valid else register",
+           "register", "late", "dot"),
     # vector
     Mutant("vector.absent", _UNIT, "if number not in present]", "if number > max(present) + 1]", "bound"),
     # float32

@@ -1,4 +1,4 @@
-"""float32 part of the vector unit: convert, scale, binary operation, multiplication by the 52-bit constant.
+"""float32 part of the vector unit: convert, scale, detour through an integer, binary operation, multiplication by the 52-bit constant.
 
 With ``numeric`` 0 the int32 passes through registers that the float path has anyway; those it alone needs stay still. Operations that the unit does
 not offer have no part in it: without any on two values operand ``b`` ends in front of it. How many registers a stage has, the description says: its steps and
@@ -45,6 +45,8 @@ def build_float(m: Module, pipeline: Pipeline, lanes: list[Lane], *, unit: wirin
     registers = dict(unit.stages)
     values = _convert(m, pipeline, lanes, data_stage + unit.depth("bias"), registers["convert"], two=unit.has("binary"))
     values = _scale(m, pipeline, values, data_stage + unit.depth("convert"), registers["scale"], two=unit.has("binary"))
+    if "FAKE_QUANTIZE" in unit.offers:
+        values = _fake_quantize(m, pipeline, values, data_stage + unit.depth("scale"), two=unit.has("binary"))
     if unit.has("binary"):
         values = _binary(m, pipeline, values, data_stage + unit.depth("scale"), registers["binary"], offers=unit.offers)
     if unit.has("rescale"):
@@ -160,6 +162,29 @@ def _scale(m: Module, pipeline: Pipeline, lanes: Lanes, stage: int, registers: i
     for compute in (multiply, whole, normalise, pack):
         flow.step(compute)
     return flow.lanes
+
+
+def _fake_quantize(m: Module, pipeline: Pipeline, lanes: Lanes, stage: int, *, two: bool) -> Lanes:
+    """Where the instruction says so ``f`` becomes the nearest integer within limits, times q_scale; ``g`` waits for it."""
+    least, most, scale = (pipeline.of(name, stage) for name in ("q_low", "q_high", "q_scale"))
+    waiting = [{"g": lane["g"]} for lane in lanes] if two else [{} for _ in lanes]
+    steps = pipeline.step(1, [{"q": float32.round_to_integer(m, lane["f"], f"q_{n}"), **waits} for n, (lane, waits) in enumerate(zip(lanes, waiting, strict=True))])
+
+    def limited(n: int, value: Value) -> Value:
+        below_most = float32.wire(m, Mux(value > most, most, value), f"q_below_most_{n}")
+        number = Mux(below_most < least, least, below_most)[:9].as_signed()
+        return float32.int_round(m, **float32.int_normalise(m, number, f"q_number_{n}"), name=f"q_float_{n}")
+
+    def kept(lane: dict[str, Value]) -> dict[str, Value]:
+        return {"g": lane["g"]} if two else {}
+
+    steps = pipeline.step(2, [{"q": limited(n, lane["q"]), **kept(lane)} for n, lane in enumerate(steps)])
+    steps = pipeline.step(3, [{**float32.product(m, lane["q"], scale, f"q_scale_{n}"), **kept(lane)} for n, lane in enumerate(steps)])
+    steps = pipeline.step(4, [
+        {"f": float32.round_product(m, sign=lane["sign"], exponent=lane["exponent"], product=lane["product"], name=f"q_scaled_{n}"), **kept(lane)}
+        for n, lane in enumerate(steps)])
+    detours = pipeline.detours()
+    return [{name: Mux(detours, stepped[name], lane[name]) for name in stepped} for lane, stepped in zip(lanes, steps, strict=True)]
 
 
 def _binary(m: Module, pipeline: Pipeline, lanes: Lanes, stage: int, registers: int, *, offers: Collection[str]) -> Lanes:

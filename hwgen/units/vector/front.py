@@ -7,6 +7,7 @@ from typing import NamedTuple
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
+from acg.timing.vector import DETOUR_CYCLES
 from hwgen.datapath.agu import AddressGenerator, LoopCounter
 from hwgen.units.vector.pipeline import Pipeline
 
@@ -91,7 +92,14 @@ def build_front(m: Module, pipeline: Pipeline, unit: wiring.Component, held: dic
     step = Signal()
     m.d.comb += [step.eq(issuing & ~halt), counter.load.eq(unit.start), counter.step.eq(step)]
     m.d.comb += [getattr(counter, f"n_{level}").eq(unit.instr[f"n_{level}"]) for level in range(LEVELS)]
-    m.d.comb += unit.ready.eq((~issuing | counter.last[0]) & ~halt)
+    ready = ~issuing | counter.last[0]
+    if "FAKE_QUANTIZE" in unit.offers:
+        # The last iteration goes round the detour: nothing may come straight behind it.
+        pause = Signal(range(DETOUR_CYCLES))
+        ending = issuing & counter.last[0] & held["numeric"] & held["quantize"]
+        m.d.sync += pause.eq(Mux(ending, DETOUR_CYCLES - 1, Mux(pause == 0, 0, pause - 1)))
+        ready = ready & ~ending & (pause == 0)
+    m.d.comb += unit.ready.eq(ready & ~halt)
     with m.If(unit.start):
         m.d.sync += issuing.eq(1)
     with m.Elif(counter.last[0] | halt):

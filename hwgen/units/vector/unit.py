@@ -1,7 +1,7 @@
 """The vector unit: one instruction is one chain of operations over a loop nest, one iteration a cycle.
 
-    streams a, b -> integers -> product -> reduction -> + bias -> float32 -> * scale -> with b -> * 52-bit constant
-    -> integer -> + zero point, limits -> table -> stream y
+    streams a, b -> integers -> product -> reduction -> + bias -> float32 -> * scale [-> integer within limits -> * scale]
+    -> with b -> * 52-bit constant -> integer -> + zero point, limits -> table -> stream y
 
 A 32-bit destination takes the value in front of the integer, or an estimate of its reciprocal or reciprocal root; operands may be such
 float32 values written earlier.
@@ -20,7 +20,7 @@ from amaranth.utils import bits_for
 
 from acg.kinds.vector import ESTIMATES
 from acg.regmap import ErrorCode
-from acg.timing.vector import BINARY, FLOAT, PRODUCTS, depth_cycles, stages
+from acg.timing.vector import BINARY, DETOUR_CYCLES, FLOAT, PRODUCTS, depth_cycles, stages
 from hwgen.memory.lookup import ENTRIES
 from hwgen.memory.ports import ReadPort, WritePort
 from hwgen.units.socket import engine_members
@@ -41,7 +41,7 @@ FIELDS: tuple[str, ...] = (
     *(f"{port}_{name}" for port in "aby" for name in ("base", *(f"stride_{level}" for level in range(LEVELS)))),
     "a_signed", "a_zero", "y_origin", "y_step_2", "y_step_4", "y_bound", "x_origin", "x_step_3", "x_step_5", "x_bound",
     "b_enable", "b_signed", "b_zero", "p_enable", "p_base", "p_stride_0", "p_stride_1", "int_op", "reduce", "numeric", "binary",
-    "scale_a", "scale_b", "scale_y", "scale_y_low", "y_zero", "y_low", "y_high",
+    "scale_a", "scale_b", "scale_y", "scale_y_low", "y_zero", "y_low", "y_high", "quantize", "q_low", "q_high", "q_scale",
 )
 #: Fields that may be missing where there is nothing to choose; they are 0 then.
 OPTIONAL_FIELDS: tuple[str, ...] = ("a_select", "b_select", "y_select", "table_enable", "table_select", "a_float", "b_float", "estimate",
@@ -53,6 +53,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("p_enable", "p_base", "p_stride_0", "p_stride_1", "numeric", "scale_a", "a_float"), FLOAT),
     **dict.fromkeys(("binary", "scale_b", "b_float"), BINARY),
     **dict.fromkeys(("scale_y", "scale_y_low"), ("REQUANTIZE",)),
+    **dict.fromkeys(("quantize", "q_low", "q_high", "q_scale"), ("FAKE_QUANTIZE",)),
     **dict.fromkeys(("table_enable", "table_select"), ("TABLE",)),
     "int_op": PRODUCTS, "reduce": (*PRODUCTS, "SUM", "MAXIMUM"), "estimate": tuple(ESTIMATES), "broadcast": ("BROADCAST_MAC",),
 }
@@ -214,6 +215,9 @@ class VectorUnit(wiring.Component):
         for name, value in held.items():
             pipeline.field(name, self._addressed(m, name, value, fresh))
 
+        if "FAKE_QUANTIZE" in self.offers:
+            scaled = data_stage + self.depth("scale")
+            pipeline.detour(scaled, steps=DETOUR_CYCLES, when=pipeline.of("numeric", scaled) & pipeline.of("quantize", scaled))
         issuing, beyond = build_front(m, pipeline, self, held, halt=self.halt)
         lanes, more = build_integer(m, pipeline, self, data_stage=data_stage, halt=self.halt)
         beyond += more
