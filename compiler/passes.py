@@ -4,12 +4,13 @@
     -> Program
 
 Where a network does not fit, the middle passes are repeated with less on chip (`compiler.fit`). What they decide where several ways are open is the
-first of these, unless others are given (`compiler.decisions`); who looks for better ones is `compiler.search`.
+first of these, unless others are given (`compiler.decisions`); who looks for better ones is `compiler.search`. Where an engine can round in the middle of a
+chain, all from assign_engines on is done once more behind merge_additions, and the program of fewer predicted cycles is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -28,6 +29,7 @@ from compiler.ir.rules import verify
 from compiler.layout import ELEMENT_BYTES
 from compiler.loader import check_program
 from compiler.mapping.instantiate_codelets import instantiate_codelets
+from compiler.mapping.merge_additions import merge_additions
 from compiler.mapping.merge_tables import merge_tables
 from compiler.ordering.emit import emit
 from compiler.ordering.schedule import Scheduled, schedule
@@ -42,6 +44,8 @@ from compiler.tiling.tile import Memo, TileError
 PROGRAM_ALIGN_BYTES = 4096
 #: Of programs of more instructions the first way to cut the memories that finds room is taken.
 MOST_TRIED = 20_000
+#: Of programs of more instructions one way to merge functions into contractions is tried.
+MOST_MERGED = 10_000
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,40 @@ def compile_prepared(
     prepared: Prepared, decisions: Decisions, options: Options, *, memos: Sequence[Memos] | None = None, price: bool = False
 ) -> Compiled:
     """Place and schedule in each way that there is; the one that takes the fewest cycles, of equal ones the first.
+
+    Where an engine can round in the middle of a chain, functions of two tensors stay alone, or all go into the contractions before them, or those do whose
+    tensor in between would have no place on chip; of a long program that is not tried. `memos`, `price`: as those of `_best`. Raises what the first way
+    raises, where that finds no room.
+    """
+    merged = _merged(prepared, ())
+    if len(merged.codelets) == len(prepared.codelets):
+        return _best(prepared, decisions, options, memos=memos, price=price)
+    chosen = decisions.number("sums", 4)  # 0: whichever is soonest
+    found = [_best(prepared, decisions, options, memos=memos, price=True)]
+    ways = [merged] if chosen in (0, 2) else []
+    if chosen == 3 or (not chosen and len(found[0].scheduled.instructions) <= MOST_MERGED):
+        some = _merged(prepared, {name for name, buffer in found[0].fitted.named if buffer.memory.kind != "external"})
+        ways += [some] if len(merged.codelets) < len(some.codelets) < len(prepared.codelets) else []
+    for way in ways:
+        try:
+            found.append(_best(way, decisions, options, price=True))
+        except (TileError, OutOfMemory, LengthError):
+            continue
+    return min(found[-1:] if chosen else found, key=lambda compiled: compiled.cycles or 0)
+
+
+def _merged(prepared: Prepared, resident: Collection[str]) -> Prepared:
+    """With functions of two tensors in the contractions before them, but for those whose tensor in between is `resident`."""
+    images = prepared.images and tuple(
+        part and (part[0], merge_additions(part[1], part[0], prepared.targets[0], resident=resident)) for part in prepared.images)
+    codelets = merge_additions(prepared.codelets, prepared.ir, prepared.targets[0], resident=resident)
+    return replace(prepared, codelets=codelets, images=images)  # type: ignore[arg-type]
+
+
+def _best(
+    prepared: Prepared, decisions: Decisions, options: Options, *, memos: Sequence[Memos] | None = None, price: bool = False
+) -> Compiled:
+    """The best way of those codelets.
 
     Ways are those to cut the memories, and with each of them those of a batch (`BATCHES`). `memos`: for each cut what earlier calls left; the results
     of those are of no use any more. `price`: predict the cycles even of a single way. Raises what the first way raises, where none finds room.

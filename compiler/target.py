@@ -21,7 +21,7 @@ from compiler.partitions import Cut, Partition, cuts, left_out, partitions, suit
 #: What ends a chain of float32 values in a byte.
 FINISH = "REQUANTIZE"
 #: What a vector unit does, lane by lane: it offers some of these.
-LANE_BY_LANE = ("MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", FINISH, "TABLE")
+LANE_BY_LANE = ("MAC", "SUM", "MAXIMUM", "ADD", "MUL", "MIN", "MAX", "FAKE_QUANTIZE", FINISH, "TABLE")
 #: What a matrix unit does.
 PRODUCT = "MATMUL"
 #: The same, one input for all lanes at a time, on a vector unit.

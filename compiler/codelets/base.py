@@ -65,7 +65,7 @@ class Operand:
 @dataclass(frozen=True)
 class Operation:
     """`result` = `name`(`operands`); names are those of the capabilities: MATMUL, MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, REQUANTIZE,
-    TABLE, COPY, and those that packages bring."""
+    FAKE_QUANTIZE, TABLE, COPY, and those that packages bring."""
 
     name: str
     result: str
@@ -95,6 +95,16 @@ class Finish:
     scale_of: dict[int, tuple[float, float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Rounded:
+    """A float32 value in the middle of a chain that is as good as a byte: the nearest integer in [`low`, `high`], the byte's limits less its zero point, times
+    `scale`."""
+
+    low: int
+    high: int
+    scale: float
+
+
 @dataclass(frozen=True, eq=False)
 class Codelet:
     """An operator: `loops` outermost first, `operands` by role ('x', 'b', 'w', 'y'), `operations` in order, `finish`.
@@ -104,7 +114,8 @@ class Codelet:
     goes where, of one that only moves data; `program`: the steps of one that reduces the channels of each pixel; `sums`: of a contraction in
     sets of positions (ic, ky, kx) which they are, bool, and the scale of each channel; `addend` float32 a channel, behind their sum;
     `heads`: the products whose sums the program combines, each with a result of the same view; `controls`: fields of its engine by name, of an
-    operation that a package brings; `parts`: the codelets that it was merged of, which do the same one after the other.
+    operation that a package brings; `parts`: the codelets that it was merged of, which do the same one after the other; `rounded`: what its scaled sums
+    become before they meet the operand b.
     """
 
     name: str
@@ -125,6 +136,7 @@ class Codelet:
     heads: tuple[Codelet, ...] = ()
     controls: tuple[tuple[str, int], ...] = ()
     parts: tuple[Codelet, ...] = ()
+    rounded: Rounded | None = None
 
     def extent(self, loop: str) -> int:
         """Iterations of a loop."""

@@ -4,8 +4,9 @@
     after    MATMUL on an engine that offers it; REQUANTIZE on one whose operand port reaches that engine's accumulators; and the team: all that
              could do the same on the same memories, each with engines that the others leave idle
 
-The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, TABLE, REQUANTIZE) run on one engine. A table that was merged into
-a chain goes its own way again, on another engine over the memory of the tensor in between, where no engine has both, or where that is predicted to be sooner.
+The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, FAKE_QUANTIZE, TABLE, REQUANTIZE) run on one engine. A table or a
+function of two tensors that was merged into a chain goes its own way again, on another engine over the memory of the tensor in between, where no engine has both,
+or where that is predicted to be sooner.
 """
 
 from __future__ import annotations
@@ -91,6 +92,8 @@ def bindings(codelet: Codelet, target: Target) -> Iterator[Assigned]:
                 source: Partition | None = matrix.activation
             else:
                 source = narrow(vector.a, preferred)
+            if codelet.rounded is not None and not (source and _holds(vector.b, source)):
+                continue
             if "b" in codelet.operands and not (source and _holds(vector.b, source)):
                 source = next((m for m in vector.a if _holds(vector.b, m) and m.element.bits == 8), None)
             if "MAC" in names and narrow(vector.b, None) is None:
@@ -152,8 +155,8 @@ def _assign(codelets: tuple[Codelet, ...], target: Target, decisions: Decisions)
 def _apart(codelets: tuple[Codelet, ...], target: Target, decisions: Decisions) -> tuple[Assigned, ...]:
     """What a codelet was merged of, each on engines of its own; () where it is one piece or the machine cannot."""
     pieces = zip(*(codelet.parts for codelet in codelets if codelet.parts), strict=True)
-    found = [_assign(tuple(dict.fromkeys(piece)), target, decisions) for piece in pieces]
-    return tuple(step for step in found if step is not None) if None not in found else ()
+    found = [_bind(tuple(dict.fromkeys(piece)), target, decisions) for piece in pieces]
+    return tuple(step for steps in found for step in steps) if all(found) else ()
 
 
 def _ends(steps: tuple[Assigned, ...], target: Target) -> float:

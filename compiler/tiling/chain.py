@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from acg.primitives import divide_constant, scale_constant
-from compiler.codelets import Finish
+from compiler.codelets import Finish, Operand
+from compiler.codelets.base import Rounded
 from compiler.codelets.rows.row_program import Chain, Value
-from compiler.tiles import Buffer
+from compiler.tiles import Buffer, View
 from compiler.tiling.nest import Nest
 
 #: Loops of a vector instruction and their levels: images, blocks of channels, output positions, kernel positions. The last two are what is reduced.
@@ -71,6 +73,12 @@ def finish_chain(nest: Nest, finish: Finish, region: Region) -> Nest:
         nest.operation("REQUANTIZE")
         nest.control(scale_a=float_bits(region.scale_a), scale_b=float_bits(finish.scale_b), scale_y=high, scale_y_low=low)
     return nest
+
+
+def round_between(nest: Nest, rounded: Rounded, operation: str, b: View, pixel: tuple[int, int, int, int], steps: Mapping[str, int], operand: Operand) -> Nest:
+    """Scaled sums are rounded in the middle of the chain, then meet operand b by `operation`: from (n, y, x, channel) of its view on, moved by `steps`."""
+    nest.operation("FAKE_QUANTIZE", operation).control(q_low=rounded.low, q_high=rounded.high, q_scale=float_bits(rounded.scale))
+    return nest.stream("b", b.buffer, b.at(*pixel), steps, signed=operand.dtype == "i8", zero=operand.zero, element_bytes=1)
 
 
 def float_chain(nest: Nest, step: Chain | None = None, *, high: int = 255) -> Nest:

@@ -137,8 +137,8 @@ def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[
         pricing, tiling = CONTRACTIONS[step.codelet.family]
         pricer = pricing(context, step, part)
         stored = pricer.y_stored
-        key = (step.codelet.name, step.codelet.family, part, pricer.resident_x, pricer.resident_y, stored, *sorted(context.budget_bytes.items()),
-               *context.decisions.of(step.codelet.name))
+        key = (step.codelet.name, step.codelet.family, part, pricer.resident_x, pricer.resident_y, stored, pricer.second, pricer.second_loaded,
+               *sorted(context.budget_bytes.items()), *context.decisions.of(step.codelet.name))
         if key not in memo:
             memo[key] = pricer.best()
         if step.core_or_none is not None:

@@ -1,7 +1,7 @@
 """Tile a contraction: weights, parameters and input in, matrix tiles, requantisation, results out.
 
     before   codelet: for n, oc, oy, ox: reduce ic, ky, kx: acc = MATMUL(..); y = REQUANTIZE(acc)
-    after    for each tile: [load weights] [load parameters] [load input box] matrix+ vector [store]
+    after    for each tile: [load weights] [load parameters] [load input box] matrix+ [load box of b] vector [store]
 
 The choice of the tile is `choose_contraction`'s; this file only turns it into operations.
 """
@@ -18,7 +18,7 @@ from compiler.mapping.assign_engines import Assigned
 from compiler.mapping.divide import Share
 from compiler.planes import planes
 from compiler.tiles import Buffer, View, ceil_div, spans
-from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions
+from compiler.tiling.chain import LOOPS, Region, finish_chain, look_up, read_parameters, regions, round_between
 from compiler.tiling.contraction.contract import contract
 from compiler.tiling.contraction.price import Choice, ContractionSizes
 from compiler.tiling.tile_context import TileContext
@@ -46,6 +46,7 @@ class ContractionTiler:
         self._boxes: dict[tuple, View] = {}
         self._parameters: dict[tuple, Buffer] = {}
         self._outputs: dict[Spot, View] = {}
+        self._seconds: dict[tuple, View] = {}
 
     def spots(self, strips: list[tuple[int, int]] | None = None) -> list[Spot]:
         """Tiles of positions (n0, n1, y0, y1, x0, x1) of these strips of rows: one image each, or for one-row outputs several images."""
@@ -215,6 +216,7 @@ class ContractionTiler:
         channel, channel_end = block[0] * self.columns, min(block[1] * self.columns, self.sizes.out_channels)
         whole = self.choice.whole_output
         box = (n0, n1, y0, y1, x0, x1, *((0, self.sizes.out_channels) if whole else (channel, channel_end)))
+        second = self.second_view(spot, box, label) if self.codelet.rounded is not None else None
         places = self.context.places(self.y, spot) if self.resident_y else [(self.output_view(spot, box), spot)]
         piece = channel_end - channel
         if self.codelet.per_channel and self.step.vector_or_none is not None:
@@ -223,14 +225,14 @@ class ContractionTiler:
             first = (a - n0) * (x1 - x0) * pitch
             for region in regions(finish, (rest[0], rest[1], rest[2], rest[3])):
                 for lo in range(channel, channel_end, piece):
-                    self.finish_op((a, b, y0, y1, x0, x1), region, (lo, min(lo + piece, channel_end)), (acc, first + lo - channel, pitch), view, label)
+                    self.finish_op((a, b, y0, y1, x0, x1), region, (lo, min(lo + piece, channel_end)), (acc, first + lo - channel, pitch), view, label, second)
         if self.stored and (not whole or block[1] == self.sizes.blocks):
             self.context.store_box(self.y, box, places[0][0], label)
 
     def finish_op(
-        self, spot: Spot, region: Region, channels: tuple[int, int], source: tuple[Buffer, int, int], view: View, label: str
+        self, spot: Spot, region: Region, channels: tuple[int, int], source: tuple[Buffer, int, int], view: View, label: str, second: View | None = None
     ) -> None:
-        """One vector instruction: `source` is (accumulators, first lane, lanes a position)."""
+        """One vector instruction: `source` is (accumulators, first lane, lanes a position), `second` the operand b."""
         vector, finish = self.step.vector, self.codelet.finish
         n0, n1, y0, _, x0, x1 = spot
         ry0, ry1, rx0, rx1 = region.box
@@ -243,12 +245,28 @@ class ContractionTiler:
         steps = {"c": lanes, "y": view.image_bytes if batched else view.row_bytes, "x": view.pixel_bytes}
         nest.stream("y", view.buffer, view.at(n0, ry0, rx0, channels[0]), steps, element_bytes=1)
         finish_chain(nest, finish, region)
+        if second is not None and self.codelet.rounded is not None:
+            b_steps = {"c": lanes, "y": second.image_bytes if batched else second.row_bytes, "x": second.pixel_bytes}
+            operation = self.codelet.operations[2].name
+            round_between(nest, self.codelet.rounded, operation, second, (n0, ry0, rx0, channels[0]), b_steps, self.codelet.operands["b"])
         if self.codelet.per_channel:
             place, base = self.parameters(*channels, label)
             read_parameters(nest, place, channels[0] // lanes - base)
         if finish.table is not None:
             look_up(nest, self.context.table(f"{self.codelet.name}.t", finish.table.tobytes(), vector.table, label))
         self.context.add(nest, label)
+
+    def second_view(self, spot: Spot, box: tuple, label: str) -> View:
+        """View of the operand b of a tile: the resident tensor, or a box loaded for as much of the result as is stored at once."""
+        b = self.codelet.operands["b"]
+        if self.context.is_resident(b):
+            self.context.require(b, (box[0], box[1], box[2], box[3]), label)
+            return self.context.whole(b, member=0 if self.share is None else self.share.index)
+        if box not in self._seconds:
+            view = self.context.view_box(b, box, self.matrix.activation, f"{self.codelet.name}.b")
+            self.context.load_box(b, box, view, label)
+            self._seconds = {box: view}
+        return self._seconds[box]
 
     def output_view(self, spot: Spot, box: tuple) -> View:
         """View of the output: the resident tensor, or a box that is stored when it is complete."""

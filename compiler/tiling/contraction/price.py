@@ -159,6 +159,9 @@ class ContractionPricer:
         self.y_stored = context.residency.root(self.y.tensor) in context.residency.external
         self.x_lanes, self.y_lanes = (context.residency.layouts[context.residency.root(o.tensor)].lanes for o in (self.x, self.y))
         self.making = context.making_cycles(self.x)
+        #: Whether there is an operand b, and whether it comes tile by tile.
+        self.second = step.codelet.rounded is not None
+        self.second_loaded = self.second and not context.is_resident(step.codelet.operands["b"])
         self.raw = step.vector_or_none is None and step.core_or_none is None
         self.vector_passes = 1
         self.bus = context.target.external.bus_bytes
@@ -190,6 +193,8 @@ class ContractionPricer:
         memories = {matrix.activation.name: 0}
         if not self.resident_x:
             memories[matrix.activation.name] += copies * self._box(choice)
+        if self.second_loaded:
+            memories[matrix.activation.name] += copies * self._out_box(choice)
         if not self.resident_y and not self.raw:
             memories[self.step.sink.name] = memories.get(self.step.sink.name, 0) + copies * self._out_box(choice)
         budget = self.context.budget_bytes
@@ -263,6 +268,8 @@ class ContractionPricer:
         y_bytes = whole * ceil_div(s.out_channels, s.granule) * s.granule * (4 if self.raw else 1)
         stored = self.y_stored
         store = y_bytes / self.bus if stored else 0.0
+        if self.second_loaded:
+            load += y_bytes / self.bus if choice.whole_output or block_tiles == 1 else max(y_bytes / self.bus, whole * block_tiles * 2.0)
         if stored and not choice.whole_output and block_tiles > 1:  # rows of a few bytes: a burst each
             store = max(store, whole * block_tiles * 2.0)
         instructions = spots * block_tiles * (1 + self.vector_passes * (1 + ceil_div(self.deepest, choice.input_blocks)))
@@ -283,7 +290,7 @@ class ContractionPricer:
         whole_inputs = (True,) if self.resident_x or reduction == (*s.kernel, self.deepest) else (True, False)
         orders = (False, True) if len(blocks) > 1 else (False,)
         for high, block, outer, keep, whole_in in product(_cuts(s.outer, 12), blocks, orders, (True, False), whole_inputs):
-            for whole_out in (True, False) if not (self.resident_y or outer or self.partial) else (False,):
+            for whole_out in (True, False) if not ((self.resident_y and not self.second_loaded) or outer or self.partial) else (False,):
                 yield Choice(high, wide, block, *reduction, outer, keep, whole_in, whole_out)
 
     def best(self, what: str = "tile") -> Choice:
