@@ -5,8 +5,8 @@
              could do the same on the same memories, each with engines that the others leave idle
 
 The operations of a chain that stay lane by lane (MAC, SUM, MAXIMUM, ADD, MUL, MIN, MAX, FAKE_QUANTIZE, TABLE, REQUANTIZE) run on one engine. A table or a
-function of two tensors that was merged into a chain goes its own way again, on another engine over the memory of the tensor in between, where no engine has both,
-or where that is predicted to be sooner.
+function of two tensors that was merged into a chain goes its own way again, on another engine over the memory of the tensor in between, where no engine has
+both, or where that is predicted to be sooner.
 """
 
 from __future__ import annotations

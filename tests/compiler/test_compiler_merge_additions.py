@@ -49,7 +49,7 @@ def block(seed: int, *, channels: int = 7, size: int = 5, images: int = 1, kerne
 
 
 def test_before_and_after():
-    s, graph = block(0)
+    _, graph = block(0)
     before = instantiate_codelets(graph)
     first, last = merged(graph, TINY)
     assert first[0].name == before[0][0].name and [len(codelets) for codelets in before] == [1, 1, 1]
@@ -124,7 +124,7 @@ def test_what_lies_outside_is_what_is_merged():
 @pytest.mark.parametrize("seed", range(2))
 def test_a_sum_is_merged_only_where_that_is_sooner(seed):
     """The same machine without the operation takes no fewer cycles; it has other instructions, of other lengths, so that programs themselves may differ."""
-    s, graph = block(seed, channels=16, size=8)
+    _, graph = block(seed, channels=16, size=8)
     without = parse_graph(text_of("edge16").replace("      - (f32,16)=FAKE_QUANTIZE((f32,16))\n", ""))
     cycles = [predict(machine, compile_network(graph, machine).instructions).total_cycles for machine in (EDGE, without)]
     assert cycles[0] < cycles[1]

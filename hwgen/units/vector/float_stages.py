@@ -168,7 +168,8 @@ def _fake_quantize(m: Module, pipeline: Pipeline, lanes: Lanes, stage: int, *, t
     """Where the instruction says so ``f`` becomes the nearest integer within limits, times q_scale; ``g`` waits for it."""
     least, most, scale = (pipeline.of(name, stage) for name in ("q_low", "q_high", "q_scale"))
     waiting = [{"g": lane["g"]} for lane in lanes] if two else [{} for _ in lanes]
-    steps = pipeline.step(1, [{"q": float32.round_to_integer(m, lane["f"], f"q_{n}"), **waits} for n, (lane, waits) in enumerate(zip(lanes, waiting, strict=True))])
+    steps = pipeline.step(1, [
+        {"q": float32.round_to_integer(m, lane["f"], f"q_{n}"), **waits} for n, (lane, waits) in enumerate(zip(lanes, waiting, strict=True))])
 
     def limited(n: int, value: Value) -> Value:
         below_most = float32.wire(m, Mux(value > most, most, value), f"q_below_most_{n}")

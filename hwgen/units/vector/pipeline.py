@@ -8,8 +8,8 @@ things move along with an iteration:
 - fields: constants of its instruction. Instructions follow each other without a bubble, so stages belong to different
   ones. A stage's copy of a field is loaded only when the first iteration of an instruction enters it.
 
-Registers exist just up to the last stage that asks for them. Behind one stage there may be a detour, steps that iterations of some instructions take before they
-leave it; the stage's own copies of fields serve the steps too, as the next instruction does not come in before the last of these iterations has left.
+Registers exist just up to the last stage that asks for them. Behind one stage there may be a detour, steps that iterations of some instructions take before
+they leave it; the stage's own copies of fields serve the steps too, as the next instruction does not come in before the last of these iterations has left.
 """
 
 from collections.abc import Callable, Sequence
