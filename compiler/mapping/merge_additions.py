@@ -4,9 +4,9 @@
              codelet c1: z = REQUANTIZE(ADD(y, b))
     after    codelet c0: .. r = FAKE_QUANTIZE(acc); z = REQUANTIZE(ADD(r, b))
 
-r is what the byte y is worth: rounded, limited and scaled again as c1 reads it, so nothing but time changes. The tensor in between is never written, nor
-read. Of two contractions the one that is computed last takes the other's result. What was merged stays beside it (`Codelet.parts`): engines that cannot do both,
-or that would do it later, take the one after the other.
+r is what the byte y is worth: rounded, limited and scaled again as c1 reads it, so nothing but time changes. The tensor in between is never written,
+nor read. Of two contractions the one that is computed last takes the other's result. What was merged stays beside it (`Codelet.parts`): engines that
+cannot do both, or that would do it later, take the one after the other.
 """
 
 from __future__ import annotations
