@@ -243,7 +243,7 @@ def without(text, *operations, links=()):
     return "".join(lines)
 
 
-_FLOATS = ("ADD", "MUL", "MIN", "MAX", "REQUANTIZE", "RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE")
+_FLOATS = ("ADD", "MUL", "MIN", "MAX", "FAKE_QUANTIZE", "REQUANTIZE", "RECIPROCAL_ESTIMATE", "RSQRT_ESTIMATE")
 _TABLE, _PARAMETER = "- {from: lut, to: vector, port: table}", "- {from: par, to: vector, port: parameter}"
 _B = tuple(f"- {{from: {memory}, to: vector, port: b}}" for memory in ("act", "wgt", "acc"))
 
@@ -258,10 +258,10 @@ _B = tuple(f"- {{from: {memory}, to: vector, port: b}}" for memory in ("act", "w
      "b_enable b_select b_base b_stride_0 b_stride_1 b_stride_2 b_stride_3 b_stride_4 b_stride_5 b_signed b_zero int_op b_float binary scale_b"),
     (("MAC", "SUM", *_FLOATS), (*_B, _PARAMETER),
      "b_enable b_select b_base b_stride_0 b_stride_1 b_stride_2 b_stride_3 b_stride_4 b_stride_5 b_signed b_zero p_enable p_base p_stride_0 p_stride_1 "
-     "int_op numeric a_float b_float binary estimate scale_a scale_b scale_y scale_y_low"),
+     "int_op numeric a_float b_float binary estimate scale_a quantize q_low q_high q_scale scale_b scale_y scale_y_low"),
     (("MAC", "SUM", "MAXIMUM", *_FLOATS), (*_B, _PARAMETER),
      "b_enable b_select b_base b_stride_0 b_stride_1 b_stride_2 b_stride_3 b_stride_4 b_stride_5 b_signed b_zero p_enable p_base p_stride_0 p_stride_1 "
-     "int_op reduce numeric a_float b_float binary estimate scale_a scale_b scale_y scale_y_low"),
+     "int_op reduce numeric a_float b_float binary estimate scale_a quantize q_low q_high q_scale scale_b scale_y scale_y_low"),
 ])
 def test_what_is_not_offered_has_no_fields_and_no_ports(operations, links, lacking):
     graph, whole = parse_graph(without(TINY, *operations, links=links)), parse_graph(TINY)

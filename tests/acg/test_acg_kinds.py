@@ -37,7 +37,7 @@ LAYOUTS = {
         a_stride_4:s13 a_stride_5:s13 a_signed:1 a_zero:s9 y_origin:s17 y_step_2:12 y_step_4:12 y_bound:16 x_origin:s17 x_step_3:12 x_step_5:12
         x_bound:16 b_enable:1 b_select:2 b_base:12~ b_stride_0:s13 b_stride_1:s13 b_stride_2:s13 b_stride_3:s13 b_stride_4:s13 b_stride_5:s13
         b_signed:1 b_zero:s9 p_enable:1 p_base:6~ p_stride_0:s7 p_stride_1:s7 int_op:1 reduce:2 numeric:1 a_float:1 b_float:1 binary:3 estimate:2
-        scale_a:32 scale_b:32 scale_y:32 scale_y_low:28 y_zero:s9 y_low:s9 y_high:s9 table_enable:1 table_select:1 y_select:1 y_base:12~
+        scale_a:32 quantize:1 q_low:s9 q_high:s9 q_scale:32 scale_b:32 scale_y:32 scale_y_low:28 y_zero:s9 y_low:s9 y_high:s9 table_enable:1 table_select:1 y_select:1 y_base:12~
         y_stride_0:s13 y_stride_1:s13 y_stride_2:s13 y_stride_3:s13 y_stride_4:s13 y_stride_5:s13
     """,
     "window": """

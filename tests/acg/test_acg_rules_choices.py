@@ -10,10 +10,10 @@ from acg.manual.describe import describe
 from acg.rules import absent, codes
 
 #: Fields every value of which means something by itself: numbers, float32 patterns and flags of one bit.
-NUMBERS = re.compile(r"n_\d|[a-z]+_(base|address|stride_\d|step_\d|step|lead|origin|bound|zero|low|high|y_low)|scale_(a|b|y)|scale_y_low"
+NUMBERS = re.compile(r"n_\d|[a-z]+_(base|address|stride_\d|step_\d|step|lead|origin|bound|zero|low|high|y_low)|scale_(a|b|y)|scale_y_low|q_scale"
                      r"|(in|out)\d_(base|granules|[nyx]_\d|stride_\d|[yx]_(origin|bound|step_(\d|word)))|q\d_(scale_(a|b|y|y_low)|zero|low|high)"
                      r"|(prologue|head|body|drain)_(packets|count)|tiles|iterations")
-FLAGS = {"broadcast", "a_signed", "b_signed", "w_signed", "accumulate", "b_enable", "p_enable", "table_enable", "int_op", "numeric", "multiply", "maximum", "a_float", "b_float",
+FLAGS = {"broadcast", "a_signed", "b_signed", "w_signed", "accumulate", "b_enable", "p_enable", "table_enable", "int_op", "numeric", "quantize", "multiply", "maximum", "a_float", "b_float",
          *(f"q{i}_table_enable" for i in range(4)), *(f"{stream}_enable" for stream in ("in0", "in1", "in2", "in3", "out0")), "in0_bounded", "out0_bounded"}
 
 

@@ -46,9 +46,9 @@ class FinishedTiler(ContractionTiler):
         return channel // self.columns * positions * word, {"oc": positions * word, "oy": columns * word, "ox": word}
 
     def finish_op(
-        self, spot: Spot, region: Region, channels: tuple[int, int], source: tuple[Buffer, int, int], view: View, label: str
+        self, spot: Spot, region: Region, channels: tuple[int, int], source: tuple[Buffer, int, int], view: View, label: str, second: View | None = None
     ) -> None:
-        """One instruction of the core: all planes of a rectangle of the tile. `source`: accumulators, first lane, lanes a position."""
+        """One instruction of the core: all planes of a rectangle of the tile. `source`: accumulators, first lane, lanes a position; no second operand."""
         n0, n1, y0, y1, x0, x1 = spot
         ry0, ry1, rx0, rx1 = region.box
         acc, wide = source[0], x1 - x0
