@@ -213,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     shape(sub)
     sub.add_argument("--most", type=_positive, default=15, metavar="N", help="changes that are shown (default 15; JSON has all)")
     sub.add_argument("--jobs", type=_positive, default=1, metavar="J", help="changes compiled at the same time (default 1)")
+    cluster(sub)
 
     sub = command("explore", "search a space of machines for those that are best for networks; every point is a real compilation")
     sub.add_argument("file", metavar="SPACE.yaml", help="base machine, networks, what may vary, constraints, objectives (docs/exploration.md)")

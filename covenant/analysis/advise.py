@@ -1,8 +1,11 @@
 """What would help: every single change of a machine, with the network compiled for it and its cycles predicted, which is what its RTL takes."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
+
+import onnx
 
 from acg.description.variants import Variant, variants
 from acg.graph import Graph, parse_graph
@@ -15,6 +18,7 @@ from covenant.layers import peak_macs
 from covenant.networks import compile_file
 from covenant.open_model import open_model
 from covenant.terminal.show import table
+from covenant.workers import Task, in_order, shared, workers
 
 __all__ = ["advice_table", "advise"]
 
@@ -40,15 +44,18 @@ def _cycles(network: Network, graph: Graph) -> int | str:
         return str(error).splitlines()[0]
 
 
-#: In a process of its own: the network that it compiles.
-_NETWORK: list[Network] = []
+@lru_cache(maxsize=4)
+def _read(digest: str, name: str) -> Network:
+    """Once a process."""
+    return read_network(onnx.load_model_from_string(shared(digest)), name=name)
 
 
-def _described(description: str) -> int | str:
-    return _cycles(_NETWORK[0], parse_graph(description))
+def _described(description: str, digest: str, name: str) -> int | str:
+    return _cycles(_read(digest, name), parse_graph(description))
 
 
-def advise(path: str, graph: Graph, *, shapes: dict | None = None, jobs: int = 1, progress: Callable[[int, int, str], None] = lambda *_: None) -> dict:
+def advise(path: str, graph: Graph, *, shapes: dict | None = None, jobs: int = 1, cluster: str | None = None,
+           progress: Callable[[int, int, str], None] = lambda *_: None) -> dict:
     """Compile the network in ``path`` for ``graph`` and for each of `acg.description.variants.variants`.
 
     Returns ``cycles`` of the machine as it is, ``changes`` by cycles saved, most first (of as many, fewer bytes on chip first), and ``refused``: changes
@@ -57,10 +64,10 @@ def advise(path: str, graph: Graph, *, shapes: dict | None = None, jobs: int = 1
     """
     _, program = compile_file(path, graph, shapes=shapes)
     before = predict(graph, program.instructions).total_cycles
-    network = read_network(open_model(path, shapes), name=Path(path).name)
+    model = open_model(path, shapes).SerializeToString(deterministic=True)
     found = list(variants(graph))
     changes, refused = [], []
-    for number, (variant, cycles) in enumerate(zip(found, _all(network, found, jobs), strict=True), 1):
+    for number, (variant, cycles) in enumerate(zip(found, _all(model, Path(path).name, found, jobs, cluster), strict=True), 1):
         progress(number, len(found), variant.change)
         if isinstance(cycles, str):
             refused.append({"change": variant.change, "why": cycles})
@@ -72,19 +79,13 @@ def advise(path: str, graph: Graph, *, shapes: dict | None = None, jobs: int = 1
             "changes": changes, "refused": refused}
 
 
-def _all(network: Network, found: list[Variant], jobs: int) -> Iterator[int | str]:
-    if jobs == 1:
+def _all(model: bytes, name: str, found: list[Variant], jobs: int, cluster: str | None) -> Iterator[int | str]:
+    digest = sha256(model).hexdigest()
+    with workers(jobs, cluster=cluster, things={digest: model}) as pool:
+        tasks = (Task(_described, (variant.graph.description, digest, name), variant.change) for variant in found if variant.graph is not None)
+        results = in_order(pool, tasks)
         for variant in found:
-            yield variant.refused if variant.graph is None else _cycles(network, variant.graph)
-        return
-    with ProcessPoolExecutor(max_workers=jobs, initializer=_NETWORK.append, initargs=(network,)) as pool:
-        try:
-            results = pool.map(_described, [variant.graph.description for variant in found if variant.graph is not None])
-            for variant in found:
-                yield variant.refused if variant.graph is None else next(results)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            yield variant.refused if variant.graph is None else next(results)
 
 
 def advice_table(report: dict, most: int) -> str:

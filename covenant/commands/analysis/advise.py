@@ -19,7 +19,7 @@ def advise(options) -> int:
     if is_program(options.file):
         raise UserError(f"{options.file}: a program file is compiled for one machine; expected the ONNX network, which is compiled for each change")
     with Counted("advise", quiet=options.quiet) as progress:
-        report = advised(options.file, load_graph(options.arch), shapes=dict(options.shape), jobs=options.jobs, progress=progress)
+        report = advised(options.file, load_graph(options.arch), shapes=dict(options.shape), jobs=options.jobs, cluster=options.cluster, progress=progress)
     if options.json:
         write_json(options.json, report)
     if options.json != "-":
