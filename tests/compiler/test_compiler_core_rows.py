@@ -11,9 +11,11 @@ from acg.timing.core import packets
 from compiler.errors import UnsupportedError
 from compiler.passes import compile_network
 from compiler.read_network import read_network
-from tests.compiler.ir_reference import run_on_iss
+from tests.compiler.ir_reference import check_program, run_on_iss
+from tests.compiler.test_compiler_interpolation import CASES, SHAPE, graph_of
 from tests.compiler.test_compiler_rowwise import drawn, layer_model, softmax_model
 from tests.support.architectures import text_of
+from tests.support.models import I8, dequantize, model_of, node, parameters, quantize
 from verif.hazards import find_hazards
 from verif.random.networks import random_inputs, random_network
 from verif.reference import Reference
@@ -79,3 +81,31 @@ def test_other_cores_are_exact(old, new):
     graph = parse_graph(text_of("dsp_tiny").replace(old, new), name="other.yaml")
     check(softmax_model((5, 10)), graph)
     check(layer_model((5, 10)), graph)
+
+
+def instance_model(shape, seed=0):
+    rng, channels = np.random.default_rng(seed), shape[1]
+    constants = {"g": rng.normal(1, 0.3, channels).astype(np.float32), "b": rng.normal(0, 0.4, channels).astype(np.float32),
+                 **parameters(**{"": (0.04, np.int8(5)), "q": (6 / 256, np.int8(2))})}
+    nodes = [dequantize("x", "f"), node("InstanceNormalization", "f g b", "h", epsilon=1e-5), quantize("h", "y", "q")]
+    return model_of(nodes, {"x": (I8, shape)}, {"y": (I8, shape)}, constants, opset=17)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 9, 3), (1, 6, 33, 40)], ids=str)
+def test_sums_over_pixels(shape):
+    """Images that end within a vector, and one that takes several strips, each of which comes twice."""
+    x = np.random.default_rng(shape[1]).integers(-128, 128, shape).astype(np.int8)
+    check(instance_model(shape), inputs={"x": x})
+
+
+@pytest.mark.parametrize(("operator", "seed"), [("lrn", 0), ("groupnorm", 1), ("rmsnorm", 2), ("quotient", 3), ("sums", 4)])
+def test_random_networks_of_others(operator, seed):
+    """Sums over neighbouring channels and of groups of them, by products whose int32 sums stay on chip; chains of floats."""
+    model = random_network(seed, size="tiny", ops=(operator,), form="qdq")
+    check(model, seed=seed, inputs=random_inputs(model, seed))
+
+
+@pytest.mark.parametrize("case", ["one digit", "all of two digits", "low of two digits"])
+def test_interpolation(case):
+    graph = graph_of(CASES[case])
+    check_program(graph, compile_network(graph, TINY), TINY, {edge.name: np.random.default_rng(1).integers(0, 256, SHAPE).astype(np.uint8) for edge in graph.inputs})

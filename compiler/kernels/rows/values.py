@@ -4,7 +4,7 @@ A vector holds a plane of pixels, a granule of channels of each. Of a value ther
 
     element   narrow: a vector a plane; wide: four, a lane an element of its quarter
     pixel     one vector: the number in every lane of its pixel's word; a largest byte in every byte of its pixel's granule
-    channel   wide: a vector a plane, the granule's channels as often as a quarter has pixels
+    channel   a vector a plane, the numbers of the granule's channels as often as a quarter has pixels
 
 All bytes of a kernel are signed, or all are not: products see one sign. Where a value is of the other its bytes are moved by 128, and its zero point too.
 """
@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from compiler.codelets.rows.row_program import Chain, Constant, Largest, Lookup, MicroOp, RowProgram, Total, Value
+from compiler.codelets.rows.row_program import Chain, Constant, Largest, Lookup, MicroOp, Neighbours, PixelSum, RowProgram, Total, Value, Weighted
 from compiler.kernels.core import Misfit
 
 __all__ = ["QUARTERS", "Rows", "Task", "moved_finish", "tasks"]
@@ -46,6 +46,23 @@ class Rows:
     def granular(self) -> frozenset[str]:
         """Values one a pixel that stand in all bytes of its granule."""
         return frozenset(step.result for step in self.program.steps if isinstance(step, Largest))
+
+    @cached_property
+    def banded(self) -> dict[str, tuple[str, ...]]:
+        """Sums over channels, each with the parts that a product makes of it one by one."""
+        return {step.result: tuple(f"{step.result}~{number}" for number in range(len(self.parts(step))))
+                for step in self.program.steps if isinstance(step, Neighbours | Weighted)}  # fmt: skip
+
+    def parts(self, step: Neighbours | Weighted) -> list[list[tuple[str, np.ndarray]]]:
+        """Terms (value, weights [channels of the result, channels of the value]) of each product: one of bytes that the program makes side by side."""
+        if isinstance(step, Weighted):
+            terms = list(step.terms)
+        else:
+            near = [np.arange(self.channels_of(name)) for name, _ in step.terms]
+            terms = [(name, ((step.first[:, None] <= at) & (at <= step.last[:, None])).astype(np.uint8) * np.uint8(weight))
+                     for (name, weight), at in zip(step.terms, near, strict=True)]  # fmt: skip
+        made = all(name not in self.channels for name, _ in terms) and len({(self.zero(name), w.dtype) for name, w in terms}) == 1
+        return [terms] if made else [[term] for term in terms]
 
     def value(self, name: str) -> Value:
         """The value of a name; of a part of a reduction that of the whole."""
@@ -109,6 +126,12 @@ class Task:
     last: int = 0
     before: str = ""
     whole: bool = True
+    terms: tuple[tuple[str, np.ndarray], ...] = ()
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is a segment by itself: a product, or a sum over pixels."""
+        return isinstance(self.step, Neighbours | Weighted | PixelSum)
 
     @property
     def reduces(self) -> bool:
@@ -120,7 +143,8 @@ def tasks(rows: Rows) -> list[Task]:
     """The steps of a program in order, constants left out and long reductions in parts. Raises Misfit where one has no kernel."""
     found: list[Task] = []
     for step in rows.program.steps:
-        operands = tuple(dict.fromkeys(name for name in rows.program.operands(step) if name not in rows.constants))
+        named = dict.fromkeys(name for name in rows.program.operands(step) if name not in rows.constants)
+        operands = tuple(part for name in named for part in rows.banded.get(name, (name,)))
         if isinstance(step, Constant):
             continue
         if isinstance(step, Total | Largest):
@@ -132,7 +156,10 @@ def tasks(rows: Rows) -> list[Task]:
                 name = step.result if last == count else f"{step.result}~{first}"
                 found.append(Task(step, name, (*operands, before) if before else operands, first, last, before, last == count))
                 before = name
-        elif isinstance(step, Chain | Lookup):
+        elif isinstance(step, Neighbours | Weighted):
+            for name, terms in zip(rows.banded[step.result], rows.parts(step), strict=True):
+                found.append(Task(step, name, tuple(dict.fromkeys(term for term, _ in terms)), terms=tuple(terms)))
+        elif isinstance(step, Chain | Lookup | PixelSum):
             found.append(Task(step, step.result, operands))
         else:
             raise Misfit(f"{type(step).__name__} of a micro-program has no kernel yet")

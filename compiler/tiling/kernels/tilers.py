@@ -5,6 +5,7 @@ from __future__ import annotations
 from compiler.codelets import Codelet
 from compiler.tiling.kernels.base import KernelTiler
 from compiler.tiling.kernels.contraction import KernelContractionTiler
+from compiler.tiling.kernels.images import KernelImagesTiler
 from compiler.tiling.kernels.lanewise import KernelLanewiseTiler
 from compiler.tiling.kernels.product import KernelProductTiler
 from compiler.tiling.kernels.rows import KernelRowsTiler
@@ -22,4 +23,6 @@ def tiler_of(codelet: Codelet) -> type[KernelTiler]:
     """Who tiles a codelet that has a kernel."""
     if codelet.family == "product":
         return KernelProductTiler
-    return KernelRowsTiler if codelet.program is not None else _TILERS[codelet.operations[0].name]
+    if codelet.program is not None:
+        return KernelImagesTiler if codelet.program.of_images else KernelRowsTiler
+    return _TILERS[codelet.operations[0].name]
