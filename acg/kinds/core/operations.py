@@ -6,6 +6,8 @@ Packer, loader's checks, simulator, decoder, disassembler and random programs re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 __all__ = ["FLOAT_STAGES", "OUTER", "PAIRINGS", "SLOT_OPERATIONS", "Parameter", "SlotOperation", "patterns"]
 
 Sizes = Mapping[str, int | str]
@@ -67,6 +69,9 @@ class SlotOperation:
     floats : bool
     moves : str
         The port over which it moves data: "load", "store" or "".
+    lanewise : tuple[str, callable] or None
+        Of one that does the same to each lane of a and b: numpy's name of a lane's type, and the function of two arrays of it. That is its meaning, for
+        simulators; others have one of their own there.
     """
 
     name: str
@@ -78,6 +83,7 @@ class SlotOperation:
     writes: str = "d"
     moves: str = ""
     floats: bool = False
+    lanewise: tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] | None = None
 
 
 def _fields(text: str) -> tuple[Parameter, ...]:
@@ -99,7 +105,7 @@ _TABLE = (
     SlotOperation("DOTH", "as DOT, the upper half of the lanes with word k + V/8 (modulo V/4)", _fields("d a b c k"), _MULTIPLY, _AB, "c"),
     SlotOperation("DOTV", "as DOT, lane l with word l", _fields("d a b c"), _MULTIPLY, _AB, "c"),
     SlotOperation("LMAC", "d[l] = c[l] + A(a[k V/4 + l]) * (low 9 bits, signed, of int32 lane l of b)", _fields("d a b c kq"), _MULTIPLY, _AB, "c"),
-    SlotOperation("ADDV", "int32 lanes, modulo 2^32", _fields("d a b"), _LANES, _AB),
+    SlotOperation("ADDV", "int32 lanes, modulo 2^32", _fields("d a b"), _LANES, _AB, lanewise=("<i4", np.add)),
     SlotOperation("MAXV", "greatest of bytes, by a_signed (form 0), or of int32 lanes (1)", _fields("d a b form"), _LANES, _AB),
     SlotOperation("PERM", "granules or bytes of a and b in a fixed pattern", _fields("d a b pattern"), _LANES, _AB),
     SlotOperation("LDV", "V bytes of a stream", _fields("d in"), _MOVE, moves="load"),

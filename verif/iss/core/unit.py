@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from acg.errors import InstructionError
+from acg.kinds.core.operations import SLOT_OPERATIONS
 from acg.kinds.core.packets import Op, PacketFormat
 from acg.regmap import ErrorCode
 from verif.iss.core import lanes
@@ -146,7 +147,7 @@ class _Unit:
 
     def _issue(self, slot: str, op: Op, address: int) -> Callable[[int], None]:
         """The function that issues an operation in a cycle."""
-        common = self._float_pair if op.name in _FLOAT_PAIRS else self._dot
+        common = self._float_pair if op.name in _FLOAT_PAIRS else self._lanewise if SLOT_OPERATIONS[op.name].lanewise else self._dot
         make: Callable[[Op, int], Callable[[], Any]] = getattr(self, f"_{op.name.lower()}", common)
         work = make(op, address)
         if op.name == "STV":
@@ -190,9 +191,11 @@ class _Unit:
         a, b, low = op.fields["a"], op.fields["b"], op.fields["k"] * self.quarter
         return lambda: self._product("a", a)[low : low + self.quarter].astype(np.int32) * (((self.words[b] + 256) & 511) - 256)
 
-    def _addv(self, op: Op, address: int) -> Callable[[], np.ndarray]:
+    def _lanewise(self, op: Op, address: int) -> Callable[[], np.ndarray]:
+        """What the table of operations says of each lane."""
+        kind, function = SLOT_OPERATIONS[op.name].lanewise or ("", np.add)
         a, b = op.fields["a"], op.fields["b"]
-        return lambda: self.words[a] + self.words[b]
+        return lambda: function(self.bytes[a].view(kind), self.bytes[b].view(kind)).view(np.uint8)
 
     def _maxv(self, op: Op, address: int) -> Callable[[], np.ndarray]:
         a, b = op.fields["a"], op.fields["b"]
