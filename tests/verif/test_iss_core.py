@@ -13,7 +13,8 @@ from acg.regmap import ErrorCode
 from verif.iss.errors import MachineError
 from verif.iss.simulator import Simulator
 
-GRAPH = load_graph("dsp_tiny")
+#: dsp_tiny with a sum of each width.
+GRAPH = parse_graph(load_graph("dsp_tiny").description.replace("RESC, EST]", "RESC, EST, ADDS]"))
 CORE = GRAPH.engines["core"]
 FORMAT = packet_format(CORE)
 V, G, LANES = 32, 4, 8
@@ -87,6 +88,8 @@ def test_integer_lanes(rng):
     low = (more.astype(np.int64) + 256) % 512 - 256
     product = c.astype(np.int64) + nine(a.view(np.int8), -7)[8 * 2 : 8 * 3] * low
     assert np.array_equal(result([op("LMAC", d=9, a=0, b=1, c=2, k=2)], a, b, c, fields=SIGNS).view(np.int32), product.astype(np.int32))
+    sums = [max(-0x8000, min(0x7FFF, int(one) + int(other))) for one, other in zip(a.view(np.int16), b.view(np.int16), strict=True)]
+    assert result([op("ADDS", d=9, a=0, b=1)], a, b).view(np.int16).tolist() == sums and {-0x8000, 0x7FFF} <= set(sums)
     assert np.array_equal(result([op("ADDV", d=9, a=0, b=1)], a, b).view(np.int32), (ints.astype(np.int64) + more).astype(np.int32))
     assert np.array_equal(result([op("MAXV", d=9, a=0, b=1, form=1)], a, b).view(np.int32), np.maximum(ints, more))
     assert np.array_equal(result([op("MAXV", d=9, a=0, b=1)], a, b), np.maximum(a, b))

@@ -106,6 +106,8 @@ _TABLE = (
     SlotOperation("DOTV", "as DOT, lane l with word l", _fields("d a b c"), _MULTIPLY, _AB, "c"),
     SlotOperation("LMAC", "d[l] = c[l] + A(a[k V/4 + l]) * (low 9 bits, signed, of int32 lane l of b)", _fields("d a b c kq"), _MULTIPLY, _AB, "c"),
     SlotOperation("ADDV", "int32 lanes, modulo 2^32", _fields("d a b"), _LANES, _AB, lanewise=("<i4", np.add)),
+    SlotOperation("ADDS", "int16 lanes, saturating", _fields("d a b"), _LANES, _AB,
+                  lanewise=("<i2", lambda a, b: np.clip(a.astype(np.int32) + b, -(1 << 15), (1 << 15) - 1).astype(np.int16))),
     SlotOperation("MAXV", "greatest of bytes, by a_signed (form 0), or of int32 lanes (1)", _fields("d a b form"), _LANES, _AB),
     SlotOperation("PERM", "granules or bytes of a and b in a fixed pattern", _fields("d a b pattern"), _LANES, _AB),
     SlotOperation("LDV", "V bytes of a stream", _fields("d in"), _MOVE, moves="load"),

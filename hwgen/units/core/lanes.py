@@ -36,6 +36,17 @@ def _add(of: Operands) -> Value:
     return Cat((of.a[lsb:lsb + 32] + of.b[lsb:lsb + 32])[:32] for lsb in range(0, len(of.a), 32))
 
 
+def _add_saturating(of: Operands) -> Value:
+    """int16 lanes: a sum that has another sign than both has gone beyond, and is the end on their side."""
+    lanes = []
+    for lsb in range(0, len(of.a), 16):
+        a, b = of.a[lsb:lsb + 16], of.b[lsb:lsb + 16]
+        total = (a + b)[:16]
+        beyond = (a[-1] == b[-1]) & (total[-1] != a[-1])
+        lanes.append(Mux(beyond, Cat((~a[-1]).replicate(15), a[-1]), total))
+    return Cat(lanes)
+
+
 def _maximum(of: Operands) -> Value:
     """form 0: bytes, by ``a_signed``; form 1: int32 lanes."""
     parts = []
@@ -80,7 +91,7 @@ def _permute(of: Operands) -> Value:
 
 
 #: Operation -> its result, a vector, from the operands.
-FUNCTIONS: dict[str, Callable[[Operands], Value]] = {"ADDV": _add, "MAXV": _maximum, "PERM": _permute}
+FUNCTIONS: dict[str, Callable[[Operands], Value]] = {"ADDV": _add, "ADDS": _add_saturating, "MAXV": _maximum, "PERM": _permute}
 
 
 class Lanes(wiring.Component):

@@ -25,6 +25,9 @@ def permuted(name, a, b, vector, granule):
 def meaning(name, a, b, fields, is_signed, sizes):
     if name == "ADDV":
         return (a.view(np.uint32) + b.view(np.uint32)).view(np.uint8)
+    if name == "ADDS":
+        sums = [int(one) + int(other) for one, other in zip(a.view(np.int16), b.view(np.int16), strict=True)]
+        return np.array([max(-0x8000, min(0x7FFF, value)) for value in sums], np.int16).view(np.uint8)
     if name == "MAXV":
         kind = np.int32 if fields["form"] else np.int8 if is_signed else np.uint8
         return np.maximum(a.view(kind), b.view(kind)).view(np.uint8)
