@@ -100,9 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--to", dest="last_cycle", type=_count, metavar="CYCLE", help="last cycle of the waveforms (default: to the end)")
 
     sub = command("verify", "co-verification: networks and programs on architectures, RTL against reference and prediction")
-    sub.add_argument("--arch", action="append", metavar="ARCH", help="architecture, may be repeated: a name of archs/, a YAML file, random:SEED or "
-                     "core:SEED (default: all of archs/, none with --random-archs)")
+    sub.add_argument("--arch", action="append", metavar="ARCH", help="architecture, may be repeated: a name of archs/, a YAML file, random:SEED, "
+                     "core:SEED or netcore:SEED (default: all of archs/, none with --random-archs or --random-cores)")
     sub.add_argument("--random-archs", type=_count, default=0, metavar="N", help="random architectures (default 0)")
+    sub.add_argument("--random-cores", type=_count, default=0, metavar="N",
+                     help="random cores: N of any slots, core:SEED, with the programs, and N of slots that networks need, netcore:SEED, "
+                     "with the networks (default 0)")
     sub.add_argument("--networks", type=_count, metavar="N", help="random networks on each --arch (default 4), "
                      "and in all on the random architectures (default 2 for each)")
     sub.add_argument("--programs", type=_count, metavar="N", help="random programs below the compiler on each --arch (default 0), "

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,14 @@ __all__ = ["RANDOM", "Job", "Row", "jobs_of", "open_architecture", "rows_of", "r
 
 #: Prefix of the architecture names that stand for a seed of :mod:`verif.random.architectures`.
 RANDOM = "random:"
-#: Prefixes of names that stand for a seed, and what draws the machine.
-DRAWN: dict[str, Callable[[int], Graph]] = {RANDOM: random_architecture, "core:": random_core}
+#: Likewise of random cores, whose slots offer anything, and of those that offer what networks need.
+CORE, NETWORK_CORE = "core:", "netcore:"
+#: What draws the machine of each.
+DRAWN: dict[str, Callable[[int], Graph]] = {RANDOM: random_architecture, CORE: random_core, NETWORK_CORE: partial(random_core, networks=True)}
 #: A drawn machine may lack what a drawn network needs. Up to this many more are drawn in its place, at this distance of seeds.
 REDRAWS, REDRAW_STEP = 3, 1_000_000
+#: Networks and programs of a drawn machine, where the command does not say.
+_USUAL = {"networks": 2, "programs": 4}
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class Row:
 
 
 def open_architecture(name: str) -> Graph:
-    """A named architecture, a YAML file, ``random:SEED`` or ``core:SEED``. Raises ArchitectureError, UserError."""
+    """A named architecture, a YAML file, or one of ``random:SEED``, ``core:SEED`` and ``netcore:SEED``. Raises ArchitectureError, UserError."""
     prefix = next((prefix for prefix in DRAWN if name.startswith(prefix)), None)
     if prefix is None:
         return load_graph(name)
@@ -141,7 +146,8 @@ def _tools(job: Job, graph: Graph, command: str) -> Iterator[Row]:
 
 
 def _runs(job: Job, graph: Graph, model: BuiltModel, opt: str, command: str) -> Iterator[Row]:
-    size = job.size or ("tiny" if job.arch.startswith(RANDOM) else "small")
+    drawn = job.arch.startswith(tuple(DRAWN))
+    size = job.size or ("tiny" if drawn else "small")
     for path in examples() if job.examples else ():
         progress = Progress(f"verify {graph.name} {path.name}", quiet=job.quiet)
         verdict = verify_example(path, graph, limit=job.limit, seed=job.seed, opt=opt, progress=progress)
@@ -153,7 +159,7 @@ def _runs(job: Job, graph: Graph, model: BuiltModel, opt: str, command: str) -> 
             verdict, nodes = verify_network(graph, seed, size=size, nodes=job.nodes, limit=job.limit, opt=opt, progress=progress)
             replay = f"{command} --no-examples --networks 1 --programs 0 --size {size} --nodes {nodes} --limit {job.limit} --seed {seed}"
             yield _verdict_row(job, "network", f"random network {seed}", verdict, replay, verdict.samples)
-            if verdict.refused is None or not job.arch.startswith(RANDOM):
+            if verdict.refused is None or not drawn:
                 break
     for seed in job.programs:
         replay = f"{command} --no-examples --networks 0 --programs 1 --seed {seed}"
@@ -190,7 +196,8 @@ def _stalled(job: Job, graph: Graph, command: str) -> Iterator[Row]:
 
 
 def jobs_of(options) -> Iterator[Job]:
-    """Jobs of the command's options: each named architecture with everything, random architectures with an equal part each.
+    """Jobs of the command's options: each named architecture with everything, random architectures with an equal part each, likewise random cores: programs
+    on those of any slots, networks on those that have what networks need.
 
     Random architecture k has the seed ``seed + k`` and the k-th part of the networks' and programs' seeds, so a larger count repeats none.
     """
@@ -199,22 +206,37 @@ def jobs_of(options) -> Iterator[Job]:
     networks = 4 if options.networks is None else options.networks
     programs = options.programs or 0
     for arch in options.arch:
-        shown = not arch.startswith(RANDOM) if options.examples is None else options.examples
+        shown = not arch.startswith(tuple(DRAWN)) if options.examples is None else options.examples
         asked = shown if options.tools is None else options.tools
         yield Job(arch, shown, tuple(range(options.seed, options.seed + networks)), tuple(range(options.seed, options.seed + programs)), keep=True,
                   tools=asked, **common)
-    architectures = options.random_archs or (1 if options.minutes else 0)
-    if not architectures:
+    architectures = options.random_archs or (1 if options.minutes and not options.random_cores else 0)
+    kinds = [(RANDOM, architectures, ("networks", "programs")), (CORE, options.random_cores, ("programs",)),
+             (NETWORK_CORE, options.random_cores, ("networks",))]  # fmt: skip
+    queues = [_drawn(options, common, *kind) for kind in kinds if kind[1]]
+    while queues:  # in turns, as an endless campaign ends any time
+        for queue in tuple(queues):
+            job = next(queue, None)
+            if job is None:
+                queues.remove(queue)
+            else:
+                yield job
+
+
+def _drawn(options, common: Mapping, prefix: str, machines: int, kinds: tuple[str, ...]) -> Iterator[Job]:
+    """Jobs of drawn machines, with their parts of the networks and programs."""
+    asked = {"networks": options.networks, "programs": options.programs}
+    parts = {name: _USUAL[name] * machines if asked[name] is None else asked[name] for name in kinds}
+    each = {name: -(-total // machines) for name, total in parts.items()}
+    if prefix != RANDOM and not any(each.values()):
         return
-    parts = {"networks": 2 * architectures if options.networks is None else options.networks,
-             "programs": 4 * architectures if options.programs is None else options.programs}
-    each = {name: -(-total // architectures) for name, total in parts.items()}
-    for k in count() if options.minutes else range(architectures):
+    for k in count() if options.minutes else range(machines):
         seeds = {name: range(options.seed + k * size, options.seed + (k + 1) * size) for name, size in each.items()}
         if not options.minutes:
             seeds = {name: range(span.start, min(span.stop, options.seed + parts[name])) for name, span in seeds.items()}
-        yield Job(f"{RANDOM}{options.seed + k}", bool(options.examples), tuple(seeds["networks"]), tuple(seeds["programs"]), keep=False,
-                  tools=bool(options.tools), **common)
+        networks, programs = (tuple(seeds.get(name, ())) for name in ("networks", "programs"))
+        if networks or programs or prefix == RANDOM:
+            yield Job(f"{prefix}{options.seed + k}", bool(options.examples), networks, programs, keep=False, tools=bool(options.tools), **common)
 
 
 def _all_rows(job: Job) -> list[Row]:

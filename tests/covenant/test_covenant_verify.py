@@ -32,8 +32,8 @@ from verif.tools import Opinion
 
 
 def _options(**changes):
-    return Namespace(**{"arch": [], "random_archs": 0, "networks": None, "programs": None, "examples": None, "seed": 1, "minutes": None, "jobs": 1,
-                        "nodes": 5, "limit": 1, "quiet": True, "size": None, "illegal": 0, "tools": None, "stalled": 0, "journal": None, "cluster": None} | changes)
+    return Namespace(**{"arch": [], "random_archs": 0, "random_cores": 0, "networks": None, "programs": None, "examples": None, "seed": 1, "minutes": None,
+                        "jobs": 1, "nodes": 5, "limit": 1, "quiet": True, "size": None, "illegal": 0, "tools": None, "stalled": 0, "journal": None, "cluster": None} | changes)
 
 
 @pytest.mark.parametrize("needed", [{0}, {99}, {3, 4}, {0, 50, 99}, {10, 40, 41, 90}])
@@ -91,6 +91,15 @@ def test_seeds_are_dealt_over_random_architectures_once_each():
     assert [seed for job in jobs for seed in job.networks] == list(range(1, 51))
     assert [seed for job in jobs for seed in job.programs] == list(range(1, 102))
     assert max(len(job.programs) for job in jobs) == 5
+
+
+def test_random_cores_have_programs_or_networks():
+    jobs = list(jobs_of(_options(random_cores=3, programs=5)))
+    assert [(job.arch, job.networks, job.programs) for job in jobs] == [
+        ("core:1", (), (1, 2)), ("netcore:1", (1, 2), ()), ("core:2", (), (3, 4)), ("netcore:2", (3, 4), ()), ("core:3", (), (5,)), ("netcore:3", (5, 6), ())]
+    assert [job.arch for job in jobs_of(_options(random_cores=2, programs=0))] == ["netcore:1", "netcore:2"]
+    endless = list(islice(jobs_of(_options(random_cores=1, minutes=1, networks=0)), 20))
+    assert [job.arch for job in endless] == [f"core:{seed}" for seed in range(1, 21)]
 
 
 def test_minutes_never_end_the_plan():

@@ -44,7 +44,7 @@ def _kinds(rows: list[Row]) -> dict[str, dict[str, int]]:
 def verify(options) -> int:
     """Run the campaign; print one line a run, divergences with the command that replays them, and a summary.
 
-    Without --arch and --random-archs, all architectures of archs/ are verified.
+    Without --arch, --random-archs and --random-cores, all architectures of archs/ are verified.
     """
     if options.summary:
         totals = journal_totals(options.summary)
@@ -54,9 +54,9 @@ def verify(options) -> int:
             print(totals_table(totals))
         return BROKEN if totals["broken"] or not totals["runs"] else EXACT
     if not options.arch:
-        options.arch = [] if options.random_archs or options.minutes else architecture_names()
+        options.arch = [] if options.random_archs or options.random_cores or options.minutes else architecture_names()
     rows: list[Row] = []
-    with counted_lines(options.rtl_coverage, options.arch, drawn=bool(options.random_archs or options.minutes)) as lines:
+    with counted_lines(options.rtl_coverage, options.arch, drawn=bool(options.random_archs or options.random_cores or options.minutes)) as lines:
         for row in run_campaign(options):
             rows.append(row)
             if options.json != "-":

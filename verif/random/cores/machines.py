@@ -1,4 +1,7 @@
-"""Random machines around a core: any slots, sizes, latencies and memories that a description may have, and nothing else that computes."""
+"""Random machines around a core: any slots, sizes, latencies and memories that a description may have, and nothing else that computes.
+
+Small ones mostly, so that a simulator takes half a minute; those for networks have every operation somewhere, and room.
+"""
 
 from collections.abc import Sequence
 
@@ -34,22 +37,37 @@ class _Draw:
         return [kept[place] for place in self.rng.permutation(len(kept))]
 
 
+def _whole(draw: _Draw) -> dict[str, list[str]]:
+    """Every operation in a slot at least: those that move data in one, the others in one to three, some of them twice."""
+    moving = [name for name, operation in SLOT_OPERATIONS.items() if operation.moves]
+    computing = [name for name, operation in SLOT_OPERATIONS.items() if not operation.moves]
+    others: list[list[str]] = [[] for _ in range(draw.pick(1, 2, 2, 3))]
+    for name in computing:
+        first = draw.pick(*range(len(others)))
+        for place in range(len(others)):
+            if place == first or (not SLOT_OPERATIONS[name].floats and draw.chance(0.3)):
+                others[place].append(name)
+    slots = [moving, *filter(None, others)]
+    names = [_SLOT_NAMES[place] for place in draw.rng.permutation(len(_SLOT_NAMES))]
+    return {names[place]: slots[place] for place in draw.rng.permutation(len(slots)).tolist()}
+
+
 def _slots(draw: _Draw) -> dict[str, list[str]]:
     """A slot that moves data, and up to four others; what they offer, only now and then the same twice."""
     moving = {port: [name for name, operation in SLOT_OPERATIONS.items() if operation.moves == port] for port in ("load", "store")}
     computing = [name for name, operation in SLOT_OPERATIONS.items() if not operation.moves]
     mover = [*draw.some(moving["load"], 0.7), *moving["store"], *(draw.some(computing, 0.15) if draw.chance(0.3) else [])]
-    others = [draw.some(computing, draw.pick(0.1, 0.3, 0.6)) for _ in range(draw.pick(0, 1, 2, 2, 3, 4))]
+    others = [draw.some(computing, draw.pick(0.1, 0.1, 0.3, 0.5)) for _ in range(draw.pick(0, 1, 1, 2, 2, 3, 4))]
     names = [_SLOT_NAMES[place] for place in draw.rng.permutation(len(_SLOT_NAMES))]
     slots = [mover, *others]
     return {names[place]: slots[place] for place in draw.rng.permutation(len(slots)).tolist()}
 
 
-def _capabilities(draw: _Draw, slots: dict[str, list[str]], lanes: int) -> list[str]:
-    """What the slots can do, without some of it where another operation still serves each of a slot's."""
+def _capabilities(draw: _Draw, slots: dict[str, list[str]], lanes: int, *, everything: bool) -> list[str]:
+    """What the slots can do, and unless that is to be ``everything`` without some of it where another operation still serves each of a slot's."""
     offered = {name for operations in slots.values() for name in operations}
     able = [outer for outer, needs in OUTER.items() if offered & set(needs)]
-    for outer in draw.some(able, 0.2) if able else ():
+    for outer in draw.some(able, 0.2) if able and not everything else ():
         left = [other for other in able if other != outer]
         if left and all(not (served := {o for o, needs in OUTER.items() if name in needs}) or served & set(left) for name in offered):
             able = left
@@ -57,21 +75,23 @@ def _capabilities(draw: _Draw, slots: dict[str, list[str]], lanes: int) -> list[
     return [str(signature(outer, {d: lanes if size == "lanes" else int(size) for d, size in kind.offer(outer).dimensions}, formulas())) for outer in able]
 
 
-def random_core_text(seed: int) -> str:
-    """YAML of a random machine whose only computing engine is a core."""
+def random_core_text(seed: int, *, networks: bool = False) -> str:
+    """YAML of a random machine whose only computing engine is a core; with ``networks`` it has what most of their operators need."""
     for attempt in range(50):
         draw = _Draw(1000 * seed + attempt)
-        vector = draw.pick(16, 32, 32, 64, 128)
+        vector = draw.pick(16, 32, 32, 32, 64) if networks else draw.pick(16, 16, 16, 32, 32, 32, 64, 128)
         granule = draw.pick(*(size for size in (4, 8, 16, 32) if 4 * size <= vector))
-        slots = _slots(draw)
+        slots = _whole(draw) if networks else _slots(draw)
         sizes: dict[str, int] = {"vector_bytes": vector, "granule_bytes": granule, "registers": draw.pick(8, 16, 32, 64), "in_streams": draw.pick(1, 2, 3, 4),
                                  "out_streams": draw.pick(1, 1, 2), "parameter_sets": draw.pick(1, 2, 3)}
+        if networks:
+            sizes |= {"registers": draw.pick(16, 32, 32, 64), "in_streams": draw.pick(3, 3, 4), "parameter_sets": draw.pick(2, 3)}
         sizes["packet_bytes"] = max(4, 1 << (-(-packet_bits({**sizes, "packet_bytes": 4}, {"slots": slots}) // 8) - 1).bit_length())
-        capabilities = _capabilities(draw, slots, vector // 4)
+        capabilities = _capabilities(draw, slots, vector // 4, everything=networks)
         if sizes["packet_bytes"] > 64 or not capabilities:
             continue
         ports = kind_of(_KIND).built_ports([operation_of(text) or "" for text in capabilities])
-        memories = _memories(draw, vector, granule, sizes["packet_bytes"], table=any("table" in port.memories for port in ports))
+        memories = _memories(draw, vector, granule, sizes["packet_bytes"], table=any("table" in port.memories for port in ports), networks=networks)
         longest = _text(seed, sizes, slots, dict.fromkeys(slots, 63), capabilities, memories)
         graph = parse_graph(longest, name=f"core{seed}")
         latencies = {slot: least_latency(graph, graph.engines["core"], slot) + draw.pick(0, 0, 1, 2, 5) for slot in slots}
@@ -79,18 +99,20 @@ def random_core_text(seed: int) -> str:
     raise RuntimeError(f"no core found for seed {seed}; expected one within 50 draws")
 
 
-def _memories(draw: _Draw, vector: int, granule: int, packet: int, *, table: bool) -> dict[str, str]:
-    """Memories on chip by name: one or two of granules, one of packets, tables."""
+def _memories(draw: _Draw, vector: int, granule: int, packet: int, *, table: bool, networks: bool) -> dict[str, str]:
+    """Memories on chip by name: one or two of granules, one of packets, tables; for networks two of some KiB, and room for any kernel."""
     words = vector // granule
 
     def scratchpad(width: int, banks: int, depth: int) -> str:
         return f"{{kind: scratchpad, width_bytes: {width}, banks: {banks}, depth_words: {depth}, read_latency_cycles: {draw.pick(1, 1, 2, 3)}}}"
 
-    found = {name: scratchpad(granule, draw.pick(2, 3, 4, 8), words * draw.pick(5, 16, 33, 64)) for name in ("act", "wgt")[: draw.pick(1, 2, 2)]}
-    width = packet * draw.pick(1, 1, 2)
-    found["packets"] = scratchpad(width, draw.pick(1, 2), -(-96 * packet // width) + draw.pick(0, 7))
+    names = ("act", "wgt")[: draw.pick(1, 2, 2)] if not networks else ("act", "wgt")
+    depths = (5, 16, 33, 64) if not networks else (4096 // vector, 6144 // vector, 8192 // vector + 1)
+    found = {name: scratchpad(granule, draw.pick(4, 6) if networks else draw.pick(2, 3, 4, 5), words * draw.pick(*depths)) for name in names}
+    width, packets = packet * draw.pick(1, 1, 2), 320 if networks else 96
+    found["packets"] = scratchpad(width, 2 if networks else draw.pick(1, 2), -(-packets * packet // width) + draw.pick(0, 7))
     if table:
-        found["lut"] = f"{{kind: table, element: i8, entries: 256, banks: {draw.pick(1, 2, 3)}}}"
+        found["lut"] = f"{{kind: table, element: i8, entries: 256, banks: {draw.pick(2, 3) if networks else draw.pick(1, 2, 3)}}}"
     return found
 
 
@@ -120,6 +142,6 @@ def _text(seed: int, sizes: dict[str, int], slots: dict[str, list[str]], latenci
     return "\n".join(lines) + "\n"
 
 
-def random_core(seed: int) -> Graph:
+def random_core(seed: int, *, networks: bool = False) -> Graph:
     """The graph of :func:`random_core_text`."""
-    return parse_graph(random_core_text(seed), name=f"core{seed}")
+    return parse_graph(random_core_text(seed, networks=networks), name=f"core{seed}")
