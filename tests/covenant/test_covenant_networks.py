@@ -11,19 +11,38 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
+from compiler.errors import UnsupportedError
 from compiler.passes import compile_network
 from compiler.read_network import read_network
 from covenant.cli import main
 from covenant.networks import CompiledNetwork
 from covenant.report import judge_network
 from covenant.samples import draw, model_inputs
-from tests.support.architectures import FIXED_FUNCTION
+from tests.support.architectures import CORES, FIXED_FUNCTION
 from verif.hazards import find_hazards
 from verif.random.networks import random_network
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ARCHITECTURES = FIXED_FUNCTION
 SIZES = ("tiny", "small", "medium")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_network_on_a_core(seed):
+    """What has no kernel is refused with its reasons and another network drawn; one in three runs, exactly and without a hazard."""
+    graph = load_graph(CORES[seed % len(CORES)])
+    for number in (seed, 100 + seed, 200 + seed):
+        model = random_network(number, size="tiny")
+        try:
+            program = compile_network(read_network(model, name=f"seed {number}"), graph)
+        except UnsupportedError as refused:
+            assert "has no kernel for it: " in str(refused)
+            continue
+        report, _ = judge_network(CompiledNetwork(f"seed {number}", graph, program, model), draw(model_inputs(model), seed=number, count=1), on="iss")
+        assert report["exact"], f"seed {number} on {graph.name}: {report['outputs']}"
+        assert find_hazards(graph, program.instructions, predict(graph, program.instructions)) == []
+        return
+    raise AssertionError(f"all of seeds {seed}, {100 + seed} and {200 + seed} are refused on {graph.name}")
 
 
 @pytest.mark.parametrize("seed", range(100))

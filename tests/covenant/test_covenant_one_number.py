@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from acg.errors import ArchitectureError
-from acg.graph import load_graph, parse_graph
+from acg.graph import architecture_names, load_graph, parse_graph
 from acg.predictor import predict
 from compiler.front.reading.load import load_model
 from compiler.host import pack_inputs, unpack_outputs
 from compiler.passes import compile_network
 from compiler.read_network import read_network
-from tests.support.architectures import FIXED_FUNCTION, changed, renamed, text_of
+from tests.support.architectures import changed, renamed, text_of
 from verif.hazards import find_hazards
 from verif.iss.simulator import Simulator
 from verif.reference import Reference
@@ -95,7 +95,7 @@ def test_most_numbers_are_accepted():
     assert len(refused) < len(NUMBERS) // 2
 
 
-@pytest.mark.parametrize("arch", FIXED_FUNCTION)
+@pytest.mark.parametrize("arch", architecture_names())
 def test_renaming_every_node_changes_no_byte_and_no_cycle(arch):
     text = renamed(text_of(arch))
     other, graph = parse_graph(text), load_graph(arch)

@@ -4,11 +4,13 @@ import re
 
 from acg.graph import ARCHITECTURES, Graph, architecture_names, load_graph, parse_graph
 
-__all__ = ["FIXED_FUNCTION", "broadcasting", "changed", "joined", "renamed", "small_hybrid", "text_of", "with_window"]
+__all__ = ["CORES", "FIXED_FUNCTION", "broadcasting", "changed", "joined", "renamed", "small_hybrid", "text_of", "with_window"]
 
 
 #: Descriptions of archs/ whose engines run no code of their own.
 FIXED_FUNCTION = [name for name in architecture_names() if not any(engine.tables for engine in load_graph(name).engines.values())]
+#: The others: what they refuse is refused with a reason, and their programs are kernels besides instructions.
+CORES = [name for name in architecture_names() if name not in FIXED_FUNCTION]
 
 
 def text_of(name: str) -> str:
