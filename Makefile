@@ -6,6 +6,7 @@ LIMIT ?= 4
 SEED ?= 1
 TRIES ?= 100
 MINUTES ?=
+SILICON ?= tiny ecp5
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -91,8 +92,8 @@ networks: setup ## docs/onnx_networks.md: the float networks inside the onnx pac
 ops: setup ## docs/operators.md, the support table, from compiler/front/support.py
 	$(COVENANT) ops --markdown > docs/operators.md
 
-silicon: setup ## docs/silicon.md: what open synthesis makes of ARCH, block by block (tiny: half an hour; kept by content)
-	$(COVENANT) synth $(ARCH) --markdown $(if $(filter tiny,$(ARCH)),docs/silicon.md,build/silicon.$(ARCH).md)
+silicon: setup ## docs/silicon.md: what open synthesis makes of SILICON, block by block (an hour a machine; kept by content)
+	$(COVENANT) synth $(SILICON) --minutes 60 --markdown docs/silicon.md
 
 fuzz: setup ## damaged and forged files of every kind, each refused or run exactly: make fuzz MINUTES=10 SEED=2
 	$(COVENANT) fuzz --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES),--count 2000) --jobs 2

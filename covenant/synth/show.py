@@ -50,7 +50,8 @@ def page(results: Sequence[dict], *, command: str) -> str:
     parts = ["# What synthesis says", f"Made by `{command}`; do not edit. Tools: {tools}.",
              "Each block that stands in the top module is synthesised on its own, its hierarchy kept, and on an ECP5-85 of speed grade 6 placed and routed "
              "on its own between registers, with one seed. So figures of cells are a few percent above those of a flat synthesis, and the clock is that of "
-             "the slowest block: paths from block to block are not in it. LUTs of ECP5 are LUT4 alone; a CCU2C takes two more, a DPR16X4 six."]
+             "the slowest block: paths from block to block are not in it. LUTs of ECP5 are LUT4 alone, none joined into wider ones; a CCU2C takes two more, "
+             "a DPR16X4 six."]
     heads = ("machine", "target", "blocks", "LUT", "carry", "FF", "DSP", "RAM", "LUTRAM", "MHz", "not measured")
     summary = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for result in results:
