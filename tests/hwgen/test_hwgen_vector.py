@@ -34,7 +34,8 @@ DEEP = {
     "some cuts": {"convert": 3, "scale": 3, "binary": 4, "rescale": 4},
     "other cuts": {"address": 1, "operand": 2, "binary": 5, "saturate": 2},
 }
-CONFIGURATIONS |= {name: {"lanes": 1, "a": ((8, 1), (32, 2)), "b": ((8, 1), (32, 1)), "y": (8, 32), "operations": without(), "registers": registers}
+CONFIGURATIONS |= {name: {"lanes": 1, "a": ((8, 1), (32, 2)), "b": ((8, 1), (32, 1)), "y": (8, 32), "operations": (*without(), "FAKE_QUANTIZE"),
+                          "registers": registers}
                    for name, registers in DEEP.items()}
 #: Units that offer little: one or two operations each.
 PRUNED = {
