@@ -27,7 +27,8 @@ def synth(options) -> int:
         if options.json != "-":
             print(text(results[-1]) + "\n")
     if options.markdown:
-        command = " ".join(["covenant synth", *options.arch, *(["--target", options.target] if options.target != "ecp5" else [])])
+        command = " ".join(["covenant synth", *options.arch, *(["--target", options.target] if options.target != "ecp5" else []),
+                            *([] if options.clock else ["--no-clock"])])
         write_text(options.markdown, page(results, command=command))
     if options.json:
         write_json(options.json, {"machines": results})
