@@ -23,6 +23,8 @@ __all__ = ["QUARTERS", "Contraction", "contraction"]
 
 #: Quarters of a register.
 QUARTERS = 4
+#: Iterations within which the stores of a tile find packets where loads take all others.
+STORING = 4
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,9 @@ def contraction(shape: Contraction, core: Core) -> Body:
     kept = unroll([constants] if shape.raw else [constants, scales])
     if shape.whole:
         return Body((*items, *ending), kept)
-    # A sum is stored before the next tile's first product lands on it: more stores than packets between the two.
-    stored = shape.sums(core) * shape.groups if shape.raw else 0
-    return Body(items, kept, ending, idle=stored, lead=stored)
+    if shape.raw:  # a sum is stored before the next tile's first product lands on it: more stores than packets between the two
+        stored = shape.sums(core) * shape.groups
+        return Body(items, kept, ending, idle=stored, lead=stored)
+    fetched, stored = (sum(bool(item.stream) for item in some) for some in (items, ending))
+    full = fetched * len(core.slots_of(made[0].operation)) >= len(made)  # loads leave no packet to the stores
+    return Body(items, kept, ending, idle=-(-stored // STORING) if full else 0)

@@ -25,8 +25,6 @@ _SLOTS = {"MATMUL": ("DOT", "LDV", "STV"), "MAC": ("DOTV", "LDW", "LDV", "STV"),
 
 
 def _contraction(codelet: Codelet, unit: CoreUnit) -> str | None:
-    if codelet.operands["w"].dtype == "i9":
-        return "weights of more than 8 bits"
     if codelet.sums or codelet.addend is not None or codelet.heads:
         return "sums of several products with scales of their own"
     if codelet.finish.divisors is not None:

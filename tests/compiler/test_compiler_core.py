@@ -9,7 +9,7 @@ from acg.graph import load_graph, parse_graph
 from acg.timing.core import packets
 from compiler.errors import UnsupportedError
 from compiler.ir.elementwise import Binary
-from compiler.ir.network import RANGES, Tensor
+from compiler.ir.network import RANGES, Conv, Tensor
 from compiler.ir.rowwise import Softmax
 from compiler.passes import compile_network
 from tests.compiler.ir_reference import check_program
@@ -100,6 +100,25 @@ def test_int32_sums_are_exact(shape: tuple[int, int, int, int], outputs: int, ke
     for graph in (TINY, DSP):
         sketch = Sketch(outputs)
         network = sketch.network(sketch.conv(sketch.input(shape), outputs, kernel, raw=True, **attrs))
+        check_program(network, compile_network(network, graph), graph, sketch.arrays())
+
+
+@pytest.mark.parametrize(("shape", "outputs", "group", "strides", "least", "largest"), [
+    ((1, 9, 5, 6), 20, 1, (1, 1), -255, 255), ((2, 20, 9, 9), 9, 1, (2, 2), -255, 254), ((1, 12, 7, 7), 12, 12, (1, 1), -254, 255),
+])  # fmt: skip
+def test_weights_of_more_than_8_bits_are_exact(
+    shape: tuple[int, int, int, int], outputs: int, group: int, strides: tuple[int, int], least: int, largest: int
+) -> None:
+    """A weight is the sum of two bytes, or of three where both extremes occur."""
+    for graph in (TINY, DSP):
+        sketch = Sketch(outputs)
+        x = sketch.input(shape)
+        weight = sketch.rng.integers(least, largest + 1, (outputs, shape[1] // group, 3, 3)).astype(np.int16)
+        weight.flat[0], weight.flat[-1] = least, largest
+        y = sketch.tensor((shape[0], outputs, *((size - 1) // step + 1 for size, step in zip(shape[2:], strides, strict=True))))
+        scale = np.full(1, y.scale / x.scale / (210 * np.sqrt(weight[0].size)), np.float32)
+        attrs = Conv(weight, None, x.scale, x.zero_point, scale, 0, y.scale, y.zero_point, strides, (1, 1), (1, 1, 1, 1), group, **sketch.clamp(y))
+        network = sketch.network(sketch.node(attrs, [x], y))
         check_program(network, compile_network(network, graph), graph, sketch.arrays())
 
 

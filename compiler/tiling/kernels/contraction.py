@@ -35,7 +35,7 @@ class KernelContractionTiler(KernelTiler):
 
     def __init__(self, context: TileContext, step: Assigned) -> None:
         super().__init__(context, step)
-        self.w = _dense(self.codelet.operands["w"], self.codelet.group)
+        self.w, self.planes = _bytes(_dense(self.codelet.operands["w"], self.codelet.group))
         oh, ow = self.y.shape[2:]
         #: All pixels lie in a row, whatever rows and images they belong to.
         self.flat = (self.window.kernel, self.window.step, self.window.pad) == ((1, 1), (1, 1), (0, 0)) and self.x.shape[2:] == (oh, ow)
@@ -71,7 +71,7 @@ class KernelContractionTiler(KernelTiler):
 
     def passes(self, strip: Strip) -> list[Pass]:
         """Kernels over the output channels of a strip; their weights fit. Raises CompilerError where none do."""
-        problem = Problem(self.x.shape[1], self.y.shape[1], self.window.kernel, self.window.step, self.grid(strip), self.raw)
+        problem = Problem(self.x.shape[1], self.y.shape[1], self.window.kernel, self.window.step, self.grid(strip), self.raw, self.planes)
         try:
             for blocks in (2, 1):
                 found = passes(problem, self.core, most_blocks=blocks)
@@ -95,8 +95,14 @@ class KernelContractionTiler(KernelTiler):
             return [Strip(0, n, 0, oh)]
         return [
             Strip(strip.n0, strip.n1, strip.y0 + lo, strip.y0 + hi) for strip in super().strips()
-            for lo, hi in spans(strip.y1 - strip.y0, max(1, MOST_PIXELS // ow) if self.flat else strip.y1 - strip.y0)
+            for lo, hi in spans(strip.y1 - strip.y0, self._most_rows(strip.y1 - strip.y0, ow))
         ]
+
+    def _most_rows(self, rows: int, columns: int) -> int:
+        """Rows of a launch at most: pixels in a row are counted, and the stream of activations has no level for rows where it has one for each other loop."""
+        if self.flat:
+            return max(1, MOST_PIXELS // columns)
+        return 1 if self.planes > 1 and self.window.step[1] > 1 else rows
 
     def box_bytes(self, operand: Operand, strip: Strip) -> int:
         """Bytes of an operand that are loaded for a strip, or stored from it: results pass by pass."""
@@ -145,7 +151,7 @@ class KernelContractionTiler(KernelTiler):
         below = Step(shape.rows, sy * row, sy) if one.down else Step(shape.rows, shape.pixels * sx * pixel, 0, shape.pixels * sx)
         steps = [
             Step(one.tiles[0], rows * sy * row, rows * sy), Step(one.tiles[1], columns * sx * pixel, 0, columns * sx),
-            Step(ceil_div(self.x.shape[1], view.granule), view.granule_bytes), Step(ky, dy * row, dy), Step(kx, dx * pixel, 0, dx),
+            Step(ceil_div(self.x.shape[1], view.granule), view.granule_bytes), Step(ky, dy * row, dy), Step(kx, dx * pixel, 0, dx), Step(self.planes, 0),
             below, Step(across, pixels * pixel, 0, pixels),
         ]
         start = view.at(strip.n0, first[0], first[1], 0)
@@ -207,6 +213,26 @@ def _dense(w: Operand, groups: int) -> Operand:
         rows = slice(group * outputs // groups, (group + 1) * outputs // groups)
         dense[rows, group * inputs : (group + 1) * inputs] = w.constant[rows]
     return replace(w, constant=dense, shape=dense.shape)
+
+
+def _bytes(w: Operand) -> tuple[Operand, int]:
+    """Weights of 8 bits, and how many of them one is the sum of: those of a kernel position stand beside each other, as if it were several.
+
+    >>> from compiler.codelets.contraction import weight_operand
+    >>> first, planes = _bytes(weight_operand(np.array([[-255, 3], [0, 150]], np.int16)[:, :, None, None], 0))
+    >>> first.dtype, first.zero, planes, first.constant.reshape(4, 2).tolist()
+    ('i8', 0, 2, [[-128, -127], [3, 0], [0, 0], [127, 23]])
+    """
+    if w.constant.dtype != np.int16:
+        return w, 1
+    left = w.constant - np.int16(w.zero)
+    zero = 0 if left.max() <= 2 * 127 else -1  # of the two, twice a byte less its zero reaches from -256 to 254, or from -254 to 256
+    planes: list[np.ndarray] = []
+    while not planes or left.any():
+        planes.append(np.clip(left, -128 - zero, 127 - zero))
+        left = left - planes[-1]
+    stacked = (np.stack(planes, axis=-1) + zero).astype(np.int8).reshape(*w.constant.shape[:3], -1)
+    return replace(w, dtype="i8", constant=stacked, shape=stacked.shape, zero=zero), len(planes)
 
 
 def pack_weights(w: Operand, one: Pass) -> bytes:

@@ -30,7 +30,8 @@ MOST_SUMS, LEAST_PHASES = 16, 2
 
 @dataclass(frozen=True)
 class Problem:
-    """A contraction: channels in and out, kernel (y, x), stride (y, x), the grid of results (rows, columns) of a launch; `raw`: those are the sums."""
+    """A contraction: channels in and out, kernel (y, x), stride (y, x), the grid of results (rows, columns) of a launch; `raw`: those are the sums;
+    `planes`: weights that a position has one after the other."""
 
     inputs: int
     outputs: int
@@ -38,6 +39,7 @@ class Problem:
     stride: tuple[int, int]
     grid: tuple[int, int]
     raw: bool = False
+    planes: int = 1
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Pass:
 def _words(problem: Problem, core: Core, whole: bool) -> tuple[int, ...]:
     """Words of each step, granule by granule and kernel position by kernel position."""
     granules = ceil_div(problem.inputs, core.granule_bytes)
-    positions = problem.kernel[0] * problem.kernel[1]
+    positions = problem.kernel[0] * problem.kernel[1] * problem.planes
     last = ceil_div(problem.inputs - (granules - 1) * core.granule_bytes, 4)
     if not whole and granules > 1:  # all steps are alike
         last = core.words
@@ -99,6 +101,8 @@ def _shapes(problem: Problem, core: Core, blocks: int, groups: int, halves: bool
         yield whole, whole.words
     words = _words(problem, core, False)
     for steps in range(1, len(words)):
+        if steps * words[0] * whole.sums(core) > core.packets * multiplying:
+            return
         if len(words) % steps == 0 and steps * words[0] >= LEAST_PHASES:
             shape = Contraction(words[:steps], False, stride, rows, blocks, groups, halves, pixels, problem.raw)
             loads = steps * (rows * shape.vectors(core) + words[0] * blocks)
@@ -140,7 +144,7 @@ def _levels(problem: Problem, shape: Contraction, core: Core, down: bool) -> int
     inner = int(shape.rows * vectors > 1) if one else (shape.rows > 1) + (vectors > 1)
     rows, columns = (shape.rows, shape.pixels) if down else (1, shape.rows * shape.pixels)
     outer = (ceil_div(problem.grid[0], rows) > 1) + (ceil_div(problem.grid[1], columns) > 1)
-    count = outer + (ceil_div(problem.inputs, core.granule_bytes) > 1) + sum(size > 1 for size in problem.kernel) + inner
+    count = outer + (ceil_div(problem.inputs, core.granule_bytes) > 1) + sum(size > 1 for size in (*problem.kernel, problem.planes)) + inner
     return count if count <= 6 else None
 
 
