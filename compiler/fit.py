@@ -9,24 +9,30 @@ preferred codelet. A repetition tiles only the steps whose room or tensors are o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
+from acg.machine import machine_of
 from compiler.codelets import Codelet
 from compiler.decisions import Decisions
 from compiler.errors import CompilerError
 from compiler.ir.network import Network
 from compiler.layout import Layout
-from compiler.mapping.assign_engines import assign_engines
+from compiler.mapping.assign_engines import Assigned, assign_engines
 from compiler.mapping.insert_transfers import Residency, insert_transfers
+from compiler.ordering.follow import follow
 from compiler.placing.allocate import LASTING, Allocation, OutOfMemory
 from compiler.target import Target
 from compiler.tiles import Buffer, TileOp
 from compiler.tiling.tile import Memo, TileError, tile
 from compiler.tiling.tile_context import TileContext
 
-__all__ = ["Fitted", "Stored", "fit", "place", "place_outside"]
+__all__ = ["ORDERS", "Fitted", "Stored", "fit", "place", "place_outside"]
 
+#: Orders in which buffers get their places: layer by layer; pools and sums beside the layers in front of them; depthwise layers too.
+ORDERS = ("layers", "beside", "all beside")
+#: Families whose layers may be beside the one in front of them.
+BESIDE = ("depthwise", "window", "elementwise", "sliding")
 #: Part of a memory that resident tensors may take together; the rest is for strips, and lost to gaps.
 MOST_RESIDENT = 0.92
 #: A layer's tiles are made smaller at most this often.
@@ -47,7 +53,8 @@ class Fitted:
     """Operations and their buffers, and what they are about.
 
     `buffers` is empty until all have a place; `steps`: of each layer its codelet, and how often it is done; `packed`: pairs of an input tensor and the tensor
-    as which the host packs it; `seen`: of each output tensor that as which the host unpacks it; `stored`: those tensors, by name; `named`: buffers with names.
+    as which the host packs it; `seen`: of each output tensor that as which the host unpacks it; `stored`: those tensors, by name; `named`: buffers with names;
+    `followers`: layers that each order has beside the one in front of them; `places`: addresses of the buffers.
     """
 
     ops: list[TileOp]
@@ -57,9 +64,29 @@ class Fitted:
     seen: dict[str, str]
     stored: dict[str, Stored]
     named: list[tuple[str, Buffer]]
+    followers: dict[str, frozenset[int]] = field(default_factory=dict)
+    places: tuple[int, ...] = ()
+
+    def restore(self) -> None:
+        """Give all buffers the places that they had when this was made: those of another order have most of them in common."""
+        for buffer, address in zip(self.buffers, self.places, strict=True):
+            buffer.address = address
 
 
-def _fitted(context: TileContext, buffers: list[Buffer]) -> Fitted:
+def _followers(steps: Sequence[Assigned], order: str) -> frozenset[int]:
+    """Layers that go beside the one in front of them in an order."""
+    if order == ORDERS[0]:
+        return frozenset()
+    return frozenset(number for number, step in enumerate(steps) if _able(step) and (order == ORDERS[2] or "w" not in step.codelet.operands))
+
+
+def _able(step: Assigned) -> bool:
+    """Whether a layer runs on other engines than the products in front of it do, is not shared with one of these, and begins before these end."""
+    alone = step.matrix_or_none is None and step.core_or_none is None and step.alternative is None and step.vector_or_none is not None
+    return alone and step.codelet.family in BESIDE and step.codelet.operands["y"].shape[2:] != (1, 1)
+
+
+def _fitted(context: TileContext, ops: list[TileOp], buffers: list[Buffer]) -> Fitted:
     residency = context.residency
     packed = tuple(pair for pair in residency.packed if pair[1] in residency.layouts)
     stored = {}
@@ -67,14 +94,18 @@ def _fitted(context: TileContext, buffers: list[Buffer]) -> Fitted:
         root = residency.root(name)
         if root in context.external:
             stored[name] = Stored(context.external[root], residency.layouts[root], residency.ir.tensors[name].shape)
-    named = [*context.resident.items(), *context.external.items()]
-    return Fitted(context.ops, buffers, tuple((step.codelet, 1) for step in residency.steps), packed, dict(residency.seen), stored, named)
+    named = [(name, buffer) for name, buffer in (*context.resident.items(), *context.external.items()) if buffer.address >= 0]
+    followers = {order: _followers(residency.steps, order) for order in ORDERS}
+    return Fitted(ops, buffers, tuple((step.codelet, 1) for step in residency.steps), packed, dict(residency.seen), stored, named, followers,
+                  tuple(buffer.address for buffer in buffers))
 
 
 def fit(
-    ir: Network, choices: tuple[tuple[Codelet, ...], ...], target: Target, decisions: Decisions, *, resident: bool = True, memo: Memo | None = None
+    ir: Network, choices: tuple[tuple[Codelet, ...], ...], target: Target, decisions: Decisions, *, resident: bool = True, memo: Memo | None = None,
+    order: str = ORDERS[0],
 ) -> Fitted:
-    """Operations of a network, and their buffers in their places. `resident` False keeps every tensor external; `memo`: that of an earlier call on this target.
+    """Operations of a network, and their buffers in their places. `resident` False keeps every tensor external; `memo`: that of an earlier call on this target;
+    `order`: one of `ORDERS`.
 
     Raises CompilerError: TileError or OutOfMemory where the network does not fit the machine.
     """
@@ -94,8 +125,11 @@ def fit(
         except TileError as error:
             failure = error
         else:
+            ops = context.ops
+            if order != ORDERS[0]:
+                ops = follow(ops, machine_of(target.graph), _followers(residency.steps, order))
             try:
-                return _fitted(context, place(context.ops, [b for b in context.external.values() if b.pinned]))
+                return _fitted(context, ops, place(ops, [b for b in context.external.values() if b.pinned]))
             except OutOfMemory as error:
                 failure = error
         layer = failure.layer

@@ -10,7 +10,9 @@ chain, all from assign_engines on is done once more behind merge_additions, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import gc
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -21,7 +23,7 @@ from compiler.batch import join, split
 from compiler.codelets import Codelet
 from compiler.decisions import Decisions
 from compiler.errors import CompilerError, LengthError
-from compiler.fit import Fitted, Stored, fit, place, place_outside
+from compiler.fit import ORDERS, Fitted, Stored, fit, place, place_outside
 from compiler.graph_passes.lower_moves import lower_moves
 from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs
 from compiler.ir.network import EdgeInput, EdgeOutput, Network, Tensor
@@ -67,7 +69,7 @@ Codelets = tuple[tuple[Codelet, ...], ...]
 class Prepared:
     """A network on a machine before anything is decided: `ir` as it is compiled, `given` as it came (its edges are those), the codelets of each node,
     `windows` as which the host lays inputs out, and the ways to cut the machine's memories. `images`: of a batch the part that may go image by image, for one
-    image, and the rest, each with its codelets."""
+    image, and the rest, each with its codelets. `order`: the only one to try, by its number from 1 on; 0 for all."""
 
     ir: Network
     given: Network
@@ -76,6 +78,7 @@ class Prepared:
     machine: Machine
     targets: tuple[Target, ...]
     images: tuple[tuple[Network, Codelets], tuple[Network, Codelets] | None] | None = None
+    order: int = 0
 
 
 @dataclass(eq=False)
@@ -89,11 +92,13 @@ class Memos:
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """What decisions come to: operations and their buffers, the program in its order, and its cycles (None where nobody needed them)."""
+    """What decisions come to: operations and their buffers, the program in its order, its cycles (None where nobody needed them), and the number of
+    the order in which buffers got their places, from 1 on (0 of a batch whose images are apart)."""
 
     fitted: Fitted
     scheduled: Scheduled
     cycles: int | None = None
+    order: int = 0
 
 
 def compile_network(ir: Network, architecture: Graph, *, options: Options | None = None) -> Program:
@@ -107,11 +112,24 @@ def compile_network(ir: Network, architecture: Graph, *, options: Options | None
         The network does not fit the machine, or a choice of the options is none of its.
     """
     options = options or Options()
-    prepared = prepare(ir, architecture, options)
-    decisions = Decisions(options.choices)
-    compiled = compile_prepared(prepared, decisions, options)
-    decisions.require_read(ir.name)
-    return link(prepared, compiled, options.choices)
+    with _uncollected():
+        prepared = prepare(ir, architecture, options)
+        decisions = Decisions(options.choices)
+        compiled = compile_prepared(prepared, decisions, options)
+        decisions.require_read(ir.name)
+        return link(prepared, compiled, options.choices)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles: nearly all that a compilation makes lives to its end, and is walked for nothing (a fifth of ResNet-18's time)."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def prepare(ir: Network, architecture: Graph, options: Options) -> Prepared:
@@ -158,7 +176,7 @@ def compile_prepared(
         ways += [some] if len(merged.codelets) < len(some.codelets) < len(prepared.codelets) else []
     for way in ways:
         try:
-            found.append(_best(way, decisions, options, price=True))
+            found.append(_best(replace(way, order=found[0].order), decisions, options, price=True))
         except (TileError, OutOfMemory, LengthError):
             continue
     return min(found[-1:] if chosen else found, key=lambda compiled: compiled.cycles or 0)
@@ -195,16 +213,13 @@ def _best(
             continue
         memo = Memos() if memos is None else memos[number]
         try:
-            fitted = batches[batch](prepared, prepared.targets[number], decisions, options, memo)
+            found = batches[batch](prepared, targets[number], decisions, options, memo, price or len(ways) > 1)
         except (TileError, OutOfMemory, LengthError) as error:
             failure = failure or error
             continue
-        machine = prepared.machine
-        scheduled = schedule(machine, emit(fitted.ops, machine), reorder=options.reorder)
-        cycles = predict(machine.graph, scheduled.instructions).total_cycles if price or len(ways) > 1 else None
-        if best is None or (cycles or 0) < (best.cycles or 0):
-            best = Compiled(fitted, scheduled, cycles)  # buffers are shared between contexts of one target and network only: each way has its own
-        if len(scheduled.instructions) > MOST_TRIED and not prepared.images:
+        if best is None or (found.cycles or 0) < (best.cycles or 0):
+            best = found  # buffers are shared between contexts of one target and network only: each way has its own
+        if len(found.fitted.ops) > MOST_TRIED and not prepared.images:
             break
     if best is None:
         assert failure is not None, "there is one way at least"
@@ -212,30 +227,71 @@ def _best(
     return best
 
 
-def _together(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Fitted:
-    return fit(prepared.ir, prepared.codelets, target, decisions, resident=options.resident, memo=memos.whole)
+def _scheduled(fitted: Fitted, machine: Machine, options: Options, *, price: bool) -> Compiled:
+    scheduled = schedule(machine, emit(fitted.ops, machine), reorder=options.reorder)
+    return Compiled(fitted, scheduled, predict(machine.graph, scheduled.instructions).total_cycles if price else None)
 
 
-def _same_places(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Fitted:
+def _in_orders(
+    ir: Network, codelets: Codelets, target: Target, decisions: Decisions, options: Options, memo: Memo, machine: Machine, *, price: bool,
+    order: int = 0,
+) -> Compiled:
+    """A network whose buffers get their places in one order after the other, in those that differ: that of fewest cycles, of equal ones the first. `order`: try
+    that one alone, by its number from 1 on, unless another is decided for.
+
+    Raises what the first order raises, where none finds room.
+    """
+    chosen = (decisions.number("order", 1 + len(ORDERS)) or order) if options.reorder else 1
+    best: Compiled | None = None
+    failure: CompilerError | None = None
+    tried: set[frozenset[int]] = set()
+    for number, name in enumerate(ORDERS, 1):
+        if chosen not in (0, number) or (best is not None and (best.fitted.followers[name] in tried or len(best.fitted.ops) > MOST_TRIED)):
+            continue
+        try:
+            fitted = fit(ir, codelets, target, decisions, resident=options.resident, memo=memo, order=name)
+        except (TileError, OutOfMemory) as error:
+            failure = failure or error
+            continue
+        tried.add(fitted.followers[name])
+        others = not chosen and len(fitted.ops) <= MOST_TRIED and any(layers not in tried for layers in fitted.followers.values())
+        found = replace(_scheduled(fitted, machine, options, price=price or others or best is not None), order=number)
+        if best is None or (found.cycles or 0) < (best.cycles or 0):
+            best = found
+    if best is None:
+        assert failure is not None, "there is one order at least"
+        raise failure
+    best.fitted.restore()
+    return best
+
+
+def _together(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos, price: bool) -> Compiled:
+    return _in_orders(prepared.ir, prepared.codelets, target, decisions, options, memos.whole, prepared.machine, price=price, order=prepared.order)
+
+
+def _same_places(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos, price: bool) -> Compiled:
     """A batch image by image, as far as it goes so, each image where the first one is: as many cycles an image as an image alone, or fewer.
 
     Raises OutOfMemory, TileError, LengthError.
     """
     joined = _images_of(prepared, target, decisions, options, memos)
-    return replace(joined, buffers=place_outside(joined.ops, [stored.buffer for stored in joined.stored.values()]))
+    joined = replace(joined, buffers=place_outside(joined.ops, [stored.buffer for stored in joined.stored.values()]))
+    return _scheduled(joined, prepared.machine, options, price=price)
 
 
-def _apart(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Fitted:
+def _apart(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos, price: bool) -> Compiled:
     """The same, each image in places of its own. Raises OutOfMemory, TileError, LengthError."""
     joined = _images_of(prepared, target, decisions, options, memos)
-    return replace(joined, buffers=place(joined.ops, [stored.buffer for stored in joined.stored.values()]))
+    joined = replace(joined, buffers=place(joined.ops, [stored.buffer for stored in joined.stored.values()]))
+    return _scheduled(joined, prepared.machine, options, price=price)
 
 
 def _images_of(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Fitted:
     assert prepared.images is not None
     (head, first), rest = prepared.images
-    one = fit(head, first, target, decisions, resident=options.resident, memo=memos.head)
-    others = None if rest is None else fit(*rest, target, decisions, resident=options.resident, memo=memos.tail)
+    machine = prepared.machine
+    one = _in_orders(head, first, target, decisions, options, memos.head, machine, price=False, order=prepared.order).fitted
+    others = None if rest is None else _in_orders(*rest, target, decisions, options, memos.tail, machine, price=False, order=prepared.order).fitted
     return join(prepared.ir, one, others)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from acg.graph import Graph
+from acg.predictor import predict
 from compiler.decisions import Decisions
 from compiler.errors import CompilerError
 from compiler.ir.network import Network
@@ -64,11 +65,15 @@ def optimise(
     memos = [Memos() for _ in prepared.targets]
     met: dict[str, int] = {}
 
+    order: dict[str, int] = {}
+
     def cycles(choices: Choices) -> int:
-        decisions = Decisions(dict(choices), met)
-        found = compile_prepared(prepared, decisions, options, memos=memos, price=True).cycles
-        assert found is not None, "it was asked for"
-        return found
+        decisions = Decisions(order | dict(choices), met)
+        found = compile_prepared(prepared, decisions, options, memos=memos, price=True)
+        assert found.cycles is not None, "it was asked for"
+        if found.order and not order:
+            order["order"] = found.order  # that of the first program: the others need not try them all
+        return found.cycles
 
     best: Choices = tuple(sorted(Decisions(options.choices).given.items()))
     before = now = cycles(best)
@@ -103,7 +108,8 @@ def optimise(
         if not single and not improved and not tried:
             break
         single = improved
-    return Found(_program(ir, graph, options, best), before, now, tries)
+    program = _program(ir, graph, options, best)
+    return Found(program, before, predict(graph, program.instructions).total_cycles, tries)
 
 
 def _singles(met: dict[str, int], draw: random.Random) -> Iterator[Choices]:
