@@ -21,12 +21,13 @@ WINDOW = 4
 
 @dataclass(frozen=True)
 class Turning:
-    """`copies` of each window are stored."""
+    """`copies` of each window are stored; `idle` packets a window are left free, so that slow loads are fewer windows behind."""
 
     copies: int
+    idle: int = 0
 
 
 def turning(shape: Turning, core: Core) -> Body:
     """The body: streams in0, out0."""
     load = Item("LDW", "t", numbers={"step": 0}, stream="in0")
-    return Body((load, *(Item("STV", reads={"a": "t"}, numbers={"first": 0}, stream="out0") for _ in range(shape.copies))), ())
+    return Body((load, *(Item("STV", reads={"a": "t"}, numbers={"first": 0}, stream="out0") for _ in range(shape.copies))), (), idle=shape.idle)

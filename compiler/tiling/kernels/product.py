@@ -26,6 +26,9 @@ from compiler.tiling.tile_context import TileContext
 
 __all__ = ["KernelProductTiler"]
 
+#: Packets that a window of weights may leave free, where loads are slow.
+IDLE = (0, 1, 2, 4, 8)
+
 
 class KernelProductTiler(KernelContractionTiler):
     """Emits the operations of one codelet."""
@@ -120,7 +123,10 @@ class KernelProductTiler(KernelContractionTiler):
             self.context.load_box(self.w, box, view, label)
         place = self.context.buffer(f"{self.codelet.name}.t", self.unit.activation, self.turned_bytes(one))
         windows, copies = sum(one.words), 2 if shape.halves else 1
-        _, packed = cheapest(turning, [Turning(copies)], core, lambda _: windows * one.granules)
+        try:
+            _, packed = cheapest(turning, [Turning(copies, idle) for idle in IDLE], core, lambda _: windows * one.granules)
+        except Misfit as misfit:
+            raise self.misfit(misfit) from None
         launch = Launch(self.unit, packed, self.kernel(packed, f"{label} turned"), tiles=windows, iterations=one.granules)
         launch.numbers(a=(False, self.w.zero))  # rows beyond the last
         steps = [Step(windows, WINDOW * view.pixel_bytes, 0, WINDOW), Step(one.granules, view.granule_bytes)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
+from compiler.kernels.core import Misfit
 from compiler.kernels.pack import pack
 from compiler.kernels.recipes.turning import WINDOW, Turning, turning
 from tests.compiler.kernels.packet_model import PacketModel
@@ -24,3 +27,11 @@ def test_turned_weights_equal_numpy(vector: int, granule: int, copies: int) -> N
     turned = rows.reshape(windows, WINDOW, granule).transpose(0, 2, 1)
     np.testing.assert_array_equal(out.reshape(windows, copies, granule, WINDOW), np.repeat(turned[:, None], copies, axis=1))
     assert kernel.bound == 1 + copies and len(kernel.body) <= kernel.bound + 1
+
+
+def test_slow_loads_leave_packets_free() -> None:
+    """A load of 30 cycles is more than 7 iterations of 3 packets behind; with packets left free it is fewer."""
+    machine = core(load=30)
+    with pytest.raises(Misfit, match=re.escape("iterations behind, at most 7")):
+        pack(turning(Turning(1), machine), machine)
+    assert len(pack(turning(Turning(1, 4), machine), machine).body) >= 6
