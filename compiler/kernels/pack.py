@@ -64,6 +64,9 @@ class _Packer:
             fields["d"] = self.registers[item.result]
         if item.stream:
             fields["s"] = int(item.stream.lstrip("inout"))
+            streams = self.core.out_streams if item.stream.startswith("out") else self.core.in_streams
+            if fields["s"] >= streams:
+                raise Misfit(f"{item} takes stream {fields['s']}, the core has {streams}")
         return Op(item.operation, stage, False, fields)
 
     def copy(self, items: tuple[Item, ...], placed: Schedule, number: int | None) -> list[Packet]:

@@ -80,6 +80,15 @@ RECIPES: dict[str, Callable[[Codelet, CoreUnit], str | None]] = {
 }
 
 
+def _streams(codelet: Codelet) -> int:
+    """Streams of operands that a kernel reads: activations, weights or a second operand, numbers for each channel."""
+    if codelet.family in ("contraction", "product") or codelet.per_channel:
+        return 3
+    if codelet.family == "elementwise":
+        return len(codelet.operands) - 1
+    return 1 if any(operation.name == "MAXIMUM" for operation in codelet.operations) else 2
+
+
 def refusal(codelet: Codelet, unit: CoreUnit) -> str | None:
     """Why a core cannot run a codelet, in words; None where it can."""
     if codelet.family not in RECIPES:
@@ -91,9 +100,11 @@ def refusal(codelet: Codelet, unit: CoreUnit) -> str | None:
     lacks = next((f"{name} takes {slot}, which no slot issues" for name, slot in needed if not unit.core.can(slot)), None)
     if lacks is not None:
         return lacks
+    if codelet.program is None and _streams(codelet) > unit.core.in_streams:
+        return f"{_streams(codelet)} streams of operands, the core has {unit.core.in_streams}"
     if unit.core.lanes % unit.core.granule_bytes:
         return f"vectors of {unit.core.lanes} lanes are no whole granules of {unit.core.granule_bytes}"
-    if codelet.finish.kind == "float" and not unit.core.can("REQ") and codelet.family != "elementwise":
+    if codelet.finish.kind == "float" and not unit.core.can("REQ") and codelet.family not in ("elementwise", "rowwise"):
         return "REQUANTIZE takes REQ, which no slot issues"
     if codelet.finish.table is not None and unit.table_or_none is None:
         return "it has no memory of tables"

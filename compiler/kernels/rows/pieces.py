@@ -48,6 +48,23 @@ class Cutter:
             if name not in self.outside and rows.planes_of(name) not in (1, rows.planes):
                 raise Misfit(f"operand {name} of {rows.channels_of(name)} channels beside {rows.planes * rows.granule}")
 
+        self._needs()
+
+    def _needs(self) -> None:
+        """What the kernels around segments take: products of channels, sums over pixels, bytes of the other sign. Raises Misfit where the core lacks it."""
+        needs: list[tuple[int, tuple[str, ...]]] = []
+        if self.rows.banded:
+            needs.append((3, ("LDV", "STV", "DOT")))
+        if self.rows.program.of_images:
+            needs.append((2, ("LDV", "STV", "LMAC", "ADDV", *(("PERM",) if self.core.pixels > QUARTERS else ()))))
+        if any(self.rows.moved(name) for name in self.inputs):
+            needs.append((1, ("LDV", "STV", "REQB")))
+        for streams, operations in needs:
+            for operation in operations:
+                self.core.slots_of(operation)
+            if streams > self.core.in_streams:
+                raise Misfit(f"{streams} streams of operands, the core has {self.core.in_streams}")
+
     # ---- which tasks go together
 
     def _before_reductions(self) -> set[str]:
