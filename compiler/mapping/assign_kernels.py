@@ -108,7 +108,9 @@ def refusal(codelet: Codelet, unit: CoreUnit) -> str | None:
         return "REQUANTIZE takes REQ, which no slot issues"
     if codelet.finish.table is not None and unit.table_or_none is None:
         return "it has no memory of tables"
-    if codelet.operands["y"].dtype not in ("i8", "u8") and not (codelet.finish.kind == "raw" and codelet.family in ("contraction", "product")):
+    if codelet.operands["y"].dtype not in ("i8", "u8") and not (
+        codelet.family == "rowwise" or (codelet.finish.kind == "raw" and codelet.family in ("contraction", "product"))
+    ):
         return f"results of type {codelet.operands['y'].dtype}, which leave a core as bytes only"
     return RECIPES[codelet.family](codelet, unit)
 

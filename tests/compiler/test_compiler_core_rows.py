@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from acg.graph import load_graph, parse_graph
@@ -83,6 +84,15 @@ def test_other_cores_are_exact(old, new):
     graph = parse_graph(text_of("dsp_tiny").replace(old, new), name="other.yaml")
     check(layer_model((5, 10)), graph)
     check(instance_model((1, 6, 5, 7)), graph, inputs={"x": np.random.default_rng(1).integers(-128, 128, (1, 6, 5, 7)).astype(np.int8)})
+
+
+@pytest.mark.parametrize("shape", [(9, 5), (2, 300)], ids=str)
+@pytest.mark.parametrize("operator", ["Softmax", "ArgMax"])
+def test_results_of_32_bits(operator, shape):
+    """float32 that leaves the network as it is, and numbers of channels that no byte holds."""
+    constants = parameters(**{"": (0.05, np.int8(5))})
+    out = (onnx.TensorProto.INT64, (shape[0], 1)) if operator == "ArgMax" else (onnx.TensorProto.FLOAT, shape)
+    check(model_of([dequantize("x", "f"), node(operator, "f", "y", axis=-1)], {"x": (I8, shape)}, {"y": out}, constants, opset=17), seed=shape[1])
 
 
 def instance_model(shape, seed=0):

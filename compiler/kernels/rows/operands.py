@@ -69,6 +69,16 @@ class Operands(KernelWriter):
         found = self.made.get(key)
         return key if found is None else self.real(found) if ":" in name else found.cell
 
+    def result(self, name: str, plane: int) -> str:
+        """The cell of the program's result in a plane: bytes, or a quarter (y:quarter) of lanes. One a pixel stands in all channels of its granule."""
+        base, colon, quarter = name.partition(":")
+        if not colon:
+            return self.element_cell(name, plane)
+        pixelwise = self.rows.extent(base) == "pixel"
+        number = self.in_pixels(base) if pixelwise else self.made[f"{base}.{plane}.{quarter}"]
+        cell = number.cell if self.rows.value(base).dtype == "i32" else self.real(number)
+        return self.op("PERM", {"a": cell, "b": cell}, pattern=spread(self.core, int(quarter))) if pixelwise else cell
+
     def element_cell(self, name: str, plane: int) -> str:
         """The cell of bytes one an element."""
         found = self.made.get(f"{name}.{plane}")

@@ -124,7 +124,7 @@ class Cutter:
 
     def vectors(self, name: str) -> tuple[str, ...]:
         """A value's vectors of a plane, as the frame has them."""
-        if self.rows.narrow(name) or self.rows.extent(name) in ("pixel", "channel"):
+        if self.rows.narrow(name) or (name != "y" and self.rows.extent(name) in ("pixel", "channel")):
             return (name,)
         return tuple(f"{name}:{quarter}" for quarter in range(QUARTERS))
 
@@ -142,7 +142,7 @@ class Cutter:
         if kinds:
             names = [vector for name in piece.leaves for vector in self.vectors(name)]
             made = planes if kinds == {"frame"} or (kinds == {"y"} and self.rows.extent("y") == "element") else range(1)
-            cells = [emitter.element_cell(name, plane) if name == "y" else emitter.cell(name, plane) for plane in made for name in names]
+            cells = [emitter.result(name, plane) if kinds == {"y"} else emitter.cell(name, plane) for plane in made for name in names]
             emitter.items += [Item("STV", reads={"a": cell}, numbers={"first": 0}, stream="out") for cell in cells]
         for item in emitter.items:
             self.core.slots_of(item.operation)

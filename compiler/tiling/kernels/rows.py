@@ -246,6 +246,9 @@ class KernelRowsTiler(KernelTiler):
             assert stage.out is not None, "a strip has results"
             buffer, offset = stage.out.buffer, self.start(stage.out, strip)
             steps, bounds = self.tensor(stage.out, strip, range(own) if self.granules == own else range(1))
+            if not self.cut.rows.narrow("y"):  # a pixel is four granules, and a vector of pixels four of lanes
+                steps = [replace(steps[0], x=QUARTERS * steps[0].x), steps[1], Step(QUARTERS, vector, 0, self.core.pixels)]
+                bounds = Bounds((0, 0), (1, QUARTERS * self.pixels(strip)))
             steps[0] = replace(steps[0], count=vectors)
         elif segment.stores == "channels":
             buffer, offset = stage.channels, segment.first * own * vector
