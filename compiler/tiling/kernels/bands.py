@@ -33,7 +33,7 @@ class BandTiler(KernelContractionTiler):
         self.codelet = Codelet(f"{rows.codelet.name}.{band.result}", rows.codelet.op, "contraction", loops, {"x": x, "w": w, "y": y}, (), Finish("raw"))
         self.context, self.step, self.unit, self.core = rows.context, rows.step, rows.unit, rows.core
         self.x, self.y, self.w, self.beside, self.window = x, y, w, [], Window.of(self.codelet)
-        self.resident_y, self.stored, self.flat, self.raw = True, False, True, True
+        self.resident_y, self.stored, self.flat, self.raw, self.planes = True, False, True, True, 1
         self._kernels, self._weights = rows._kernels, {}
 
     def emit(self, x: View, y: View, label: str) -> None:
