@@ -176,7 +176,7 @@ def compile_prepared(
         ways += [some] if len(merged.codelets) < len(some.codelets) < len(prepared.codelets) else []
     for way in ways:
         try:
-            found.append(_best(replace(way, order=found[0].order), decisions, options, price=True))
+            found.append(_best(way, decisions, options, price=True))
         except (TileError, OutOfMemory, LengthError):
             continue
     return min(found[-1:] if chosen else found, key=lambda compiled: compiled.cycles or 0)
