@@ -22,6 +22,7 @@ from compiler.mapping.copies import Span, copies
 from compiler.mapping.divide import Divider, Shares
 from compiler.partitions import Partition
 from compiler.target import Target
+from compiler.window import Window
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,11 @@ def insert_transfers(
     streamed: set[str] = set()
     writers: dict[str, Partition | None] = {}
     readers: dict[str, list[Partition | None]] = {}
+    once: set[str] = set()  # of which no result reads a row that another row of results reads
     for step in steps:
+        window = Window.of(step.codelet)
+        if step.core_or_none is not None and window.kernel[0] <= window.step[0]:
+            once.add(root(step.codelet.operands["x"].tensor))
         for role, operand in step.codelet.operands.items():
             turned = role[0] == "w" and step.core_or_none is not None  # a core reads them where activations are
             if (role[0] not in "wy" or turned) and operand.tensor:
@@ -154,8 +159,8 @@ def insert_transfers(
             continue
         if any(m is None for m in wanted) and name in roots_fed:
             continue
-        if name in roots_fed and len(wanted) == 1 and layouts[name].planes and layouts[name].padded_channels > lanes:
-            continue  # rows of several planes that come while others are read: boxes of their own stand apart
+        if name in roots_fed and len(wanted) == 1 and layouts[name].planes and (layouts[name].padded_channels > lanes or name in once):
+            continue  # rows of several planes that come while others are read, or are read once: boxes of their own stand apart
         if layouts[name].size_bytes > home.size_bytes:
             continue
         resident[name] = home

@@ -112,12 +112,12 @@ class TensorBuffers:
         words = -(-size_bytes // memory.word_bytes)
         return Buffer(name, memory, words * memory.word_bytes, align_bytes or memory.word_bytes)
 
-    def view_box(self, operand: Operand, box: Box, memory: Memory, name: str) -> View:
-        """New buffer for a box (n0, n1, y0, y1, x0, x1, c0, c1) of a tensor, and the view of it."""
+    def view_box(self, operand: Operand, box: Box, memory: Memory, name: str, *, least_bytes: int = 1) -> View:
+        """New buffer for a box (n0, n1, y0, y1, x0, x1, c0, c1) of a tensor, of so many bytes at least, and the view of it."""
         n0, _, y0, y1, x0, x1, c0, _ = box
         strides, size = self._box_strides(operand, box)
         element = self.strides(operand)[3]
-        place = self.buffer(name, memory, max(size, 1))
+        place = self.buffer(name, memory, max(size, least_bytes))
         layout = self.residency.layouts[self.residency.root(operand.tensor)]
         granules = (layout.lanes, (box[1] - n0) * strides[0]) if layout.planes else (1, 0)
         return View(place, 0, *strides, element, y1 - y0, x1 - x0, n0, y0, x0, c0, *granules)

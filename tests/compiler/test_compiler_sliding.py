@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from acg.graph import parse_graph
+from acg.graph import load_graph, parse_graph
 from acg.predictor import predict
 from compiler.codelets.families import candidates
 from compiler.passes import compile_network
@@ -174,3 +174,28 @@ def test_tensors_that_do_not_fit_are_cut_into_strips():
 def test_candidates_prefer_it_and_keep_the_others():
     ir = read_network(convolution(random.Random(1), channels=4, size=(6, 6), kernel=(3, 3)), name="one")
     assert [codelet.family for codelet in candidates(ir.nodes[-1], ir)] == ["sliding", "depthwise", "contraction"]
+
+
+def moving(op: str, channels: int, size: int) -> onnx.ModelProto:
+    """A 3x3 MaxPool of stride 2, or a 3x3 depthwise convolution, of a network's input to its output."""
+    constants = {"scale": np.float32(0.1), "zero": np.uint8(0), "w": np.ones((channels, 1, 3, 3), np.int8), "ws": np.float32(0.02), "wz": np.int8(0)}
+    nodes = [helper.make_node("DequantizeLinear", ["x", "scale", "zero"], ["f"])]
+    if op == "MaxPool":
+        nodes.append(helper.make_node(op, ["f"], ["r"], name="layer", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4))
+    else:
+        nodes += [helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["fw"]),
+                  helper.make_node(op, ["f", "fw"], ["r"], name="layer", pads=[1] * 4, group=channels)]
+    nodes.append(helper.make_node("QuantizeLinear", ["r", "scale", "zero"], ["y"]))
+    made = size // 2 if op == "MaxPool" else size
+    graph = helper.make_graph(nodes, "moving", [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, channels, size, size])],
+                              [helper.make_tensor_value_info("y", TensorProto.UINT8, [1, channels, made, made])],
+                              [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()])  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize(("op", "channels", "most"), [("MaxPool", 64, 1.3), ("Conv", 32, 1.75)])
+def test_strips_come_and_go_in_whole_rows(op, channels, most):
+    """Layers from and to external memory wait for the bus: a burst of a few channels of a pixel costs several beats, so boxes have all of them."""
+    graph = load_graph("mobile16")
+    program = compile_network(read_network(moving(op, channels, 112), name=op), graph)
+    assert predict(graph, program.instructions).total_cycles < most * 112 * 112 * channels / graph.external.bus_bytes

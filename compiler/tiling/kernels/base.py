@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -23,10 +23,12 @@ from compiler.tiling.kernels.launch import Launch, code_of
 from compiler.tiling.tile_context import TileContext
 from compiler.window import Window
 
-__all__ = ["KernelStore", "KernelTiler", "Strip", "cheapest"]
+__all__ = ["LEAST_TAPERED", "KernelStore", "KernelTiler", "Strip", "cheapest"]
 
 #: Into how many strips a layer is cut whose operand or result moves meanwhile, and for how many bytes each.
 MOST_PIECES, PIECE_BYTES = 10, 12288
+#: Strips of which the first and the last may be in two; into how many parts of which one is apart.
+LEAST_TAPERED, QUARTERS = 4, 4
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class KernelTiler(ABC):
         self.resident_y = context.is_resident(self.y)
         self.stored = context.residency.root(self.y.tensor) in context.residency.external
         self._kernels = KernelStore(context, self.codelet.name, self.unit)
+        self._strips: list[Strip] = []
+        self._sizes: dict[tuple[int, tuple[int, int] | None], int] = {}
 
     @abstractmethod
     def run(self) -> None:
@@ -115,17 +119,40 @@ class KernelTiler(ABC):
                              do="use a core with more registers or packets, or other slots")
 
     def strips(self) -> list[Strip]:
-        """Strips of rows that fit, each twice if they can. Raises CompilerError where one row does not."""
+        """Strips of rows that fit, each twice if they can, of whole tiles rather than others. Raises CompilerError where one row does not."""
         n, _, oh, _ = self.y.shape
-        for copies in (2, 1):
-            for count in range(min(self.pieces(), oh), oh + 1):
-                if count > self.pieces() and ceil_div(oh, count) == ceil_div(oh, count - 1):
+        pieces = min(self.pieces(), oh)
+        for copies, whole in ((2, True), (2, False), (1, True), (1, False)):
+            for count in range(pieces, (min(oh, 2 * pieces) if whole else oh) + 1):
+                rows = ceil_div(oh, count)
+                if (count > pieces and rows == ceil_div(oh, count - 1)) or (whole and not self.in_tiles(rows)):
                     continue
-                strips = [Strip(image, image + 1, y0, y1) for image in range(n) for y0, y1 in spans(oh, ceil_div(oh, count))]
+                strips = [Strip(image, image + 1, y0, y1) for image in range(n) for y0, y1 in spans(oh, rows)]
                 if max(self.bytes_of(strip) for strip in strips) * copies <= self.room(self.unit.activation.name):
-                    return strips
+                    self._strips = self.tapered(strips)
+                    return self._strips
         raise CompilerError(f"node {self.codelet.name}", found="no tile that fits the on-chip memories", expected="room for one row of input and output",
                             do="use an architecture with larger memories")
+
+    def reloads(self) -> bool:
+        """Whether the layer waits for loads above all, and strips load rows that the one before has had."""
+        return False
+
+    def in_tiles(self, rows: int) -> bool:
+        """Whether a strip of so many rows is whole tiles."""
+        return True
+
+    def tapered(self, strips: list[Strip]) -> list[Strip]:
+        """The strips, of several the first one in two where its operands come, and the last one where its results go: work begins when a quarter of it is
+        there, and ends when a quarter is left to store."""
+        if len(strips) < LEAST_TAPERED:
+            return strips
+        first, last = strips[0], strips[-1]
+        comes = not self.reloads() and any(not self.context.is_resident(operand) for operand in (self.x, *self.beside))
+        begin, end = ((strip.y1 - strip.y0) // QUARTERS if does else 0 for strip, does in ((first, comes), (last, self.stored)))
+        heads = [replace(first, y1=first.y0 + begin), replace(first, y0=first.y0 + begin)] if begin else [first]
+        tails = [replace(last, y1=last.y1 - end), replace(last, y0=last.y1 - end)] if end else [last]
+        return [*heads, *strips[1:-1], *tails]
 
     def pieces(self) -> int:
         """Strips at least: what goes on while an operand is on its way, or a result, need not wait for all of it."""
@@ -155,7 +182,8 @@ class KernelTiler(ABC):
         if self.context.is_resident(operand):
             self.context.require(operand, box[:4], strip.label)
             return self.context.whole(operand)
-        view = self.context.view_box(operand, box, self.unit.activation, f"{self.codelet.name}.{'x' if operand is self.x else 'b'}")
+        name = f"{self.codelet.name}.{'x' if operand is self.x else 'b'}"
+        view = self.context.view_box(operand, box, self.unit.activation, name, least_bytes=self._most_bytes(operand))
         self.context.load_box(operand, box, view, strip.label)
         return view
 
@@ -163,7 +191,18 @@ class KernelTiler(ABC):
         """View of what a strip makes: the resident tensor, or a box for these channels."""
         if self.resident_y:
             return self.context.whole(self.y)
-        return self.context.view_box(self.y, self._out_box(strip, channels), self.unit.activation, f"{self.codelet.name}.y")
+        least = self._most_bytes(self.y, channels)
+        return self.context.view_box(self.y, self._out_box(strip, channels), self.unit.activation, f"{self.codelet.name}.y", least_bytes=least)
+
+    def _most_bytes(self, operand: Operand, channels: tuple[int, int] | None = None) -> int:
+        """Bytes of the largest box of an operand in any strip: of one size they find each other's place."""
+        key = (id(operand), channels)
+        if key not in self._sizes:
+            c0, c1 = channels or (0, operand.shape[1])
+            boxes = [self.box(operand, strip) for strip in self._strips]
+            pixels = [(n1 - n0) * (y1 - y0) * (x1 - x0) for n0, n1, y0, y1, x0, x1, *_ in boxes]
+            self._sizes[key] = max(pixels, default=0) * ceil_div(c1 - c0, self.core.granule_bytes) * self.core.granule_bytes or 1
+        return self._sizes[key]
 
     def _out_box(self, strip: Strip, channels: tuple[int, int] | None) -> tuple[int, int, int, int, int, int, int, int]:
         return (*self.box(self.y, strip)[:6], *(channels or (0, self.y.shape[1])))

@@ -104,10 +104,14 @@ class KernelContractionTiler(KernelTiler):
             return max(1, MOST_PIXELS // columns)
         return 1 if self.planes > 1 and self.window.step[1] > 1 else rows
 
+    def in_tiles(self, rows: int) -> bool:
+        """Whether a strip of so many rows is whole tiles: of pixels that lie in a row, whole vectors."""
+        return not self.flat or rows * self.y.shape[3] % self.core.pixels == 0
+
     def box_bytes(self, operand: Operand, strip: Strip) -> int:
-        """Bytes of an operand that are loaded for a strip, or stored from it: results pass by pass."""
+        """Bytes of an operand that are loaded for a strip, or stored from it: results pass by pass, of which a pass and a half are on their way at once."""
         size = super().box_bytes(operand, strip)
-        most = 2 * self.core.lanes // self.core.granule_bytes
+        most = 3 * self.core.lanes // self.core.granule_bytes
         return size if operand is not self.y else size * min(self.granules, most) // self.granules
 
     def body(self, strip: Strip, one: Pass, number: int, view: View) -> None:

@@ -24,6 +24,8 @@ __all__ = ["Pass", "Problem", "passes"]
 
 #: Part of the code memory that an iteration of a whole tile may take: another kernel may be loaded beside it.
 WHOLE = 1 / 2
+#: Cycles that an instruction takes beyond its packets, in a row of its like.
+LAUNCH_CYCLES = 20
 #: Registers of sums in a tile; least phases of an iteration between which a sum may be requantised.
 MOST_SUMS, LEAST_PHASES = 16, 2
 
@@ -149,7 +151,22 @@ def _levels(problem: Problem, shape: Contraction, core: Core, down: bool) -> int
 
 
 def passes(problem: Problem, core: Core, *, most_blocks: int = 2) -> list[Pass]:
-    """Kernels over all output channels. Raises Misfit where the core can hold none."""
+    """Kernels over all output channels. Raises Misfit where the core can hold none.
+
+    Steps that are alike take whole granules of inputs. Where the last one has fewer words, fewer blocks at once may leave an iteration short enough to be a
+    whole tile, which takes as many words as there are.
+    """
+    found = _passes(problem, core, most_blocks)
+    if most_blocks > 1 and len(_words(problem, core, True)) > 1 and _words(problem, core, True) != _words(problem, core, False) and not found[0].shape.whole:
+        try:
+            fewer = _passes(problem, core, most_blocks - 1)
+        except Misfit:
+            return found
+        return min(found, fewer, key=lambda made: sum(one.cycles + LAUNCH_CYCLES for one in made))
+    return found
+
+
+def _passes(problem: Problem, core: Core, most_blocks: int) -> list[Pass]:
     groups = core.lanes // core.granule_bytes
     left = ceil_div(problem.outputs, core.granule_bytes)
     first, found = 0, []

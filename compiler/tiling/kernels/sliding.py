@@ -20,7 +20,7 @@ from compiler.kernels.recipes.sliding import Sliding, sliding
 from compiler.mapping.assign_engines import Assigned
 from compiler.tiles import Buffer, View, ceil_div
 from compiler.tiling.chain import Region, regions
-from compiler.tiling.kernels.base import KernelTiler, Strip, cheapest
+from compiler.tiling.kernels.base import LEAST_TAPERED, KernelTiler, Strip, cheapest
 from compiler.tiling.kernels.launch import Bounds, Launch, Step
 from compiler.tiling.tile_context import TileContext
 
@@ -49,6 +49,14 @@ class _Windows(KernelTiler):
                     except Misfit as misfit:
                         raise self.misfit(misfit) from None
             self.store(strip, out)
+
+    def reloads(self) -> bool:
+        """Whether strips load rows that the one before has had."""
+        return self.window.kernel[0] > self.window.step[0] and not self.context.is_resident(self.x)
+
+    def pieces(self) -> int:
+        """Strips at least: few where they load rows twice."""
+        return min(super().pieces(), LEAST_TAPERED) if self.reloads() else super().pieces()
 
     def together(self, extent: tuple[int, int]) -> int:
         """Granules of channels of one instruction, over a region of so many rows and columns."""
