@@ -17,6 +17,7 @@ from compiler.codelets import Operand
 from compiler.errors import CompilerError
 from compiler.kernels.core import Misfit
 from compiler.mapping.assign_engines import Assigned
+from compiler.partitions import Partition
 from compiler.tiles import Buffer, View, ceil_div, spans
 from compiler.tiling.chain import Region, regions
 from compiler.tiling.kernels.base import KernelTiler, Strip
@@ -180,8 +181,17 @@ class KernelContractionTiler(KernelTiler):
         """Buffer of the parameters of a pass, weights behind them, loaded unless it still stands there."""
         if number not in self._weights:
             content = self.parameters(one, region) + pack_weights(self.w, one)
-            self._weights[number] = self.context.load_constant(f"{self.codelet.name}.w", content, self.unit.weight, label)
+            self._weights[number] = self.context.load_constant(f"{self.codelet.name}.w", content, self._home(one, number), label)
         return self._weights[number]
+
+    def _home(self, one: Pass, number: int) -> Partition:
+        """Memory of a pass's constants: where no two have room beside each other, every second one takes what activations leave, so that it comes while the
+        pass before is at work."""
+        size, weight, activation = self.constant_bytes(one), self.unit.weight, self.unit.activation
+        alone = 2 * size > self.room(weight.name)
+        moving = 2 * max((self.bytes_of(strip) for strip in self._strips), default=0)
+        spare = size + moving <= self.room(activation.name)
+        return activation if number % 2 and alone and spare else weight
 
     def parameters(self, one: Pass, region: Region) -> bytes:
         """Vectors of bias of each block, then of scale unless the results are sums."""
