@@ -43,8 +43,8 @@ def layer(x_shape: tuple[int, int, int, int], out_channels: int, kernel: tuple[i
 
 def test_a_convolution_keeps_the_multiplying_slots() -> None:
     """3x3, 64 to 64 channels at 32x32: 37,748,736 products, 256 a packet; 1x1 of 16 channels likewise; 16 output channels by halves. Operands and results
-    come and go meanwhile: each strip of rows has a prologue and a drain of its own, 44 packets."""
-    assert 0.998 < 147456 / layer((1, 64, 32, 32), 64, (3, 3), pads=(1, 1, 1, 1)) <= 1
+    come and go meanwhile: each strip of rows has a prologue and a drain of its own, 44 packets, and the first and the last one are two strips."""
+    assert 0.9975 < 147456 / layer((1, 64, 32, 32), 64, (3, 3), pads=(1, 1, 1, 1)) <= 1
     assert 0.95 < 16 * 64 * 2304 / 256 / layer((1, 16, 48, 48), 64, (1, 1)) <= 1
     assert 0.98 < 9 * 16 * 16 * 1024 / 256 / layer((1, 16, 32, 32), 16, (3, 3), pads=(1, 1, 1, 1)) <= 1
 

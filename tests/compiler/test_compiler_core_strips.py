@@ -28,9 +28,9 @@ def strips(program) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], None], strict=True))
 
 
-@pytest.mark.parametrize(("filters", "size", "kernel"), [(96, 56, 1), (16, 64, 3)])
-def test_strips_are_small_at_both_ends_and_exact(filters, size, kernel):
-    graph, model = load_graph("dsp"), convolution(channels=16, filters=filters, size=size, kernel=kernel)
+@pytest.mark.parametrize(("channels", "filters", "size", "kernel"), [(16, 96, 56, 1), (32, 32, 48, 3)])
+def test_strips_are_small_at_both_ends_and_exact(channels, filters, size, kernel):
+    graph, model = load_graph("dsp"), convolution(channels=channels, filters=filters, size=size, kernel=kernel)
     program = compile_network(read_network(model, name="conv"), graph)
     heights = [(hi or size) - lo for lo, hi in strips(program)]
     assert sum(heights) == size and len(heights) > 4
