@@ -1,6 +1,7 @@
 """Strips of rows of layers whose operands come and go while a core is at work: of whole tiles, a small one first and last, from boxes of one size."""
 
 import re
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -59,3 +60,16 @@ def test_the_words_of_a_last_granule_alone_are_reduced():
     assert [(one.shape.whole, one.shape.blocks, sum(one.words), len(one.packed.body)) for one in found] == [(True, 1, 25, 100)] * 2
     whole = passes(Problem(96, 64, (1, 1), (1, 1), (1, 64)), machine)
     assert [(one.shape.blocks, sum(one.words)) for one in whole] == [(2, 24)]
+
+
+def test_weights_of_every_second_pass_come_while_the_one_before_is_at_work():
+    """512 channels of 3x3 windows are 147,456 bytes of weights a pass, of 196,608 that the memory of weights has."""
+    graph, model = load_graph("dsp"), convolution(channels=512, filters=96, size=7, kernel=3)
+    program = compile_network(read_network(model, name="conv"), graph)
+    core_of_graph = next(engine for engine in graph.engines.values() if engine.tables)
+    selected = [item.fields["in1_select"] for item in program.instructions if item.engine == core_of_graph.name]
+    assert [place for place, _ in groupby(selected)] == [1, 0, 1]
+    samples = draw(model_inputs(model), seed=3, count=1)
+    (ours,), expected = execute_iss(graph, program, samples).outputs, Reference(model).run(samples[0])
+    assert all(np.array_equal(ours[name], expected[name]) for name in expected)
+    assert predict(graph, program.instructions).total_cycles < 3 * 28_279 + 2 * 9_260
