@@ -97,7 +97,7 @@ class KernelTiler(ABC):
         self.resident_y = context.is_resident(self.y)
         self.stored = context.residency.root(self.y.tensor) in context.residency.external
         self._kernels = KernelStore(context, self.codelet.name, self.unit)
-        self._strips: list[Strip] = []
+        self._cut: list[Strip] = []
         self._sizes: dict[tuple[int, tuple[int, int] | None], int] = {}
 
     @abstractmethod
@@ -129,8 +129,8 @@ class KernelTiler(ABC):
                     continue
                 strips = [Strip(image, image + 1, y0, y1) for image in range(n) for y0, y1 in spans(oh, rows)]
                 if max(self.bytes_of(strip) for strip in strips) * copies <= self.room(self.unit.activation.name):
-                    self._strips = self.tapered(strips)
-                    return self._strips
+                    self._cut = self.tapered(strips)
+                    return self._cut
         raise CompilerError(f"node {self.codelet.name}", found="no tile that fits the on-chip memories", expected="room for one row of input and output",
                             do="use an architecture with larger memories")
 
@@ -199,7 +199,7 @@ class KernelTiler(ABC):
         key = (id(operand), channels)
         if key not in self._sizes:
             c0, c1 = channels or (0, operand.shape[1])
-            boxes = [self.box(operand, strip) for strip in self._strips]
+            boxes = [self.box(operand, strip) for strip in self._cut]
             pixels = [(n1 - n0) * (y1 - y0) * (x1 - x0) for n0, n1, y0, y1, x0, x1, *_ in boxes]
             self._sizes[key] = max(pixels, default=0) * ceil_div(c1 - c0, self.core.granule_bytes) * self.core.granule_bytes or 1
         return self._sizes[key]

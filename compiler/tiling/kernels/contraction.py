@@ -189,7 +189,7 @@ class KernelContractionTiler(KernelTiler):
         pass before is at work."""
         size, weight, activation = self.constant_bytes(one), self.unit.weight, self.unit.activation
         alone = 2 * size > self.room(weight.name)
-        moving = 2 * max((self.bytes_of(strip) for strip in self._strips), default=0)
+        moving = 2 * max((self.bytes_of(strip) for strip in self._cut), default=0)
         spare = size + moving <= self.room(activation.name)
         return activation if number % 2 and alone and spare else weight
 
