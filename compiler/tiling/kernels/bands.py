@@ -8,10 +8,12 @@ from compiler.codelets import Codelet, Finish, Loop, Operand
 from compiler.codelets.base import pixel
 from compiler.codelets.contraction import weight_operand
 from compiler.kernels.rows.segments import Band
+from compiler.partitions import Partition
 from compiler.tiles import View
 from compiler.tiling.chain import Region
 from compiler.tiling.kernels.base import Strip
 from compiler.tiling.kernels.contraction import KernelContractionTiler
+from compiler.tiling.kernels.plan import Pass
 from compiler.window import Window
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class BandTiler(KernelContractionTiler):
         self.x, self.y, self.w, self.beside, self.window = x, y, w, [], Window.of(self.codelet)
         self.resident_y, self.stored, self.flat, self.raw, self.planes = True, False, True, True, 1
         self._kernels, self._weights = rows._kernels, {}
+
+    def _home(self, one: Pass, number: int) -> Partition:
+        """What activations leave is the rows' own."""
+        return self.unit.weight
 
     def emit(self, x: View, y: View, label: str) -> None:
         """The passes over the output channels."""
