@@ -13,14 +13,12 @@ from typing import Protocol
 from covenant.explore.front import front
 from covenant.explore.space import Point, Space
 
-__all__ = ["ROUND", "Search", "search_of"]
+__all__ = ["Search", "search_of"]
 
-#: Points of a round.
-ROUND = 32
 #: Of the points of a round of the local search one in so many is drawn from the whole space.
 _ANYWHERE = 8
-#: Draws after which a round of the local search is content with fewer points.
-_MOST_DRAWS = 40 * ROUND
+#: Draws a point of a round after which the local search is content with fewer points.
+_MOST_DRAWS = 40
 
 Values = tuple[float, ...] | None
 
@@ -48,10 +46,11 @@ class Exhaustive:
     """All points in the order of the file, the last dimension fastest."""
 
     def __init__(self, space: Space) -> None:
+        self._round = space.round
         self._left: Iterator[Point] = product(*(range(len(dimension.values)) for dimension in space.dimensions))
 
     def ask(self) -> list[Point]:
-        return list(islice(self._left, ROUND))
+        return list(islice(self._left, self._round))
 
     def tell(self, values: list[Values]) -> None:
         """Nothing follows from them."""
@@ -65,7 +64,7 @@ class Local:
 
     def __init__(self, space: Space) -> None:
         self._sizes = tuple(len(dimension.values) for dimension in space.dimensions)
-        self._random = random.Random(space.seed)
+        self._random, self._round = random.Random(space.seed), space.round
         self._tried: dict[Point, Values] = {}
         self._asked: list[Point] = []
         self._first: list[Point] = [space.base_point()]
@@ -75,7 +74,7 @@ class Local:
         self._asked = list(self._first)
         self._first = []
         draws = 0
-        while len(self._asked) < ROUND and draws < _MOST_DRAWS:
+        while len(self._asked) < self._round and draws < _MOST_DRAWS * self._round:
             draws += 1
             anywhere = not best or self._random.randrange(_ANYWHERE) == 0
             point = self._anywhere() if anywhere else self._neighbour(best[self._random.randrange(len(best))])
@@ -83,7 +82,7 @@ class Local:
                 self._asked.append(point)
         if not self._asked:  # the rest of a space that is nearly done
             everything = product(*(range(size) for size in self._sizes))
-            self._asked = list(islice((point for point in everything if point not in self._tried), ROUND))
+            self._asked = list(islice((point for point in everything if point not in self._tried), self._round))
         return self._asked
 
     def tell(self, values: list[Values]) -> None:

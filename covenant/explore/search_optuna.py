@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from covenant.errors import UserError
-from covenant.explore.search import ROUND, Values
+from covenant.explore.search import Values
 from covenant.explore.space import Point, Space
 
 __all__ = ["OptunaSearch"]
@@ -24,7 +24,7 @@ class OptunaSearch:
             raise UserError(f"search method {space.method}: the package optuna is missing; expected it, install the extra: pip install 'covenant[explore]', "
                             "or choose method: local") from None
         optuna.logging.set_verbosity(logging.ERROR)
-        sampler = optuna.samplers.NSGAIISampler(seed=space.seed, population_size=ROUND) if space.method == "optuna-nsga2" else \
+        sampler = optuna.samplers.NSGAIISampler(seed=space.seed, population_size=space.round) if space.method == "optuna-nsga2" else \
             optuna.samplers.TPESampler(seed=space.seed)
         self._fail = optuna.trial.TrialState.FAIL
         self._study = optuna.create_study(directions=["minimize"] * len(space.objectives), sampler=sampler)
@@ -32,19 +32,20 @@ class OptunaSearch:
             dimension.name: optuna.distributions.IntDistribution(0, len(dimension.values) - 1) if all(isinstance(v, int) for v in dimension.values) else
             optuna.distributions.CategoricalDistribution(tuple(range(len(dimension.values)))) for dimension in space.dimensions}
         self._study.enqueue_trial(dict(zip(self._distributions, space.base_point(), strict=True)))
+        self._round = space.round
         self._tried: dict[Point, Values] = {}
         self._asked: dict[Point, list] = {}
 
     def ask(self) -> list[Point]:
         self._asked = {}
-        for _ in range(_MOST_IDLE * ROUND):
+        for _ in range(_MOST_IDLE * self._round):
             trial = self._study.ask(self._distributions)
             point = tuple(int(trial.params[name]) for name in self._distributions)
             if point in self._tried:
                 self._told(trial, self._tried[point])
             else:
                 self._asked.setdefault(point, []).append(trial)
-            if len(self._asked) == ROUND:
+            if len(self._asked) == self._round:
                 break
         return list(self._asked)
 

@@ -79,6 +79,7 @@ class _Search(_Model):
     method: Literal["exhaustive", "local", "optuna-nsga2", "optuna-tpe"] = "local"
     points: Annotated[Whole, Field(ge=1, le=1_000_000)] = 200
     seed: Annotated[Whole, Field(ge=0)] = 1
+    round: Annotated[Whole, Field(ge=2, le=4096)] = 32
 
 
 class _SpaceModel(_Model):
@@ -134,6 +135,7 @@ class Space:
     method: str
     points: int
     seed: int
+    round: int
     folder: Path
 
     @property
@@ -197,7 +199,8 @@ def read_space(path: str | Path) -> Space:
     return Space(
         Path(path).stem, base, tuple(model.networks.items()), dimensions,
         tuple(Limit(quantity, limit.least, limit.most) for quantity, limit in model.constraints.items()), tuple(model.objectives),
-        folder / model.energy if model.energy else None, model.area_target, model.search.method, model.search.points, model.search.seed, folder)
+        folder / model.energy if model.energy else None, model.area_target, model.search.method, model.search.points, model.search.seed, model.search.round,
+        folder)
 
 
 def _line(source: Source, problem) -> str:

@@ -8,15 +8,16 @@ import pytest
 
 from acg.graph import load_graph
 from covenant.explore.front import dominates, front
-from covenant.explore.search import ROUND, search_of
+from covenant.explore.search import search_of
 from covenant.explore.space import METHODS, Dimension, Space
 
+ROUND = 32
 TINY = load_graph("tiny")
 
 
 def space(method, points, sizes=(5, 4, 6, 3), seed=1):
     dimensions = tuple(Dimension(f"d{n}", (("act", f"d{n}"),), tuple(range(1, size + 1))) for n, size in enumerate(sizes))
-    return Space("s", TINY, (("n", 1),), dimensions, (), ("cycles", "on_chip_bytes"), None, "generic", method, points, seed, Path())
+    return Space("s", TINY, (("n", 1),), dimensions, (), ("cycles", "on_chip_bytes"), None, "generic", method, points, seed, ROUND, Path())
 
 
 def value(point):
