@@ -87,8 +87,8 @@ def page(path: str) -> str:
     mean = sum(seconds) / len(seconds)
     return "\n".join([
         "# Many workers", "",
-        f"Written by `python -m covenant.bench.scaling {path}`. A task compiles and predicts the networks of a point; it depends on its arguments alone, "
-        "so that any worker may do it, twice if need be. What 1,000 workers would do is simulated (`covenant/workers/scaling.py`) with what is measured here.", "",
+        f"Written by `python -m covenant.bench.scaling {path}`. A task compiles and predicts the networks of a point; it depends on its arguments alone. "
+        "Any worker may do it, twice if need be. What 1,000 would do is simulated (`covenant/workers/scaling.py`) with what is measured here.", "",
         f"- {_POINTS} points of {space.name}: {mean:.2f} s a task, the longest {max(seconds):.2f} s, refused ones included; networks are read once a worker.",
         f"- A task and its result are {carried:,} bytes; the networks, {sum(map(len, contents.values())):,} bytes, go to each worker once.",
         f"- A task costs the scheduler {1e6 * local:,.0f} us where processes of this machine are the workers, {1e6 * dask:,.0f} us with Dask "
