@@ -80,6 +80,9 @@ models: setup ## networks of the MLPerf Tiny and ImageNet classes on ARCH's RTL;
 layers: setup ## docs/layers.md: fourteen layers on the RTL of edge16, mobile16 and dsp, against what their numbers allow at best
 	$(COVENANT) layers --on rtl --markdown docs/layers.md
 
+soc: setup ## a RISC-V core in simulation runs ten digits on tiny by the C driver: classes, cycles, what shared memory adds (needs gcc-riscv64-unknown-elf)
+	$(BIN)/python -m covenant.soc
+
 accuracy: setup ## docs/accuracy.md: 1,000 Fashion-MNIST images on the functional simulator, 64 on the RTL, against onnxruntime
 	$(BIN)/python examples/fashion_accuracy.py --arch $(ARCH) $(if $(filter edge16,$(ARCH)),--markdown docs/accuracy.md)
 

@@ -42,7 +42,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "exploring": ("covenant/explore/*", "covenant/workers/*"),
     "campaigns": ("covenant/verify/*", "covenant/fuzz/*", "covenant/mutants/*", "covenant/backend/*", "verif/random/*", "verif/hostile/*", "verif/coverage.py"),
     # howto/errors_contracts.md
-    "contracts": ("acg/*", "hwgen/*", "covenant/driver/*", "covenant/package/*", "covenant/synth/*"),
+    "contracts": ("acg/*", "hwgen/*", "covenant/driver/*", "covenant/package/*", "covenant/synth/*", "covenant/soc/*"),
 }
 
 
