@@ -19,7 +19,7 @@ from covenant.workers.scaling import Measured, scheduler_seconds, simulate, task
 
 __all__ = ["page"]
 
-_POINTS, _ROUND = 128, 32
+_POINTS, _ROUND = 64, 16
 _COUNTS = (1, 2, 8, 64, 256, 1000)
 #: Of a data centre's network; a task is small enough that it hardly matters.
 _BYTES_PER_SECOND = 100e6
