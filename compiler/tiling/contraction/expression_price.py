@@ -53,6 +53,7 @@ class ExpressionPricer:
         self.sizes, self.y_stored, self.resident_y = self.lead.sizes, self.lead.y_stored, self.lead.resident_y
         self.operands = [operand for role, operand in step.codelet.operands.items() if role[0] == "b"]
         self.resident_x = tuple(context.is_resident(operand) for role, operand in step.codelet.operands.items() if role[0] in "xb")
+        self.second = self.second_loaded = False  # a contraction alone takes a sum of its own (`mapping/merge_additions.py`); here operands count in resident_x
         self.peak = {wide: self._peak(wide=wide) for wide in (True, False)}
 
     def _peak(self, *, wide: bool) -> int:
