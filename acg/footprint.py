@@ -6,6 +6,7 @@ write port of every bank from ``first_bank`` to ``last_bank`` from its start to 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import prod
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ __all__ = ["Access", "Footprints"]
 
 #: Words of a stream that are told apart by bounds, one by one.
 MOST_WALKED = 1 << 16
+#: Instructions that are not alike, of which it is kept what they touch beyond their addresses.
+MOST_KNOWN = 1 << 16
 
 Fields = Mapping[str, int]
 Span = tuple[int, int]
@@ -82,16 +85,70 @@ def _padded_span(fields: Fields, axis: str, prefix: str, outer: int, inner: int)
     return None if low is None else (low, high)
 
 
+class _Reach(NamedTuple):
+    """An access of instructions that are alike but for their addresses: from word (or byte) `first` beyond `base` to the one `words` further, each of
+    `unit_bytes` and modulo `modulus` (0: bytes, no modulus) once elements are divided by 2^`bits`."""
+
+    base: str
+    first: int
+    words: int
+    bits: int
+    modulus: int
+    unit_bytes: int
+    row: int
+    memory: Memory
+    port: str
+    write: bool
+    self_ordered: bool
+    beat: str
+
+    def access(self, fields: Fields) -> Access:
+        """That of an instruction."""
+        memory = self.memory
+        low = fields.get(self.base, 0) + self.first
+        high = low + self.words
+        if self.bits:
+            low, high = low >> self.bits, high >> self.bits
+        if self.modulus:
+            high -= low - 1
+            low = low % self.modulus * self.unit_bytes
+            high = low + high * self.unit_bytes
+        else:
+            high += self.row
+        return _access(memory, self.port, self.write, low, high, self.self_ordered, self.beat)
+
+
 class Footprints:
     """Footprints of the instructions of one graph."""
 
     def __init__(self, graph: Graph):
         self._walks = {name: [_walk(graph, engine, stream) for stream in engine.streams] for name, engine in graph.engines.items()}
+        #: By engine, how many fields an instruction has, and the function that gives those that are no addresses.
+        self._alike: dict[str, tuple[int, Callable[[Fields], tuple]]] = {}
+        for name, engine in graph.engines.items():
+            bases = {_base(stream) for stream in engine.streams}
+            fields = instruction_set(graph).formats[name].by_name
+            others = [field for field in fields if field not in bases]
+            if len(others) > 1:
+                self._alike[name] = len(fields), itemgetter(*others)
+        self._known: dict[tuple[str, tuple], list[_Reach]] = {}
 
     def __call__(self, instruction: Instruction) -> list[Access]:
         """Accesses of one instruction. An access outside its memory is returned as such: ``hi_byte`` is then beyond the memory's size."""
-        fields = instruction.fields
-        return [access for walk in self._walks[instruction.engine] for access in walk(fields)]
+        engine, fields = instruction.engine, instruction.fields
+        size, others = self._alike.get(engine, (-1, None))
+        if others is None or len(fields) != size:
+            return [reach.access(fields) for reach in self._reaches(engine, fields)]
+        key = engine, others(fields)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            found = self._known[key] = self._reaches(engine, fields)
+        return [reach.access(fields) for reach in found]
+
+    def _reaches(self, engine: str, fields: Fields) -> list[_Reach]:
+        return [reach for walk in self._walks[engine] for reach in walk(fields)]
 
 
 def _reach(engine: Engine, stream: Stream) -> Callable[[Fields], Span | None]:
@@ -198,7 +255,12 @@ def _inside(fields: Fields, stream: Stream, axes: Iterable[Axis], levels: Iterab
     return places, inside
 
 
-def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], Iterable[Access]]:
+def _base(stream: Stream) -> str:
+    """The field of a stream's address, in words or bytes; of whole banks none counts as one."""
+    return {"word": f"{stream.prefix}_base", "byte": f"{stream.prefix}_address"}.get(stream.unit, "")
+
+
+def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], Iterable[_Reach]]:
     """The function that gives the accesses of one stream of one engine."""
     ports = [(port, _beat(engine, port), not engine.specification.port(port).reads, graph.links_of(engine.name, port)) for port in stream.ports]
     enabled, select, ordered, row = stream.enabled_by, stream.select, stream.self_ordered, f"n_{stream.row}"
@@ -212,39 +274,31 @@ def _walk(graph: Graph, engine: Engine, stream: Stream) -> Callable[[Fields], It
     bits = (ports[0][3][0].lanes - 1).bit_length() if fine else 0  # of an element's place in its word
     modulus = 1 << known[base].width - bits
 
-    def walk(fields: Fields) -> Iterator[Access]:
+    def walk(fields: Fields) -> Iterator[_Reach]:
         if enabled and not fields.get(enabled, 0):
             return
         span = reach(fields)
         if span is None:
             return
         chosen = fields.get(select, 0) if select else 0
-        first = fields.get(base, 0) + span[0]
-        last = first + span[1] - span[0]
-        if fine and fields.get(fine, 0):
-            first, last = first >> bits, last >> bits
+        shift = bits if fine and fields.get(fine, 0) else 0
         for port, beat, write, links in ports:
-            if chosen >= len(links):
-                continue
-            link = links[chosen]
-            if words:
-                low = first % modulus * link.port_bytes
-                high = low + (last - first + 1) * link.port_bytes
-            else:
-                low, high = first, last + fields.get(row, 1)
-            yield _access(graph.memories[link.memory], port, write, low, high, ordered, beat)
+            if chosen < len(links):
+                link = links[chosen]
+                unit = (modulus, link.port_bytes, 0) if words else (0, 1, fields.get(row, 1))
+                yield _Reach(base, span[0], span[1] - span[0], shift, *unit, graph.memories[link.memory], port, write, ordered, beat)
 
     return walk
 
 
-def _walk_banks(graph: Graph, stream: Stream, port: tuple) -> Callable[[Fields], Iterable[Access]]:
+def _walk_banks(graph: Graph, stream: Stream, port: tuple) -> Callable[[Fields], Iterable[_Reach]]:
     name, beat, write, links = port
     memory = graph.memories[links[0].memory]
 
-    def walk(fields: Fields) -> Iterator[Access]:
+    def walk(fields: Fields) -> Iterator[_Reach]:
         if not stream.enabled_by or fields.get(stream.enabled_by, 0):
             first = fields.get(f"{stream.prefix}_select", 0) * memory.bank_bytes
-            yield _access(memory, name, write, first, first + memory.bank_bytes, stream.self_ordered, beat)
+            yield _Reach("", first, 0, 0, 0, 1, memory.bank_bytes, memory, name, write, stream.self_ordered, beat)
 
     return walk
 

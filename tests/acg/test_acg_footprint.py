@@ -8,7 +8,7 @@ import pytest
 
 from acg.footprint import Footprints
 from acg.graph import load_graph, parse_graph
-from acg.isa import Instruction
+from acg.isa import Instruction, instruction_set
 
 GRAPH = load_graph("wide")
 FOOTPRINTS = Footprints(GRAPH)
@@ -121,3 +121,15 @@ def test_banks_are_those_of_the_bytes():
     assert (access.memory, access.first_bank, access.last_bank) == ("act", 0, 1)
     fields["n_3"] = 4
     assert FOOTPRINTS(Instruction("load", fields))[1].last_bank == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_instructions_that_are_alike_but_for_their_addresses(seed):
+    """What is kept of one is what the other would be found to touch anew."""
+    rng, kept = random.Random(seed), Footprints(GRAPH)
+    for kind in ("matrix", "vector"):
+        least = {item.name: item.bias for item in instruction_set(GRAPH).formats[ENGINE[kind]].fields}
+        fields = least | _fields(rng, kind)
+        for _ in range(3):
+            moved = fields | {name: rng.randint(0, 900) for name in least if name.endswith("_base")}
+            assert kept(Instruction(ENGINE[kind], moved)) == Footprints(GRAPH)(Instruction(ENGINE[kind], moved)), f"seed {seed}"
