@@ -9,7 +9,7 @@ preferred codelet. A repetition tiles only the steps whose room or tensors are o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from acg.machine import machine_of
@@ -20,7 +20,7 @@ from compiler.ir.network import Network
 from compiler.layout import Layout
 from compiler.mapping.assign_engines import Assigned, assign_engines
 from compiler.mapping.insert_transfers import Residency, insert_transfers
-from compiler.ordering.follow import follow
+from compiler.ordering.follow import Spans, follow
 from compiler.placing.allocate import LASTING, Allocation, OutOfMemory
 from compiler.target import Target
 from compiler.tiles import Buffer, TileOp
@@ -48,13 +48,22 @@ class Stored:
     shape: tuple[int, int, int, int]
 
 
+@dataclass(frozen=True)
+class Given:
+    """What gave way so that all found a place: tensors that are `spilled`, layers that are `undivided`, and the part of the room that tiles of others take."""
+
+    spilled: frozenset[str] = frozenset()
+    undivided: frozenset[str] = frozenset()
+    shrink: Mapping[int, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """Operations and their buffers, and what they are about.
 
     `buffers` is empty until all have a place; `steps`: of each layer its codelet, and how often it is done; `packed`: pairs of an input tensor and the tensor
     as which the host packs it; `seen`: of each output tensor that as which the host unpacks it; `stored`: those tensors, by name; `named`: buffers with names;
-    `followers`: layers that each order has beside the one in front of them; `places`: addresses of the buffers.
+    `followers`: layers that each order has beside the one in front of them; `places`: addresses of the buffers; `given`: what gave way for them.
     """
 
     ops: list[TileOp]
@@ -66,6 +75,7 @@ class Fitted:
     named: list[tuple[str, Buffer]]
     followers: dict[str, frozenset[int]] = field(default_factory=dict)
     places: tuple[int, ...] = ()
+    given: Given = Given()
 
     def restore(self) -> None:
         """Give all buffers the places that they had when this was made: those of another order have most of them in common."""
@@ -86,7 +96,7 @@ def _able(step: Assigned) -> bool:
     return alone and step.codelet.family in BESIDE and step.codelet.operands["y"].shape[2:] != (1, 1)
 
 
-def _fitted(context: TileContext, ops: list[TileOp], buffers: list[Buffer]) -> Fitted:
+def _fitted(context: TileContext, ops: list[TileOp], buffers: list[Buffer], given: Given) -> Fitted:
     residency = context.residency
     packed = tuple(pair for pair in residency.packed if pair[1] in residency.layouts)
     stored = {}
@@ -97,22 +107,22 @@ def _fitted(context: TileContext, ops: list[TileOp], buffers: list[Buffer]) -> F
     named = [(name, buffer) for name, buffer in (*context.resident.items(), *context.external.items()) if buffer.address >= 0]
     followers = {order: _followers(residency.steps, order) for order in ORDERS}
     return Fitted(ops, buffers, tuple((step.codelet, 1) for step in residency.steps), packed, dict(residency.seen), stored, named, followers,
-                  tuple(buffer.address for buffer in buffers))
+                  tuple(buffer.address for buffer in buffers), given)
 
 
 def fit(
     ir: Network, choices: tuple[tuple[Codelet, ...], ...], target: Target, decisions: Decisions, *, resident: bool = True, memo: Memo | None = None,
-    order: str = ORDERS[0],
+    order: str = ORDERS[0], given: Given | None = None,
 ) -> Fitted:
     """Operations of a network, and their buffers in their places. `resident` False keeps every tensor external; `memo`: that of an earlier call on this target;
-    `order`: one of `ORDERS`.
+    `order`: one of `ORDERS`; `given`: what gave way in another order, and does so from the beginning.
 
     Raises CompilerError: TileError or OutOfMemory where the network does not fit the machine.
     """
-    spilled: frozenset[str] = frozenset() if resident else frozenset(ir.tensors)
-    undivided: frozenset[str] = frozenset()
-    shrink: dict[int, float] = {}
-    memo = Memo() if memo is None else memo
+    given = given or Given()
+    spilled = given.spilled if resident else frozenset(ir.tensors)
+    undivided, shrink = given.undivided, dict(given.shrink)
+    memo, spans = Memo() if memo is None else memo, Spans()
     assigned = assign_engines(choices, target, decisions, memo.bound)
     first = insert_transfers(ir, assigned, target, spilled=spilled)
     gone = {name for name in first.resident if decisions.number(f"home {name}", 2)}
@@ -127,9 +137,9 @@ def fit(
         else:
             ops = context.ops
             if order != ORDERS[0]:
-                ops = follow(ops, machine_of(target.graph), _followers(residency.steps, order))
+                ops = follow(ops, machine_of(target.graph), _followers(residency.steps, order), spans)
             try:
-                return _fitted(context, ops, place(ops, [b for b in context.external.values() if b.pinned]))
+                return _fitted(context, ops, place(ops, [b for b in context.external.values() if b.pinned]), Given(spilled, undivided, shrink))
             except OutOfMemory as error:
                 failure = error
         layer = failure.layer

@@ -11,9 +11,10 @@ chain, all from assign_engines on is done once more behind merge_additions, and 
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from math import prod
 
 from acg.graph import Graph
@@ -34,7 +35,7 @@ from compiler.mapping.instantiate_codelets import instantiate_codelets
 from compiler.mapping.merge_additions import merge_additions
 from compiler.mapping.merge_tables import merge_tables
 from compiler.ordering.emit import emit
-from compiler.ordering.schedule import Scheduled, schedule
+from compiler.ordering.schedule import Ordered, Scheduled, ordered
 from compiler.partitions import cuts
 from compiler.placing.allocate import OutOfMemory
 from compiler.program import DEPTHWISE, EdgeTensor, Layer, Placed, Program
@@ -48,6 +49,10 @@ PROGRAM_ALIGN_BYTES = 4096
 MOST_TRIED = 20_000
 #: Of programs of more instructions one way to merge functions into contractions is tried.
 MOST_MERGED = 10_000
+#: Of programs of more instructions the order of layers tells which functions to merge; of shorter ones merged ways that lose in it have the other orders.
+MOST_ORDERED = 1_000
+#: Part of a program's cycles by which list scheduling, which knows all but the fetching of instructions, must have one sooner than another to be believed.
+CLEAR = 0.001
 
 
 @dataclass(frozen=True)
@@ -92,13 +97,31 @@ class Memos:
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """What decisions come to: operations and their buffers, the program in its order, its cycles (None where nobody needed them), and the number of
-    the order in which buffers got their places, from 1 on (0 of a batch whose images are apart)."""
+    """What decisions come to: operations and their buffers, the program in its order, and the number of the order in which buffers got their places, from 1 on
+    (0 of a batch whose images are apart); `cut`: of the memories, the number of the target. Waits and cycles are found where somebody asks for them."""
 
     fitted: Fitted
-    scheduled: Scheduled
-    cycles: int | None = None
+    ordered: Ordered
+    machine: Machine
     order: int = 0
+    cut: int = 0
+
+    @cached_property
+    def scheduled(self) -> Scheduled:
+        """The program with its waits."""
+        return self.ordered.scheduled(self.machine)
+
+    @cached_property
+    def cycles(self) -> int:
+        """Predicted cycles."""
+        return predict(self.machine.graph, self.scheduled.instructions).total_cycles
+
+    def sooner(self, other: Compiled) -> bool:
+        """Whether this takes fewer cycles: as list scheduling has it where it is clear, else as predicted."""
+        own, others = self.ordered.end, other.ordered.end
+        if own is not None and others is not None and abs(own - others) > CLEAR * others:
+            return own < others
+        return self.cycles < other.cycles
 
 
 def compile_network(ir: Network, architecture: Graph, *, options: Options | None = None) -> Program:
@@ -157,29 +180,63 @@ def _images(ir: Network, target: Target) -> tuple[tuple[Network, Codelets], tupl
 
 
 def compile_prepared(
-    prepared: Prepared, decisions: Decisions, options: Options, *, memos: Sequence[Memos] | None = None, price: bool = False
+    prepared: Prepared, decisions: Decisions, options: Options, *, memos: Sequence[Memos] | None = None
 ) -> Compiled:
     """Place and schedule in each way that there is; the one that takes the fewest cycles, of equal ones the first.
 
-    Where an engine can round in the middle of a chain, functions of two tensors stay alone, or all go into the contractions before them, or those do whose
-    tensor in between would have no place on chip; of a long program that is not tried. `memos`, `price`: as those of `_best`. Raises what the first way
-    raises, where that finds no room.
+    Where an engine can round in the middle of a chain, functions of two tensors stay alone, or all go into the contractions before them, or, where that is
+    sooner, those do whose tensor in between would have no place on chip; of a long program that is not tried. These are compared in the order of layers, and
+    the other orders are tried of the best alone, unless the program is short. `memos`: as those of `_best`.
+
+    Raises what the first way raises, where that finds no room.
     """
     merged = _merged(prepared, ())
+    memos = [Memos() for _ in prepared.targets] if memos is None else memos
     if len(merged.codelets) == len(prepared.codelets):
-        return _best(prepared, decisions, options, memos=memos, price=price)
+        return _best(prepared, decisions, options, memos)
     chosen = decisions.number("sums", 4)  # 0: whichever is soonest
-    found = [_best(prepared, decisions, options, memos=memos, price=True)]
-    ways = [merged] if chosen in (0, 2) else []
-    if chosen == 3 or (not chosen and len(found[0].scheduled.instructions) <= MOST_MERGED):
-        some = _merged(prepared, {name for name, buffer in found[0].fitted.named if buffer.memory.kind != "external"})
-        ways += [some] if len(merged.codelets) < len(some.codelets) < len(prepared.codelets) else []
-    for way in ways:
+    staged = prepared.images is None and not prepared.order
+    try:
+        first = _best(replace(prepared, order=1) if staged else prepared, decisions, options, memos)
+    except (TileError, OutOfMemory):
+        if not staged:
+            raise
+        staged, first = False, _best(prepared, decisions, options, memos)
+    ways = [(first, prepared, memos)]
+    for number in (2, 3):
+        if chosen not in (0, number):
+            continue
+        other = merged
+        if number == 3:
+            gained = len(ways) > 1 and ways[-1][0].sooner(first)  # merging some is seldom sooner where merging all is not
+            if not chosen and not (gained and len(first.fitted.ops) <= MOST_MERGED):
+                continue
+            other = _merged(prepared, {name for name, buffer in first.fitted.named if buffer.memory.kind != "external"})
+            if not len(merged.codelets) < len(other.codelets) < len(prepared.codelets):
+                continue
+        own = [Memos(kept.whole.fork()) if staged else Memos() for kept in memos]  # `staged`: who is best gets its places back at the end
         try:
-            found.append(_best(way, decisions, options, price=True))
+            found = _best(replace(other, order=1) if staged else other, decisions, options, own)
         except (TileError, OutOfMemory, LengthError):
             continue
-    return min(found[-1:] if chosen else found, key=lambda compiled: compiled.cycles or 0)
+        ways.append((found, other, own))
+    if chosen > 1:
+        ways = ways[-1:]
+    best = _soonest(way[0] for way in ways)
+    if not staged:
+        return best
+    short = len(best.fitted.ops) <= MOST_ORDERED
+    best = _soonest(
+        _in_orders(way.ir, way.codelets, way.targets[found.cut], decisions, options, own[found.cut].whole, way.machine, before=found)
+        for found, way, own in ways if found is best or (short and best is first)
+    )
+    best.fitted.restore()
+    return best
+
+
+def _soonest(ways: Iterable[Compiled]) -> Compiled:
+    """That of fewest cycles, of equal ones the first."""
+    return reduce(lambda best, other: other if other.sooner(best) else best, ways)
 
 
 def _merged(prepared: Prepared, resident: Collection[str]) -> Prepared:
@@ -190,13 +247,11 @@ def _merged(prepared: Prepared, resident: Collection[str]) -> Prepared:
     return replace(prepared, codelets=codelets, images=images)  # type: ignore[arg-type]
 
 
-def _best(
-    prepared: Prepared, decisions: Decisions, options: Options, *, memos: Sequence[Memos] | None = None, price: bool = False
-) -> Compiled:
+def _best(prepared: Prepared, decisions: Decisions, options: Options, memos: Sequence[Memos]) -> Compiled:
     """The best way of those codelets.
 
     Ways are those to cut the memories, and with each of them those of a batch (`BATCHES`). `memos`: for each cut what earlier calls left; the results
-    of those are of no use any more. `price`: predict the cycles even of a single way. Raises what the first way raises, where none finds room.
+    of those are of no use any more. Raises what the first way raises, where none finds room.
     """
     targets = prepared.targets
     best: Compiled | None = None
@@ -211,13 +266,12 @@ def _best(
     for number, batch in ways:
         if batch == 2 and not wanted and best is not None and len(best.fitted.ops) > MOST_TRIED:
             continue
-        memo = Memos() if memos is None else memos[number]
         try:
-            found = batches[batch](prepared, targets[number], decisions, options, memo, price or len(ways) > 1)
+            found = replace(batches[batch](prepared, targets[number], decisions, options, memos[number]), cut=number)
         except (TileError, OutOfMemory, LengthError) as error:
             failure = failure or error
             continue
-        if best is None or (found.cycles or 0) < (best.cycles or 0):
+        if best is None or found.sooner(best):
             best = found  # buffers are shared between contexts of one target and network only: each way has its own
         if len(found.fitted.ops) > MOST_TRIED and not prepared.images:
             break
@@ -227,36 +281,35 @@ def _best(
     return best
 
 
-def _scheduled(fitted: Fitted, machine: Machine, options: Options, *, price: bool) -> Compiled:
-    scheduled = schedule(machine, emit(fitted.ops, machine), reorder=options.reorder)
-    return Compiled(fitted, scheduled, predict(machine.graph, scheduled.instructions).total_cycles if price else None)
+def _ordered(fitted: Fitted, machine: Machine, options: Options) -> Compiled:
+    return Compiled(fitted, ordered(machine, emit(fitted.ops, machine), reorder=options.reorder), machine)
 
 
 def _in_orders(
-    ir: Network, codelets: Codelets, target: Target, decisions: Decisions, options: Options, memo: Memo, machine: Machine, *, price: bool,
-    order: int = 0,
+    ir: Network, codelets: Codelets, target: Target, decisions: Decisions, options: Options, memo: Memo, machine: Machine, *,
+    order: int = 0, before: Compiled | None = None,
 ) -> Compiled:
     """A network whose buffers get their places in one order after the other, in those that differ: that of fewest cycles, of equal ones the first. `order`: try
-    that one alone, by its number from 1 on, unless another is decided for.
+    that one alone, by its number from 1 on, unless another is decided for; `before`: what the first that is tried has come to, with the same `memo`.
 
     Raises what the first order raises, where none finds room.
     """
     chosen = (decisions.number("order", 1 + len(ORDERS)) or order) if options.reorder else 1
-    best: Compiled | None = None
+    best = before
     failure: CompilerError | None = None
-    tried: set[frozenset[int]] = set()
+    tried: set[frozenset[int]] = set() if before is None else {before.fitted.followers[ORDERS[before.order - 1]]}
     for number, name in enumerate(ORDERS, 1):
         if chosen not in (0, number) or (best is not None and (best.fitted.followers[name] in tried or len(best.fitted.ops) > MOST_TRIED)):
             continue
         try:
-            fitted = fit(ir, codelets, target, decisions, resident=options.resident, memo=memo, order=name)
+            given = best.fitted.given if best is not None else None
+            fitted = fit(ir, codelets, target, decisions, resident=options.resident, memo=memo, order=name, given=given)
         except (TileError, OutOfMemory) as error:
             failure = failure or error
             continue
         tried.add(fitted.followers[name])
-        others = not chosen and len(fitted.ops) <= MOST_TRIED and any(layers not in tried for layers in fitted.followers.values())
-        found = replace(_scheduled(fitted, machine, options, price=price or others or best is not None), order=number)
-        if best is None or (found.cycles or 0) < (best.cycles or 0):
+        found = replace(_ordered(fitted, machine, options), order=number, cut=before.cut if before else 0)
+        if best is None or found.sooner(best):
             best = found
     if best is None:
         assert failure is not None, "there is one order at least"
@@ -265,33 +318,33 @@ def _in_orders(
     return best
 
 
-def _together(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos, price: bool) -> Compiled:
-    return _in_orders(prepared.ir, prepared.codelets, target, decisions, options, memos.whole, prepared.machine, price=price, order=prepared.order)
+def _together(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Compiled:
+    return _in_orders(prepared.ir, prepared.codelets, target, decisions, options, memos.whole, prepared.machine, order=prepared.order)
 
 
-def _same_places(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos, price: bool) -> Compiled:
+def _same_places(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Compiled:
     """A batch image by image, as far as it goes so, each image where the first one is: as many cycles an image as an image alone, or fewer.
 
     Raises OutOfMemory, TileError, LengthError.
     """
     joined = _images_of(prepared, target, decisions, options, memos)
     joined = replace(joined, buffers=place_outside(joined.ops, [stored.buffer for stored in joined.stored.values()]))
-    return _scheduled(joined, prepared.machine, options, price=price)
+    return _ordered(joined, prepared.machine, options)
 
 
-def _apart(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos, price: bool) -> Compiled:
+def _apart(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Compiled:
     """The same, each image in places of its own. Raises OutOfMemory, TileError, LengthError."""
     joined = _images_of(prepared, target, decisions, options, memos)
     joined = replace(joined, buffers=place(joined.ops, [stored.buffer for stored in joined.stored.values()]))
-    return _scheduled(joined, prepared.machine, options, price=price)
+    return _ordered(joined, prepared.machine, options)
 
 
 def _images_of(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Fitted:
     assert prepared.images is not None
     (head, first), rest = prepared.images
     machine = prepared.machine
-    one = _in_orders(head, first, target, decisions, options, memos.head, machine, price=False, order=prepared.order).fitted
-    others = None if rest is None else _in_orders(*rest, target, decisions, options, memos.tail, machine, price=False, order=prepared.order).fitted
+    one = _in_orders(head, first, target, decisions, options, memos.head, machine, order=prepared.order).fitted
+    others = None if rest is None else _in_orders(*rest, target, decisions, options, memos.tail, machine, order=prepared.order).fitted
     return join(prepared.ir, one, others)
 
 

@@ -69,8 +69,7 @@ def optimise(
 
     def cycles(choices: Choices) -> int:
         decisions = Decisions(order | dict(choices), met)
-        found = compile_prepared(prepared, decisions, options, memos=memos, price=True)
-        assert found.cycles is not None, "it was asked for"
+        found = compile_prepared(prepared, decisions, options, memos=memos)
         if found.order and not order:
             order["order"] = found.order  # that of the first program: the others need not try them all
         return found.cycles
@@ -109,7 +108,11 @@ def optimise(
             break
         single = improved
     program = _program(ir, graph, options, best)
-    return Found(program, before, predict(graph, program.instructions).total_cycles, tries)
+    after = predict(graph, program.instructions).total_cycles
+    if after > now:  # other orders than the first program's are compared less thoroughly than each alone
+        program = _program(ir, graph, options, tuple(sorted((order | dict(best)).items())))
+        after = predict(graph, program.instructions).total_cycles
+    return Found(program, before, after, tries)
 
 
 def _singles(met: dict[str, int], draw: random.Random) -> Iterator[Choices]:

@@ -20,32 +20,37 @@ __all__ = ["follow"]
 
 #: Bytes [lo, hi) of a buffer.
 Span = tuple[int, int]
+#: Of an operation the bytes that it reads, and those that it writes, of each memory.
+Spans = dict[TileOp, tuple[dict[str, Span], dict[str, Span]]]
 
 
-def follow(ops: Sequence[TileOp], machine: Machine, followers: Container[int]) -> list[TileOp]:
-    """Operations in the new order: layers that are among the `followers`, by number, beside the one in front of them."""
+def follow(ops: Sequence[TileOp], machine: Machine, followers: Container[int], known: Spans | None = None) -> list[TileOp]:
+    """Operations in the new order: layers that are among the `followers`, by number, beside the one in front of them. `known`: what is known of operations,
+    kept from one call to the next."""
+    known = {} if known is None else known
     result: list[TileOp] = []
     group: list[TileOp] = []
     for number, layer in groupby(ops, key=lambda op: op.layer):
         own = list(layer)
         if group and number in followers:
-            group = list(_merged(group, own, machine))
+            group = list(_merged(group, own, machine, known))
         else:
             result += group
             group = own
     return result + group
 
 
-def _merged(first: list[TileOp], second: list[TileOp], machine: Machine) -> Iterator[TileOp]:
+def _merged(first: list[TileOp], second: list[TileOp], machine: Machine, known: Spans) -> Iterator[TileOp]:
     """Two sequences as one, each in its order, an operation of the second behind all of the first that it depends on."""
-    made = _writes(first, machine)
+    _learn([*first, *second], machine, known)
+    made = _writes(first, known)
     touched: dict[Buffer, int] = {}
     for position, op in enumerate(first):
         for buffer in (*op.reads, *op.writes):
             touched[buffer] = position
     place = 0
-    for op, spans in zip(second, _spans(second, machine, write=False), strict=True):
-        needed = 0
+    for op in second:
+        needed, spans = 0, known[op][0]
         for buffer in (*op.reads, *op.writes):
             if buffer not in touched or (buffer.content is not None):
                 continue
@@ -63,31 +68,30 @@ def _merged(first: list[TileOp], second: list[TileOp], machine: Machine) -> Iter
     yield from first[place:]
 
 
-def _writes(ops: list[TileOp], machine: Machine) -> dict[Buffer, list[tuple[int, Span]]]:
+def _writes(ops: list[TileOp], known: Spans) -> dict[Buffer, list[tuple[int, Span]]]:
     """For each buffer the operations that write it, by position, and the bytes that each writes."""
     made: dict[Buffer, list[tuple[int, Span]]] = {}
-    for position, (op, spans) in enumerate(zip(ops, _spans(ops, machine, write=True), strict=True)):
+    for position, op in enumerate(ops):
         for buffer in op.writes:
-            made.setdefault(buffer, []).append((position, spans.get(buffer.memory.name, (0, buffer.size_bytes))))
+            made.setdefault(buffer, []).append((position, known[op][1].get(buffer.memory.name, (0, buffer.size_bytes))))
     return made
 
 
-def _spans(ops: list[TileOp], machine: Machine, *, write: bool) -> list[dict[str, Span]]:
-    """For each operation the bytes that it reads, or writes, of each memory: from the first to the last, in buffers that all begin at 0."""
-    buffers = {buffer: buffer.address for op in ops for buffer in (*op.reads, *op.writes)}
+def _learn(ops: list[TileOp], machine: Machine, known: Spans) -> None:
+    """For each operation the bytes that it touches of each memory: from the first to the last, in buffers that all begin at 0."""
+    new = [op for op in ops if op not in known]
+    buffers = {buffer: buffer.address for op in new for buffer in (*op.reads, *op.writes)}
     for buffer in buffers:
         buffer.address = 0
     try:
-        instructions = emit(ops, machine)
+        instructions = emit(new, machine)
     finally:
         for buffer, address in buffers.items():
             buffer.address = address
-    found = []
-    for instruction in instructions:
-        spans: dict[str, Span] = {}
+    for op, instruction in zip(new, instructions, strict=True):
+        spans: tuple[dict[str, Span], dict[str, Span]] = {}, {}
         for access in machine.footprints(instruction):
-            if access.write == write:
-                lo, hi = spans.get(access.memory, (access.lo_byte, access.hi_byte))
-                spans[access.memory] = min(lo, access.lo_byte), max(hi, access.hi_byte)
-        found.append(spans)
-    return found
+            side = spans[access.write]
+            lo, hi = side.get(access.memory, (access.lo_byte, access.hi_byte))
+            side[access.memory] = min(lo, access.lo_byte), max(hi, access.hi_byte)
+        known[op] = spans

@@ -84,8 +84,10 @@ class _Queue:
         return self.ports.free(number, max(free, self.earliest[number]))
 
 
-def list_schedule(machine: Machine, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]], needs: Sequence[Needs]) -> list[int]:
-    """Order of the program as positions in `instructions`, by the cycles at which they would start."""
+def list_schedule(
+    machine: Machine, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]], needs: Sequence[Needs]
+) -> tuple[list[int], int]:
+    """Order of the program as positions in `instructions`, by the cycles at which they would start; and the cycle at which the last would retire."""
     followers: list[list[int]] = [[] for _ in instructions]
     for number, need in enumerate(needs):
         for earlier in need:
@@ -98,6 +100,7 @@ def list_schedule(machine: Machine, instructions: Sequence[Instruction], footpri
         if waiting[number] == 0:
             queues[instruction.engine].add(number)
     program: list[tuple[int, int]] = []
+    end = 0
     for _ in instructions:
         best = min((found for queue in queues.values() if (found := queue.best()) is not None), default=None)
         assert best is not None, "a dependence points forward"
@@ -108,6 +111,8 @@ def list_schedule(machine: Machine, instructions: Sequence[Instruction], footpri
         retire = queue.timing.start(start, instruction.fields)
         ports.take(number, retire + 1)
         program.append(best)
+        if retire > end:
+            end = retire
         for follower in followers[number]:
             after = retire + 1 if needs[follower][number] else start + 1
             if after > earliest[follower]:
@@ -115,4 +120,4 @@ def list_schedule(machine: Machine, instructions: Sequence[Instruction], footpri
             waiting[follower] -= 1
             if waiting[follower] == 0:
                 queues[instructions[follower].engine].add(follower)
-    return [number for _, number in sorted(program)]
+    return [number for _, number in sorted(program)], end

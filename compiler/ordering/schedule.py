@@ -40,6 +40,10 @@ def order(machine: Machine, instructions: Sequence[Instruction], footprints: Seq
     each instruction, where they are known.
     """
     footprints = footprints or _footprints(machine, instructions)
+    return _listed(machine, instructions, footprints)[0]
+
+
+def _listed(machine: Machine, instructions: Sequence[Instruction], footprints: Sequence[Sequence[Access]]) -> tuple[list[int], int]:
     return list_schedule(machine, instructions, footprints, dependences(machine.graph, instructions, footprints, machine.emptying))
 
 
@@ -135,9 +139,28 @@ class Scheduled:
     accesses: list[list[Access]]
 
 
+@dataclass(frozen=True)
+class Ordered:
+    """A program in its order, without waits: instructions, for each its position in the order of tiling, and its accesses. `end`: the cycle at which the last
+    would retire, as list scheduling has it: all but the fetching of instructions is in it; None where the order is that of tiling."""
+
+    instructions: list[Instruction]
+    positions: list[int]
+    accesses: list[list[Access]]
+    end: int | None
+
+    def scheduled(self, machine: Machine) -> Scheduled:
+        """With its waits."""
+        return Scheduled(add_waits(machine, self.instructions, self.accesses), self.positions, self.accesses)
+
+
+def ordered(machine: Machine, instructions: Sequence[Instruction], *, reorder: bool = True) -> Ordered:
+    """Order the program."""
+    footprints = _footprints(machine, instructions)
+    positions, end = _listed(machine, instructions, footprints) if reorder else (list(range(len(instructions))), None)
+    return Ordered([instructions[number] for number in positions], positions, [footprints[number] for number in positions], end)
+
+
 def schedule(machine: Machine, instructions: Sequence[Instruction], *, reorder: bool = True) -> Scheduled:
     """Order the program and add its waits."""
-    footprints = _footprints(machine, instructions)
-    positions = order(machine, instructions, footprints) if reorder else list(range(len(instructions)))
-    accesses = [footprints[number] for number in positions]
-    return Scheduled(add_waits(machine, [instructions[number] for number in positions], accesses), positions, accesses)
+    return ordered(machine, instructions, reorder=reorder).scheduled(machine)

@@ -59,14 +59,19 @@ USABLE = 0.9
 class Memo:
     """What one call of `tile` leaves to the next, on another residency of the same network.
 
-    `choices` by everything that a choice depends on; `done`: for each step, under which state it was tiled, and what that made;
+    `choices` by everything that a choice depends on; `done`: for each step, by its codelet's name and length, under which state it was tiled, and what
+    that made;
     `context`: the last one; `bound`: the steps of each node, so that they are the same objects as long as their engines are.
     """
 
     choices: dict[tuple, Choice | Choices] = field(default_factory=dict)
-    done: dict[int, tuple[Assigned, tuple, Done]] = field(default_factory=dict)
+    done: dict[tuple[str, int], tuple[Assigned, tuple, Done]] = field(default_factory=dict)
     context: TileContext | None = None
     bound: Bound = field(default_factory=dict)
+
+    def fork(self) -> Memo:
+        """One that begins with all this and goes its own way, for other steps of the same network: buffers of the contexts of both are the same."""
+        return Memo(self.choices, dict(self.done), self.context, self.bound)
 
 
 def tile(
@@ -92,9 +97,10 @@ def tile(
         context.budget_bytes = _room(residency, target, number, first_use, last_use, (shrink or {}).get(number, 1.0))
         tensors = [operand.tensor for operand in step.codelet.operands.values() if operand.tensor]
         state = residency.shares[number], context.state(tensors), context.decisions.of(step.codelet.name)
-        before = memo.done.get(number)
+        name = step.codelet.name, len(step.codelet.operations)
+        before = memo.done.get(name)
         if before is not None and before[0] is step and before[1] == state:
-            context.repeat(before[2])
+            context.repeat(before[2], number)
             continue
         first = len(context.ops)
         context.begin(number, step.codelet)
@@ -105,7 +111,7 @@ def tile(
         except CompilerError as error:
             raise TileError(number, error) from None
         context.require_rest(step.codelet)
-        memo.done[number] = step, state, context.done(first, tensors)
+        memo.done[name] = step, state, context.done(first, tensors)
     return context
 
 
@@ -137,8 +143,8 @@ def _tiles(context: TileContext, step: Assigned, part: Share | None, memo: dict[
         pricing, tiling = CONTRACTIONS[step.codelet.family]
         pricer = pricing(context, step, part)
         stored = pricer.y_stored
-        key = (step.codelet.name, step.codelet.family, part, pricer.resident_x, pricer.resident_y, stored, pricer.second, pricer.second_loaded,
-               *sorted(context.budget_bytes.items()), *context.decisions.of(step.codelet.name))
+        key = (step.codelet.name, len(step.codelet.operations), step.codelet.family, part, pricer.making, pricer.resident_x, pricer.resident_y, stored,
+               pricer.second, pricer.second_loaded, *sorted(context.budget_bytes.items()), *context.decisions.of(step.codelet.name))
         if key not in memo:
             memo[key] = pricer.best()
         if step.core_or_none is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -62,15 +63,19 @@ class TileContext(TensorBuffers):
             self._missing[name] = spans(n * h, rows)
 
     def state(self, tensors: Iterable[str]) -> tuple:
-        """What tiling a step on these tensors goes by, besides the step: the room there is, buffers, rows not fetched yet."""
+        """What tiling a step on these tensors goes by, besides the step: the room there is, buffers, layouts, rows not fetched yet, who makes them."""
         return tuple(sorted(self.budget_bytes.items())), *(
-            (root, self.resident.get(root), self.copies.get(root), self.residency.copies.get(root), self.external.get(root), tuple(self._missing.get(root, ())))
+            (root, self._making.get(root, 0), self.residency.layouts.get(root), self.resident.get(root),
+             self.copies.get(root), self.residency.copies.get(root), self.external.get(root), tuple(self._missing.get(root, ())))
             for root in map(self.residency.root, tensors)
         )
 
-    def repeat(self, done: Done) -> None:
-        """Take over what a step did in another context that was in the same `state`."""
-        self.ops += done.ops
+    def repeat(self, done: Done, layer: int) -> None:
+        """Take over, as what this layer does, what a step did in another context that was in the same `state`."""
+        if done.ops and done.ops[0].layer != layer:
+            self.ops += [TileOp(op.engine, op.fields, op.reads, op.writes, layer, op.tile) for op in done.ops]
+        else:
+            self.ops += done.ops
         for root, rows in done.missing.items():
             self._missing[root] = list(rows)
         for buffer, border in done.borders:
@@ -169,14 +174,19 @@ class TileContext(TensorBuffers):
 
     def making_cycles(self, operand: Operand) -> int:
         """Cycles for which a lane-by-lane codelet is busy making an operand, while matrix units wait for it; 0 for other operands."""
-        root = self.residency.root(operand.tensor)
+        return self._making.get(self.residency.root(operand.tensor), 0)
+
+    @cached_property
+    def _making(self) -> dict[str, int]:
+        """Of each tensor that a lane-by-lane codelet makes, for how many cycles it is busy."""
+        making: dict[str, int] = {}
         for step in self.residency.steps:
             codelet = step.codelet
-            if self.residency.root(codelet.operands["y"].tensor) == root and step.matrix_or_none is None and step.vector_or_none is not None:
+            if step.matrix_or_none is None and step.vector_or_none is not None:
                 n, c, h, w = codelet.operands["y"].shape
                 taps = [loop.extent for loop in codelet.loops if loop.reduction] if step.window_or_none is None else []
-                return n * h * w * ceil_div(c, step.vector.lanes) * prod(taps)
-        return 0
+                making.setdefault(self.residency.root(codelet.operands["y"].tensor), n * h * w * ceil_div(c, step.vector.lanes) * prod(taps))
+        return making
 
     def _levels(self, operand: Operand, outside: View, inside: View, box: Box) -> tuple[int, list[Level]]:
         c0, c1 = box[6:]

@@ -5,10 +5,13 @@ import pytest
 from acg.graph import load_graph
 from acg.machine import machine_of
 from acg.predictor import predict
+from compiler import passes
 from compiler.fit import ORDERS
 from compiler.ordering.follow import follow
+from compiler.ordering.schedule import ordered
 from compiler.passes import Options, compile_network
 from compiler.tiles import Buffer, Ref, TileOp
+from compiler.tiling.tile import Memo
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
 
@@ -68,3 +71,24 @@ def test_what_is_written_over_is_read_first():
     first = [vector(0, x, y, rows=4, first=row) for row in (0, 4)]
     back = [vector(1, y, x, rows=4, first=row) for row in (0, 4)]
     assert follow([*first, *back], EDGE16, {1}) == [*first, *back]
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_ways_that_share_their_tiles_come_to_what_each_comes_to_alone(seed, monkeypatch):
+    _, graph = network(seed)
+    shared = compile_network(graph, MACHINES["edge16"])
+    monkeypatch.setattr(Memo, "fork", lambda self: Memo())
+    alone = compile_network(graph, MACHINES["edge16"])
+    assert (shared.code, shared.segments, shared.memory_map, shared.provenance) == (alone.code, alone.segments, alone.memory_map, alone.provenance)
+
+
+@pytest.mark.parametrize("arch", MACHINES)
+def test_list_scheduling_ends_when_the_program_is_predicted_to(arch, monkeypatch):
+    """All that it does not know is the fetching of instructions: ways that are told apart by it are told apart rightly."""
+    found = []
+    monkeypatch.setattr(passes, "ordered", lambda *args, **options: found.append(ordered(*args, **options)) or found[-1])
+    _, graph = network(6)
+    compile_network(graph, MACHINES[arch])
+    machine = machine_of(MACHINES[arch])
+    ends = [(way.end, predict(machine.graph, way.scheduled(machine).instructions).total_cycles) for way in found]
+    assert len(ends) > 1 and all(end < cycles <= end + 200 for end, cycles in ends), ends

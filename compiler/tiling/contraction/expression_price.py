@@ -52,6 +52,7 @@ class ExpressionPricer:
             pricer.vector_passes, pricer.y_stored = (vector, pricer.y_stored) if i == self.leading else (0, False)
         self.sizes, self.y_stored, self.resident_y = self.lead.sizes, self.lead.y_stored, self.lead.resident_y
         self.operands = [operand for role, operand in step.codelet.operands.items() if role[0] == "b"]
+        self.making = tuple(pricer.making for pricer in self.pricers)
         self.resident_x = tuple(context.is_resident(operand) for role, operand in step.codelet.operands.items() if role[0] in "xb")
         self.second = self.second_loaded = False  # a contraction alone takes a sum of its own (`mapping/merge_additions.py`); here operands count in resident_x
         self.peak = {wide: self._peak(wide=wide) for wide in (True, False)}
