@@ -86,8 +86,14 @@ def test_packets_bit_by_bit():
     assert int.from_bytes(pair, "little") >> 75 == 2 | 1 << 8 | 2 << 13 | 3 << 18 | 1 << 23 | 2 << 25 | 3 << 27 | 1 << 29 | 4 << 30
 
 
-@pytest.mark.parametrize("graph", [TINY, DSP], ids=["dsp_tiny", "dsp"])
-def test_every_operation_is_decoded_as_it_was_encoded(graph):
+@pytest.mark.parametrize("name", ["dsp_tiny", "dsp"])
+def test_every_operation_is_decoded_as_it_was_encoded(name):
+    """On a machine that offers in its second slot of products what it does not offer anywhere."""
+    offered = {operation for slot in packet_format(load_graph(name).engines["core"]).slots.values() for operation in slot.operations}
+    more = [operation for operation in SLOT_OPERATIONS if operation not in offered]
+    text = text_of(name)
+    assert text.count("  M1: [") == 1
+    graph = parse_graph(text.replace("  M1: [", f"  M1: [{''.join(f'{operation}, ' for operation in more)}"))
     form, rng = packet_format(graph.engines["core"]), np.random.default_rng(4)
     reached = set()
     for _ in range(200):
