@@ -80,8 +80,8 @@ def test_unknown_network(capsys):
 
 
 def test_a_line_says_what_is_wrong():
-    assert describe(ROW) == ("net", "512", "2", "4", "4", "50.0%", "3", "yes", "1 of 10 differ, at most 1 step", "0.1", "1")
+    assert describe(ROW) == ("net", "512", "2", "4", "4", "-", "50.0%", "3", "yes", "1 of 10 differ, at most 1 step", "0.1", "1")
     broken = ROW | {"exact": False, "measured": None, "onnxruntime": None, "simulation_seconds": None}
-    assert describe(broken) == ("net", "512", "2", "4", "-", "50.0%", "3", "NO", "-", "0.1", "-")
+    assert describe(broken) == ("net", "512", "2", "4", "-", "-", "50.0%", "3", "NO", "-", "0.1", "-")
     golden = {"elements": 10, "mismatches": 2, "max_abs_diff_steps": 3}
-    assert describe(ROW | {"onnxruntime": golden})[8] == "2 of 10 differ, at most 3 steps"
+    assert describe(ROW | {"onnxruntime": golden})[9] == "2 of 10 differ, at most 3 steps"
