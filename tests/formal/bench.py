@@ -97,8 +97,10 @@ class Bench:
 
 
 @contextmanager
-def broken(module: ModuleType, old: str, new: str) -> Iterator[ModuleType]:
+def broken(module: ModuleType, old: str, new: str, *, user: ModuleType | None = None) -> Iterator[ModuleType]:
     """A copy of ``module`` in whose source ``old``, which must occur exactly once, reads ``new``; the original is left alone.
+
+    With ``user``, a module that imports names from ``module``: a copy of that one, whose names are those of the broken copy.
 
     Raises ValueError where ``old`` does not occur exactly once: the fault must be chosen anew then.
     """
@@ -112,6 +114,18 @@ def broken(module: ModuleType, old: str, new: str) -> Iterator[ModuleType]:
     sys.modules[name] = copy
     try:
         exec(compile(source.replace(old, new), f"<{name}>", "exec"), copy.__dict__)
-        yield copy
+        yield copy if user is None else _on(user, module.__name__, copy)
     finally:
         del sys.modules[name]
+
+
+def _on(user: ModuleType, name: str, broken_copy: ModuleType) -> ModuleType:
+    """A copy of ``user`` that finds ``broken_copy`` where it imports the module ``name``."""
+    spec = importlib.util.find_spec(user.__name__)
+    copy = importlib.util.module_from_spec(spec)
+    original, sys.modules[name] = sys.modules[name], broken_copy
+    try:
+        spec.loader.exec_module(copy)
+    finally:
+        sys.modules[name] = original
+    return copy

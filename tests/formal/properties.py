@@ -11,6 +11,7 @@ import hwgen.control.queue
 import hwgen.control.registers
 import hwgen.datapath.agu
 import hwgen.datapath.float32
+import hwgen.memory.banked
 import hwgen.memory.columns
 import hwgen.memory.scratchpad
 import hwgen.units.copy.bursts
@@ -45,11 +46,11 @@ class Property:
     quick: bool = True
 
 
-def _fault(name: str, module: ModuleType, old: str, new: str, build: Callable[..., Bench], *, depth: int, **options) -> Fault:
-    """A fault in the source of ``module``; the bench is built with the broken copy in its place, and with its claims only."""
+def _fault(name: str, module: ModuleType, old: str, new: str, build: Callable[..., Bench], *, depth: int, user: ModuleType | None = None, **options) -> Fault:
+    """A fault in the source of ``module``; the bench is built with the broken copy in its place, or with ``user`` on top of it, and with its claims only."""
 
     def variant() -> Bench:
-        with broken(module, old, new) as copy:
+        with broken(module, old, new, user=user) as copy:
             bench = build(copy, claims_only=True, **options)
             bench.rtlil()  # elaborate while the copy is there
             return bench
@@ -137,8 +138,8 @@ def _float32() -> Iterator[Property]:
 
 
 def _memory() -> Iterator[Property]:
-    fault = _fault("banks beyond the first are not compared", hwgen.memory.scratchpad, "for b in range(pad.banks)]\n            clash",
-                   "for b in range(1)]\n            clash", memory_conflicts.bench, depth=4, banks=3, depth_words=5)
+    fault = _fault("banks beyond the first are not compared", hwgen.memory.banked, "for b in range(pad.banks)]\n            clash",
+                   "for b in range(1)]\n            clash", memory_conflicts.bench, depth=4, user=hwgen.memory.scratchpad, banks=3, depth_words=5)
     for banks, depth_words in ((3, 5), (4, 8)):
         yield Property(f"scratchpad, {banks} banks of {depth_words} words", "conflict and address error if and only if real", "induction", 1,
                        lambda banks=banks, depth_words=depth_words: memory_conflicts.bench(banks=banks, depth_words=depth_words),
