@@ -25,8 +25,8 @@ from covenant.fuzz.verdict import Outcome
 from verif.iss import meanings
 
 SEED = 13
-#: Inputs of each family in the short campaign.
-COUNTS = {"architecture": 40, "network": 20, "program": 120, "instruction": 80, "array": 40, "plan": 30}
+#: Inputs of each family in the short campaign; of damaged descriptions few are still a machine (11 of 300 drawn).
+COUNTS = {"architecture": 80, "network": 20, "program": 120, "instruction": 80, "array": 40, "plan": 30}
 
 
 def shown(tally):
