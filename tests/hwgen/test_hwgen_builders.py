@@ -40,7 +40,7 @@ def _plug(name, graph=GRAPH):
     return builder_of(engine.kind)(Socket(
         sizes=engine.sizes, operations=frozenset(capability.operation for capability in engine.capabilities),
         body=body_layout([(field.name, field.width, field.lsb - layout.body_lsb, field.signed) for field in layout.fields], size_bits=layout.body_bits),
-        ports=ports, bus_bits=64, bus_address_bits=32, external_bytes=graph.external.size_bytes, chunk_bytes=graph.chunk_bytes(name),
+        registers=engine.registers, ports=ports, bus_bits=64, bus_address_bits=32, external_bytes=graph.external.size_bytes, chunk_bytes=graph.chunk_bytes(name),
         codes={code.name: code for code in ErrorCode}))
 
 
@@ -62,6 +62,19 @@ def test_the_window_unit_knows_the_latency_of_each_port():
     ports = ("activation", "weight", "accumulator")
     expected = {port: graph.memories[graph.link_of(engine.name, port).memory].read_latency_cycles for port in ports}
     assert len(set(expected.values())) == 3 and _plug(engine.name, graph).component.latency == expected
+
+
+def test_registers_of_pipelines_reach_their_units():
+    """On a machine where every part has others than usual."""
+    graph = load_graph("ecp5")
+    registers = {name: engine.registers for name, engine in graph.engines.items()}
+    assert all(registers[name][depth.name] != depth.usual for name, engine in graph.engines.items() for depth in engine.specification.depths)
+    assert _plug("load", graph).component.address_cycles == registers["load"]["address"]
+    assert _plug("store", graph).component.address_cycles == registers["store"]["address"]
+    assert _plug("matrix", graph).component.registers == registers["matrix"]
+    vector = _plug("vector", graph).component
+    stages = dict(vector.stages)
+    assert {"address": vector.address_cycles} | {part: stages[part] for part in registers["vector"] if part in stages} == registers["vector"]
 
 
 @pytest.mark.parametrize(("engine", "port"), [("vector", "a"), ("vector", "b"), ("vector", "y"), ("load", "destination"), ("store", "source")])
