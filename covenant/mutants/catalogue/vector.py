@@ -4,9 +4,9 @@ from covenant.mutants.mutant import Mutant
 
 __all__ = ["VECTOR"]
 
-_UNIT, _FRONT, _INT, _FLOAT, _BACK, _PIPELINE, _FLOAT32 = (
+_UNIT, _FRONT, _INT, _FLOAT, _BACK, _FLOW, _PIPELINE, _FLOAT32 = (
     f"hwgen/{name}.py" for name in (
-        *(f"units/vector/{part}" for part in ("unit", "front", "int_stages", "float_stages", "back", "pipeline")), "datapath/float32"))
+        *(f"units/vector/{part}" for part in ("unit", "front", "int_stages", "float_stages", "back", "flow", "pipeline")), "datapath/float32"))
 
 VECTOR = (
     Mutant("vector_build.latency", "hwgen/units/vector/build.py",
@@ -37,6 +37,9 @@ VECTOR = (
     Mutant("vector_back.saturation-high", _FLOAT32, "Mux(shifted > most, most, shifted)", "shifted", "number"),
     Mutant("vector_back.destination", _BACK, '(pipeline.of("y_select", stage) == number)', '(pipeline.of("y_select", stage - 1) == number)',
            "select", "dot"),
+    # vector_flow
+    Mutant("vector_flow.through", _FLOW, "Mux(choice, lane[host], lane[through])", "lane[host]", "select"),
+    Mutant("vector_flow.held", _FLOW, "when=self._when(self.at) if", "when=self._when(self.at + 1) if", "late", "dot"),
     # vector_pipeline
     Mutant("vector_pipeline.emit", _PIPELINE, 'entering = entering & self.carried("emit", stage - 1)',
            'entering = entering & self.carried("emit", 0)', "late"),
