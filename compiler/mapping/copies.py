@@ -67,6 +67,7 @@ def copies(residency: Residency) -> tuple[dict[str, tuple[Span, ...]], dict[str,
             boxes = {share.index: reach(step, share, role) for share in shares}
             if not boxes or None in boxes.values():
                 found = dict.fromkeys((0, *boxes), everything)
+                views.setdefault(root, [])  # an input that nobody reads in boxes has no view
             else:
                 found = {member: span(operand.shape, box) for member, box in boxes.items() if box is not None}
                 views.setdefault(root, []).append(operand.shape)

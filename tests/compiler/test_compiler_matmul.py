@@ -114,6 +114,15 @@ def test_a_tensor_times_itself():
         check_program(graph, compile_network(graph, arch), arch, arrays)
 
 
+def test_a_product_of_inputs_is_divided_between_two_units():
+    """Nothing writes the inputs and nobody reads one in boxes: there are copies of the whole."""
+    duo = load_graph("duo")
+    graph, arrays = product(128, 32, 32)
+    program = compile_network(graph, duo)
+    assert len({i.engine for i in program.instructions if "matrix" in i.engine}) == 2
+    check_program(graph, program, duo, arrays)
+
+
 def test_a_product_beyond_the_memories_is_cut():
     graph, arrays = product(200, 300, 260, (2,), (2,))
     program = compile_network(graph, GRAPHS["tiny"])
