@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from compiler.errors import LengthError
+from compiler.errors import LengthError, PartsError
 from compiler.fit import Fitted, Stored
 from compiler.ir.edit import rebuild
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
 from compiler.ir.matmul import MatMul
 from compiler.ir.move import Move
-from compiler.ir.network import Conv, EdgeInput, EdgeOutput, Network, Node
+from compiler.ir.network import Conv, EdgeInput, EdgeOutput, Network, Node, Reshape
 from compiler.tiles import Buffer, Gap, Ref, TileOp
 
 __all__ = ["MOST_IMAGES", "join", "split"]
@@ -38,15 +38,7 @@ def split(ir: Network) -> tuple[Network, Network | None] | None:
     images = {ir.tensors[item.tensor].shape[0] for item in ir.inputs}
     if len(images) != 1 or not 1 < (n := images.pop()) <= MOST_IMAGES:
         return None
-    apart: set[str] = {item.tensor for item in ir.inputs}
-    first: list[Node] = []
-    rest: list[Node] = []
-    for node in ir.nodes:
-        if apart.issuperset(node.inputs) and _image_by_image(node, ir, n):
-            first.append(node)
-            apart.update(node.outputs)
-        else:
-            rest.append(node)
+    first, rest = _parts(ir, n)
     reads = {name for node in rest for name in node.inputs}
     made = {name for node in first for name in node.outputs}
     if not any(isinstance(node.attrs, Conv) for node in first) or reads & {item.tensor for item in ir.inputs}:
@@ -58,8 +50,31 @@ def split(ir: Network) -> tuple[Network, Network | None] | None:
     head = rebuild(ir, nodes=first, tensors=one, outputs=edges)
     if not rest:
         return head, None
-    inputs = [EdgeInput(name, ir.tensors[name].dtype, ir.tensors[name].shape, name) for name in sorted(crossing)]
+    inputs = [EdgeInput(name, ir.tensors[name].dtype, ir.tensors[name].shape, name, left=True) for name in sorted(crossing)]
     return head, rebuild(ir, nodes=rest, inputs=inputs, outputs=[item for item in ir.outputs if item.tensor not in made])
+
+
+def _parts(ir: Network, n: int) -> tuple[list[Node], list[Node]]:
+    """Nodes that go image by image, and the rest.
+
+    A Reshape whose result the rest reads is the rest's: at the end of the first part it would be no step, but another view of what it reads.
+    """
+    late: set[str] = set()
+    while True:
+        apart = {item.tensor for item in ir.inputs}
+        first: list[Node] = []
+        rest: list[Node] = []
+        for node in ir.nodes:
+            if node.name not in late and apart.issuperset(node.inputs) and _image_by_image(node, ir, n):
+                first.append(node)
+                apart.update(node.outputs)
+            else:
+                rest.append(node)
+        reads = {name for node in rest for name in node.inputs}
+        views = {node.name for node in first if isinstance(node.attrs, Reshape) and reads.intersection(node.outputs)}
+        if not views:
+            return first, rest
+        late |= views
 
 
 def _image_by_image(node: Node, ir: Network, n: int) -> bool:
@@ -79,21 +94,27 @@ def _image_by_image(node: Node, ir: Network, n: int) -> bool:
 def join(ir: Network, head: Fitted, tail: Fitted | None) -> Fitted:
     """Operations of all images one after the other, then those of the rest, on buffers that have no place yet.
 
-    Raises LengthError.
+    Raises LengthError; PartsError where the parts lay out a tensor between them in two ways.
     """
     n = ir.tensors[ir.inputs[0].tensor].shape[0]
     shared: dict[Buffer, Buffer] = {}
     stored: dict[str, Stored] = {} if tail is None else dict(tail.stored)
-    for name, one in head.stored.items():
+    for name, one in sorted(head.stored.items(), key=lambda item: item[0] not in stored):  # what the rest reads lies where the rest has it
         shape = (n, *one.shape[1:])
         layout = replace(one.layout, shape=(n * one.layout.shape[0], *one.layout.shape[1:]))
+        buffer = one.buffer
         assert not layout.planes and layout.shape[0] == n, f"{name}: {layout} of one image"
         if name not in stored:
-            buffer = one.buffer
-            stored[name] = Stored(Buffer(buffer.name, buffer.memory, layout.size_bytes, buffer.align_bytes, pinned=True), layout, shape)
+            all_images = shared.get(buffer) or Buffer(buffer.name, buffer.memory, layout.size_bytes, buffer.align_bytes, pinned=True)
+            stored[name] = Stored(all_images, layout, shape)  # two names may be views of the same bytes
         else:
-            assert (stored[name].layout, stored[name].shape) == (layout, shape), f"{name}: {layout} of one part, {stored[name].layout} of the other"
-        shared[one.buffer] = stored[name].buffer
+            assert buffer not in shared, f"{name}: the rest has another view of it"
+            other = stored[name]
+            assert other.shape == shape, f"{name}: {shape} of one part, {other.shape} of the other"
+            if other.layout != layout:  # of engines of other widths in one part only
+                raise PartsError(f"network {ir.name}, tensor {name}", found=f"{layout.lanes} lanes where images go apart, {other.layout.lanes} behind that",
+                                 expected="the same lanes in both", do="compile the batch as a whole")
+        shared[buffer] = stored[name].buffer
     steps = len(head.steps)
     if n * len(head.ops) > MOST_REPEATED:
         raise LengthError(f"network {ir.name}", found=f"{n * len(head.ops)} instructions for {n} images", expected=f"at most {MOST_REPEATED}",
@@ -105,8 +126,8 @@ def join(ir: Network, head: Fitted, tail: Fitted | None) -> Fitted:
         ops += [clones.operation(op, f"image {image} {op.tile}") for op in head.ops]
         if not image:
             named += [(name, clones.buffer(buffer)) for name, buffer in head.named if buffer not in shared]
-    named += [(one.buffer.name, one.buffer) for one in stored.values()]
-    edges = {id(one.buffer) for one in stored.values()}
+    edges = {id(one.buffer): one.buffer for one in stored.values()}
+    named += [(buffer.name, buffer) for buffer in edges.values()]
     if tail is not None:
         ops += [TileOp(op.engine, op.fields, op.reads, op.writes, op.layer + steps, op.tile) for op in tail.ops]
         named += [(name, buffer) for name, buffer in tail.named if id(buffer) not in edges]

@@ -31,6 +31,10 @@ class LengthError(CompilerError):
     """A network of more operations than a program should have: no smaller tiles and no other engine make it shorter."""
 
 
+class PartsError(CompilerError):
+    """Parts of a network, compiled one by one, of which one lays a tensor out otherwise than the other reads it: they are compiled as a whole."""
+
+
 class IRError(CompilerError):
     """An IR graph that breaks its own rules: a fault of the compiler or of whoever built the graph."""
 

@@ -10,7 +10,7 @@ preferred codelet. A repetition tiles only the steps whose room or tensors are o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from acg.machine import machine_of
 from compiler.codelets import Codelet
@@ -77,8 +77,12 @@ class Fitted:
     places: tuple[int, ...] = ()
     given: Given = Given()
 
+    def placed(self, buffers: list[Buffer]) -> Fitted:
+        """The same with these buffers, which have a place."""
+        return replace(self, buffers=buffers, places=tuple(buffer.address for buffer in buffers))
+
     def restore(self) -> None:
-        """Give all buffers the places that they had when this was made: those of another order have most of them in common."""
+        """Give all buffers the places that they had when this was made: those of another order, or way of a batch, have most of them in common."""
         for buffer, address in zip(self.buffers, self.places, strict=True):
             buffer.address = address
 

@@ -23,7 +23,7 @@ from acg.predictor import predict
 from compiler.batch import join, split
 from compiler.codelets import Codelet
 from compiler.decisions import Decisions
-from compiler.errors import CompilerError, LengthError
+from compiler.errors import CompilerError, LengthError, PartsError
 from compiler.fit import ORDERS, Fitted, Stored, fit, place, place_outside
 from compiler.graph_passes.lower_moves import lower_moves
 from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs
@@ -49,6 +49,8 @@ PROGRAM_ALIGN_BYTES = 4096
 MOST_TRIED = 20_000
 #: Of programs of more instructions one way to merge functions into contractions is tried.
 MOST_MERGED = 10_000
+#: What compiling in one of several ways raises where there is no such way on the machine.
+NO_WAY = TileError, OutOfMemory, LengthError, PartsError
 #: Of programs of more instructions the order of layers tells which functions to merge; of shorter ones merged ways that lose in it have the other orders.
 MOST_ORDERED = 1_000
 #: Part of a program's cycles by which list scheduling, which knows all but the fetching of instructions, must have one sooner than another to be believed.
@@ -217,7 +219,7 @@ def compile_prepared(
         own = [Memos(kept.whole.fork()) if staged else Memos() for kept in memos]  # `staged`: who is best gets its places back at the end
         try:
             found = _best(replace(other, order=1) if staged else other, decisions, options, own)
-        except (TileError, OutOfMemory, LengthError):
+        except NO_WAY:
             continue
         ways.append((found, other, own))
     if chosen > 1:
@@ -268,7 +270,7 @@ def _best(prepared: Prepared, decisions: Decisions, options: Options, memos: Seq
             continue
         try:
             found = replace(batches[batch](prepared, targets[number], decisions, options, memos[number]), cut=number)
-        except (TileError, OutOfMemory, LengthError) as error:
+        except NO_WAY as error:
             failure = failure or error
             continue
         if best is None or found.sooner(best):
@@ -278,6 +280,7 @@ def _best(prepared: Prepared, decisions: Decisions, options: Options, memos: Seq
     if best is None:
         assert failure is not None, "there is one way at least"
         raise failure
+    best.fitted.restore()  # both ways of a batch image by image have the buffers of constants and of the rest in common
     return best
 
 
@@ -325,17 +328,17 @@ def _together(prepared: Prepared, target: Target, decisions: Decisions, options:
 def _same_places(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Compiled:
     """A batch image by image, as far as it goes so, each image where the first one is: as many cycles an image as an image alone, or fewer.
 
-    Raises OutOfMemory, TileError, LengthError.
+    Raises those of `NO_WAY`.
     """
     joined = _images_of(prepared, target, decisions, options, memos)
-    joined = replace(joined, buffers=place_outside(joined.ops, [stored.buffer for stored in joined.stored.values()]))
+    joined = joined.placed(place_outside(joined.ops, [stored.buffer for stored in joined.stored.values()]))
     return _ordered(joined, prepared.machine, options)
 
 
 def _apart(prepared: Prepared, target: Target, decisions: Decisions, options: Options, memos: Memos) -> Compiled:
-    """The same, each image in places of its own. Raises OutOfMemory, TileError, LengthError."""
+    """The same, each image in places of its own. Raises those of `NO_WAY`."""
     joined = _images_of(prepared, target, decisions, options, memos)
-    joined = replace(joined, buffers=place(joined.ops, [stored.buffer for stored in joined.stored.values()]))
+    joined = joined.placed(place(joined.ops, [stored.buffer for stored in joined.stored.values()]))
     return _ordered(joined, prepared.machine, options)
 
 

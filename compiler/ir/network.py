@@ -163,13 +163,15 @@ FUNCTION_VALUES = 256
 class EdgeInput:
     """ONNX graph input `name` of type `dtype` ('f32', 'i8', 'u8') and ONNX `shape`, feeding IR tensor `tensor`.
 
-    An 'f32' input is quantised on the host with the tensor's scale and zero point. One ONNX input may feed several tensors.
+    An 'f32' input is quantised on the host with the tensor's scale and zero point. One ONNX input may feed several tensors. `left`: no host packs it, it is
+    what an earlier part of the network left in external memory (`compiler.batch`).
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     tensor: str
+    left: bool = False
 
     def to_device(self, array: np.ndarray, tensor: Tensor) -> np.ndarray:
         """Turn an array of the ONNX type and shape into integers of the tensor's type and (N, C, H, W) shape.

@@ -6,7 +6,8 @@
 
 A tensor can be resident when the engine that writes it and all that read it reach one memory; otherwise the path between them leads
 through external memory. `spilled` names tensors that are to stay external although they could be resident: there was no room.
-A Reshape or Move that moves nothing in memory makes its output an alias of its input; a Reshape at the edge of the network is done by the host.
+A Reshape or Move that moves nothing in memory makes its output an alias of its input; a Reshape at the edge of the network is done by the host, unless what
+it reads was left there by an earlier part of the network.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def insert_transfers(
     alias: dict[str, str] = {}
     edge: dict[str, str] = {tensor: tensor for tensor in [*(i.tensor for i in ir.inputs), *(o.tensor for o in ir.outputs)]}
     fed = {item.tensor for item in ir.inputs}
+    views = {item.tensor for item in ir.inputs if not item.left}  # as which the host may pack an input
     leaving = {item.tensor for item in ir.outputs}
     packed = [(item.tensor, item.tensor) for item in ir.inputs]
     steps = []
@@ -106,8 +108,9 @@ def insert_transfers(
                 alias[y] = x
                 reordered |= {y} if x in reordered else set()
                 continue
-            if root_of(alias, x) in fed and x not in reordered:  # the host packs the input as this view of it
+            if root_of(alias, x) in views and x not in reordered:  # the host packs the input as this view of it
                 fed.add(y)
+                views.add(y)
                 edge[y] = y
                 packed.append((next(a for a, b in packed if b == root_of(alias, x)), y))
                 continue

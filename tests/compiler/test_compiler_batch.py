@@ -7,6 +7,7 @@ import pytest
 from acg.graph import load_graph
 from acg.predictor import predict
 from compiler.batch import MOST_IMAGES, split
+from compiler.errors import CompilerError
 from compiler.passes import Options, compile_network
 from compiler.read_network import read_network
 from covenant.open_model import open_model
@@ -85,3 +86,60 @@ def test_nothing_to_split_off():
     s = Sketch(2, "rows")
     x = s.input((4, 16, 1, 1), "i8")
     assert split(s.network(s.conv(x, 16))) is None  # fully connected from the beginning
+
+
+def of_views(kind):
+    """Networks of three images whose first part ends at, or in front of, another view of a tensor."""
+    s = Sketch(5, kind)
+    x = s.conv(s.input((3, 8, 6, 4), "i8"), 12, (3, 3), pads=(1, 1, 1, 1))
+    if kind == "rows of all images":  # what a host would pack in this form
+        return s, s.network(s.conv(s.reshape(x, (3 * 24, 12, 1, 1)), 8))
+    if kind == "other pixels":  # the same bytes under another name
+        return s, s.network(s.conv(s.reshape(x, (3, 12, 24, 1)), 8, (24, 1)))
+    if kind == "both views":  # one image by image, one for all
+        y = s.reshape(x, (3, 12, 24, 1))
+        return s, s.network(s.unary(y), s.conv(y, 8, (24, 1)), s.conv(x, 8, (6, 4)))
+    return s, s.network(x, s.reshape(x, (3, 12, 24, 1)), s.reshape(x, (3, 1, 12, 24)))
+
+
+@pytest.mark.parametrize("arch", MACHINES)
+@pytest.mark.parametrize("kind", ["rows of all images", "other pixels", "both views", "all leave"])
+def test_views_where_the_parts_meet(arch, kind):
+    """The rest read a view of a tensor that nobody had packed, the first part wrote one of two views of the same bytes."""
+    s, graph = of_views(kind)
+    for way in (0, 1, 2, 3):
+        program = compile_network(graph, MACHINES[arch], options=Options(choices={"batch": way}))
+        check_program(graph, program, MACHINES[arch], s.arrays())
+
+
+def test_a_view_goes_image_by_image_where_all_that_reads_it_does():
+    head, tail = split(of_views("other pixels")[1])
+    assert [[node.op for node in part.nodes] for part in (head, tail)] == [["Conv"], ["Reshape", "Conv"]]
+    s = Sketch(6, "within")
+    x = s.conv(s.input((3, 8, 6, 4), "i8"), 12)
+    head, tail = split(s.network(s.conv(s.reshape(x, (3, 12, 24, 1)), 8)))
+    assert [node.op for node in head.nodes] == ["Conv", "Reshape", "Conv"] and tail is None
+
+
+@pytest.mark.parametrize("arch", MACHINES)
+def test_the_way_taken_is_the_way_alone(arch):
+    """Ways have buffers in common: trying the next leaves no place of its own in the program of the one that is taken."""
+    for images in (2, 3):
+        _, graph = network(images)
+        ways = [compile_network(graph, MACHINES[arch], options=Options(choices={"batch": way})) for way in (0, 1, 2, 3)]
+        cycles = [predict(MACHINES[arch], program.instructions).total_cycles for program in ways]
+        taken = ways[1 + cycles[1:].index(cycles[0])]
+        assert (ways[0].memory_map, ways[0].segments, ways[0].code) == (taken.memory_map, taken.segments, taken.code)
+
+
+def test_parts_of_other_lanes_are_compiled_as_a_whole():
+    machine = load_graph("wide")  # its vector unit alone would have fewer channels beside each other than with the matrix unit
+    s = Sketch(7, "lanes")
+    x = s.conv(s.input((3, 8, 6, 4), "i8"), 12)
+    graph = s.network(s.reshape(x, (72, 12, 1, 1)), s.reshape(x, (3, 12, 4, 6)))
+    check_program(graph, compile_network(graph, machine), machine, s.arrays())
+    with pytest.raises(CompilerError) as error:
+        compile_network(graph, machine, options=Options(choices={"batch": 2}))
+    assert str(error.value) == (
+        "network lanes-7, tensor t1: found 32 lanes where images go apart, 16 behind that; expected the same lanes in both; compile the batch as a whole"
+    )
