@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from functools import cache
 from pathlib import Path
 
 import acg
 import compiler
-from acg.packages import packages
+import covenant.explore
 from covenant.errors import UserError
 from covenant.explore.points import Evaluated
+from covenant.lines import Lines, digest_of, read_lines
 
 __all__ = ["Journal", "sources_digest"]
 
@@ -20,38 +18,23 @@ __all__ = ["Journal", "sources_digest"]
 @cache
 def sources_digest() -> str:
     """Of everything that decides a point's result: graph, compiler, this folder, kinds from outside."""
-    digest = hashlib.sha256()
-    for folder in (Path(str(acg.__file__)).parent, Path(str(compiler.__file__)).parent, Path(__file__).parent):
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    for outside in packages():
-        for path in outside.sources():
-            digest.update(outside.module.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+    return digest_of((acg, compiler, covenant.explore))
 
 
 class Journal:
-    """Lines of JSON: key of the task, sources, what it came to. A last line that was cut off is left out; lines of other sources are not used."""
+    """Lines of JSON: key of the task, sources, what it came to. Lines of other sources are not used."""
 
     def __init__(self, path: Path) -> None:
         self._known: dict[str, Evaluated] = {}
         self.path = path
-        whole = 0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-                if not line.endswith(b"\n"):
-                    break
-                whole += len(line)
-                entry = json.loads(line)
+            entries, whole = read_lines(path)
+            for entry in entries:
                 if entry["sources"] == sources_digest():
                     self._known[entry["key"]] = Evaluated.of_json(entry["result"])
-            self._stream = open(path, "ab")  # noqa: SIM115 - open as long as the search lasts
-            self._stream.truncate(whole)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror}); expected a folder that can be written to") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path}: no journal of covenant explore; expected one, or a folder without it: give another -o") from None
+        self._lines = Lines(path, whole)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -62,12 +45,9 @@ class Journal:
 
     def add(self, key: str, result: Evaluated) -> None:
         """Keep a result, at once."""
-        line = json.dumps({"key": key, "sources": sources_digest(), "result": result.as_json()}, separators=(",", ":"))
-        self._stream.write(line.encode() + b"\n")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        self._lines.add({"key": key, "sources": sources_digest(), "result": result.as_json()})
         self._known[key] = result
 
     def close(self) -> None:
         """End."""
-        self._stream.close()
+        self._lines.close()

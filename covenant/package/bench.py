@@ -10,10 +10,11 @@ from covenant.package.interface import Bus, Interface
 from covenant.package.network import Stimulus
 from covenant.package.wrapper import window_bytes, wrapper_name
 
-__all__ = ["axi_memory", "bench", "expected_hex", "memory_hex"]
+__all__ = ["READ", "WRITE", "axi_memory", "bench", "expected_hex", "memory_hex"]
 
-_READ = ("arvalid", "arready", "araddr", "arlen", "arsize", "arburst", "rvalid", "rready", "rdata", "rresp", "rlast")
-_WRITE = ("awvalid", "awready", "awaddr", "awlen", "awsize", "awburst", "wvalid", "wready", "wdata", "wstrb", "wlast", "bvalid", "bready", "bresp")
+#: Signals of a read port and of a write port of the memory.
+READ = ("arvalid", "arready", "araddr", "arlen", "arsize", "arburst", "rvalid", "rready", "rdata", "rresp", "rlast")
+WRITE = ("awvalid", "awready", "awaddr", "awlen", "awsize", "awburst", "wvalid", "wready", "wdata", "wstrb", "wlast", "bvalid", "bready", "bresp")
 
 
 def axi_memory() -> str:
@@ -89,7 +90,7 @@ def bench(graph: Graph, interface: Interface, stimulus: Stimulus, *, banner: str
               f".SIZE_WORDS({words}),",
               f"        .READ_LATENCY({external.read_latency_cycles}), .WRITE_LATENCY({external.write_latency_cycles})", "    ) memory (",
               "        .clk(aclk), .rst(reset),"]
-    lines += [",\n".join([*_packed(reads, _READ, base, bits), *_packed(writes, _WRITE, base, bits)]), "    );",
+    lines += [",\n".join([*_packed(reads, READ, base, bits), *_packed(writes, WRITE, base, bits)]), "    );",
               "", f"    reg [39:0] expected [0:{compared - 1}];", "    reg [31:0] value;", "    integer place, wrong = 0, waited = 0;", "",
               "    task fail(input [8*40-1:0] what, input [63:0] found, input [63:0] right);", "        begin",
               '            $display("FAIL: %0s: found %0h, expected %0h", what, found, right);', "            $fatal(1);", "        end", "    endtask", "",

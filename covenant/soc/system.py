@@ -9,14 +9,13 @@ from pathlib import Path
 
 from acg.graph import Graph
 from covenant.errors import UserError
+from covenant.package.bench import READ, WRITE
 from covenant.package.interface import Bus, interface
 
 __all__ = ["RAM_WORDS", "processor_source", "system"]
 
 #: Memory of the processor's own, in words of 4 bytes.
 RAM_WORDS = 1 << 18
-_READ = ("arvalid", "arready", "araddr", "arlen", "arsize", "arburst", "rvalid", "rready", "rdata", "rresp", "rlast")
-_WRITE = ("awvalid", "awready", "awaddr", "awlen", "awsize", "awburst", "wvalid", "wready", "wdata", "wstrb", "wlast", "bvalid", "bready", "bresp")
 #: Signals that the processor's bridges have, to the registers as to the memory.
 _OWN = ("arvalid", "arready", "araddr", "rvalid", "rready", "rdata", "awvalid", "awready", "awaddr", "wvalid", "wready", "wdata", "wstrb", "bvalid", "bready")
 
@@ -51,7 +50,7 @@ def system(graph: Graph, *, top: str, shared: bool, memory_words: int) -> dict[s
     lines += [_wire(port.name, port.width) for port in control.values()]
     lines += [_wire(port.name, port.width) for bus in machine.managers for port in bus.ports.values()]
     lines += [_wire(port.name, port.width) for port in machine.others]
-    lines += [_wire(f"cpu_{signal}", _width(signal, bits, data)) for signal in (*_READ, *_WRITE)]
+    lines += [_wire(f"cpu_{signal}", _width(signal, bits, data)) for signal in (*READ, *WRITE)]
     lines += [f"    assign cpu_arlen = 8'd0, cpu_awlen = 8'd0, cpu_arsize = 3'd{size}, cpu_awsize = 3'd{size}, cpu_arburst = 2'd1, cpu_awburst = 2'd1;",
               "    assign cpu_wlast = 1'b1;"]
     lines += [f"    assign {control[name].name} = 0;" for name in ("awprot", "arprot") if name in control]
@@ -61,14 +60,14 @@ def system(graph: Graph, *, top: str, shared: bool, memory_words: int) -> dict[s
     pins = [".clk(clk)", ".rst(rst)", *(f".{port.name}({port.name})" for bus in machine.buses for port in bus.ports.values()),
             *(f".{port.name}({port.name})" for port in machine.others)]
     lines += [f"    {top} accelerator (", ",\n".join(f"        {pin}" for pin in pins), "    );"]
-    sides = _side(reads, _READ) + _side(writes, _WRITE)
+    sides = _side(reads, READ) + _side(writes, WRITE)
     sizes = f".READ_PORTS({len(reads) + 1}), .WRITE_PORTS({len(writes) + 1}), .ADDRESS_BITS({bits}), .DATA_BITS({data})"
     latencies = f".SIZE_WORDS({memory_words}), .READ_LATENCY({external.read_latency_cycles}), .WRITE_LATENCY({external.write_latency_cycles})"
     if shared:
-        lines += [_wire(f"m_{signal}", _width(signal, bits, data)) for signal in (*_READ, *_WRITE)]
-        pins = [".clk(clk)", ".rst(rst)", *sides, *(f".m_{signal}(m_{signal})" for signal in (*_READ, *_WRITE))]
+        lines += [_wire(f"m_{signal}", _width(signal, bits, data)) for signal in (*READ, *WRITE)]
+        pins = [".clk(clk)", ".rst(rst)", *sides, *(f".m_{signal}(m_{signal})" for signal in (*READ, *WRITE))]
         lines += [f"    covenant_soc_shared #({sizes}) shared (", ",\n".join(f"        {pin}" for pin in pins), "    );"]
-        sizes, sides = f".READ_PORTS(1), .WRITE_PORTS(1), .ADDRESS_BITS({bits}), .DATA_BITS({data})", [f".{name}(m_{name})" for name in (*_READ, *_WRITE)]
+        sizes, sides = f".READ_PORTS(1), .WRITE_PORTS(1), .ADDRESS_BITS({bits}), .DATA_BITS({data})", [f".{name}(m_{name})" for name in (*READ, *WRITE)]
     lines += [f"    covenant_axi_memory #({sizes}, {latencies}) memory (", ",\n".join(f"        {pin}" for pin in (".clk(clk)", ".rst(rst)", *sides)), "    );",
               '    initial $readmemh("firmware.hex", cpu.ram);', "endmodule", ""]
     room = files("covenant.soc")

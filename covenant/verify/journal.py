@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -13,10 +12,11 @@ from pathlib import Path
 
 import acg
 import compiler
+import covenant.verify
 import hwgen
 import verif
-from acg.packages import packages
 from covenant.errors import UserError
+from covenant.lines import Lines, digest_of, read_lines
 from covenant.terminal.show import table
 from covenant.verify.campaign import Job, Row
 
@@ -28,15 +28,7 @@ _FILE = "campaign.jsonl"
 @cache
 def sources_digest() -> str:
     """Of all that a verdict depends on: the layers, the campaign itself, kinds from outside."""
-    digest = hashlib.sha256()
-    folders = [Path(str(package.__file__)).parent for package in (acg, hwgen, compiler, verif)] + [Path(__file__).parent]
-    for folder in folders:
-        for path in sorted(item for item in folder.rglob("*") if item.suffix in (".py", ".v", ".sv", ".cpp", ".h", ".yaml")):
-            digest.update(path.relative_to(folder.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    for outside in packages():
-        for path in outside.sources():
-            digest.update(outside.module.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+    return digest_of((acg, hwgen, compiler, verif, covenant.verify))
 
 
 def job_key(job: Job, description: str) -> str:
@@ -50,13 +42,8 @@ class Journal:
 
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder) / _FILE
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            whole, self._entries = _read(self.path)
-            self._stream = open(self.path, "ab")  # noqa: SIM115 - open as long as the campaign lasts
-            self._stream.truncate(whole)
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be written ({error.strerror}); expected a folder that can be written to") from None
+        whole, self._entries = _read(self.path)
+        self._lines = Lines(self.path, whole)
 
     def find(self, key: str) -> list[Row] | None:
         """Rows of a job that has ended with these sources, None where it has not."""
@@ -66,28 +53,23 @@ class Journal:
     def add(self, key: str, rows: list[Row]) -> None:
         """Keep the rows of a job that has ended, at once."""
         entry = {"sources": sources_digest(), "key": key, "rows": [asdict(row) | {"bins": dict(row.bins)} for row in rows]}
-        self._stream.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        self._lines.add(entry)
         self._entries[sources_digest(), key] = entry
 
     def close(self) -> None:
         """End."""
-        self._stream.close()
+        self._lines.close()
 
 
 def _read(path: Path) -> tuple[int, dict[tuple[str, str], dict]]:
     """Bytes of whole lines, and entries by (sources, key). Raises UserError for a file that is no journal."""
-    whole, entries = 0, {}
+    entries = {}
     try:
-        for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-            if not line.endswith(b"\n"):
-                break  # it was ended while it wrote
-            entry = json.loads(line)
-            entries[str(entry["sources"]), str(entry["key"])] = entry
+        found, whole = read_lines(path)
+        for entry in found:
             [row["kind"] for row in entry["rows"]]
-            whole += len(line)
-    except (ValueError, KeyError, TypeError):
+            entries[str(entry["sources"]), str(entry["key"])] = entry
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: no journal of covenant verify; expected one, or a folder without it") from None
     return whole, entries
 

@@ -38,7 +38,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "functional-simulator": ("verif/iss/*",),
     # howto/errors_commands.md
     "arguments": ("covenant/cli.py", "covenant/api.py", "covenant/commands/*", "covenant/optimised.py"),
-    "files": ("covenant/files.py", "covenant/verify/coverage.py", "covenant/verify/rtl_coverage.py", "verif/rtl_coverage.py"),
+    "files": ("covenant/files.py", "covenant/lines.py", "covenant/verify/coverage.py", "covenant/verify/rtl_coverage.py", "verif/rtl_coverage.py"),
     "exploring": ("covenant/explore/*", "covenant/workers/*"),
     "campaigns": ("covenant/verify/*", "covenant/fuzz/*", "covenant/mutants/*", "covenant/backend/*", "verif/random/*", "verif/hostile/*", "verif/coverage.py"),
     # howto/errors_contracts.md
