@@ -3,8 +3,8 @@
     IR -> lower_moves -> unfold_inputs -> instantiate_codelets -> merge_tables -> assign_engines -> insert_transfers -> tile -> allocate -> emit -> schedule
     -> Program
 
-Where a network does not fit, the middle passes are repeated with less on chip (`compiler.fit`). What they decide where several ways are open is the
-first of these, unless others are given (`compiler.decisions`); who looks for better ones is `compiler.search`. Where an engine can round in the middle of a
+Where a network does not fit, the middle passes are repeated with less on chip (`ways.fit`). What they decide where several ways are open is the
+first of these, unless others are given (`ways.decisions`); who looks for better ones is `ways.search`. Where an engine can round in the middle of a
 chain, all from assign_engines on is done once more behind merge_additions, and the program of fewer predicted cycles is taken.
 """
 
@@ -20,11 +20,8 @@ from math import prod
 from acg.graph import Graph
 from acg.machine import Machine, machine_of
 from acg.predictor import predict
-from compiler.batch import join, split
 from compiler.codelets import Codelet
-from compiler.decisions import Decisions
 from compiler.errors import CompilerError, LengthError, PartsError
-from compiler.fit import ORDERS, Fitted, Stored, fit, place, place_outside
 from compiler.graph_passes.lower_moves import lower_moves
 from compiler.graph_passes.unfold_inputs import Unfold, unfold_inputs
 from compiler.ir.network import EdgeInput, EdgeOutput, Network, Tensor
@@ -42,6 +39,9 @@ from compiler.program import DEPTHWISE, EdgeTensor, Layer, Placed, Program
 from compiler.target import Target
 from compiler.tiles import ceil_div, place_of
 from compiler.tiling.tile import Memo, TileError
+from compiler.ways.batch import join, split
+from compiler.ways.decisions import Decisions
+from compiler.ways.fit import ORDERS, Fitted, Stored, fit, place, place_outside
 
 #: Instructions start at a multiple of the AXI boundary.
 PROGRAM_ALIGN_BYTES = 4096
@@ -60,7 +60,7 @@ CLEAR = 0.001
 @dataclass(frozen=True)
 class Options:
     """Choices of a compilation: `reorder` False keeps the order of tiling, `resident` False keeps every tensor external, `unfold` False
-    keeps the host from laying inputs out as windows; `choices`: of decisions by name the way to take (`compiler.decisions`)."""
+    keeps the host from laying inputs out as windows; `choices`: of decisions by name the way to take (`compiler.ways.decisions`)."""
 
     reorder: bool = True
     resident: bool = True

@@ -112,7 +112,7 @@ class Program:
     memory_map : tuple[Placed, ...]
         Resident tensors, and everything in external memory but constants and code.
     choices : dict[str, int]
-        What was decided otherwise than the compiler does by itself (`compiler.decisions`): compiled with them the same bytes come again.
+        What was decided otherwise than the compiler does by itself (`compiler.ways.decisions`): compiled with them the same bytes come again.
     """
 
     name: str

@@ -27,7 +27,7 @@ from acg.predictor import Timeline, predict
 from compiler.ir.network import Network
 from compiler.passes import Options
 from compiler.program import Program
-from compiler.search import Effort, optimise
+from compiler.ways.search import Effort, optimise
 from covenant.errors import UserError
 from covenant.networks import compile_file, load_program_file
 

@@ -1,4 +1,4 @@
-"""``--optimise``: the search of `compiler.search` as commands have it."""
+"""``--optimise``: the search of `compiler.ways.search` as commands have it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from acg.graph import Graph
 from compiler.ir.network import Network
 from compiler.passes import Options
 from compiler.program import Program
-from compiler.search import Effort, Found, optimise
+from compiler.ways.search import Effort, Found, optimise
 from covenant.errors import UserError
 from covenant.fallback import is_plan
 from covenant.terminal.progress import Progress

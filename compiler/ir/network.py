@@ -164,7 +164,7 @@ class EdgeInput:
     """ONNX graph input `name` of type `dtype` ('f32', 'i8', 'u8') and ONNX `shape`, feeding IR tensor `tensor`.
 
     An 'f32' input is quantised on the host with the tensor's scale and zero point. One ONNX input may feed several tensors. `left`: no host packs it, it is
-    what an earlier part of the network left in external memory (`compiler.batch`).
+    what an earlier part of the network left in external memory (`compiler.ways.batch`).
     """
 
     name: str

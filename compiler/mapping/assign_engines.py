@@ -16,7 +16,6 @@ from dataclasses import replace
 
 from compiler.codelets import Codelet
 from compiler.codelets.sliding import FAMILY as SLIDING
-from compiler.decisions import Decisions
 from compiler.errors import UnsupportedEntry, UnsupportedError
 from compiler.mapping.assign_kernels import finishes, refusal
 from compiler.mapping.assign_own import assign_own
@@ -28,6 +27,7 @@ from compiler.mapping.lacking import lacking
 from compiler.outside import OWN
 from compiler.partitions import Partition
 from compiler.target import MatrixUnit, Target, VectorUnit, narrow
+from compiler.ways.decisions import Decisions
 
 __all__ = ["Assigned", "Bound", "assign_engines", "bindings"]
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from compiler.decisions import Decisions
 from compiler.errors import CompilerError, LengthError
 from compiler.mapping.assign_engines import Assigned, Bound
 from compiler.mapping.divide import Share, Shares
@@ -36,6 +35,7 @@ from compiler.tiling.sliding.sliding import SlidingTiler
 from compiler.tiling.team import together
 from compiler.tiling.tile_context import Done, TileContext
 from compiler.tiling.tile_shared import share
+from compiler.ways.decisions import Decisions
 
 
 class TileError(CompilerError):

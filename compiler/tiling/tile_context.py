@@ -12,7 +12,6 @@ import numpy as np
 from acg.graph import Engine, Memory
 from compiler.codelets import Codelet, Operand
 from compiler.codelets.base import pixel
-from compiler.decisions import Decisions
 from compiler.errors import LengthError
 from compiler.mapping.insert_transfers import Residency
 from compiler.mapping.price import Occupancy
@@ -21,6 +20,7 @@ from compiler.tiles import Buffer, Ref, TileOp, View, ceil_div, spans
 from compiler.tiling.copy_nest import Level, copy_nest, pixel_levels
 from compiler.tiling.nest import Nest
 from compiler.tiling.tensor_buffers import Box, TensorBuffers
+from compiler.ways.decisions import Decisions
 
 #: A fetch of a whole input is cut into this many pieces, none below so many bytes: its first rows are used while the others come.
 FETCH_PIECES = 8

@@ -18,7 +18,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "reading-a-network": ("compiler/front/reading/*", "compiler/front/validity/*", "compiler/front/import_onnx.py", "covenant/open_model.py"),
     "shapes": ("covenant/shapes.py",),
     "unsupported-nodes": ("compiler/errors.py", "compiler/front/*", "compiler/mapping/*", "compiler/codelets/*"),
-    "no-room": ("compiler/batch.py", "compiler/partitions.py", "compiler/passes.py", "compiler/fit.py", "compiler/placing/*", "compiler/target.py",
+    "no-room": ("compiler/ways/batch.py", "compiler/partitions.py", "compiler/passes.py", "compiler/ways/fit.py", "compiler/placing/*", "compiler/target.py",
                 "compiler/tiling/*", "compiler/tiles.py"),
     "the-compilers-own": ("compiler/ir/*", "compiler/graph_passes/*", "compiler/ordering/*", "compiler/levels.py", "compiler/planes.py",
                           "compiler/window.py"),
@@ -28,7 +28,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "reference-inputs": ("verif/golden.py", "verif/reference/*"),
     # howto/errors_program.md
     "program-files": ("compiler/loader.py", "compiler/check_program.py", "compiler/archive.py", "compiler/manifest.py", "compiler/program.py",
-                      "compiler/decisions.py", "covenant/networks.py"),
+                      "compiler/ways/decisions.py", "covenant/networks.py"),
     "instructions": ("acg/isa.py", "acg/predictor.py", "acg/footprint.py", "acg/rules/*"),
     "plans": ("covenant/fallback/*",),
     # howto/errors_run.md

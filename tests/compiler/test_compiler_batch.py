@@ -6,10 +6,10 @@ import pytest
 
 from acg.graph import load_graph
 from acg.predictor import predict
-from compiler.batch import MOST_IMAGES, split
 from compiler.errors import CompilerError
 from compiler.passes import Options, compile_network
 from compiler.read_network import read_network
+from compiler.ways.batch import MOST_IMAGES, split
 from covenant.open_model import open_model
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch

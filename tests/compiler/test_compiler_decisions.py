@@ -2,8 +2,8 @@
 
 import pytest
 
-from compiler.decisions import SHORTLIST, Decisions
 from compiler.errors import CompilerError
+from compiler.ways.decisions import SHORTLIST, Decisions
 
 
 def test_the_first_way_is_taken_where_none_is_given():

@@ -6,12 +6,12 @@ from acg.graph import load_graph
 from acg.machine import machine_of
 from acg.predictor import predict
 from compiler import passes
-from compiler.fit import ORDERS
 from compiler.ordering.follow import follow
 from compiler.ordering.schedule import ordered
 from compiler.passes import Options, compile_network
 from compiler.tiles import Buffer, Ref, TileOp
 from compiler.tiling.tile import Memo
+from compiler.ways.fit import ORDERS
 from tests.compiler.ir_reference import check_program
 from tests.compiler.random_networks import Sketch
 

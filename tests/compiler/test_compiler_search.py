@@ -8,7 +8,7 @@ from acg.graph import load_graph
 from acg.predictor import predict
 from compiler.passes import Options, compile_network
 from compiler.read_network import read_network
-from compiler.search import Effort, optimise
+from compiler.ways.search import Effort, optimise
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EDGE = load_graph("edge16")

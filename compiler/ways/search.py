@@ -3,7 +3,7 @@
     before   the compiler's own decisions
     after    the best program that so many compilations found, and the decisions that lead to it
 
-Every decision that a compilation meets (tiles, engines, splits between engines, tensors outside, memories, order: `compiler.decisions`) is changed once, in an
+Every decision that a compilation meets (tiles, engines, splits between engines, tensors outside, memories, order: `decisions`) is changed once, in an
 order drawn from the seed, and what is better is kept. When a round of all of them has gone by, the next one begins from what was found; where a round
 finds nothing, decisions are changed two at a time. The same network, machine, seed and number of tries give the same program; a limit of time does not, but
 the choices stand in the program, and `Options.choices` lead to its bytes again.
@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 
 from acg.graph import Graph
 from acg.predictor import predict
-from compiler.decisions import Decisions
 from compiler.errors import CompilerError
 from compiler.ir.network import Network
 from compiler.passes import Memos, Options, compile_network, compile_prepared, prepare
 from compiler.program import Program
+from compiler.ways.decisions import Decisions
 
 __all__ = ["Effort", "Found", "optimise"]
 

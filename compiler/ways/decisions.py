@@ -3,7 +3,7 @@
     before   decide("tile conv_3", six ways that fit, cheapest first)
     after    the first, or the one whose number was given; and a note that there are six
 
-The first way is the compiler's own, so that a compilation to which nothing is given is the usual one. Who searches gives other numbers (`compiler.search`);
+The first way is the compiler's own, so that a compilation to which nothing is given is the usual one. Who searches gives other numbers (`search`);
 the numbers that led to a program stand in its file, and lead to the same bytes again.
 """
 

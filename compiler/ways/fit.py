@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 
 from acg.machine import machine_of
 from compiler.codelets import Codelet
-from compiler.decisions import Decisions
 from compiler.errors import CompilerError
 from compiler.ir.network import Network
 from compiler.layout import Layout
@@ -26,6 +25,7 @@ from compiler.target import Target
 from compiler.tiles import Buffer, TileOp
 from compiler.tiling.tile import Memo, TileError, tile
 from compiler.tiling.tile_context import TileContext
+from compiler.ways.decisions import Decisions
 
 __all__ = ["ORDERS", "Fitted", "Stored", "fit", "place", "place_outside"]
 

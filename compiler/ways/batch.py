@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from compiler.errors import LengthError, PartsError
-from compiler.fit import Fitted, Stored
 from compiler.ir.edit import rebuild
 from compiler.ir.elementwise import Binary, Reduction
 from compiler.ir.expression import Expression
@@ -21,6 +20,7 @@ from compiler.ir.matmul import MatMul
 from compiler.ir.move import Move
 from compiler.ir.network import Conv, EdgeInput, EdgeOutput, Network, Node, Reshape
 from compiler.tiles import Buffer, Gap, Ref, TileOp
+from compiler.ways.fit import Fitted, Stored
 
 __all__ = ["MOST_IMAGES", "join", "split"]
 
